@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job;
+
+import io.tributary.job.command.DemoCommand;
+import io.tributary.job.command.UsageException;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.topology.TopologyException;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ScopeType;
+
+/** {@code tributary}. Exit codes: 0 done, 1 the run failed, 2 wrong usage or bad input. */
+@Command(
+        name = "tributary",
+        description = "Eager, hierarchical aggregation of federated-learning updates on Flink.",
+        mixinStandardHelpOptions = true,
+        version = "tributary 0.1.0",
+        scope = ScopeType.INHERIT,
+        subcommands = {DemoCommand.class})
+public final class Main {
+
+    private static final int FAILED = 1;
+    private static final int BAD_INPUT = 2;
+
+    @Option(
+            names = "--debug",
+            scope = ScopeType.INHERIT,
+            description = "Shows the stack trace of an error.")
+    private boolean debug;
+
+    private Main() {}
+
+    /** Runs a command. */
+    public static void main(String[] args) {
+        System.exit(run(args));
+    }
+
+    /** Runs a command and returns its exit code. */
+    public static int run(String... args) {
+        Main main = new Main();
+        CommandLine commandLine =
+                new CommandLine(main)
+                        .setCaseInsensitiveEnumValuesAllowed(true)
+                        .setExecutionExceptionHandler(
+                                (e, command, parsed) -> main.report(e, command))
+                        .setParameterExceptionHandler(
+                                (e, parsed) -> {
+                                    System.err.println("tributary: " + oneLine(e));
+                                    return BAD_INPUT;
+                                });
+        return args.length == 0 ? usage(commandLine) : commandLine.execute(args);
+    }
+
+    private static int usage(CommandLine commandLine) {
+        commandLine.usage(System.err);
+        return BAD_INPUT;
+    }
+
+    private int report(Exception e, CommandLine command) {
+        System.err.println("tributary: " + oneLine(e));
+        if (debug) {
+            e.printStackTrace();
+        }
+        boolean input =
+                e instanceof UsageException
+                        || e instanceof RejectedException
+                        || e instanceof TopologyException
+                        || e instanceof IllegalArgumentException;
+        return input ? BAD_INPUT : FAILED;
+    }
+
+    private static String oneLine(Throwable e) {
+        String message = e.getMessage() == null ? e.toString() : e.getMessage();
+        return message.replaceAll("\\s*\\R\\s*", " ");
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.command;
+
+import io.tributary.job.demo.Demo;
+import io.tributary.job.demo.DemoOptions;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.protocol.message.Names;
+import io.tributary.protocol.topology.Topology;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code tributary demo}. */
+@Command(
+        name = "demo",
+        description = "Runs a whole federation here: broker, Flink job with web UI, trainers.")
+public final class DemoCommand implements Callable<Integer> {
+
+    private static final int LEAVES = 2;
+
+    @Option(
+            names = "--topology",
+            paramLabel = "FILE|2tier|3tier|4tier",
+            defaultValue = "3tier",
+            description = "Flame schema, or a ready-made tree. Default: ${DEFAULT-VALUE}.")
+    private String topology;
+
+    @Option(
+            names = "--trainers",
+            paramLabel = "N",
+            defaultValue = "12",
+            description = "Trainers to start; 0 waits for yours. Default: ${DEFAULT-VALUE}.")
+    private int trainers;
+
+    @Option(
+            names = "--groups",
+            paramLabel = "us,eu,asia",
+            split = ",",
+            defaultValue = "us,eu,asia",
+            description = "Groups of a ready-made tree. Default: ${DEFAULT-VALUE}.")
+    private List<String> groups;
+
+    @Option(
+            names = "--rounds",
+            paramLabel = "N",
+            defaultValue = "10",
+            description = "Rounds. Default: ${DEFAULT-VALUE}.")
+    private int rounds;
+
+    @Option(
+            names = "--data",
+            paramLabel = "DIR",
+            description = "MNIST's IDX files; without, digits are drawn.")
+    private Optional<Path> data;
+
+    @Option(
+            names = "--alpha",
+            paramLabel = "A",
+            defaultValue = "0.5",
+            description =
+                    "Dirichlet concentration of the trainers' shares. Default: ${DEFAULT-VALUE}.")
+    private double alpha;
+
+    @Option(
+            names = "--seed",
+            paramLabel = "N",
+            defaultValue = "1",
+            description = "Seed of all that is random. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @Option(
+            names = "--timing",
+            paramLabel = "eager|lazy",
+            defaultValue = "eager",
+            description = "When updates are folded. Default: ${DEFAULT-VALUE}.")
+    private Timing timing;
+
+    @Option(
+            names = "--ui-port",
+            paramLabel = "P",
+            description = "Port of Flink's web UI. Default: the first free one from 8081 on.")
+    private Optional<Integer> uiPort;
+
+    @Option(names = "--report", paramLabel = "FILE", description = "Writes a report in JSON.")
+    private Optional<Path> report;
+
+    @Option(
+            names = "--out",
+            paramLabel = "DIR",
+            description = "Keeps model-<round>.safetensors of each round.")
+    private Optional<Path> out;
+
+    @Option(names = "--hold", description = "Keeps the web UI up until Ctrl-C.")
+    private boolean hold;
+
+    @Option(names = "--quiet", description = "Leaves the live lines out.")
+    private boolean quiet;
+
+    @Override
+    public Integer call() throws Exception {
+        require(trainers >= 0, "--trainers", trainers, "0 or more");
+        require(rounds >= 1, "--rounds", rounds, "1 or more");
+        require(alpha > 0 && Double.isFinite(alpha), "--alpha", alpha, "more than 0");
+        new Demo(
+                        new DemoOptions(
+                                topology, compile(), trainers, rounds, data, alpha, seed, timing,
+                                uiPort, report, out, hold, quiet),
+                        System.out)
+                .run();
+        return 0;
+    }
+
+    private Topology compile() {
+        if (topology.matches("[234]tier")) {
+            groups.forEach(Names::checkGroup);
+            return TreeSchemas.of(topology.charAt(0) - '0', groups, LEAVES);
+        }
+        Path file = Path.of(topology);
+        require(Files.exists(file), "--topology", topology, "a file, or 2tier, 3tier, 4tier");
+        return Topology.read(file, Optional.empty());
+    }
+
+    private static void require(boolean ok, String option, Object found, String allowed) {
+        if (!ok) {
+            throw new UsageException("%s %s: expected %s".formatted(option, found, allowed));
+        }
+    }
+}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.demo;
+
+import io.tributary.job.digits.DigitNetwork;
+import io.tributary.job.digits.DigitTrainer;
+import io.tributary.job.digits.Digits;
+import io.tributary.job.digits.DirichletShares;
+import io.tributary.job.digits.DrawnDigits;
+import io.tributary.job.digits.IdxFiles;
+import io.tributary.job.graph.AggregationGraph;
+import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.MqttJob;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.shm.region.TensorFile;
+import io.tributary.sources.mqtt.source.MqttUpdateSource;
+import io.tributary.trainer.TrainerClient;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Stream;
+
+/** Runs a federation in this process. The trainers and the job meet at the broker alone. */
+public final class Demo {
+
+    /** The demo's job. */
+    public static final String JOB = "demo";
+
+    /** How demo trainers train. */
+    public static final DigitNetwork.Training TRAINING = new DigitNetwork.Training(2, 32, 0.1f, 0f);
+
+    private static final int DRAWN_TRAIN = 6000;
+    private static final int DRAWN_TEST = 1500;
+    private static final long REGION_QUOTA_BYTES = 1L << 30;
+
+    private final DemoOptions options;
+    private final Console console;
+
+    public Demo(DemoOptions options, PrintStream out) {
+        this.options = options;
+        this.console = new Console(out, options.quiet());
+    }
+
+    /** The digits to train and test with. */
+    public static Digits.Split digits(Optional<Path> data, long seed) {
+        return data.map(IdxFiles::read)
+                .orElseGet(
+                        () ->
+                                new Digits.Split(
+                                        DrawnDigits.draw(DRAWN_TRAIN, seed),
+                                        DrawnDigits.draw(DRAWN_TEST, ~seed)));
+    }
+
+    /** Runs it to the end. */
+    public DemoReport run() throws Exception {
+        Digits.Split digits = digits(options.data(), options.seed());
+        Path work = Files.createTempDirectory("tributary-demo-");
+        Path models = options.out().orElse(work.resolve("models"));
+        Files.createDirectories(models);
+        Path initial = models.resolve("model-0.safetensors");
+        writeInitial(initial);
+        try (EmbeddedBroker broker = EmbeddedBroker.start();
+                LocalFlink flink = LocalFlink.start(options.uiPort(), work.resolve("checkpoints"));
+                RoundBoard board =
+                        new RoundBoard(JOB, BrokerOptions.of(broker.url()), console::status)) {
+            BrokerOptions address = BrokerOptions.of(broker.url());
+            new MqttJob(
+                            graph(initial, models),
+                            address,
+                            new MqttUpdateSource.Staging(
+                                    work.resolve("regions").toString(),
+                                    REGION_QUOTA_BYTES,
+                                    Duration.ofSeconds(30)))
+                    .build(flink.environment());
+            flink.submit(JOB);
+            console.say("Flink web UI: " + flink.url());
+            console.say("MQTT broker:  " + broker.url());
+            DemoReport report = rounds(address, digits, board, models, flink);
+            console.table(report.rounds());
+            if (options.report().isPresent()) {
+                Files.writeString(options.report().get(), Json.pretty(report) + "\n");
+            }
+            if (options.hold()) {
+                console.say("The web UI stays up until Ctrl-C: " + flink.url());
+                Thread.currentThread().join();
+            }
+            return report;
+        } finally {
+            delete(work);
+        }
+    }
+
+    private AggregationGraph graph(Path initial, Path models) {
+        int trainers = Math.max(1, options.trainers());
+        String directory = models.toAbsolutePath().toString();
+        return new AggregationGraph(
+                JOB,
+                options.topology(),
+                new RoundRules(
+                        options.rounds(),
+                        trainers,
+                        trainers,
+                        Duration.ofMinutes(10),
+                        Duration.ofSeconds(30),
+                        options.timing(),
+                        UpdateKind.WEIGHTS,
+                        Map.of()),
+                new ModelSpec(
+                        initial.toAbsolutePath().toString(),
+                        ModelSpec.DEFAULT_SHARD_ELEMENTS,
+                        UpdateKind.WEIGHTS),
+                round -> Path.of(directory, "model-" + round.round() + ".safetensors"));
+    }
+
+    private void writeInitial(Path file) throws IOException {
+        DigitNetwork network = DigitNetwork.initial(options.seed());
+        ModelFiles.write(file, DigitNetwork.header(), network::values);
+    }
+
+    private DemoReport rounds(
+            BrokerOptions broker,
+            Digits.Split digits,
+            RoundBoard board,
+            Path models,
+            LocalFlink flink)
+            throws Exception {
+        long start = System.nanoTime();
+        List<DemoReport.Round> rounds = new ArrayList<>();
+        ExecutorService threads = Executors.newCachedThreadPool();
+        try {
+            List<Future<?>> trainers = startTrainers(broker, digits.train(), threads);
+            for (int round = 1; round <= options.rounds(); round++) {
+                rounds.add(finished(round, board, trainers, flink, digits.test(), models));
+            }
+            double wallSeconds = (System.nanoTime() - start) / 1e9;
+            for (Future<?> trainer : trainers) {
+                trainer.get();
+            }
+            return new DemoReport(
+                    config(),
+                    rounds,
+                    new DemoReport.Final(rounds.get(rounds.size() - 1).testAccuracy()),
+                    wallSeconds);
+        } finally {
+            threads.shutdownNow();
+        }
+    }
+
+    private List<Future<?>> startTrainers(
+            BrokerOptions broker, Digits train, ExecutorService threads) {
+        List<Future<?>> trainers = new ArrayList<>();
+        if (options.trainers() == 0) {
+            console.say(
+                    "Waiting for a trainer: ./tributary trainer --job %s --broker %s --group %s"
+                            .formatted(JOB, broker, options.topology().trainerGroups().get(0)));
+            return trainers;
+        }
+        List<List<Integer>> shares =
+                DirichletShares.of(
+                        train.labels(), options.trainers(), options.alpha(), options.seed());
+        List<String> groups = options.topology().trainerGroups();
+        for (int i = 0; i < shares.size(); i++) {
+            String id = "trainer-%02d".formatted(i + 1);
+            String group = groups.get(i % groups.size());
+            Digits share = train.select(shares.get(i));
+            long seed = options.seed() + i;
+            trainers.add(
+                    threads.submit(
+                            () -> {
+                                try (TrainerClient client =
+                                        TrainerClient.builder()
+                                                .job(JOB)
+                                                .id(id)
+                                                .group(group)
+                                                .broker(broker)
+                                                .connect()) {
+                                    client.join();
+                                    new DigitTrainer(client, share, TRAINING, seed)
+                                            .run(receipt -> {});
+                                }
+                            }));
+        }
+        return trainers;
+    }
+
+    private DemoReport.Round finished(
+            int round,
+            RoundBoard board,
+            List<Future<?>> trainers,
+            LocalFlink flink,
+            Digits test,
+            Path models)
+            throws Exception {
+        Optional<RoundBoard.Finished> finished = board.await(round, 200);
+        while (finished.isEmpty()) {
+            flink.check();
+            for (Future<?> trainer : trainers) {
+                if (trainer.isDone()) {
+                    trainer.get();
+                }
+            }
+            finished = board.await(round, 200);
+        }
+        Path file = models.resolve("model-" + round + ".safetensors");
+        Map<String, Integer> groups = new TreeMap<>();
+        finished.get().status().groups().forEach((group, g) -> groups.put(group, g.updates()));
+        return new DemoReport.Round(
+                round,
+                finished.get().status().updates(),
+                groups,
+                finished.get().status().rejected(),
+                accuracy(file, test),
+                finished.get().model().lastUpdateToModelMs(),
+                sha256(file));
+    }
+
+    private static double accuracy(Path file, Digits test) {
+        try (TensorFile model = TensorFile.open(file)) {
+            return DigitNetwork.with(name -> floats(model, name)).accuracy(test);
+        }
+    }
+
+    private static FloatBuffer floats(TensorFile model, String name) {
+        return model.header().tensors().stream()
+                .filter(t -> t.name().equals(name))
+                .map(t -> model.elements(t, 0, (int) t.elements()).asFloatBuffer())
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private static String sha256(Path file) throws IOException, NoSuchAlgorithmException {
+        return HexFormat.of()
+                .formatHex(MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(file)));
+    }
+
+    private Map<String, Object> config() {
+        Map<String, Object> config = new LinkedHashMap<>();
+        config.put("topology", options.topologyName());
+        config.put("trainers", options.trainers());
+        config.put("groups", options.topology().trainerGroups());
+        config.put("rounds", options.rounds());
+        config.put("data", options.data().map(Path::toString).orElse("drawn"));
+        config.put("alpha", options.alpha());
+        config.put("seed", options.seed());
+        config.put("timing", options.timing().name().toLowerCase(Locale.ROOT));
+        return config;
+    }
+
+    private static void delete(Path directory) throws IOException {
+        try (Stream<Path> files = Files.walk(directory)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(file);
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.demo;
+
+import com.hivemq.embedded.EmbeddedHiveMQ;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.stream.Stream;
+
+/** A HiveMQ Community Edition broker in this process, on 127.0.0.1, without persistence. */
+public final class EmbeddedBroker implements AutoCloseable {
+
+    private final Path directory;
+    private final int port;
+    private final EmbeddedHiveMQ broker;
+
+    private EmbeddedBroker(Path directory, int port, EmbeddedHiveMQ broker) {
+        this.directory = directory;
+        this.port = port;
+        this.broker = broker;
+    }
+
+    /** Starts a broker on a free port. */
+    public static EmbeddedBroker start() {
+        return start(freePort());
+    }
+
+    /** Starts a broker on a port. */
+    public static EmbeddedBroker start(int port) {
+        try {
+            Path directory = Files.createTempDirectory("tributary-broker-");
+            for (String folder : new String[] {"conf", "data", "extensions"}) {
+                Files.createDirectory(directory.resolve(folder));
+            }
+            Files.writeString(directory.resolve("conf").resolve("config.xml"), config(port));
+            EmbeddedHiveMQ broker =
+                    EmbeddedHiveMQ.builder()
+                            .withConfigurationFolder(directory.resolve("conf"))
+                            .withDataFolder(directory.resolve("data"))
+                            .withExtensionsFolder(directory.resolve("extensions"))
+                            .withoutLoggingBootstrap()
+                            .build();
+            broker.start().join();
+            return new EmbeddedBroker(directory, port, broker);
+        } catch (IOException e) {
+            throw new UncheckedIOException("no temporary directory can be made", e);
+        }
+    }
+
+    private static String config(int port) {
+        return """
+                <?xml version="1.0"?>
+                <hivemq>
+                  <listeners>
+                    <tcp-listener>
+                      <port>%d</port>
+                      <bind-address>127.0.0.1</bind-address>
+                    </tcp-listener>
+                  </listeners>
+                  <mqtt>
+                    <queued-messages><max-queue-size>10000</max-queue-size></queued-messages>
+                  </mqtt>
+                  <persistence><mode>in-memory</mode></persistence>
+                  <anonymous-usage-statistics><enabled>false</enabled></anonymous-usage-statistics>
+                </hivemq>
+                """
+                .formatted(port);
+    }
+
+    /** A port that is free now. */
+    public static int freePort() {
+        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            return socket.getLocalPort();
+        } catch (IOException e) {
+            throw new UncheckedIOException("no port is free on 127.0.0.1", e);
+        }
+    }
+
+    /** Where it listens. */
+    public String url() {
+        return "tcp://127.0.0.1:" + port;
+    }
+
+    /** Its port. */
+    public int port() {
+        return port;
+    }
+
+    @Override
+    public void close() {
+        broker.stop().join();
+        try (Stream<Path> files = Files.walk(directory)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.delete(file);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.operators.aggregate.AggregatorFunction;
+import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.aggregate.PartialSumFunction;
+import io.tributary.operators.aggregate.TopFunction;
+import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.coordinator.RoundCoordinator;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelPublisher;
+import io.tributary.operators.model.ModelShard;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PublishedModel;
+import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.topology.Topology;
+import java.util.List;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.java.tuple.Tuple2;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.KeyedStream;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
+
+/**
+ * The graph between sources and sinks: coordinator, one stage for each aggregator level, publisher.
+ * It is the same for every transport.
+ *
+ * @param job the job's name
+ * @param topology who aggregates for whom
+ * @param rules how rounds are run
+ * @param model what the model looks like
+ * @param target where models are written
+ */
+public record AggregationGraph(
+        String job,
+        Topology topology,
+        RoundRules rules,
+        ModelSpec model,
+        ModelPublisher.Target target) {
+
+    /** Type of published models. */
+    public static final TypeInformation<PublishedModel> MODEL =
+            StreamType.json(PublishedModel.class);
+
+    private static final List<String> LEVEL_NAMES = List.of("leaf", "middle", "top");
+
+    /**
+     * What comes out.
+     *
+     * @param status how the round stands
+     * @param plans what trainers are to do
+     * @param receipts answers to trainers
+     * @param deadLetters what was refused
+     * @param models the global models
+     */
+    public record Outputs(
+            DataStream<RoundStatus> status,
+            DataStream<RoundPlan> plans,
+            DataStream<Receipt> receipts,
+            DataStream<DeadLetter> deadLetters,
+            DataStream<PublishedModel> models) {}
+
+    /** Adds the graph behind {@code arrivals}. */
+    public Outputs build(DataStream<Arrival> arrivals) {
+        // The closure of a key selector is serialised; it should hold the name alone.
+        String key = job;
+        SingleOutputStreamOperator<RoundStatus> coordinator =
+                arrivals.keyBy(arrival -> key, Types.STRING)
+                        .process(
+                                new RoundCoordinator(job, topology, rules, model),
+                                CoordinatorOutputs.STATUS)
+                        .name("round coordinator")
+                        .uid("round-coordinator")
+                        .setParallelism(1)
+                        .setMaxParallelism(1);
+        int levels = topology.nodes().size();
+        DataStream<AggregatorInput> input = coordinator.getSideOutput(CoordinatorOutputs.level(0));
+        for (int level = 0; level < levels - 1; level++) {
+            input =
+                    keyed(input)
+                            .process(new PartialSumFunction(model), AggregatorInput.TYPE)
+                            .name(levelName(levels, level))
+                            .uid(uid(level))
+                            .union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));
+        }
+        SingleOutputStreamOperator<ModelShard> top =
+                keyed(input)
+                        .process(new TopFunction(model), ModelShard.TYPE)
+                        .name(levelName(levels, levels - 1))
+                        .uid(uid(levels - 1));
+        SingleOutputStreamOperator<PublishedModel> models =
+                top.keyBy(shard -> shard.round().toString(), Types.STRING)
+                        .process(new ModelPublisher(job, model, target), MODEL)
+                        .name("model publisher")
+                        .uid("model-publisher")
+                        .setParallelism(1)
+                        .setMaxParallelism(1);
+        return new Outputs(
+                coordinator,
+                coordinator.getSideOutput(CoordinatorOutputs.PLANS),
+                coordinator.getSideOutput(CoordinatorOutputs.RECEIPTS),
+                coordinator.getSideOutput(CoordinatorOutputs.DEAD_LETTERS),
+                models);
+    }
+
+    private static KeyedStream<AggregatorInput, Tuple2<String, Integer>> keyed(
+            DataStream<AggregatorInput> input) {
+        return input.keyBy(AggregatorFunction.KEY, Types.TUPLE(Types.STRING, Types.INT));
+    }
+
+    /** Uids derive from role names, so that a level keeps its state when others come or go. */
+    private String uid(int level) {
+        return "aggregate-" + topology.levels().get(level + 1);
+    }
+
+    /** The names that people use: counted from the top, because the top is always there. */
+    private static String levelName(int levels, int level) {
+        return LEVEL_NAMES.get(LEVEL_NAMES.size() - levels + level);
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import org.apache.flink.api.common.JobStatus;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.configuration.RestOptions;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+
+/** Flink in this process, with its web UI and checkpoints. */
+public final class LocalFlink implements AutoCloseable {
+
+    private static final int FIRST_UI_PORT = 8081;
+    private static final int UI_PORTS = 100;
+
+    private final StreamExecutionEnvironment environment;
+    private final int uiPort;
+    private Optional<JobClient> job = Optional.empty();
+
+    private LocalFlink(StreamExecutionEnvironment environment, int uiPort) {
+        this.environment = environment;
+        this.uiPort = uiPort;
+    }
+
+    /**
+     * Prepares an environment; the cluster comes up with the job.
+     *
+     * @param uiPort port of the web UI; the first free one from 8081 on without
+     * @param checkpoints directory for checkpoints
+     */
+    public static LocalFlink start(Optional<Integer> uiPort, Path checkpoints) {
+        int port = uiPort.map(LocalFlink::requireFree).orElseGet(LocalFlink::freeUiPort);
+        Configuration configuration = new Configuration();
+        configuration.set(RestOptions.PORT, port);
+        configuration.set(RestOptions.BIND_ADDRESS, "127.0.0.1");
+        configuration.set(RestOptions.ADDRESS, "127.0.0.1");
+        configuration.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
+        configuration.set(PipelineOptions.GENERIC_TYPES, false);
+        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(250));
+        configuration.set(
+                CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.toUri().toString());
+        configuration.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
+        configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+        configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 10);
+        configuration.set(
+                RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ofSeconds(1));
+        StreamExecutionEnvironment environment =
+                StreamExecutionEnvironment.createLocalEnvironmentWithWebUI(configuration);
+        environment.setParallelism(Math.max(2, Runtime.getRuntime().availableProcessors()));
+        return new LocalFlink(environment, port);
+    }
+
+    private static int requireFree(int port) {
+        if (!free(port)) {
+            throw new IllegalArgumentException(
+                    "port %d is in use; choose another for the web UI".formatted(port));
+        }
+        return port;
+    }
+
+    private static int freeUiPort() {
+        for (int port = FIRST_UI_PORT; port < FIRST_UI_PORT + UI_PORTS; port++) {
+            if (free(port)) {
+                return port;
+            }
+        }
+        throw new IllegalArgumentException(
+                "no port from %d to %d is free for the web UI"
+                        .formatted(FIRST_UI_PORT, FIRST_UI_PORT + UI_PORTS - 1));
+    }
+
+    private static boolean free(int port) {
+        try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+            return socket.isBound();
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
+    /** Where the job is built. */
+    public StreamExecutionEnvironment environment() {
+        return environment;
+    }
+
+    /** Address of the web UI. */
+    public String url() {
+        return "http://127.0.0.1:" + uiPort;
+    }
+
+    /** Starts what was built. */
+    public void submit(String name) throws Exception {
+        job = Optional.of(environment.executeAsync(name));
+    }
+
+    /**
+     * @throws IllegalStateException with the job's own reason when it has failed for good
+     */
+    public void check() throws ExecutionException, InterruptedException {
+        JobClient client = job.orElseThrow();
+        if (client.getJobStatus().get() == JobStatus.FAILED) {
+            try {
+                client.getJobExecutionResult().get();
+            } catch (ExecutionException e) {
+                throw new IllegalStateException("the Flink job has failed", e);
+            }
+        }
+    }
+
+    @Override
+    public void close() throws InterruptedException {
+        if (job.isPresent()) {
+            try {
+                job.get().cancel().get();
+                job.get().getJobExecutionResult().get();
+            } catch (ExecutionException expected) {
+                // It ends by being cancelled, or has ended before.
+            }
+        }
+    }
+}

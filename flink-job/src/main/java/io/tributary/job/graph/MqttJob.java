@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.model.ModelPublisher;
+import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.Publication;
+import io.tributary.sources.mqtt.sink.ModelMessages;
+import io.tributary.sources.mqtt.sink.MqttEncoder;
+import io.tributary.sources.mqtt.sink.MqttReceiptSink;
+import io.tributary.sources.mqtt.sink.MqttSink;
+import io.tributary.sources.mqtt.source.MqttControlSource;
+import io.tributary.sources.mqtt.source.MqttUpdateSource;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+
+/**
+ * The job between MQTT and MQTT. Checkpointing must be on: receipts that promise something leave
+ * when a checkpoint completes.
+ *
+ * @param graph what lies between sources and sinks
+ * @param broker the broker
+ * @param staging where updates are staged
+ */
+public record MqttJob(
+        AggregationGraph graph, BrokerOptions broker, MqttUpdateSource.Staging staging) {
+
+    /** Largest number of parallel subtasks; never changes, or no state could be restored. */
+    public static final int MAX_PARALLELISM = 128;
+
+    /** Adds the job to {@code env}. */
+    public void build(StreamExecutionEnvironment env) throws IOException {
+        env.setMaxParallelism(MAX_PARALLELISM);
+        // What waits in a network buffer makes a round longer; claims are few and small.
+        env.setBufferTimeout(1);
+        String job = graph.job();
+        Topics topics = new Topics(job);
+        AggregationGraph.Outputs outputs = graph.build(arrivals(env));
+        sink(
+                outputs.plans(),
+                "plans",
+                plan -> List.of(Publication.json(topics.round(), plan, true)),
+                true);
+        sink(
+                outputs.status(),
+                "status",
+                status -> List.of(Publication.json(topics.status(), status, true)),
+                true);
+        sink(
+                outputs.deadLetters(),
+                "dead letters",
+                letter -> List.of(Publication.json(topics.deadLetter(), letter, false)),
+                false);
+        sink(
+                initialModel(env).union(outputs.models()),
+                "models",
+                model -> ModelMessages.of(model.description(), model.path()),
+                true);
+        outputs.receipts()
+                .sinkTo(new MqttReceiptSink(job, broker))
+                .name("sink: receipts (mqtt)")
+                .uid("sink-receipts")
+                .setParallelism(1);
+    }
+
+    private DataStream<Arrival> arrivals(StreamExecutionEnvironment env) {
+        var model = graph.model();
+        DataStream<Arrival> updates =
+                env.fromSource(
+                                new MqttUpdateSource(graph.job(), broker, model::layout, staging),
+                                WatermarkStrategy.noWatermarks(),
+                                "source: updates (mqtt)",
+                                CoordinatorOutputs.ARRIVAL)
+                        .uid("source-updates");
+        DataStream<Arrival> control =
+                env.fromSource(
+                                new MqttControlSource(graph.job(), broker),
+                                WatermarkStrategy.noWatermarks(),
+                                "source: control (mqtt)",
+                                CoordinatorOutputs.ARRIVAL)
+                        .uid("source-control")
+                        .setParallelism(1);
+        return updates.union(control);
+    }
+
+    private DataStream<PublishedModel> initialModel(StreamExecutionEnvironment env)
+            throws IOException {
+        Path file = Path.of(graph.model().path()).toAbsolutePath();
+        PublishedModel initial =
+                new PublishedModel(
+                        ModelPublisher.describe(graph.job(), new RoundId(0, 0), file, 0),
+                        file.toString());
+        return env.fromData(List.of(initial), AggregationGraph.MODEL)
+                .name("source: initial model")
+                .uid("source-initial-model")
+                .setParallelism(1);
+    }
+
+    private <T> void sink(
+            DataStream<T> stream, String name, MqttEncoder<T> encoder, boolean retained) {
+        String id = name.replace(' ', '-');
+        stream.sinkTo(new MqttSink<>(graph.job() + "-" + id, broker, encoder, retained))
+                .name("sink: " + name + " (mqtt)")
+                .uid("sink-" + id)
+                .setParallelism(1);
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.RoundId;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+
+/**
+ * What an aggregator is told. It takes no decision of its own: it folds what it is told to fold and
+ * emits when it is told to close.
+ */
+public sealed interface AggregatorInput {
+
+    /** How Flink serialises it. */
+    TypeInformation<AggregatorInput> TYPE =
+            StreamType.binary(AggregatorInput.class, AggregatorInputSerializer.INSTANCE);
+
+    /** Name of the tree node that it is for. */
+    String node();
+
+    /** The shard. */
+    int shard();
+
+    /** The opening of the round. */
+    RoundId round();
+
+    /**
+     * Add {@code weight × update}.
+     *
+     * @param node the leaf
+     * @param shard the shard
+     * @param round the round
+     * @param payload the update
+     * @param weight number of samples, &gt; 0
+     */
+    record FoldUpdate(String node, int shard, RoundId round, PayloadRef payload, long weight)
+            implements AggregatorInput {}
+
+    /**
+     * Add a child's unnormalised sum.
+     *
+     * @param node the parent
+     * @param shard the shard
+     * @param round the round
+     * @param weight Σ weights
+     * @param sum Σ weight × value, one for each element of the shard; not to be changed
+     */
+    record FoldPartial(String node, int shard, RoundId round, double weight, double[] sum)
+            implements AggregatorInput {}
+
+    /**
+     * Emit as soon as all contributions have been folded; those of children may come after this.
+     *
+     * @param node the node
+     * @param shard the shard
+     * @param round the round
+     * @param parent where the sum goes; empty for the root
+     * @param contributions number of updates or partial sums to be folded, ≥ 1
+     * @param lastUpdateMicros when the round's last update came, µs since 1970
+     */
+    record CloseNode(
+            String node,
+            int shard,
+            RoundId round,
+            String parent,
+            int contributions,
+            long lastUpdateMicros)
+            implements AggregatorInput {}
+
+    /**
+     * Forget what was folded for a round that has been abandoned.
+     *
+     * @param node the node
+     * @param shard the shard
+     * @param round the round
+     */
+    record DropRound(String node, int shard, RoundId round) implements AggregatorInput {}
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.aggregate.AggregatorInput.DropRound;
+import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.types.BinarySerializer;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.RoundId;
+import java.io.IOException;
+import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
+import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
+import org.apache.flink.core.memory.DataInputView;
+import org.apache.flink.core.memory.DataOutputView;
+
+/** A tag byte, node, shard and round, then what the kind of input has. */
+final class AggregatorInputSerializer extends BinarySerializer<AggregatorInput> {
+
+    static final AggregatorInputSerializer INSTANCE = new AggregatorInputSerializer();
+
+    private static final long serialVersionUID = 1L;
+    private static final int FOLD_UPDATE = 1;
+    private static final int FOLD_PARTIAL = 2;
+    private static final int CLOSE_NODE = 3;
+    private static final int DROP_ROUND = 4;
+
+    @Override
+    public void serialize(AggregatorInput input, DataOutputView out) throws IOException {
+        if (input instanceof FoldUpdate fold) {
+            begin(FOLD_UPDATE, input, out);
+            out.writeUTF(fold.payload().path());
+            out.writeLong(fold.payload().offset());
+            out.writeLong(fold.payload().length());
+            out.writeBoolean(fold.payload().region());
+            out.writeLong(fold.weight());
+        } else if (input instanceof FoldPartial fold) {
+            begin(FOLD_PARTIAL, input, out);
+            out.writeDouble(fold.weight());
+            writeDoubles(fold.sum(), out);
+        } else if (input instanceof CloseNode close) {
+            begin(CLOSE_NODE, input, out);
+            out.writeUTF(close.parent());
+            out.writeInt(close.contributions());
+            out.writeLong(close.lastUpdateMicros());
+        } else {
+            begin(DROP_ROUND, input, out);
+        }
+    }
+
+    private static void begin(int tag, AggregatorInput input, DataOutputView out)
+            throws IOException {
+        out.writeByte(tag);
+        out.writeUTF(input.node());
+        out.writeInt(input.shard());
+        out.writeInt(input.round().round());
+        out.writeInt(input.round().epoch());
+    }
+
+    @Override
+    public AggregatorInput deserialize(DataInputView in) throws IOException {
+        int tag = in.readByte();
+        String node = in.readUTF();
+        int shard = in.readInt();
+        RoundId round = new RoundId(in.readInt(), in.readInt());
+        return switch (tag) {
+            case FOLD_UPDATE ->
+                    new FoldUpdate(
+                            node,
+                            shard,
+                            round,
+                            new PayloadRef(
+                                    in.readUTF(), in.readLong(), in.readLong(), in.readBoolean()),
+                            in.readLong());
+            case FOLD_PARTIAL ->
+                    new FoldPartial(node, shard, round, in.readDouble(), readDoubles(in));
+            case CLOSE_NODE ->
+                    new CloseNode(node, shard, round, in.readUTF(), in.readInt(), in.readLong());
+            case DROP_ROUND -> new DropRound(node, shard, round);
+            default -> throw new IOException("aggregator input with tag " + tag);
+        };
+    }
+
+    @Override
+    public TypeSerializerSnapshot<AggregatorInput> snapshotConfiguration() {
+        return new Snapshot();
+    }
+
+    /** Version 1 of the format. */
+    public static final class Snapshot extends SimpleTypeSerializerSnapshot<AggregatorInput> {
+        public Snapshot() {
+            super(() -> INSTANCE);
+        }
+    }
+}

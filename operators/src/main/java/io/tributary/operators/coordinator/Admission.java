@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import io.tributary.operators.coordinator.CoordinatorState.ClosedRound;
+import io.tributary.operators.coordinator.CoordinatorState.Counted;
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.UpdateKind;
+import java.util.Optional;
+
+/** Decides whether an update counts. Pure. */
+final class Admission {
+
+    private final String job;
+    private final UpdateKind kind;
+
+    Admission(String job, UpdateKind kind) {
+        this.job = job;
+        this.kind = kind;
+    }
+
+    /** What becomes of an update. */
+    sealed interface Verdict {
+
+        /** It counts. */
+        record Count() implements Verdict {}
+
+        /** It has been counted before. */
+        record Duplicate() implements Verdict {}
+
+        /**
+         * It does not count.
+         *
+         * @param reason why, for machines
+         * @param text why, for people
+         */
+        record Reject(RejectReason reason, String text) implements Verdict {}
+    }
+
+    Verdict judge(CoordinatorState state, Claim claim) {
+        if (!claim.job().equals(job)) {
+            return reject(
+                    RejectReason.WRONG_JOB,
+                    claim,
+                    "it is for job '%s', this is '%s'".formatted(claim.job(), job));
+        }
+        Optional<Integer> first = crcOfFirst(state, claim.id(), claim.trainer());
+        if (first.isPresent()) {
+            return first.get() == claim.crc32c()
+                    ? new Verdict.Duplicate()
+                    : reject(
+                            RejectReason.DIFFERENT_BYTES,
+                            claim,
+                            "it has CRC32C %08x, the one that counts has %08x"
+                                    .formatted(claim.crc32c(), first.get()));
+        }
+        if (claim.samples() <= 0) {
+            return reject(
+                    RejectReason.BAD_SAMPLES,
+                    claim,
+                    "it has %d samples, expected 1 or more".formatted(claim.samples()));
+        }
+        if (claim.kind() != kind) {
+            return reject(
+                    RejectReason.WRONG_KIND,
+                    claim,
+                    "it is %s, the job asks for %s".formatted(claim.kind(), kind));
+        }
+        if (!state.members.containsKey(claim.trainer())) {
+            return reject(
+                    RejectReason.UNKNOWN_TRAINER, claim, "the trainer has not joined; join first");
+        }
+        return timely(state, claim);
+    }
+
+    private static Optional<Integer> crcOfFirst(
+            CoordinatorState state, RoundId id, String trainer) {
+        if (state.phase == Phase.OPEN && state.id().equals(id)) {
+            return Optional.ofNullable(state.counted.get(trainer))
+                    .map(Counted::claim)
+                    .map(Claim::crc32c);
+        }
+        return state.closedRound(id).map(ClosedRound::crcs).map(crcs -> crcs.get(trainer));
+    }
+
+    private static Verdict timely(CoordinatorState state, Claim claim) {
+        if (state.phase == Phase.OPEN && claim.id().equals(state.id())) {
+            return new Verdict.Count();
+        }
+        if (claim.round() < state.round
+                || state.phase == Phase.FINISHED
+                || state.closedRound(claim.id()).isPresent()) {
+            return reject(
+                    RejectReason.LATE,
+                    claim,
+                    state.phase == Phase.FINISHED
+                            ? "all rounds are over"
+                            : "that round is over, now is round " + state.round);
+        }
+        boolean superseded =
+                claim.round() == state.round && state.phase == Phase.OPEN
+                        ? claim.epoch() < state.roundEpoch
+                        : claim.epoch() < state.epoch;
+        return superseded
+                ? reject(
+                        RejectReason.STALE_EPOCH,
+                        claim,
+                        "its plan was superseded when the round was opened again or the job"
+                                + " restored; follow the newest plan")
+                : reject(
+                        RejectReason.NOT_OPEN,
+                        claim,
+                        "that round is not open, now is round " + state.round);
+    }
+
+    private static Verdict reject(RejectReason reason, Claim claim, String text) {
+        return new Verdict.Reject(
+                reason,
+                "update from trainer %s for round %s: %s"
+                        .formatted(claim.trainer(), claim.id(), text));
+    }
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import com.fasterxml.jackson.annotation.JsonAutoDetect;
+import com.fasterxml.jackson.annotation.JsonIgnore;
+import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.RoundId;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+
+/** All that the coordinator remembers of a job. Mutable; only reached through Flink state. */
+@JsonAutoDetect(
+        fieldVisibility = JsonAutoDetect.Visibility.ANY,
+        getterVisibility = JsonAutoDetect.Visibility.NONE,
+        isGetterVisibility = JsonAutoDetect.Visibility.NONE)
+public final class CoordinatorState {
+
+    static final TypeInformation<CoordinatorState> TYPE = StreamType.json(CoordinatorState.class);
+
+    /** Closed rounds whose participants are remembered, to tell DUPLICATE from LATE. */
+    private static final int REMEMBERED_ROUNDS = 4;
+
+    /** What a round is doing. */
+    enum Phase {
+        WAITING,
+        OPEN,
+        FINISHED
+    }
+
+    /**
+     * A trainer that takes part.
+     *
+     * @param instance the client object that joined
+     * @param group its group
+     * @param leaf the tree node that folds its updates
+     * @param lastSeen when it was last heard of, ms since 1970
+     */
+    record Member(String instance, String group, String leaf, long lastSeen) {}
+
+    /**
+     * An update that counts.
+     *
+     * @param claim it
+     * @param group its trainer's group
+     * @param leaf the tree node that folds it
+     */
+    record Counted(Claim claim, String group, String leaf) {}
+
+    /**
+     * A round that is over.
+     *
+     * @param id which
+     * @param crcs for each trainer that took part, the CRC32C of its update
+     */
+    record ClosedRound(RoundId id, Map<String, Integer> crcs) {}
+
+    Phase phase = Phase.WAITING;
+    int epoch;
+    int round = 1;
+    int roundEpoch;
+    int modelRound;
+    int modelEpoch;
+    long deadline;
+    long lastUpdateMicros;
+    int rejected;
+    int duplicates;
+    Map<String, Member> members = new TreeMap<>();
+    TreeSet<String> awaited = new TreeSet<>();
+    Map<String, Counted> counted = new TreeMap<>();
+    List<ClosedRound> closed = new ArrayList<>();
+
+    @JsonIgnore
+    RoundId id() {
+        return new RoundId(round, roundEpoch);
+    }
+
+    Optional<ClosedRound> closedRound(RoundId id) {
+        return closed.stream().filter(c -> c.id().equals(id)).findFirst();
+    }
+
+    /** Opens the current round for the trainers that are there. */
+    void open(long deadlineMillis) {
+        phase = Phase.OPEN;
+        roundEpoch = epoch;
+        deadline = deadlineMillis;
+        awaited = new TreeSet<>(members.keySet());
+        counted = new TreeMap<>();
+        rejected = 0;
+        duplicates = 0;
+    }
+
+    /** Takes an update in. */
+    void count(Claim claim, Member member, long micros) {
+        counted.put(claim.trainer(), new Counted(claim, member.group(), member.leaf()));
+        awaited.remove(claim.trainer());
+        lastUpdateMicros = micros;
+    }
+
+    /** Ends the current round with a model. */
+    void close(int rounds) {
+        Map<String, Integer> crcs = new TreeMap<>();
+        counted.forEach((trainer, c) -> crcs.put(trainer, c.claim().crc32c()));
+        closed.add(new ClosedRound(id(), crcs));
+        if (closed.size() > REMEMBERED_ROUNDS) {
+            closed.remove(0);
+        }
+        modelRound = round;
+        modelEpoch = roundEpoch;
+        phase = round < rounds ? Phase.WAITING : Phase.FINISHED;
+        round = Math.min(round + 1, rounds);
+        forget();
+    }
+
+    /** Ends the current opening without a model; the next one has a higher epoch. */
+    void abandon() {
+        phase = Phase.WAITING;
+        epoch++;
+        forget();
+    }
+
+    private void forget() {
+        awaited = new TreeSet<>();
+        counted = new TreeMap<>();
+        deadline = 0;
+    }
+
+    void remove(String trainer) {
+        members.remove(trainer);
+        awaited.remove(trainer);
+    }
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.coordinator.Admission.Verdict;
+import io.tributary.operators.coordinator.CoordinatorState.Counted;
+import io.tributary.operators.coordinator.CoordinatorState.Member;
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.region.RegionDirectory;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.state.CheckpointListener;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.runtime.state.FunctionInitializationContext;
+import org.apache.flink.runtime.state.FunctionSnapshotContext;
+import org.apache.flink.streaming.api.checkpoint.CheckpointedFunction;
+import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
+import org.apache.flink.util.Collector;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The one place where decisions are taken: who is in the round, whether an update counts, which
+ * leaf takes it, when the round closes. Keyed by job. The policies decide; this class holds their
+ * state, keeps the time and says what was decided: commands to the tree's levels, and side outputs.
+ */
+public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival, RoundStatus>
+        implements CheckpointedFunction, CheckpointListener {
+
+    private static final long serialVersionUID = 1L;
+    private static final Logger LOG = LoggerFactory.getLogger(RoundCoordinator.class);
+
+    private final String job;
+    private final Topology topology;
+    private final RoundRules rules;
+    private final ModelSpec model;
+
+    private transient Admission admission;
+    private transient Closing closing;
+    private transient Placement placement;
+    private transient TreeCommands tree;
+    private transient CoordinatorMetrics metrics;
+    private transient RegionRelease release;
+    private transient ValueState<CoordinatorState> stateHandle;
+    private transient ListState<PayloadRef> releaseHandle;
+    private transient boolean restored;
+    private transient long startedAt;
+
+    /**
+     * @param job the job's name
+     * @param topology who aggregates for whom
+     * @param rules how rounds are run
+     * @param model what the model looks like
+     */
+    public RoundCoordinator(String job, Topology topology, RoundRules rules, ModelSpec model) {
+        this.job = job;
+        this.topology = topology;
+        this.rules = rules;
+        this.model = model;
+    }
+
+    @Override
+    public void initializeState(FunctionInitializationContext context) throws Exception {
+        restored = context.isRestored();
+        releaseHandle =
+                context.getOperatorStateStore()
+                        .getListState(
+                                new ListStateDescriptor<>(
+                                        "release", StreamType.json(PayloadRef.class)));
+        // The checkpoint that this restores from is complete, and holds their folds.
+        for (PayloadRef payload : releaseHandle.get()) {
+            RegionDirectory.release(payload);
+        }
+    }
+
+    @Override
+    public void open(OpenContext context) {
+        admission = new Admission(job, rules.kind());
+        closing = new Closing(rules);
+        placement = new Placement(topology);
+        tree = new TreeCommands(topology, rules.timing(), model.layout().shards());
+        metrics = new CoordinatorMetrics(getRuntimeContext().getMetricGroup());
+        release = new RegionRelease();
+        startedAt = System.currentTimeMillis();
+        stateHandle =
+                getRuntimeContext()
+                        .getState(new ValueStateDescriptor<>("rounds", CoordinatorState.TYPE));
+    }
+
+    @Override
+    public void processElement(Arrival arrival, Context context, Collector<RoundStatus> out)
+            throws Exception {
+        Turn turn = new Turn(context, out, state(context, out));
+        if (arrival instanceof Arrival.Staged staged) {
+            turn.update(staged.claim());
+        } else if (arrival instanceof Arrival.Control control) {
+            turn.control(control.message());
+        } else if (arrival instanceof Arrival.Refused refused) {
+            turn.refused(refused);
+        }
+        turn.end();
+    }
+
+    @Override
+    public void onTimer(long time, OnTimerContext context, Collector<RoundStatus> out)
+            throws Exception {
+        Turn turn = new Turn(context, out, state(context, out));
+        turn.expire();
+        turn.end();
+        schedule(context);
+    }
+
+    private void schedule(Context context) {
+        // A short tick rather than a timer for each deadline: one timer, nothing to take back.
+        long now = context.timerService().currentProcessingTime();
+        context.timerService().registerProcessingTimeTimer(now - now % TICK_MILLIS + TICK_MILLIS);
+    }
+
+    private static final long TICK_MILLIS = 100;
+
+    private CoordinatorState state(Context context, Collector<RoundStatus> out) throws Exception {
+        CoordinatorState state = stateHandle.value();
+        if (state == null) {
+            state = new CoordinatorState();
+            for (String trainer : rules.cohort().keySet().stream().sorted().toList()) {
+                String group = rules.cohort().get(trainer);
+                String leaf = placement.leaf(group, state.members).orElseThrow();
+                state.members.put(trainer, new Member("", group, leaf, System.currentTimeMillis()));
+            }
+            if (!rules.deadline().isZero() || !rules.heartbeatTimeout().isZero()) {
+                schedule(context);
+            }
+            new Turn(context, out, state).end();
+        } else if (restored) {
+            restored = false;
+            state.epoch++;
+            new Turn(context, out, state).announceAgain();
+        }
+        return state;
+    }
+
+    @Override
+    public void snapshotState(FunctionSnapshotContext context) throws Exception {
+        releaseHandle.update(release.snapshot(context.getCheckpointId()));
+    }
+
+    @Override
+    public void notifyCheckpointComplete(long checkpoint) {
+        release.completed(checkpoint);
+    }
+
+    /** What happens at one arrival or tick. */
+    private final class Turn {
+
+        private final Context context;
+        private final Collector<RoundStatus> out;
+        private final CoordinatorState state;
+        private boolean changed;
+
+        Turn(Context context, Collector<RoundStatus> out, CoordinatorState state) {
+            this.context = context;
+            this.out = out;
+            this.state = state;
+        }
+
+        void update(Claim claim) {
+            Verdict verdict = admission.judge(state, claim);
+            if (verdict instanceof Verdict.Count) {
+                Member member = state.members.get(claim.trainer());
+                state.count(claim, member, ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()));
+                tree.counted(state.counted.get(claim.trainer()), this::command);
+                if (rules.timing() == RoundRules.Timing.EAGER) {
+                    release.whenCheckpointed(claim.payload());
+                }
+                receipt(claim, Status.COMMITTED, RejectReason.NONE, "");
+                LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
+            } else {
+                RegionDirectory.release(claim.payload());
+                if (verdict instanceof Verdict.Reject reject) {
+                    receipt(claim, Status.REJECTED, reject.reason(), reject.text());
+                    deadLetter(
+                            new DeadLetter(
+                                    "coordinator",
+                                    claim.trainer(),
+                                    claim.round(),
+                                    claim.epoch(),
+                                    reject.reason(),
+                                    reject.text()));
+                } else {
+                    state.duplicates++;
+                    metrics.duplicate();
+                    receipt(claim, Status.DUPLICATE, RejectReason.NONE, "");
+                }
+            }
+            changed = true;
+        }
+
+        void control(ControlMessage message) {
+            Optional<Member> known = Optional.ofNullable(state.members.get(message.trainer()));
+            boolean same = known.isPresent() && known.get().instance().equals(message.instance());
+            switch (message.type()) {
+                case LEAVE -> {
+                    // A will that comes late must not remove the client that came after.
+                    if (same) {
+                        state.remove(message.trainer());
+                        changed = true;
+                    }
+                }
+                case JOIN, HEARTBEAT -> join(message, known, same);
+                default -> throw new AssertionError(message.type());
+            }
+        }
+
+        private void join(ControlMessage message, Optional<Member> known, boolean same) {
+            String trainer = message.trainer();
+            if (known.isPresent() && !same) {
+                refuse(
+                        message,
+                        RejectReason.DUPLICATE_TRAINER,
+                        "trainer %s takes part already; choose another id".formatted(trainer));
+                return;
+            }
+            Optional<String> leaf =
+                    known.map(Member::leaf)
+                            .or(() -> placement.leaf(message.group(), state.members));
+            if (leaf.isEmpty()) {
+                refuse(
+                        message,
+                        RejectReason.UNKNOWN_GROUP,
+                        "trainer %s: group '%s' is not in the topology, which has %s"
+                                .formatted(trainer, message.group(), topology.trainerGroups()));
+                return;
+            }
+            state.members.put(
+                    trainer,
+                    new Member(
+                            message.instance(),
+                            known.map(Member::group).orElse(message.group()),
+                            leaf.get(),
+                            System.currentTimeMillis()));
+            if (!same || message.type() == ControlMessage.Type.JOIN) {
+                answer(message, Status.JOINED, RejectReason.NONE, "");
+                changed = true;
+            }
+        }
+
+        void refused(Arrival.Refused refused) {
+            DeadLetter letter = refused.deadLetter();
+            deadLetter(letter);
+            if (refused.answer() && !letter.trainer().isEmpty()) {
+                send(
+                        new Receipt(
+                                job,
+                                letter.trainer(),
+                                "",
+                                letter.round(),
+                                letter.epoch(),
+                                Status.REJECTED,
+                                letter.reason(),
+                                letter.text()));
+            }
+            changed = true;
+        }
+
+        void expire() {
+            if (rules.heartbeatTimeout().isZero()) {
+                return;
+            }
+            long oldest = System.currentTimeMillis() - rules.heartbeatTimeout().toMillis();
+            // After a restore all had no chance to be heard; they get one full timeout.
+            if (startedAt > oldest) {
+                return;
+            }
+            List<String> silent =
+                    state.members.entrySet().stream()
+                            .filter(m -> m.getValue().lastSeen() < oldest)
+                            .map(Map.Entry::getKey)
+                            .toList();
+            for (String trainer : silent) {
+                LOG.info("trainer {} was not heard of for {}", trainer, rules.heartbeatTimeout());
+                state.remove(trainer);
+                changed = true;
+            }
+        }
+
+        void end() throws Exception {
+            Closing.Verdict verdict = closing.judge(state, System.currentTimeMillis());
+            while (verdict != Closing.Verdict.NOTHING) {
+                switch (verdict) {
+                    case OPEN -> open();
+                    case CLOSE -> close();
+                    case ABANDON -> abandon();
+                    default -> throw new AssertionError(verdict);
+                }
+                verdict = closing.judge(state, System.currentTimeMillis());
+                changed = true;
+            }
+            if (changed) {
+                status(
+                        state.phase == Phase.OPEN
+                                ? RoundStatus.State.OPEN
+                                : RoundStatus.State.WAITING);
+            }
+            metrics.show(state);
+            stateHandle.update(state);
+        }
+
+        private void open() {
+            state.open(closing.deadline(System.currentTimeMillis()));
+            plan(RoundPlan.State.OPEN);
+        }
+
+        private void close() {
+            tree.closed(state, this::command);
+            if (rules.timing() == RoundRules.Timing.LAZY) {
+                releaseCounted();
+            }
+            status(RoundStatus.State.CLOSED);
+            LOG.info(
+                    "round {} closed: {} updates, {} rejected, {} duplicates, {} missing",
+                    state.id(),
+                    state.counted.size(),
+                    state.rejected,
+                    state.duplicates,
+                    state.awaited.size());
+            state.close(rules.rounds());
+            if (state.phase == Phase.FINISHED) {
+                plan(RoundPlan.State.FINISHED);
+            }
+        }
+
+        private void abandon() {
+            tree.abandoned(state, this::command);
+            if (rules.timing() == RoundRules.Timing.LAZY) {
+                releaseCounted();
+            }
+            status(RoundStatus.State.ABANDONED);
+            LOG.info(
+                    "round {} abandoned at its deadline: {} updates, the quorum is {}",
+                    state.id(),
+                    state.counted.size(),
+                    rules.quorum());
+            state.abandon();
+        }
+
+        private void releaseCounted() {
+            state.counted.values().stream()
+                    .map(Counted::claim)
+                    .map(Claim::payload)
+                    .forEach(release::whenCheckpointed);
+        }
+
+        void announceAgain() {
+            if (state.phase != Phase.WAITING) {
+                plan(state.phase == Phase.OPEN ? RoundPlan.State.OPEN : RoundPlan.State.FINISHED);
+            }
+        }
+
+        private void plan(RoundPlan.State open) {
+            context.output(
+                    CoordinatorOutputs.PLANS,
+                    new RoundPlan(
+                            job,
+                            open,
+                            state.round,
+                            state.roundEpoch,
+                            state.modelRound,
+                            state.modelEpoch,
+                            rules.kind(),
+                            rules.deadline().toMillis() / 1000.0));
+        }
+
+        private void status(RoundStatus.State open) {
+            out.collect(RoundProgress.of(job, state, open));
+        }
+
+        private void command(int level, AggregatorInput command) {
+            context.output(CoordinatorOutputs.level(level), command);
+        }
+
+        private void receipt(Claim claim, Status status, RejectReason reason, String text) {
+            send(
+                    new Receipt(
+                            job,
+                            claim.trainer(),
+                            "",
+                            claim.round(),
+                            claim.epoch(),
+                            status,
+                            reason,
+                            text));
+        }
+
+        private void refuse(ControlMessage message, RejectReason reason, String text) {
+            answer(message, Status.REJECTED, reason, text);
+            deadLetter(new DeadLetter("control", message.trainer(), 0, 0, reason, text));
+        }
+
+        private void answer(
+                ControlMessage message, Status status, RejectReason reason, String text) {
+            send(
+                    new Receipt(
+                            job,
+                            message.trainer(),
+                            message.instance(),
+                            0,
+                            0,
+                            status,
+                            reason,
+                            text));
+        }
+
+        private void send(Receipt receipt) {
+            context.output(CoordinatorOutputs.RECEIPTS, receipt);
+        }
+
+        private void deadLetter(DeadLetter letter) {
+            state.rejected++;
+            metrics.rejected(letter.reason());
+            context.output(CoordinatorOutputs.DEAD_LETTERS, letter);
+        }
+    }
+}

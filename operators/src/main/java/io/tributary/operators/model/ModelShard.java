@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.model;
+
+import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.RoundId;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+
+/**
+ * A shard of a new global model.
+ *
+ * @param round the round that produced it
+ * @param shard which shard
+ * @param bytes its elements as they stand in the model file; not to be changed
+ * @param lastUpdateMicros when the round's last update came, µs since 1970
+ */
+public record ModelShard(RoundId round, int shard, byte[] bytes, long lastUpdateMicros) {
+
+    /** How Flink serialises it. */
+    public static final TypeInformation<ModelShard> TYPE =
+            StreamType.binary(ModelShard.class, ModelShardSerializer.INSTANCE);
+}

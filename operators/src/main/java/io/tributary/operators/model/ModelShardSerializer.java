@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.model;
+
+import io.tributary.operators.types.BinarySerializer;
+import io.tributary.protocol.message.RoundId;
+import java.io.IOException;
+import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
+import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
+import org.apache.flink.core.memory.DataInputView;
+import org.apache.flink.core.memory.DataOutputView;
+
+/** Round, epoch, shard, time, length and bytes. */
+final class ModelShardSerializer extends BinarySerializer<ModelShard> {
+
+    static final ModelShardSerializer INSTANCE = new ModelShardSerializer();
+
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public void serialize(ModelShard value, DataOutputView out) throws IOException {
+        out.writeInt(value.round().round());
+        out.writeInt(value.round().epoch());
+        out.writeInt(value.shard());
+        out.writeLong(value.lastUpdateMicros());
+        out.writeInt(value.bytes().length);
+        out.write(value.bytes());
+    }
+
+    @Override
+    public ModelShard deserialize(DataInputView in) throws IOException {
+        RoundId round = new RoundId(in.readInt(), in.readInt());
+        int shard = in.readInt();
+        long lastUpdateMicros = in.readLong();
+        byte[] bytes = new byte[in.readInt()];
+        in.readFully(bytes);
+        return new ModelShard(round, shard, bytes, lastUpdateMicros);
+    }
+
+    @Override
+    public TypeSerializerSnapshot<ModelShard> snapshotConfiguration() {
+        return new Snapshot();
+    }
+
+    /** Version 1 of the format. */
+    public static final class Snapshot extends SimpleTypeSerializerSnapshot<ModelShard> {
+        public Snapshot() {
+            super(() -> INSTANCE);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.chunk;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import java.util.Map;
+
+/** Reads typed values from string properties, naming the property that is missing or wrong. */
+record PropertyReader(Map<String, String> properties) {
+
+    String text(String name) {
+        String value = properties.get(name);
+        if (value == null) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "property '%s' is missing; there are %s"
+                            .formatted(name, properties.keySet().stream().sorted().toList()));
+        }
+        return value;
+    }
+
+    long number(String name) {
+        String value = text(name);
+        try {
+            return Long.parseLong(value);
+        } catch (NumberFormatException e) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "property '%s' is '%s', expected an integer".formatted(name, value));
+        }
+    }
+
+    int integer(String name) {
+        long value = number(name);
+        if (value < 0 || value > Integer.MAX_VALUE) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "property '%s' is %d, expected 0 to %d"
+                            .formatted(name, value, Integer.MAX_VALUE));
+        }
+        return (int) value;
+    }
+
+    int positiveInt(String name) {
+        int value = integer(name);
+        if (value < 1) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "property '%s' is %d, expected 1 or more".formatted(name, value));
+        }
+        return value;
+    }
+
+    int crc(String name) {
+        String value = text(name);
+        try {
+            if (value.length() == 8) {
+                return Integer.parseUnsignedInt(value, 16);
+            }
+        } catch (NumberFormatException ignored) {
+            // Said below.
+        }
+        throw new RejectedException(
+                RejectReason.MALFORMED,
+                "property '%s' is '%s', expected 8 hexadecimal digits".formatted(name, value));
+    }
+}

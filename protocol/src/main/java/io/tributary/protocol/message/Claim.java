@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.message;
+
+import java.util.Map;
+
+/**
+ * A completely staged update: who sent what for which round, and where the payload lies.
+ *
+ * @param job the job
+ * @param trainer who sent it
+ * @param round the round
+ * @param epoch its epoch
+ * @param samples the update's weight, the number of training samples, &gt; 0
+ * @param kind weights or delta
+ * @param crc32c CRC32C of the payload
+ * @param payload the safetensors file
+ * @param metrics what the trainer measured, for example {@code loss}
+ */
+public record Claim(
+        String job,
+        String trainer,
+        int round,
+        int epoch,
+        long samples,
+        UpdateKind kind,
+        int crc32c,
+        PayloadRef payload,
+        Map<String, Double> metrics) {
+
+    public Claim {
+        metrics = Map.copyOf(metrics);
+    }
+
+    /** The opening that it is for. */
+    public RoundId id() {
+        return new RoundId(round, epoch);
+    }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.message;
+
+/**
+ * A published global model.
+ *
+ * @param job the job
+ * @param round the round that produced it; 0 is the initial model
+ * @param epoch that round's epoch
+ * @param bytes length of the safetensors file
+ * @param chunkBytes length of every chunk but the last
+ * @param crc32c CRC32C of the file
+ * @param lastUpdateToModelMs from the arrival of the last counted update at the coordinator to the
+ *     complete file, in ms
+ */
+public record ModelDescription(
+        String job,
+        int round,
+        int epoch,
+        long bytes,
+        int chunkBytes,
+        int crc32c,
+        double lastUpdateToModelMs) {
+
+    /** The version. */
+    public RoundId id() {
+        return new RoundId(round, epoch);
+    }
+}

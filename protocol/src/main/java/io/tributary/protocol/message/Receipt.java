@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.message;
+
+import io.tributary.protocol.RejectReason;
+
+/**
+ * The job's answer to a trainer.
+ *
+ * @param job the job
+ * @param trainer whom it is for
+ * @param instance the client object it is for where it answers a JOIN; empty otherwise
+ * @param round the update's round; 0 where it answers a JOIN
+ * @param epoch the update's epoch; 0 where it answers a JOIN
+ * @param status the answer
+ * @param reason NONE unless REJECTED
+ * @param text one line for people; empty unless REJECTED
+ */
+public record Receipt(
+        String job,
+        String trainer,
+        String instance,
+        int round,
+        int epoch,
+        Status status,
+        RejectReason reason,
+        String text) {
+
+    /** The kinds of answers. */
+    public enum Status {
+        /** The trainer takes part. */
+        JOINED(false),
+        /** The update counts, and a completed checkpoint holds it. */
+        COMMITTED(true),
+        /** It had been counted before; a completed checkpoint holds the first one. */
+        DUPLICATE(true),
+        /** The update does not count, or the join is refused. */
+        REJECTED(false);
+
+        private final boolean durable;
+
+        Status(boolean durable) {
+            this.durable = durable;
+        }
+
+        /** Whether it may leave only after a checkpoint. */
+        public boolean durable() {
+            return durable;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.message;
+
+/**
+ * What trainers are asked to do now.
+ *
+ * @param job the job
+ * @param state whether to train
+ * @param round the round to train for
+ * @param epoch its epoch
+ * @param modelRound round that produced the model to start from; 0 is the initial model
+ * @param modelEpoch that round's epoch
+ * @param kind what to send
+ * @param deadlineSeconds time from the opening to the deadline, in s; 0 means none
+ */
+public record RoundPlan(
+        String job,
+        State state,
+        int round,
+        int epoch,
+        int modelRound,
+        int modelEpoch,
+        UpdateKind kind,
+        double deadlineSeconds) {
+
+    /** Whether the round takes updates. */
+    public enum State {
+        OPEN,
+        /** All rounds are done; the model named is the last. */
+        FINISHED
+    }
+
+    /** The opening that this plan announces. */
+    public RoundId id() {
+        return new RoundId(round, epoch);
+    }
+
+    /** The version of the model to start from. */
+    public RoundId model() {
+        return new RoundId(modelRound, modelEpoch);
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.mqtt;
+
+import java.io.Serializable;
+import java.time.Duration;
+
+/**
+ * How to reach an MQTT broker. Immutable; the {@code with…} methods return changed copies.
+ *
+ * @param url {@code tcp://host:port}, or {@code ssl://host:port} for TLS
+ * @param userName empty for none
+ * @param password empty for none
+ * @param caFile PEM file with the certificates to trust; empty for the JVM's own
+ * @param certificateFile PEM file with the client's certificate chain; empty for none
+ * @param keyFile PEM file with the client's PKCS #8 key; empty for none
+ * @param patience how long a broker may be away before that is an error
+ */
+public record BrokerOptions(
+        String url,
+        String userName,
+        String password,
+        String caFile,
+        String certificateFile,
+        String keyFile,
+        Duration patience)
+        implements Serializable {
+
+    public BrokerOptions {
+        if (!url.matches("(tcp|ssl)://[^/:]+:[0-9]+")) {
+            throw new IllegalArgumentException(
+                    "broker '%s': expected tcp://HOST:PORT or ssl://HOST:PORT".formatted(url));
+        }
+        if (certificateFile.isEmpty() != keyFile.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "a client certificate and its key go together; give both files or neither");
+        }
+    }
+
+    /** Without a password, without TLS, with 30 s of patience. */
+    public static BrokerOptions of(String url) {
+        return new BrokerOptions(url, "", "", "", "", "", Duration.ofSeconds(30));
+    }
+
+    /** With user name and password. */
+    public BrokerOptions withPassword(String user, String secret) {
+        return new BrokerOptions(url, user, secret, caFile, certificateFile, keyFile, patience);
+    }
+
+    /** Trusting the certificates of a PEM file. */
+    public BrokerOptions withCaFile(String file) {
+        return new BrokerOptions(url, userName, password, file, certificateFile, keyFile, patience);
+    }
+
+    /** Showing a client certificate, from PEM files. */
+    public BrokerOptions withCertificate(String certificate, String key) {
+        return new BrokerOptions(url, userName, password, caFile, certificate, key, patience);
+    }
+
+    /** With another patience. */
+    public BrokerOptions withPatience(Duration time) {
+        return new BrokerOptions(url, userName, password, caFile, certificateFile, keyFile, time);
+    }
+
+    @Override
+    public String toString() {
+        return url;
+    }
+}

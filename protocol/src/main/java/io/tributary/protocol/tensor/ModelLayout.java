@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.tensor;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A model as one flat vector: its tensors' elements in file order, cut into shards of a fixed
+ * number of elements (the last one may be shorter). Immutable and thread-safe.
+ */
+public final class ModelLayout {
+
+    private final SafetensorsHeader header;
+    private final int shardElements;
+    private final Map<String, Integer> byName = new HashMap<>();
+    private final long[] firstElement;
+
+    /**
+     * @param header the model's tensors
+     * @param shardElements elements of a shard, 1 to 2^24
+     */
+    public ModelLayout(SafetensorsHeader header, int shardElements) {
+        if (shardElements < 1 || shardElements > 1 << 24) {
+            throw new IllegalArgumentException(
+                    "a shard has 1 to 16777216 elements, not " + shardElements);
+        }
+        this.header = header;
+        this.shardElements = shardElements;
+        this.firstElement = new long[header.tensors().size() + 1];
+        for (int i = 0; i < header.tensors().size(); i++) {
+            TensorInfo tensor = header.tensors().get(i);
+            byName.put(tensor.name(), i);
+            firstElement[i + 1] = firstElement[i] + tensor.elements();
+        }
+        if (elements() == 0) {
+            throw new RejectedException(
+                    RejectReason.WRONG_SHAPE, "the model has no elements; give it a tensor");
+        }
+        if ((elements() + shardElements - 1) / shardElements > 1 << 20) {
+            throw new IllegalArgumentException(
+                    "%d elements in shards of %d make more than 1048576 shards; use larger shards"
+                            .formatted(elements(), shardElements));
+        }
+    }
+
+    /**
+     * A run of elements of one tensor inside of a shard.
+     *
+     * @param tensor index into the header's tensors
+     * @param from first element of the run within the tensor
+     * @param count elements, ≥ 1
+     * @param at where the run begins within the shard, in elements
+     */
+    public record Segment(int tensor, long from, int count, int at) {}
+
+    /** The model's tensors. */
+    public SafetensorsHeader header() {
+        return header;
+    }
+
+    /** Elements of the flat vector. */
+    public long elements() {
+        return firstElement[firstElement.length - 1];
+    }
+
+    /** Elements of every shard but the last. */
+    public int shardElements() {
+        return shardElements;
+    }
+
+    /** Number of shards, ≥ 1. */
+    public int shards() {
+        return (int) ((elements() + shardElements - 1) / shardElements);
+    }
+
+    /** Elements of shard {@code shard}. */
+    public int shardLength(int shard) {
+        return (int) Math.min(shardElements, elements() - (long) shard * shardElements);
+    }
+
+    /** The runs that make up a shard, in order. */
+    public List<Segment> segments(int shard) {
+        long begin = (long) shard * shardElements;
+        long end = begin + shardLength(shard);
+        List<Segment> segments = new ArrayList<>();
+        for (int t = tensorAt(begin); t < header.tensors().size() && firstElement[t] < end; t++) {
+            long from = Math.max(begin, firstElement[t]);
+            long to = Math.min(end, firstElement[t + 1]);
+            if (to > from) {
+                segments.add(
+                        new Segment(
+                                t,
+                                from - firstElement[t],
+                                (int) (to - from),
+                                (int) (from - begin)));
+            }
+        }
+        return segments;
+    }
+
+    private int tensorAt(long element) {
+        int low = 0;
+        int high = header.tensors().size() - 1;
+        while (low < high) {
+            int middle = (low + high + 1) >>> 1;
+            if (firstElement[middle] <= element) {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        return low;
+    }
+
+    /** Where a shard's bytes begin in a file of this model, from the start of the file. */
+    public long fileOffset(int shard) {
+        Segment first = segments(shard).get(0);
+        TensorInfo tensor = header.tensors().get(first.tensor());
+        return header.dataOffset() + tensor.begin() + first.from() * tensor.dtype().bytes();
+    }
+
+    /** Bytes of a shard in a file of this model. */
+    public int shardBytes(int shard) {
+        return segments(shard).stream()
+                .mapToInt(s -> s.count() * header.tensors().get(s.tensor()).dtype().bytes())
+                .sum();
+    }
+
+    /**
+     * Maps the model's tensors to those of an update, which may lie in another order.
+     *
+     * @return for each tensor of the model, the update's
+     * @throws RejectedException WRONG_SHAPE, naming the first tensor that differs
+     */
+    public List<TensorInfo> match(SafetensorsHeader update) {
+        List<TensorInfo> theirs = new ArrayList<>(update.tensors());
+        Map<String, TensorInfo> given = new HashMap<>();
+        theirs.forEach(t -> given.put(t.name(), t));
+        List<TensorInfo> matched = new ArrayList<>();
+        for (TensorInfo ours : header.tensors()) {
+            TensorInfo tensor = given.get(ours.name());
+            if (tensor == null) {
+                throw wrong("tensor '%s' is missing", ours.name());
+            }
+            if (!tensor.shape().equals(ours.shape())) {
+                throw wrong(
+                        "tensor '%s' has shape %s, the model has %s",
+                        ours.name(), tensor.shape(), ours.shape());
+            }
+            if (tensor.dtype() != ours.dtype()) {
+                throw wrong(
+                        "tensor '%s' has element type %s, the model has %s",
+                        ours.name(), tensor.dtype(), ours.dtype());
+            }
+            matched.add(tensor);
+        }
+        for (TensorInfo tensor : theirs) {
+            if (!byName.containsKey(tensor.name())) {
+                throw wrong("tensor '%s' is not in the model; leave it out", tensor.name());
+            }
+        }
+        return matched;
+    }
+
+    private static RejectedException wrong(String format, Object... args) {
+        return new RejectedException(RejectReason.WRONG_SHAPE, format.formatted(args));
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.topology;
+
+import io.tributary.protocol.topology.Schema.Channel;
+import io.tributary.protocol.topology.Schema.Role;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * The way from the trainer role up to the root.
+ *
+ * @param roles trainer first, root last; 2 to 4 of them
+ * @param channels {@code channels.get(i)} joins {@code roles.get(i)} and {@code roles.get(i + 1)}
+ */
+record RolePath(List<Role> roles, List<Channel> channels) {
+
+    /** Tiers of roles that a job can have, trainers included. */
+    static final int MAX_TIERS = 4;
+
+    static RolePath of(Schema schema) {
+        Role trainer = trainer(schema);
+        refuseCycles(schema);
+        List<Role> roles = new ArrayList<>(List.of(trainer));
+        List<Channel> channels = new ArrayList<>();
+        Set<String> reachable = reachable(schema, trainer.name());
+        for (Role role : schema.roles()) {
+            if (!reachable.contains(role.name())) {
+                throw role.at()
+                        .at("name")
+                        .wrong(
+                                "role '%s' without an upward path".formatted(role.name()),
+                                "link it with a channel to the path from '%s' to the root"
+                                        .formatted(trainer.name()));
+            }
+        }
+        Role current = trainer;
+        while (true) {
+            List<Channel> onward = new ArrayList<>();
+            for (Channel channel : schema.channels()) {
+                if (channel.joins(current.name()) && !channels.contains(channel)) {
+                    onward.add(channel);
+                }
+            }
+            if (onward.isEmpty()) {
+                break;
+            }
+            if (onward.size() > 1) {
+                Channel second = onward.get(1);
+                throw second.at()
+                        .at("pair")
+                        .wrong(
+                                "two roots: '%s' leads to '%s' and to '%s'"
+                                        .formatted(
+                                                current.name(),
+                                                onward.get(0).other(current.name()),
+                                                second.other(current.name())),
+                                "each role has one channel towards the single root");
+            }
+            channels.add(onward.get(0));
+            current = schema.role(onward.get(0).other(current.name())).orElseThrow();
+            roles.add(current);
+        }
+        if (roles.size() < 2) {
+            throw trainer.at()
+                    .at("name")
+                    .wrong(
+                            "role '%s' without an upward path".formatted(trainer.name()),
+                            "link it with a channel to an aggregator");
+        }
+        if (roles.size() > MAX_TIERS) {
+            throw schema.document()
+                    .at("roles")
+                    .wrong(roles.size() + " tiers", "2 to " + MAX_TIERS + " are allowed");
+        }
+        return new RolePath(List.copyOf(roles), List.copyOf(channels));
+    }
+
+    private static Role trainer(Schema schema) {
+        for (Channel channel : schema.channels()) {
+            if (channel.pair().stream().allMatch(r -> schema.role(r).orElseThrow().data())) {
+                throw channel.at()
+                        .at("pair")
+                        .wrong(
+                                "two data roles linked: " + channel.pair(),
+                                "a role with isDataConsumer is linked to an aggregator");
+            }
+        }
+        List<Role> data = schema.roles().stream().filter(Role::data).toList();
+        if (data.isEmpty()) {
+            throw schema.document()
+                    .at("roles")
+                    .wrong("no data role", "one role must have \"isDataConsumer\": true");
+        }
+        if (data.size() > 1) {
+            throw data.get(1)
+                    .at()
+                    .at("isDataConsumer")
+                    .wrong(
+                            "a second data role besides '" + data.get(0).name() + "'",
+                            "one role may have \"isDataConsumer\": true");
+        }
+        return data.get(0);
+    }
+
+    /** Union-find over the channels: one whose two roles are linked already closes a cycle. */
+    private static void refuseCycles(Schema schema) {
+        Map<String, String> parent = new HashMap<>();
+        for (Channel channel : schema.channels()) {
+            String a = find(parent, channel.pair().get(0));
+            String b = find(parent, channel.pair().get(1));
+            if (a.equals(b)) {
+                throw channel.at()
+                        .at("pair")
+                        .wrong(
+                                "a cycle: %s are linked by other channels already"
+                                        .formatted(channel.pair()),
+                                "channels form a path from the data role to the root");
+            }
+            parent.put(a, b);
+        }
+    }
+
+    private static String find(Map<String, String> parent, String role) {
+        String at = role;
+        while (parent.containsKey(at)) {
+            at = parent.get(at);
+        }
+        return at;
+    }
+
+    private static Set<String> reachable(Schema schema, String from) {
+        Set<String> seen = new HashSet<>(Set.of(from));
+        List<String> open = new ArrayList<>(seen);
+        while (!open.isEmpty()) {
+            String role = open.remove(open.size() - 1);
+            for (Channel channel : schema.channels()) {
+                if (channel.joins(role) && seen.add(channel.other(role))) {
+                    open.add(channel.other(role));
+                }
+            }
+        }
+        return seen;
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.topology;
+
+import io.tributary.protocol.topology.Schema.Channel;
+import io.tributary.protocol.topology.Schema.Role;
+import io.tributary.protocol.topology.Topology.Node;
+import io.tributary.protocol.topology.Topology.Task;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** Turns a schema and, where there is one, a data specification into a topology. */
+final class TopologyCompiler {
+
+    private TopologyCompiler() {}
+
+    static Topology compile(TagDocument schemaDocument, Optional<TagDocument> dataSpec) {
+        Schema schema = Schema.parse(schemaDocument);
+        RolePath path = RolePath.of(schema);
+        for (int i = 1; i + 1 < path.roles().size(); i++) {
+            refuseFinerGrouping(
+                    path.roles().get(i), path.channels().get(i - 1), path.channels().get(i));
+        }
+        List<Task> tasks = new ArrayList<>();
+        for (Role role : path.roles().subList(1, path.roles().size())) {
+            for (Map<String, String> association : role.associations()) {
+                for (int replica = 0; replica < role.replica(); replica++) {
+                    tasks.add(new Task(role.name(), association, ""));
+                }
+            }
+        }
+        dataSpec.ifPresent(spec -> tasks.addAll(dataTasks(spec, path)));
+        tasks.sort(Comparator.comparing(Task::role));
+        Map<String, List<String>> groups = new LinkedHashMap<>();
+        path.channels().forEach(c -> groups.put(c.name(), c.groups()));
+        return new Topology(
+                path.roles().stream().map(Role::name).toList(), groups, tasks, tree(path));
+    }
+
+    /** One group below must flow into one group above, and not into a narrower one. */
+    private static void refuseFinerGrouping(Role role, Channel below, Channel above) {
+        Map<String, String> up = new HashMap<>();
+        for (int i = 0; i < role.associations().size(); i++) {
+            Map<String, String> association = role.associations().get(i);
+            TagDocument at = role.at().at("groupAssociation").at(i);
+            String lower = tag(at, role, association, below);
+            String upper = tag(at, role, association, above);
+            String other = up.putIfAbsent(lower, upper);
+            if (other != null && !other.equals(upper) || upper.startsWith(lower + "/")) {
+                throw at.at(above.name())
+                        .wrong(
+                                "group '%s' of channel '%s' split over finer groups of '%s'"
+                                        .formatted(lower, below.name(), above.name()),
+                                "a grouping higher up may not be finer than the one below it");
+            }
+        }
+        for (String group : below.groups()) {
+            if (!up.containsKey(group)) {
+                throw role.at()
+                        .at("groupAssociation")
+                        .wrong(
+                                "no entry for group '%s' of channel '%s'"
+                                        .formatted(group, below.name()),
+                                "each group below needs an aggregator");
+            }
+        }
+    }
+
+    private static String tag(
+            TagDocument at, Role role, Map<String, String> association, Channel channel) {
+        String tag = association.get(channel.name());
+        if (tag == null) {
+            throw at.wrong(
+                    "role '%s' should name its group on channel '%s', one of %s"
+                            .formatted(role.name(), channel.name(), channel.groups()));
+        }
+        return tag;
+    }
+
+    private static List<Task> dataTasks(TagDocument spec, RolePath path) {
+        Role trainer = path.roles().get(0);
+        Channel channel = path.channels().get(0);
+        List<Task> tasks = new ArrayList<>();
+        for (TagDocument entry : spec.elements()) {
+            if (!entry.at("role").text().equals(trainer.name())) {
+                throw entry.at("role").wrong(TopologyException.oneOf(List.of(trainer.name())));
+            }
+            TagDocument datasetGroups = entry.at("datasetGroups");
+            for (String group : datasetGroups.fieldNames()) {
+                if (!channel.groups().contains(group)) {
+                    throw datasetGroups
+                            .at(group)
+                            .wrong(
+                                    "group '" + group + "'",
+                                    TopologyException.oneOf(channel.groups()));
+                }
+                Map<String, String> association =
+                        trainer.associations().stream()
+                                .filter(a -> a.containsValue(group))
+                                .findFirst()
+                                .orElseThrow(
+                                        () ->
+                                                datasetGroups
+                                                        .at(group)
+                                                        .wrong(
+                                                                "group '" + group + "'",
+                                                                "role '%s' has no groupAssociation"
+                                                                                .formatted(
+                                                                                        trainer
+                                                                                                .name())
+                                                                        + " with it"));
+                for (TagDocument dataset : datasetGroups.at(group).elements()) {
+                    tasks.add(new Task(trainer.name(), association, dataset.text()));
+                }
+            }
+        }
+        return tasks;
+    }
+
+    private static List<List<Node>> tree(RolePath path) {
+        int top = path.roles().size() - 1;
+        List<List<Node>> levels = new ArrayList<>();
+        // From the root down, so that parents exist; whatever its tasks, the root is one node.
+        List<Node> above = List.of(new Node(path.roles().get(top).name(), "", ""));
+        levels.add(above);
+        for (int i = top - 1; i >= 1; i--) {
+            above = level(path.roles().get(i), path.channels(), i, above);
+            levels.add(0, above);
+        }
+        return levels;
+    }
+
+    private static List<Node> level(
+            Role role, List<Channel> channels, int index, List<Node> above) {
+        List<Node> nodes = new ArrayList<>();
+        for (Map<String, String> association : role.associations()) {
+            String group = association.get(channels.get(index - 1).name());
+            String upper = association.get(channels.get(index).name());
+            List<Node> parents =
+                    above.size() == 1 && above.get(0).parent().isEmpty()
+                            ? above
+                            : above.stream().filter(n -> n.group().equals(upper)).toList();
+            for (int replica = 0; replica < role.replica(); replica++) {
+                long siblings = nodes.stream().filter(n -> n.group().equals(group)).count();
+                nodes.add(
+                        new Node(
+                                "%s/%s/%d".formatted(role.name(), group, siblings),
+                                group,
+                                parents.get((int) (siblings % parents.size())).name()));
+            }
+        }
+        return nodes;
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.region;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.PayloadRef;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.zip.CRC32C;
+
+/**
+ * A payload mapped read-only, of any length. It must not be used after {@link #close}, which unmaps
+ * it at once rather than when the garbage collector comes by. Reading is thread-safe.
+ */
+public final class MappedFile implements AutoCloseable {
+
+    /** The longest {@link #slice}. */
+    public static final int MAX_SLICE = 1 << 28;
+
+    private static final long STRIDE = 1L << 30;
+    private static final int SCAN = 1 << 20;
+
+    private final MappedByteBuffer[] windows;
+    private final long length;
+
+    private MappedFile(MappedByteBuffer[] windows, long length) {
+        this.windows = windows;
+        this.length = length;
+    }
+
+    /**
+     * Maps a payload.
+     *
+     * @throws RejectedException PAYLOAD_LOST when the file is gone or too short
+     */
+    public static MappedFile open(PayloadRef payload) {
+        try (FileChannel channel =
+                FileChannel.open(Path.of(payload.path()), StandardOpenOption.READ)) {
+            if (channel.size() < payload.offset() + payload.length()) {
+                throw new RejectedException(
+                        RejectReason.PAYLOAD_LOST,
+                        "%s has %d bytes, expected %d; it was truncated"
+                                .formatted(
+                                        payload.path(),
+                                        channel.size(),
+                                        payload.offset() + payload.length()));
+            }
+            // A ByteBuffer ends at 2 GiB. Windows overlap, so that any slice lies within one.
+            int count = (int) ((payload.length() + STRIDE - 1) / STRIDE);
+            MappedByteBuffer[] windows = new MappedByteBuffer[count];
+            for (int i = 0; i < count; i++) {
+                long at = i * STRIDE;
+                long size = Math.min(STRIDE + MAX_SLICE, payload.length() - at);
+                windows[i] =
+                        channel.map(FileChannel.MapMode.READ_ONLY, payload.offset() + at, size);
+                windows[i].order(ByteOrder.LITTLE_ENDIAN);
+            }
+            return new MappedFile(windows, payload.length());
+        } catch (IOException e) {
+            throw new RejectedException(
+                    RejectReason.PAYLOAD_LOST,
+                    "%s cannot be mapped: %s".formatted(payload.path(), e));
+        }
+    }
+
+    /** Bytes mapped. */
+    public long length() {
+        return length;
+    }
+
+    /** A little-endian view of {@code count} bytes from {@code offset} on, without copying. */
+    public ByteBuffer slice(long offset, int count) {
+        if (offset < 0 || count < 0 || count > MAX_SLICE || offset + count > length) {
+            throw new IndexOutOfBoundsException(
+                    "%d bytes at %d of %d".formatted(count, offset, length));
+        }
+        if (count == 0) {
+            return ByteBuffer.allocate(0);
+        }
+        int window = (int) (offset / STRIDE);
+        return windows[window]
+                .slice((int) (offset - window * STRIDE), count)
+                .order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** CRC32C of all bytes. */
+    public int crc32c() {
+        CRC32C crc = new CRC32C();
+        for (long at = 0; at < length; at += SCAN) {
+            crc.update(slice(at, (int) Math.min(SCAN, length - at)));
+        }
+        return (int) crc.getValue();
+    }
+
+    @Override
+    public void close() {
+        for (int i = 0; i < windows.length; i++) {
+            Unmapper.unmap(windows[i]);
+            windows[i] = null;
+        }
+    }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.sources.mqtt.sink;
+
+import io.tributary.protocol.mqtt.Publication;
+import java.io.Serializable;
+
+/**
+ * Says what is sent for a value.
+ *
+ * @param <T> the value's type
+ */
+@FunctionalInterface
+public interface MqttEncoder<T> extends Serializable {
+
+    /** The messages, in the order in which they are to be sent; may be made as they are sent. */
+    Iterable<Publication> encode(T value);
+}

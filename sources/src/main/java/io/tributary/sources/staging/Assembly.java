@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.sources.staging;
+
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.chunk.ChunkHeader;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.RegionWriter;
+import io.tributary.shm.region.TensorFile;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.BitSet;
+
+/** One update that is being put together in its region. Not thread-safe. */
+final class Assembly {
+
+    private final ChunkHeader first;
+    private final RegionWriter region;
+    private final BitSet written = new BitSet();
+    private long lastTouched;
+
+    Assembly(ChunkHeader first, RegionWriter region) {
+        this.first = first;
+        this.region = region;
+    }
+
+    ChunkHeader header() {
+        return first;
+    }
+
+    long lastTouched() {
+        return lastTouched;
+    }
+
+    /**
+     * @throws RejectedException CHUNK_DUPLICATE; the assembly stays as it is
+     */
+    void write(ChunkHeader header, ByteBuffer bytes, long now) throws IOException {
+        lastTouched = now;
+        if (written.get(header.part().chunk())) {
+            throw new RejectedException(
+                    RejectReason.CHUNK_DUPLICATE,
+                    "chunk %d of %d has come already"
+                            .formatted(header.part().chunk(), header.part().chunks()));
+        }
+        region.write(header.part().offset(), bytes);
+        written.set(header.part().chunk());
+    }
+
+    boolean complete() {
+        return written.cardinality() == first.part().chunks();
+    }
+
+    /**
+     * Checks the whole and publishes the region.
+     *
+     * @throws RejectedException CHECKSUM, MALFORMED, WRONG_SHAPE or NOT_FINITE; the region is gone
+     */
+    Claim finish(ModelLayout model) throws IOException {
+        try (RegionWriter writer = region) {
+            PayloadRef payload = writer.payload();
+            try (TensorFile file = TensorFile.open(payload)) {
+                int crc32c = file.mapped().crc32c();
+                if (crc32c != first.part().crc32c()) {
+                    throw new RejectedException(
+                            RejectReason.CHECKSUM,
+                            "the whole should have CRC32C %08x, it has %08x"
+                                    .formatted(first.part().crc32c(), crc32c));
+                }
+                file.check(model);
+            }
+            Claim claim =
+                    new Claim(
+                            first.job(),
+                            first.trainer(),
+                            first.round(),
+                            first.epoch(),
+                            first.samples(),
+                            first.kind(),
+                            first.part().crc32c(),
+                            payload,
+                            first.metrics());
+            writer.publish(first.part().crc32c(), describe(claim));
+            return claim;
+        } catch (IOException | RuntimeException e) {
+            region.discard();
+            throw e;
+        }
+    }
+
+    /** The claim without the payload's place, which is here, nor metrics, which know no bound. */
+    private static String describe(Claim claim) {
+        return new String(
+                Json.encode(
+                        new Description(
+                                claim.job(),
+                                claim.trainer(),
+                                claim.round(),
+                                claim.epoch(),
+                                claim.samples(),
+                                claim.kind().name())),
+                StandardCharsets.UTF_8);
+    }
+
+    private record Description(
+            String job, String trainer, int round, int epoch, long samples, String kind) {}
+
+    void discard() throws IOException {
+        region.discard();
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.trainer;
+
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.chunk.ModelChunkHeader;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.mqtt.Delivery;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** What the job has said to this trainer, for the trainer's thread to wait on. Thread-safe. */
+final class Inbox {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Inbox.class);
+
+    private final Topics topics;
+    private final String instance;
+    private final Path directory;
+    private final List<Receipt> receipts = new ArrayList<>();
+    private Optional<RoundPlan> plan = Optional.empty();
+    private Optional<ModelDownload> download = Optional.empty();
+
+    Inbox(Topics topics, String instance, Path directory) {
+        this.topics = topics;
+        this.instance = instance;
+        this.directory = directory;
+    }
+
+    /** Takes a message from the link's thread. */
+    synchronized void accept(Delivery message) {
+        try {
+            if (message.topic().equals(topics.round())) {
+                plan = Optional.of(Json.decode(message.payload(), RoundPlan.class));
+            } else if (message.topic().startsWith(topics.model() + "/")) {
+                chunk(ModelChunkHeader.fromProperties(message.properties()), message.payload());
+            } else {
+                receipts.add(Json.decode(message.payload(), Receipt.class));
+            }
+        } catch (RejectedException e) {
+            LOG.warn("ignored on {}: {}", message.topic(), e.getMessage());
+        }
+        message.done().run();
+        notifyAll();
+    }
+
+    private void chunk(ModelChunkHeader header, byte[] bytes) {
+        RoundId id = header.id();
+        if (download.isEmpty() || download.get().id().compareTo(id) < 0) {
+            download.filter(d -> !d.complete()).ifPresent(ModelDownload::discard);
+            download = Optional.of(new ModelDownload(directory, header));
+        }
+        if (download.get().id().equals(id)) {
+            download.get().write(header.part(), bytes);
+        }
+    }
+
+    /** The newest plan. */
+    synchronized Optional<RoundPlan> plan() {
+        return plan;
+    }
+
+    /** The model of that version, once it is there completely. */
+    synchronized Optional<ModelDownload> model(RoundId id) {
+        return download.filter(d -> d.id().equals(id) && d.complete());
+    }
+
+    /** The answer to this client's join. */
+    synchronized Optional<Receipt> joinReceipt() {
+        return receipts.stream().filter(r -> r.instance().equals(instance)).findFirst();
+    }
+
+    /** The answer to an update. */
+    synchronized Optional<Receipt> updateReceipt(RoundId id) {
+        return receipts.stream()
+                .filter(r -> r.instance().isEmpty())
+                .filter(r -> r.round() == id.round() && r.epoch() == id.epoch())
+                .findFirst();
+    }
+
+    /** Forgets all receipts, before something is sent that will be answered. */
+    synchronized void forgetReceipts() {
+        receipts.clear();
+    }
+
+    /** Waits until {@code wanted} has a value, at most for {@code timeout}. */
+    synchronized <T> Optional<T> await(Supplier<Optional<T>> wanted, Duration timeout) {
+        long end = System.nanoTime() + timeout.toNanos();
+        try {
+            while (true) {
+                Optional<T> found = wanted.get();
+                long rest = (end - System.nanoTime()) / 1_000_000;
+                if (found.isPresent() || rest <= 0) {
+                    return found;
+                }
+                wait(rest);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while waiting for the job", e);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.trainer;
+
+import io.tributary.protocol.message.Names;
+import io.tributary.protocol.mqtt.BrokerOptions;
+import java.time.Duration;
+import java.util.Objects;
+import java.util.Optional;
+
+/** Says who a trainer is and how it reaches its job. */
+public final class TrainerClientBuilder {
+
+    private Optional<String> job = Optional.empty();
+    private Optional<String> id = Optional.empty();
+    private String group = "default";
+    private Optional<BrokerOptions> broker = Optional.empty();
+    private Duration receiptTimeout = Duration.ofSeconds(30);
+    private Duration heartbeat = Duration.ofSeconds(5);
+
+    TrainerClientBuilder() {}
+
+    /** The job's name. Required. */
+    public TrainerClientBuilder job(String name) {
+        job = Optional.of(Names.check("job", name));
+        return this;
+    }
+
+    /** This trainer's id, unique in the job. Required. */
+    public TrainerClientBuilder id(String trainer) {
+        id = Optional.of(Names.check("trainer", trainer));
+        return this;
+    }
+
+    /** The group under which the topology places it; {@code default} unless said otherwise. */
+    public TrainerClientBuilder group(String tag) {
+        group = Names.checkGroup(tag);
+        return this;
+    }
+
+    /** The MQTT broker. Required. */
+    public TrainerClientBuilder broker(BrokerOptions options) {
+        broker = Optional.of(options);
+        return this;
+    }
+
+    /** Time without a receipt after which an update is sent again; 30 s unless said otherwise. */
+    public TrainerClientBuilder receiptTimeout(Duration timeout) {
+        receiptTimeout = Objects.requireNonNull(timeout);
+        return this;
+    }
+
+    /** Time between signs of life; 5 s unless said otherwise. */
+    public TrainerClientBuilder heartbeat(Duration interval) {
+        heartbeat = Objects.requireNonNull(interval);
+        return this;
+    }
+
+    /**
+     * Connects to the broker.
+     *
+     * @throws io.tributary.protocol.mqtt.BrokerUnavailableException after the broker's patience
+     */
+    public TrainerClient connect() {
+        return new TrainerClient(
+                required("job", job),
+                required("id", id),
+                group,
+                required("broker", broker),
+                receiptTimeout,
+                heartbeat);
+    }
+
+    private static <T> T required(String what, Optional<T> value) {
+        return value.orElseThrow(
+                () -> new IllegalStateException("a trainer needs a " + what + "; set it"));
+    }
+}

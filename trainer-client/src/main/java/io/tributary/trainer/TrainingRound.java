@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.trainer;
+
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.region.TensorFile;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.nio.file.Path;
+
+/**
+ * A round that this trainer is asked to take part in, with the model to start from. The model's
+ * views are valid until the client waits for the next round. Thread-safe.
+ */
+public final class TrainingRound {
+
+    private final RoundPlan plan;
+    private final TensorFile model;
+    private final Path updates;
+
+    TrainingRound(RoundPlan plan, TensorFile model, Path updates) {
+        this.plan = plan;
+        this.model = model;
+        this.updates = updates;
+    }
+
+    /** Round and epoch. */
+    public RoundId id() {
+        return plan.id();
+    }
+
+    /** What the job asks for. */
+    public UpdateKind kind() {
+        return plan.kind();
+    }
+
+    /** The model's tensors. */
+    public SafetensorsHeader header() {
+        return model.header();
+    }
+
+    /**
+     * A read-only, little-endian view of a tensor's bytes in the mapped model.
+     *
+     * @param name a tensor of at most 256 MiB
+     */
+    public ByteBuffer bytes(String name) {
+        TensorInfo tensor = find(model.header(), name);
+        return model.elements(tensor, 0, Math.toIntExact(tensor.elements()));
+    }
+
+    /** The same for an F32 tensor, as floats in row-major order. */
+    public FloatBuffer floats(String name) {
+        return bytes(name).asFloatBuffer();
+    }
+
+    /** Begins an update with the model's tensors, to be filled in place. */
+    public ModelUpdate newUpdate() {
+        return ModelUpdate.create(updates, plan, model.header());
+    }
+
+    static TensorInfo find(SafetensorsHeader header, String name) {
+        return header.tensors().stream()
+                .filter(t -> t.name().equals(name))
+                .findFirst()
+                .orElseThrow(
+                        () ->
+                                new IllegalArgumentException(
+                                        "the model has no tensor '%s', it has %s"
+                                                .formatted(
+                                                        name,
+                                                        header.tensors().stream()
+                                                                .map(TensorInfo::name)
+                                                                .toList())));
+    }
+}
