@@ -2,10 +2,14 @@
 
 package io.tributary.job;
 
+import io.tributary.job.command.AggregateCommand;
 import io.tributary.job.command.DemoCommand;
+import io.tributary.job.command.PlanCommand;
+import io.tributary.job.command.TrainerCommand;
 import io.tributary.job.command.UsageException;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.topology.TopologyException;
+import io.tributary.trainer.TrainerException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -18,7 +22,12 @@ import picocli.CommandLine.ScopeType;
         mixinStandardHelpOptions = true,
         version = "tributary 0.1.0",
         scope = ScopeType.INHERIT,
-        subcommands = {DemoCommand.class})
+        subcommands = {
+            DemoCommand.class,
+            PlanCommand.class,
+            AggregateCommand.class,
+            TrainerCommand.class
+        })
 public final class Main {
 
     private static final int FAILED = 1;
@@ -67,6 +76,7 @@ public final class Main {
                 e instanceof UsageException
                         || e instanceof RejectedException
                         || e instanceof TopologyException
+                        || e instanceof TrainerException
                         || e instanceof IllegalArgumentException;
         return input ? BAD_INPUT : FAILED;
     }

@@ -13,11 +13,7 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
-import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
-import io.tributary.protocol.message.Receipt;
-import io.tributary.protocol.message.Receipt.Status;
-import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.region.RegionDirectory;
@@ -50,6 +46,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
 
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(RoundCoordinator.class);
+    private static final long TICK_MILLIS = 100;
 
     private final String job;
     private final Topology topology;
@@ -137,8 +134,6 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         context.timerService().registerProcessingTimeTimer(now - now % TICK_MILLIS + TICK_MILLIS);
     }
 
-    private static final long TICK_MILLIS = 100;
-
     private CoordinatorState state(Context context, Collector<RoundStatus> out) throws Exception {
         CoordinatorState state = stateHandle.value();
         if (state == null) {
@@ -174,46 +169,42 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private final class Turn {
 
         private final Context context;
-        private final Collector<RoundStatus> out;
         private final CoordinatorState state;
+        private final Announcer announcer;
         private boolean changed;
 
         Turn(Context context, Collector<RoundStatus> out, CoordinatorState state) {
             this.context = context;
-            this.out = out;
             this.state = state;
+            this.announcer = new Announcer(job, rules, state, context::output, out, metrics);
         }
 
         void update(Claim claim) {
             Verdict verdict = admission.judge(state, claim);
             if (verdict instanceof Verdict.Count) {
-                Member member = state.members.get(claim.trainer());
-                state.count(claim, member, ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()));
-                tree.counted(state.counted.get(claim.trainer()), this::command);
-                if (rules.timing() == RoundRules.Timing.EAGER) {
-                    release.whenCheckpointed(claim.payload());
-                }
-                receipt(claim, Status.COMMITTED, RejectReason.NONE, "");
-                LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
+                count(claim);
             } else {
                 RegionDirectory.release(claim.payload());
                 if (verdict instanceof Verdict.Reject reject) {
-                    receipt(claim, Status.REJECTED, reject.reason(), reject.text());
-                    deadLetter(
-                            new DeadLetter(
-                                    "coordinator",
-                                    claim.trainer(),
-                                    claim.round(),
-                                    claim.epoch(),
-                                    reject.reason(),
-                                    reject.text()));
+                    announcer.rejected(claim, reject);
                 } else {
-                    state.duplicates++;
-                    metrics.duplicate();
-                    receipt(claim, Status.DUPLICATE, RejectReason.NONE, "");
+                    announcer.duplicate(claim);
                 }
             }
             changed = true;
+        }
+
+        private void count(Claim claim) {
+            state.count(
+                    claim,
+                    state.members.get(claim.trainer()),
+                    ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()));
+            tree.counted(state.counted.get(claim.trainer()), this::command);
+            if (rules.timing() == RoundRules.Timing.EAGER) {
+                release.whenCheckpointed(claim.payload());
+            }
+            announcer.counted(claim);
+            LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
         }
 
         void control(ControlMessage message) {
@@ -235,7 +226,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         private void join(ControlMessage message, Optional<Member> known, boolean same) {
             String trainer = message.trainer();
             if (known.isPresent() && !same) {
-                refuse(
+                announcer.joinRefused(
                         message,
                         RejectReason.DUPLICATE_TRAINER,
                         "trainer %s takes part already; choose another id".formatted(trainer));
@@ -245,7 +236,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                     known.map(Member::leaf)
                             .or(() -> placement.leaf(message.group(), state.members));
             if (leaf.isEmpty()) {
-                refuse(
+                announcer.joinRefused(
                         message,
                         RejectReason.UNKNOWN_GROUP,
                         "trainer %s: group '%s' is not in the topology, which has %s"
@@ -260,26 +251,13 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                             leaf.get(),
                             System.currentTimeMillis()));
             if (!same || message.type() == ControlMessage.Type.JOIN) {
-                answer(message, Status.JOINED, RejectReason.NONE, "");
+                announcer.joined(message);
                 changed = true;
             }
         }
 
         void refused(Arrival.Refused refused) {
-            DeadLetter letter = refused.deadLetter();
-            deadLetter(letter);
-            if (refused.answer() && !letter.trainer().isEmpty()) {
-                send(
-                        new Receipt(
-                                job,
-                                letter.trainer(),
-                                "",
-                                letter.round(),
-                                letter.epoch(),
-                                Status.REJECTED,
-                                letter.reason(),
-                                letter.text()));
-            }
+            announcer.refused(refused);
             changed = true;
         }
 
@@ -317,7 +295,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                 changed = true;
             }
             if (changed) {
-                status(
+                announcer.status(
                         state.phase == Phase.OPEN
                                 ? RoundStatus.State.OPEN
                                 : RoundStatus.State.WAITING);
@@ -328,7 +306,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
 
         private void open() {
             state.open(closing.deadline(System.currentTimeMillis()));
-            plan(RoundPlan.State.OPEN);
+            announcer.plan();
         }
 
         private void close() {
@@ -336,7 +314,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             if (rules.timing() == RoundRules.Timing.LAZY) {
                 releaseCounted();
             }
-            status(RoundStatus.State.CLOSED);
+            announcer.status(RoundStatus.State.CLOSED);
             LOG.info(
                     "round {} closed: {} updates, {} rejected, {} duplicates, {} missing",
                     state.id(),
@@ -346,7 +324,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                     state.awaited.size());
             state.close(rules.rounds());
             if (state.phase == Phase.FINISHED) {
-                plan(RoundPlan.State.FINISHED);
+                announcer.plan();
             }
         }
 
@@ -355,7 +333,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             if (rules.timing() == RoundRules.Timing.LAZY) {
                 releaseCounted();
             }
-            status(RoundStatus.State.ABANDONED);
+            announcer.status(RoundStatus.State.ABANDONED);
             LOG.info(
                     "round {} abandoned at its deadline: {} updates, the quorum is {}",
                     state.id(),
@@ -373,72 +351,12 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
 
         void announceAgain() {
             if (state.phase != Phase.WAITING) {
-                plan(state.phase == Phase.OPEN ? RoundPlan.State.OPEN : RoundPlan.State.FINISHED);
+                announcer.plan();
             }
-        }
-
-        private void plan(RoundPlan.State open) {
-            context.output(
-                    CoordinatorOutputs.PLANS,
-                    new RoundPlan(
-                            job,
-                            open,
-                            state.round,
-                            state.roundEpoch,
-                            state.modelRound,
-                            state.modelEpoch,
-                            rules.kind(),
-                            rules.deadline().toMillis() / 1000.0));
-        }
-
-        private void status(RoundStatus.State open) {
-            out.collect(RoundProgress.of(job, state, open));
         }
 
         private void command(int level, AggregatorInput command) {
             context.output(CoordinatorOutputs.level(level), command);
-        }
-
-        private void receipt(Claim claim, Status status, RejectReason reason, String text) {
-            send(
-                    new Receipt(
-                            job,
-                            claim.trainer(),
-                            "",
-                            claim.round(),
-                            claim.epoch(),
-                            status,
-                            reason,
-                            text));
-        }
-
-        private void refuse(ControlMessage message, RejectReason reason, String text) {
-            answer(message, Status.REJECTED, reason, text);
-            deadLetter(new DeadLetter("control", message.trainer(), 0, 0, reason, text));
-        }
-
-        private void answer(
-                ControlMessage message, Status status, RejectReason reason, String text) {
-            send(
-                    new Receipt(
-                            job,
-                            message.trainer(),
-                            message.instance(),
-                            0,
-                            0,
-                            status,
-                            reason,
-                            text));
-        }
-
-        private void send(Receipt receipt) {
-            context.output(CoordinatorOutputs.RECEIPTS, receipt);
-        }
-
-        private void deadLetter(DeadLetter letter) {
-            state.rejected++;
-            metrics.rejected(letter.reason());
-            context.output(CoordinatorOutputs.DEAD_LETTERS, letter);
         }
     }
 }

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.files;
+
+import io.tributary.job.graph.AggregationGraph;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.IntStream;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.util.CloseableIterator;
+
+/**
+ * One round over files, as a bounded job of the same operators. It folds at the close, shard after
+ * shard, so that only few accumulators live whatever the number and the size of files.
+ *
+ * @param updates the files, at least one
+ * @param base the model that they are deltas to; without, they are weights
+ * @param out the file to write
+ * @param tiers 2, 3 or 4, files included
+ * @param fanIn children of a node below the top, ≥ 1
+ */
+public record FileAggregation(
+        List<FileUpdate> updates, Optional<Path> base, Path out, int tiers, int fanIn) {
+
+    private static final String JOB = "aggregate";
+    private static final TypeInformation<Outcome> OUTCOME = StreamType.json(Outcome.class);
+
+    /**
+     * What the job says at the end.
+     *
+     * @param refused what was wrong with a file; empty for a model
+     */
+    public record Outcome(String refused) {}
+
+    static String trainer(int index) {
+        return "file-" + index;
+    }
+
+    /**
+     * Runs the job.
+     *
+     * @return what was refused, in the order of the files' arrival; with none, the model is there
+     */
+    public List<String> run() throws Exception {
+        Path layoutOf = base.orElseGet(() -> Path.of(updates.get(0).path()));
+        // Said here rather than by the first operator that needs it.
+        SafetensorsHeader.read(layoutOf);
+        ModelSpec model =
+                new ModelSpec(
+                        layoutOf.toAbsolutePath().toString(),
+                        ModelSpec.DEFAULT_SHARD_ELEMENTS,
+                        base.isPresent() ? UpdateKind.DELTA : UpdateKind.WEIGHTS);
+        StreamExecutionEnvironment env = environment();
+        String target = out.toAbsolutePath().toString();
+        AggregationGraph.Outputs outputs =
+                new AggregationGraph(
+                                JOB,
+                                TreeSchemas.of(tiers, groups().stream().distinct().toList(), 1),
+                                rules(model.kind()),
+                                model,
+                                round -> Path.of(target))
+                        .build(
+                                env.fromData(Types.INT, indices())
+                                        .name("source: files")
+                                        .uid("source-files")
+                                        .rebalance()
+                                        .map(new FileClaims(JOB, model, new ArrayList<>(updates)))
+                                        .returns(CoordinatorOutputs.ARRIVAL)
+                                        .name("check files")
+                                        .uid("check-files"));
+        DataStream<Outcome> outcomes =
+                outputs.deadLetters()
+                        .map(letter -> new Outcome(letter.text()))
+                        .returns(OUTCOME)
+                        .uid("refused")
+                        .union(
+                                outputs.models()
+                                        .map(published -> new Outcome(""))
+                                        .returns(OUTCOME)
+                                        .uid("done"));
+        List<String> refused = new ArrayList<>();
+        boolean done = false;
+        try (CloseableIterator<Outcome> all = outcomes.executeAndCollect(JOB)) {
+            while (all.hasNext()) {
+                String text = all.next().refused();
+                if (text.isEmpty()) {
+                    done = true;
+                } else {
+                    refused.add(text);
+                }
+            }
+        }
+        if (!done && refused.isEmpty()) {
+            throw new IllegalStateException("the job ended without a model");
+        }
+        return refused;
+    }
+
+    private static StreamExecutionEnvironment environment() {
+        Configuration configuration = new Configuration();
+        configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
+        return StreamExecutionEnvironment.createLocalEnvironment(
+                Runtime.getRuntime().availableProcessors(), configuration);
+    }
+
+    private Integer[] indices() {
+        return IntStream.range(0, updates.size()).boxed().toArray(Integer[]::new);
+    }
+
+    /** The group of each file: the path of the nodes above it. */
+    private List<String> groups() {
+        return IntStream.range(0, updates.size())
+                .mapToObj(
+                        file -> {
+                            int leaf = file / fanIn;
+                            return switch (tiers) {
+                                case 2 -> "default";
+                                case 3 -> "m" + leaf;
+                                default -> "m" + leaf / fanIn + "/l" + leaf;
+                            };
+                        })
+                .toList();
+    }
+
+    private RoundRules rules(UpdateKind kind) {
+        List<String> groups = groups();
+        Map<String, String> cohort = new HashMap<>();
+        for (int i = 0; i < groups.size(); i++) {
+            cohort.put(trainer(i), groups.get(i));
+        }
+        return new RoundRules(
+                1,
+                updates.size(),
+                updates.size(),
+                Duration.ZERO,
+                Duration.ZERO,
+                Timing.LAZY,
+                kind,
+                cohort);
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import io.tributary.operators.coordinator.Admission.Verdict;
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import org.apache.flink.util.Collector;
+import org.apache.flink.util.OutputTag;
+
+/** Tells trainers, operators and the metrics what was decided. */
+final class Announcer {
+
+    private final String job;
+    private final RoundRules rules;
+    private final CoordinatorState state;
+    private final SideOutput side;
+    private final Collector<RoundStatus> out;
+    private final CoordinatorMetrics metrics;
+
+    /** Flink's side outputs. */
+    @FunctionalInterface
+    interface SideOutput {
+        <T> void emit(OutputTag<T> tag, T value);
+    }
+
+    Announcer(
+            String job,
+            RoundRules rules,
+            CoordinatorState state,
+            SideOutput side,
+            Collector<RoundStatus> out,
+            CoordinatorMetrics metrics) {
+        this.job = job;
+        this.rules = rules;
+        this.state = state;
+        this.side = side;
+        this.out = out;
+        this.metrics = metrics;
+    }
+
+    void plan() {
+        side.emit(
+                CoordinatorOutputs.PLANS,
+                new RoundPlan(
+                        job,
+                        state.phase == Phase.FINISHED
+                                ? RoundPlan.State.FINISHED
+                                : RoundPlan.State.OPEN,
+                        state.round,
+                        state.roundEpoch,
+                        state.modelRound,
+                        state.modelEpoch,
+                        rules.kind(),
+                        rules.deadline().toMillis() / 1000.0));
+    }
+
+    void status(RoundStatus.State shown) {
+        out.collect(RoundProgress.of(job, state, shown));
+    }
+
+    void counted(Claim claim) {
+        receipt(claim, Status.COMMITTED, RejectReason.NONE, "");
+    }
+
+    void duplicate(Claim claim) {
+        state.duplicates++;
+        metrics.duplicate();
+        receipt(claim, Status.DUPLICATE, RejectReason.NONE, "");
+    }
+
+    void rejected(Claim claim, Verdict.Reject reject) {
+        state.rejected++;
+        receipt(claim, Status.REJECTED, reject.reason(), reject.text());
+        deadLetter(
+                new DeadLetter(
+                        "coordinator",
+                        claim.trainer(),
+                        claim.round(),
+                        claim.epoch(),
+                        reject.reason(),
+                        reject.text()));
+    }
+
+    /** A source could not use an input; what concerns an update is answered. */
+    void refused(Arrival.Refused refused) {
+        DeadLetter letter = refused.deadLetter();
+        deadLetter(letter);
+        if (refused.answer()) {
+            state.rejected++;
+            side.emit(
+                    CoordinatorOutputs.RECEIPTS,
+                    new Receipt(
+                            job,
+                            letter.trainer(),
+                            "",
+                            letter.round(),
+                            letter.epoch(),
+                            Status.REJECTED,
+                            letter.reason(),
+                            letter.text()));
+        }
+    }
+
+    void joined(ControlMessage message) {
+        answer(message, Status.JOINED, RejectReason.NONE, "");
+    }
+
+    void joinRefused(ControlMessage message, RejectReason reason, String text) {
+        answer(message, Status.REJECTED, reason, text);
+        deadLetter(new DeadLetter("control", message.trainer(), 0, 0, reason, text));
+    }
+
+    private void answer(ControlMessage message, Status status, RejectReason reason, String text) {
+        side.emit(
+                CoordinatorOutputs.RECEIPTS,
+                new Receipt(
+                        job, message.trainer(), message.instance(), 0, 0, status, reason, text));
+    }
+
+    private void receipt(Claim claim, Status status, RejectReason reason, String text) {
+        side.emit(
+                CoordinatorOutputs.RECEIPTS,
+                new Receipt(
+                        job,
+                        claim.trainer(),
+                        "",
+                        claim.round(),
+                        claim.epoch(),
+                        status,
+                        reason,
+                        text));
+    }
+
+    private void deadLetter(DeadLetter letter) {
+        metrics.rejected(letter.reason());
+        side.emit(CoordinatorOutputs.DEAD_LETTERS, letter);
+    }
+}
