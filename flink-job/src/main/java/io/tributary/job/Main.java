@@ -8,6 +8,7 @@ import io.tributary.job.command.PlanCommand;
 import io.tributary.job.command.TrainerCommand;
 import io.tributary.job.command.UsageException;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.topology.TopologyException;
 import io.tributary.trainer.TrainerException;
 import picocli.CommandLine;
@@ -68,21 +69,36 @@ public final class Main {
     }
 
     private int report(Exception e, CommandLine command) {
-        System.err.println("tributary: " + oneLine(e));
+        Throwable telling = telling(e);
+        System.err.println("tributary: " + oneLine(telling));
         if (debug) {
             e.printStackTrace();
         }
-        boolean input =
-                e instanceof UsageException
-                        || e instanceof RejectedException
-                        || e instanceof TopologyException
-                        || e instanceof TrainerException
-                        || e instanceof IllegalArgumentException;
-        return input ? BAD_INPUT : FAILED;
+        return badInput(telling) ? BAD_INPUT : FAILED;
+    }
+
+    /** Flink wraps what went wrong many times over; the first of our own says it best. */
+    private static Throwable telling(Throwable e) {
+        Throwable at = e;
+        while (at.getCause() != null
+                && !badInput(at)
+                && !(at instanceof BrokerUnavailableException)) {
+            at = at.getCause();
+        }
+        return at;
+    }
+
+    private static boolean badInput(Throwable e) {
+        return e instanceof UsageException
+                || e instanceof RejectedException
+                || e instanceof TopologyException
+                || e instanceof TrainerException
+                || e instanceof IllegalArgumentException;
     }
 
     private static String oneLine(Throwable e) {
-        String message = e.getMessage() == null ? e.toString() : e.getMessage();
+        String message =
+                e.getMessage() == null || e instanceof Error ? e.toString() : e.getMessage();
         return message.replaceAll("\\s*\\R\\s*", " ");
     }
 }

@@ -7,7 +7,6 @@ import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
 import java.io.PrintStream;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -36,17 +35,24 @@ public final class PlanCommand implements Callable<Integer> {
     public Integer call() {
         Topology topology = Topology.read(schema, dataSpec);
         if (json) {
-            Map<String, Object> plan = new LinkedHashMap<>();
-            plan.put("levels", topology.levels());
-            plan.put("groups", topology.groups());
-            plan.put("tasks", topology.tasks());
-            plan.put("counts", topology.counts());
-            System.out.println(Json.pretty(plan));
+            System.out.println(
+                    Json.pretty(
+                            new Plan(
+                                    topology.levels(),
+                                    topology.groups(),
+                                    topology.tasks(),
+                                    topology.counts())));
         } else {
             print(topology, System.out);
         }
         return 0;
     }
+
+    private record Plan(
+            List<String> levels,
+            Map<String, List<String>> groups,
+            List<Topology.Task> tasks,
+            Map<String, Long> counts) {}
 
     private static void print(Topology topology, PrintStream out) {
         out.println(String.join(" → ", topology.levels()));

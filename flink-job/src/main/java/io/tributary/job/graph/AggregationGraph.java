@@ -4,6 +4,7 @@ package io.tributary.job.graph;
 
 import io.tributary.operators.aggregate.AggregatorFunction;
 import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.aggregate.NodeShard;
 import io.tributary.operators.aggregate.PartialSumFunction;
 import io.tributary.operators.aggregate.TopFunction;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
@@ -23,7 +24,6 @@ import io.tributary.protocol.topology.Topology;
 import java.util.List;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.KeyedStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
@@ -110,9 +110,9 @@ public record AggregationGraph(
                 models);
     }
 
-    private static KeyedStream<AggregatorInput, Tuple2<String, Integer>> keyed(
+    private static KeyedStream<AggregatorInput, NodeShard> keyed(
             DataStream<AggregatorInput> input) {
-        return input.keyBy(AggregatorFunction.KEY, Types.TUPLE(Types.STRING, Types.INT));
+        return input.keyBy(AggregatorFunction.KEY, NodeShard.TYPE);
     }
 
     /** Uids derive from role names, so that a level keeps its state when others come or go. */

@@ -16,7 +16,6 @@ import org.apache.flink.api.common.state.MapState;
 import org.apache.flink.api.common.state.MapStateDescriptor;
 import org.apache.flink.api.common.typeutils.base.StringSerializer;
 import org.apache.flink.api.java.functions.KeySelector;
-import org.apache.flink.api.java.tuple.Tuple2;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.util.Collector;
@@ -31,13 +30,13 @@ import org.apache.flink.util.Collector;
  * @param <OUT> what a closed node emits
  */
 public abstract class AggregatorFunction<OUT>
-        extends KeyedProcessFunction<Tuple2<String, Integer>, AggregatorInput, OUT> {
+        extends KeyedProcessFunction<NodeShard, AggregatorInput, OUT> {
 
     private static final long serialVersionUID = 1L;
 
     /** The key of an input. */
-    public static final KeySelector<AggregatorInput, Tuple2<String, Integer>> KEY =
-            input -> Tuple2.of(input.node(), input.shard());
+    public static final KeySelector<AggregatorInput, NodeShard> KEY =
+            input -> new NodeShard(input.node(), input.shard());
 
     private final ModelSpec model;
 
@@ -80,8 +79,7 @@ public abstract class AggregatorFunction<OUT>
         }
         // Asked for anew each time: this call is what makes Flink copy it under a snapshot.
         NodeAccumulator accumulator =
-                Optional.ofNullable(rounds.get(round))
-                        .orElseGet(() -> new NodeAccumulator(layout.shardLength(input.shard())));
+                Optional.ofNullable(rounds.get(round)).orElseGet(NodeAccumulator::new);
         if (input instanceof FoldUpdate fold) {
             fold(fold, accumulator);
         } else if (input instanceof FoldPartial partial) {
@@ -112,7 +110,7 @@ public abstract class AggregatorFunction<OUT>
                                     segment.count()),
                     segment.count(),
                     fold.weight(),
-                    accumulator.sum,
+                    accumulator.sum(layout.shardLength(fold.shard())),
                     segment.at());
             bytesFolded.inc((long) segment.count() * type.bytes());
         }

@@ -12,22 +12,24 @@ import java.util.Optional;
  */
 final class NodeAccumulator {
 
-    final double[] sum;
+    /** Empty until the first contribution: closes come long before partial sums. */
+    double[] sum = {};
+
     double weight;
     int contributions;
     Optional<CloseNode> close = Optional.empty();
 
-    NodeAccumulator(int elements) {
-        this(new double[elements]);
-    }
-
-    NodeAccumulator(double[] sum) {
-        this.sum = sum;
+    double[] sum(int elements) {
+        if (sum.length == 0) {
+            sum = new double[elements];
+        }
+        return sum;
     }
 
     void add(double otherWeight, double[] otherSum) {
-        for (int i = 0; i < sum.length; i++) {
-            sum[i] += otherSum[i];
+        double[] into = sum(otherSum.length);
+        for (int i = 0; i < into.length; i++) {
+            into[i] += otherSum[i];
         }
         weight += otherWeight;
         contributions++;

@@ -25,7 +25,8 @@ final class NodeAccumulatorSerializer extends BinarySerializer<NodeAccumulator> 
 
     @Override
     public NodeAccumulator copy(NodeAccumulator from) {
-        NodeAccumulator copy = new NodeAccumulator(from.sum.clone());
+        NodeAccumulator copy = new NodeAccumulator();
+        copy.sum = from.sum.clone();
         copy.weight = from.weight;
         copy.contributions = from.contributions;
         copy.close = from.close;
@@ -45,7 +46,8 @@ final class NodeAccumulatorSerializer extends BinarySerializer<NodeAccumulator> 
 
     @Override
     public NodeAccumulator deserialize(DataInputView in) throws IOException {
-        NodeAccumulator value = new NodeAccumulator(readDoubles(in));
+        NodeAccumulator value = new NodeAccumulator();
+        value.sum = readDoubles(in);
         value.weight = in.readDouble();
         value.contributions = in.readInt();
         if (in.readBoolean()) {

@@ -18,20 +18,27 @@ public final class StreamType<T> extends TypeInformation<T> {
 
     private final Class<T> type;
     private final TypeSerializer<T> serializer;
+    private final boolean key;
 
-    private StreamType(Class<T> type, TypeSerializer<T> serializer) {
+    private StreamType(Class<T> type, TypeSerializer<T> serializer, boolean key) {
         this.type = type;
         this.serializer = serializer;
+        this.key = key;
     }
 
     /** A type that is written as JSON. */
     public static <T> StreamType<T> json(Class<T> type) {
-        return new StreamType<>(type, new JsonSerializer<>(type));
+        return new StreamType<>(type, new JsonSerializer<>(type), false);
     }
 
     /** A type with a serializer of its own. */
     public static <T> StreamType<T> binary(Class<T> type, TypeSerializer<T> serializer) {
-        return new StreamType<>(type, serializer);
+        return new StreamType<>(type, serializer, false);
+    }
+
+    /** The same for a type whose {@code hashCode} and {@code equals} make it a key. */
+    public static <T> StreamType<T> key(Class<T> type, TypeSerializer<T> serializer) {
+        return new StreamType<>(type, serializer, true);
     }
 
     @Override
@@ -61,7 +68,7 @@ public final class StreamType<T> extends TypeInformation<T> {
 
     @Override
     public boolean isKeyType() {
-        return false;
+        return key;
     }
 
     @Override

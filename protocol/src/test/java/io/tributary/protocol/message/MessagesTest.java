@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.message;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.ControlMessage.Type;
+import java.util.Arrays;
+import java.util.Map;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class MessagesTest {
+
+    static Object[] messages() {
+        Claim claim =
+                new Claim(
+                        "j",
+                        "t",
+                        3,
+                        1,
+                        10,
+                        UpdateKind.DELTA,
+                        -5,
+                        new PayloadRef("/x", 4096, 1L << 40, true),
+                        Map.of("loss", 1.5));
+        DeadLetter letter = new DeadLetter("topic", "t", 1, 0, RejectReason.LATE, "why");
+        return new Object[] {
+            claim,
+            letter,
+            new Arrival.Staged(claim),
+            new Arrival.Refused(letter, true),
+            new Arrival.Control(new ControlMessage(Type.JOIN, "j", "t", "i", "default/us")),
+            new ControlMessage(Type.LEAVE, "j", "t", "i", "eu"),
+            new RoundPlan("j", RoundPlan.State.OPEN, 3, 1, 2, 0, UpdateKind.WEIGHTS, 2.5),
+            new ModelDescription("j", 2, 0, 1L << 33, 1 << 20, 99, 12.5),
+            new Receipt("j", "t", "", 3, 1, Receipt.Status.COMMITTED, RejectReason.NONE, ""),
+            new RoundStatus(
+                    "j",
+                    3,
+                    1,
+                    RoundStatus.State.OPEN,
+                    1,
+                    2,
+                    Map.of("us", new RoundStatus.GroupStatus(1, 2)),
+                    0,
+                    0)
+        };
+    }
+
+    @ParameterizedTest
+    @MethodSource("messages")
+    void comesBackFromJson(Object message) {
+        Class<?> type = message instanceof Arrival ? Arrival.class : message.getClass();
+        assertThat(Json.decode(Json.encode(message), (Class<?>) type)).isEqualTo(message);
+    }
+
+    @Property
+    void garbageIsRefused(@ForAll byte[] garbage) {
+        try {
+            Json.decode(garbage, ControlMessage.class);
+        } catch (RejectedException expected) {
+            assertThat(expected.reason()).isEqualTo(RejectReason.MALFORMED);
+            assertThat(expected.getMessage()).doesNotContain("\n");
+        }
+    }
+
+    @Property
+    void truncatedMessagesAreRefused(
+            @ForAll @net.jqwik.api.constraints.IntRange(max = 60) int cut) {
+        byte[] whole = Json.encode(new ControlMessage(Type.JOIN, "job", "trainer", "i", "group"));
+        assertThatThrownBy(
+                        () ->
+                                Json.decode(
+                                        Arrays.copyOf(whole, cut % whole.length),
+                                        ControlMessage.class))
+                .isInstanceOf(RejectedException.class);
+    }
+
+    @Test
+    void missingFieldsAreRefused() {
+        assertThatThrownBy(
+                        () -> Json.decode("{\"type\":\"JOIN\"}".getBytes(), ControlMessage.class))
+                .isInstanceOf(RejectedException.class)
+                .hasMessageContaining("ControlMessage");
+    }
+
+    @Test
+    void newerPeersMaySayMore() {
+        String json =
+                "{\"type\":\"JOIN\",\"job\":\"j\",\"trainer\":\"t\",\"instance\":\"i\","
+                        + "\"group\":\"g\",\"battery\":0.3}";
+        assertThat(ControlMessage.decode(json.getBytes()).trainer()).isEqualTo("t");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "a b", "a/b", "../x", "a+", "#", "x\n", "-a"})
+    void namesFitIntoTopicsAndFiles(String name) {
+        assertThatThrownBy(() -> Names.check("trainer", name))
+                .isInstanceOf(RejectedException.class)
+                .hasMessageContaining("trainer '");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"/a", "a//b", "a/", "a/../b", "+"})
+    void groupsArePaths(String tag) {
+        assertThatThrownBy(() -> Names.checkGroup(tag)).isInstanceOf(RejectedException.class);
+        assertThat(Names.checkGroup("default/us/west")).isEqualTo("default/us/west");
+    }
+}
