@@ -80,9 +80,10 @@ public final class JsonSerializer<T> extends TypeSerializer<T> {
 
     @Override
     public void copy(DataInputView in, DataOutputView out) throws IOException {
-        int length = in.readInt();
-        out.writeInt(length);
-        out.write(in, length);
+        byte[] json = new byte[in.readInt()];
+        in.readFully(json);
+        out.writeInt(json.length);
+        out.write(json);
     }
 
     @Override

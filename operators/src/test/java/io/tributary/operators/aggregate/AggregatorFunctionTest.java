@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.aggregate.AggregatorInput.DropRound;
+import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.model.ModelShard;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.testutils.TestModels;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.api.operators.KeyedProcessOperator;
+import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class AggregatorFunctionTest {
+
+    private static final RoundId ROUND = new RoundId(1, 0);
+    private static final SafetensorsHeader HEADER =
+            TestModels.header(
+                    SafetensorsHeader.tensor("f32", DType.F32, 5),
+                    SafetensorsHeader.tensor("f64", DType.F64, 4),
+                    SafetensorsHeader.tensor("f16", DType.F16, 3),
+                    SafetensorsHeader.tensor("bf16", DType.BF16, 3),
+                    SafetensorsHeader.tensor("i64", DType.I64, 3),
+                    SafetensorsHeader.tensor("i32", DType.I32, 3),
+                    SafetensorsHeader.tensor("i8", DType.I8, 3),
+                    SafetensorsHeader.tensor("u8", DType.U8, 3),
+                    SafetensorsHeader.tensor("bool", DType.BOOL, 3));
+    private static final int SHARD = 7;
+
+    @TempDir Path temp;
+
+    private Path base;
+    private final List<Path> updates = new ArrayList<>();
+    private final long[] weights = {3, 10, 1};
+
+    @BeforeEach
+    void writeFiles() {
+        base = TestModels.write(temp.resolve("base"), HEADER, 1);
+        for (int i = 0; i < weights.length; i++) {
+            updates.add(TestModels.write(temp.resolve("u" + i), HEADER, 10 + i));
+        }
+    }
+
+    private <OUT> KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, OUT> harness(
+            AggregatorFunction<OUT> function, OperatorSubtaskState... restored) throws Exception {
+        KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, OUT> harness =
+                new KeyedOneInputStreamOperatorTestHarness<>(
+                        new KeyedProcessOperator<>(function),
+                        AggregatorFunction.KEY,
+                        NodeShard.TYPE);
+        harness.setup();
+        for (OperatorSubtaskState state : restored) {
+            harness.initializeState(state);
+        }
+        harness.open();
+        return harness;
+    }
+
+    private FoldUpdate fold(int update, int shard) {
+        return new FoldUpdate(
+                "leaf", shard, ROUND, TestModels.payload(updates.get(update)), weights[update]);
+    }
+
+    private ModelSpec spec(UpdateKind kind) {
+        return TestModels.spec(base, SHARD, kind);
+    }
+
+    /** Σ w·x over the updates, in float64, from the formula. */
+    private double[] weightedSum() {
+        double[] sum = new double[TestModels.values(base).length];
+        for (int u = 0; u < weights.length; u++) {
+            double[] values = TestModels.values(updates.get(u));
+            for (int i = 0; i < sum.length; i++) {
+                sum[i] += weights[u] * values[i];
+            }
+        }
+        return sum;
+    }
+
+    @Test
+    void aLevelEmitsTheUnnormalisedSumThroughASnapshotAndRestore() throws Exception {
+        int shards = spec(UpdateKind.WEIGHTS).layout().shards();
+        OperatorSubtaskState snapshot;
+        try (var harness = harness(new PartialSumFunction(spec(UpdateKind.WEIGHTS)))) {
+            for (int shard = 0; shard < shards; shard++) {
+                harness.processElement(fold(0, shard), 0);
+                harness.processElement(fold(1, shard), 0);
+                if (shard % 2 == 0) {
+                    harness.processElement(close(shard, "leaf", "top", 3), 0);
+                }
+            }
+            snapshot = harness.snapshot(1, 1);
+            // What happens after the snapshot must not be seen by who restores it.
+            harness.processElement(fold(2, 0), 0);
+            assertThat(harness.extractOutputValues()).hasSize(1);
+        }
+        double[] reference = weightedSum();
+        try (var harness = harness(new PartialSumFunction(spec(UpdateKind.WEIGHTS)), snapshot)) {
+            for (int shard = 0; shard < shards; shard++) {
+                harness.processElement(fold(2, shard), 0);
+                if (shard % 2 == 1) {
+                    harness.processElement(close(shard, "leaf", "top", 3), 0);
+                }
+            }
+            assertThat(harness.extractOutputValues()).hasSize(shards);
+            for (AggregatorInput output : harness.extractOutputValues()) {
+                FoldPartial partial = (FoldPartial) output;
+                assertThat(partial.node()).isEqualTo("top");
+                assertThat(partial.weight()).isEqualTo(14.0);
+                for (int i = 0; i < partial.sum().length; i++) {
+                    double expected = reference[partial.shard() * SHARD + i];
+                    assertThat(partial.sum()[i])
+                            .isCloseTo(expected, Offset.offset(1e-12 * (1 + Math.abs(expected))));
+                }
+            }
+            assertThat(harness.numKeyedStateEntries()).isZero();
+        }
+    }
+
+    private static CloseNode close(int shard, String node, String parent, int contributions) {
+        return new CloseNode(node, shard, ROUND, parent, contributions, 77);
+    }
+
+    @Test
+    void theTopDividesAndKeepsTheModelForDeltas() throws Exception {
+        double[] sum = weightedSum();
+        double[] before = TestModels.values(base);
+        OperatorSubtaskState snapshot;
+        double[] first = new double[sum.length];
+        try (var harness = harness(new TopFunction(spec(UpdateKind.DELTA)))) {
+            top(harness, ROUND, first);
+            snapshot = harness.snapshot(1, 1);
+        }
+        double[] exact = new double[sum.length];
+        for (int i = 0; i < sum.length; i++) {
+            exact[i] = before[i] + sum[i] / 14;
+        }
+        double[] expected = TestModels.rounded(HEADER, exact);
+        assertThat(first).containsExactly(expected);
+
+        double[] second = new double[sum.length];
+        try (var harness = harness(new TopFunction(spec(UpdateKind.DELTA)), snapshot)) {
+            top(harness, new RoundId(2, 0), second);
+        }
+        for (int i = 0; i < sum.length; i++) {
+            exact[i] = expected[i] + sum[i] / 14;
+        }
+        assertThat(second).containsExactly(TestModels.rounded(HEADER, exact));
+    }
+
+    /** Closes come first, then partial sums in an order of their own. */
+    private void top(
+            KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> harness,
+            RoundId round,
+            double[] into)
+            throws Exception {
+        var layout = spec(UpdateKind.DELTA).layout();
+        byte[] model = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
+        for (int shard = 0; shard < layout.shards(); shard++) {
+            harness.processElement(new CloseNode("top", shard, round, "", 3, 77), 0);
+        }
+        for (int u = weights.length - 1; u >= 0; u--) {
+            double[] values = TestModels.values(updates.get(u));
+            for (int shard = 0; shard < layout.shards(); shard++) {
+                double[] part = new double[layout.shardLength(shard)];
+                for (int i = 0; i < part.length; i++) {
+                    part[i] = weights[u] * values[shard * SHARD + i];
+                }
+                harness.processElement(new FoldPartial("top", shard, round, weights[u], part), 0);
+            }
+        }
+        assertThat(harness.extractOutputValues()).hasSize(layout.shards());
+        for (ModelShard shard : harness.extractOutputValues()) {
+            assertThat(shard.lastUpdateMicros()).isEqualTo(77);
+            System.arraycopy(
+                    shard.bytes(),
+                    0,
+                    model,
+                    (int) (layout.fileOffset(shard.shard()) - HEADER.dataOffset()),
+                    shard.bytes().length);
+        }
+        System.arraycopy(TestModels.values(HEADER, model), 0, into, 0, into.length);
+    }
+
+    @Test
+    void anAbandonedRoundLeavesNothing() throws Exception {
+        try (var harness = harness(new PartialSumFunction(spec(UpdateKind.WEIGHTS)))) {
+            harness.processElement(fold(0, 0), 0);
+            harness.processElement(new DropRound("leaf", 0, ROUND), 0);
+            harness.processElement(
+                    new FoldUpdate(
+                            "leaf",
+                            0,
+                            new RoundId(1, 1),
+                            TestModels.payload(updates.get(1)),
+                            weights[1]),
+                    0);
+            harness.processElement(new CloseNode("leaf", 0, new RoundId(1, 1), "top", 1, 0), 0);
+
+            FoldPartial partial = (FoldPartial) harness.extractOutputValues().get(0);
+            assertThat(partial.weight()).isEqualTo(10.0);
+            assertThat(partial.sum()[0]).isEqualTo(10 * TestModels.values(updates.get(1))[0]);
+        }
+    }
+
+    @Test
+    void tensorsAreFoundByNameWhateverTheirOrder() throws Exception {
+        SafetensorsHeader model =
+                TestModels.header(
+                        SafetensorsHeader.tensor("a", DType.F32, 2),
+                        SafetensorsHeader.tensor("b", DType.F64, 1));
+        SafetensorsHeader other =
+                TestModels.header(
+                        SafetensorsHeader.tensor("b", DType.F64, 1),
+                        SafetensorsHeader.tensor("a", DType.F32, 2));
+        base = TestModels.write(temp.resolve("base"), model, 1);
+        Path update = TestModels.write(temp.resolve("other"), other, 2);
+        double[] values = TestModels.values(update);
+        try (var harness = harness(new PartialSumFunction(spec(UpdateKind.WEIGHTS)))) {
+            harness.processElement(
+                    new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2), 0);
+            harness.processElement(close(0, "leaf", "top", 1), 0);
+
+            assertThat(((FoldPartial) harness.extractOutputValues().get(0)).sum())
+                    .containsExactly(2 * values[1], 2 * values[2], 2 * values[0]);
+        }
+    }
+
+    @Test
+    void allNodesOfAShardAreAtOneSubtask() {
+        assertThat(new NodeShard("leaf/eu/0", 9)).hasSameHashCodeAs(new NodeShard("top", 9));
+    }
+}

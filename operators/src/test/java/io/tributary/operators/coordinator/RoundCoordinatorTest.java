@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.aggregate.AggregatorInput.DropRound;
+import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.testutils.CoordinatorHarness;
+import io.tributary.operators.testutils.TestModels;
+import io.tributary.operators.testutils.Topologies;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.ControlMessage.Type;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.protocol.topology.Topology;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class RoundCoordinatorTest {
+
+    /** 5 elements in shards of 2: three shards. */
+    private static final SafetensorsHeader HEADER =
+            TestModels.header(SafetensorsHeader.tensor("w", DType.F32, 5));
+
+    /** Two groups, one leaf each, one top. */
+    private static final Topology TOPOLOGY = Topologies.of(List.of(2, 1), 1);
+
+    @TempDir Path temp;
+
+    private Path model;
+
+    @BeforeEach
+    void writeModel() {
+        model = TestModels.write(temp.resolve("model"), HEADER, 1);
+    }
+
+    private static RoundRules rules(int minimum, int quorum, Duration deadline, Timing timing) {
+        return new RoundRules(
+                3, minimum, quorum, deadline, Duration.ZERO, timing, UpdateKind.WEIGHTS, Map.of());
+    }
+
+    private CoordinatorHarness harness(RoundRules rules, OperatorSubtaskState... restored)
+            throws Exception {
+        return new CoordinatorHarness(
+                TOPOLOGY, rules, TestModels.spec(model, 2, UpdateKind.WEIGHTS), restored);
+    }
+
+    private CoordinatorHarness harness() throws Exception {
+        return harness(rules(2, 2, Duration.ZERO, Timing.EAGER));
+    }
+
+    private static void assertRejected(CoordinatorHarness harness, RejectReason reason) {
+        assertThat(harness.receipt().status()).isEqualTo(Status.REJECTED);
+        assertThat(harness.receipt().reason()).isEqualTo(reason);
+        List<DeadLetter> letters = harness.side(CoordinatorOutputs.DEAD_LETTERS);
+        assertThat(letters.get(letters.size() - 1).reason()).isEqualTo(reason);
+    }
+
+    @Test
+    void aRoundOpensWithTheMinimumAndClosesWithAll() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            assertThat(harness.plans()).isEmpty();
+            harness.join("b", "g1");
+            assertThat(harness.plan().id()).isEqualTo(new RoundId(1, 0));
+            assertThat(harness.plan().model()).isEqualTo(new RoundId(0, 0));
+
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.commands(0))
+                    .hasSize(3)
+                    .allMatch(c -> c instanceof FoldUpdate && c.node().equals("r1/g0/0"));
+            harness.update("b", 1, 0, 20);
+
+            assertThat(harness.commands(0)).filteredOn(CloseNode.class::isInstance).hasSize(6);
+            assertThat(harness.commands(1))
+                    .hasSize(3)
+                    .allMatch(c -> c instanceof CloseNode close && close.contributions() == 2);
+            assertThat(harness.plan().id()).isEqualTo(new RoundId(2, 0));
+            assertThat(harness.plan().model()).isEqualTo(new RoundId(1, 0));
+            assertThat(harness.receipts())
+                    .extracting(Receipt::status)
+                    .containsExactly(
+                            Status.JOINED, Status.JOINED, Status.COMMITTED, Status.COMMITTED);
+        }
+    }
+
+    @Test
+    void theLastRoundEndsTheJob() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            for (int round = 1; round <= 3; round++) {
+                harness.update("a", round, 0, round);
+                harness.update("b", round, 0, round);
+            }
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.FINISHED);
+            assertThat(harness.plan().model()).isEqualTo(new RoundId(3, 0));
+            harness.update("a", 3, 0, 3);
+            assertThat(harness.receipt().status()).isEqualTo(Status.DUPLICATE);
+            harness.update("a", 4, 0, 9);
+            assertRejected(harness, RejectReason.LATE);
+        }
+    }
+
+    @Test
+    void anUpdateCountsOnce() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.receipt().status()).isEqualTo(Status.DUPLICATE);
+            harness.update("a", 1, 0, 11);
+            assertRejected(harness, RejectReason.DIFFERENT_BYTES);
+            assertThat(harness.commands(0)).hasSize(3);
+
+            harness.update("b", 1, 0, 20);
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.receipt().status()).isEqualTo(Status.DUPLICATE);
+        }
+    }
+
+    @Test
+    void whatDoesNotBelongIsRejected() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.update("a", 1, 0, 10);
+            assertRejected(harness, RejectReason.NOT_OPEN);
+            harness.join("b", "g1");
+            harness.update("stranger", 1, 0, 10);
+            assertRejected(harness, RejectReason.UNKNOWN_TRAINER);
+            harness.update("a", 2, 0, 10);
+            assertRejected(harness, RejectReason.NOT_OPEN);
+            PayloadRef payload = new PayloadRef("/x", 0, 1, false);
+            harness.send(new Arrival.Staged(CoordinatorHarness.claim("a", 1, 0, 0, 10, payload)));
+            assertRejected(harness, RejectReason.BAD_SAMPLES);
+            assertThat(harness.receipt().text())
+                    .isEqualTo(
+                            "update from trainer a for round 1.0: it has 0 samples, expected 1 or"
+                                    + " more");
+            harness.update("a", 1, 0, 10);
+            harness.update("b", 1, 0, 10);
+            harness.join("c", "g0");
+            harness.update("c", 1, 0, 10);
+            assertRejected(harness, RejectReason.LATE);
+        }
+    }
+
+    @Test
+    void aSecondClientWithTheSameIdIsRefusedWhileTheFirstLives() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.control(Type.JOIN, "a", "one", "g0");
+            harness.control(Type.JOIN, "a", "two", "g0");
+            assertRejected(harness, RejectReason.DUPLICATE_TRAINER);
+            assertThat(harness.receipt().instance()).isEqualTo("two");
+            harness.control(Type.LEAVE, "a", "two", "g0");
+            harness.control(Type.JOIN, "a", "two", "g0");
+            assertRejected(harness, RejectReason.DUPLICATE_TRAINER);
+            harness.control(Type.LEAVE, "a", "one", "g0");
+            harness.control(Type.HEARTBEAT, "a", "two", "g0");
+            assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
+        }
+    }
+
+    @Test
+    void anUnknownGroupIsRefusedWithThoseThatThereAre() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "mars");
+            assertRejected(harness, RejectReason.UNKNOWN_GROUP);
+            assertThat(harness.receipt().text()).contains("'mars'").contains("[g0, g1]");
+        }
+    }
+
+    @Test
+    void whoLeavesIsNotWaitedFor() throws Exception {
+        try (CoordinatorHarness harness = harness(rules(2, 1, Duration.ZERO, Timing.EAGER))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.plan().round()).isEqualTo(1);
+            harness.control(Type.LEAVE, "b", "i-b", "g1");
+            assertThat(harness.statuses())
+                    .anyMatch(s -> s.state() == RoundStatus.State.CLOSED && s.round() == 1);
+        }
+    }
+
+    @Test
+    void silentTrainersAreForgotten() throws Exception {
+        RoundRules rules =
+                new RoundRules(
+                        3,
+                        2,
+                        1,
+                        Duration.ZERO,
+                        Duration.ofMillis(300),
+                        Timing.EAGER,
+                        UpdateKind.WEIGHTS,
+                        Map.of());
+        try (CoordinatorHarness harness = harness(rules)) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            Awaitility.await()
+                    .untilAsserted(
+                            () -> {
+                                harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
+                                harness.tick();
+                                assertThat(harness.statuses())
+                                        .anyMatch(s -> s.state() == RoundStatus.State.CLOSED);
+                            });
+        }
+    }
+
+    @Test
+    void atTheDeadlineAQuorumCloses() throws Exception {
+        try (CoordinatorHarness harness =
+                harness(rules(2, 1, Duration.ofMillis(200), Timing.EAGER))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            Awaitility.await()
+                    .untilAsserted(
+                            () -> {
+                                harness.tick();
+                                assertThat(harness.plan().round()).isEqualTo(2);
+                            });
+            harness.update("b", 1, 0, 10);
+            assertRejected(harness, RejectReason.LATE);
+        }
+    }
+
+    @Test
+    void withoutAQuorumTheRoundIsAbandonedAndOpenedAgain() throws Exception {
+        try (CoordinatorHarness harness =
+                harness(rules(2, 2, Duration.ofMillis(200), Timing.EAGER))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            Awaitility.await()
+                    .untilAsserted(
+                            () -> {
+                                harness.tick();
+                                assertThat(harness.plan().id()).isEqualTo(new RoundId(1, 1));
+                            });
+            assertThat(harness.statuses())
+                    .anyMatch(s -> s.state() == RoundStatus.State.ABANDONED && s.epoch() == 0);
+            assertThat(harness.commands(0)).filteredOn(DropRound.class::isInstance).hasSize(3);
+            harness.update("b", 1, 0, 10);
+            assertRejected(harness, RejectReason.STALE_EPOCH);
+            harness.update("a", 1, 1, 10);
+            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+        }
+    }
+
+    @Test
+    void lazyRoundsFoldAtTheCloseShardAfterShard() throws Exception {
+        try (CoordinatorHarness harness = harness(rules(2, 2, Duration.ZERO, Timing.LAZY))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.commands(0)).isEmpty();
+            harness.update("b", 1, 0, 20);
+            assertThat(harness.commands(0))
+                    .extracting(AggregatorInput::shard)
+                    .containsExactly(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2);
+        }
+    }
+
+    @Test
+    void aSnapshotInTheMiddleKeepsTheRoundAndRaisesTheEpochOfTheNext() throws Exception {
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            snapshot = harness.snapshot(1);
+            harness.update("b", 1, 0, 20);
+            assertThat(harness.plan().id()).isEqualTo(new RoundId(2, 0));
+        }
+        try (CoordinatorHarness harness =
+                harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot)) {
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.receipt().status()).isEqualTo(Status.DUPLICATE);
+            assertThat(harness.plans()).as("announced again").hasSize(1);
+            harness.update("a", 2, 0, 10);
+            assertRejected(harness, RejectReason.STALE_EPOCH);
+            harness.update("b", 1, 0, 20);
+            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+            assertThat(harness.plan().id()).isEqualTo(new RoundId(2, 1));
+            harness.update("a", 2, 0, 10);
+            assertRejected(harness, RejectReason.STALE_EPOCH);
+        }
+    }
+
+    @Test
+    void regionsAreReleasedWhenACheckpointHoldsTheirFold() throws Exception {
+        OperatorSubtaskState snapshot;
+        Path a = Files.writeString(temp.resolve("a.region"), "x");
+        Path b = Files.writeString(temp.resolve("b.region"), "x");
+        Path again = Files.writeString(temp.resolve("again.region"), "x");
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.send(staged("a", a));
+            harness.snapshot(1);
+            harness.send(staged("b", b));
+            harness.send(staged("a", again));
+            assertThat(again).as("a duplicate").doesNotExist();
+            assertThat(a).exists();
+            harness.completed(1);
+            assertThat(a).doesNotExist();
+            assertThat(b).exists();
+            snapshot = harness.snapshot(2);
+        }
+        assertThat(b).exists();
+        harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot).close();
+        assertThat(b).as("the checkpoint restored from holds its fold").doesNotExist();
+    }
+
+    private static Arrival staged(String trainer, Path region) {
+        return new Arrival.Staged(
+                CoordinatorHarness.claim(
+                        trainer, 1, 0, 1, 10, new PayloadRef(region.toString(), 0, 1, true)));
+    }
+
+    @Test
+    void whatASourceRefusedIsAnswered() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            DeadLetter letter = new DeadLetter("topic", "a", 1, 0, RejectReason.NOT_FINITE, "text");
+            harness.send(new Arrival.Refused(letter, true));
+            assertRejected(harness, RejectReason.NOT_FINITE);
+            int receipts = harness.receipts().size();
+            harness.send(new Arrival.Refused(letter, false));
+            assertThat(harness.receipts()).hasSize(receipts);
+            assertThat(harness.side(CoordinatorOutputs.DEAD_LETTERS)).hasSize(2);
+        }
+    }
+
+    @Test
+    void trainersOfAGroupSpreadOverItsLeaves() throws Exception {
+        try (CoordinatorHarness harness =
+                new CoordinatorHarness(
+                        Topologies.of(List.of(1, 1), 3),
+                        rules(4, 4, Duration.ZERO, Timing.EAGER),
+                        TestModels.spec(model, 100, UpdateKind.WEIGHTS))) {
+            for (String trainer : List.of("a", "b", "c", "d")) {
+                harness.join(trainer, "g0");
+            }
+            for (String trainer : List.of("a", "b", "c", "d")) {
+                harness.update(trainer, 1, 0, 1);
+            }
+            assertThat(harness.commands(0))
+                    .filteredOn(FoldUpdate.class::isInstance)
+                    .extracting(AggregatorInput::node)
+                    .containsExactly("r1/g0/0", "r1/g0/1", "r1/g0/2", "r1/g0/0");
+        }
+    }
+}

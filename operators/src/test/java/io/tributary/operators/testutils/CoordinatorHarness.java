@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.testutils;
+
+import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.coordinator.RoundCoordinator;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.topology.Topology;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.api.operators.KeyedProcessOperator;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
+import org.apache.flink.util.OutputTag;
+
+/** A coordinator in Flink's harness, spoken to in its own words. */
+public final class CoordinatorHarness implements AutoCloseable {
+
+    public static final String JOB = "job";
+
+    private final KeyedOneInputStreamOperatorTestHarness<String, Arrival, RoundStatus> harness;
+
+    public CoordinatorHarness(
+            Topology topology, RoundRules rules, ModelSpec model, OperatorSubtaskState... restored)
+            throws Exception {
+        harness =
+                new KeyedOneInputStreamOperatorTestHarness<>(
+                        new KeyedProcessOperator<>(
+                                new RoundCoordinator(JOB, topology, rules, model)),
+                        arrival -> JOB,
+                        Types.STRING);
+        harness.setup();
+        for (OperatorSubtaskState state : restored) {
+            harness.initializeState(state);
+        }
+        harness.open();
+        harness.setProcessingTime(System.currentTimeMillis());
+    }
+
+    public void control(ControlMessage.Type type, String trainer, String instance, String group)
+            throws Exception {
+        send(new Arrival.Control(new ControlMessage(type, JOB, trainer, instance, group)));
+    }
+
+    public void join(String trainer, String group) throws Exception {
+        control(ControlMessage.Type.JOIN, trainer, "i-" + trainer, group);
+    }
+
+    public static Claim claim(
+            String trainer, int round, int epoch, long samples, int crc, PayloadRef payload) {
+        return new Claim(
+                JOB, trainer, round, epoch, samples, UpdateKind.WEIGHTS, crc, payload, Map.of());
+    }
+
+    public void update(String trainer, int round, int epoch, int crc) throws Exception {
+        send(
+                new Arrival.Staged(
+                        claim(trainer, round, epoch, 1, crc, new PayloadRef("/x", 0, 1, false))));
+    }
+
+    public void send(Arrival arrival) throws Exception {
+        harness.processElement(arrival, 0);
+    }
+
+    /** Lets the clock run, so that timers fire. */
+    public void tick() throws Exception {
+        harness.setProcessingTime(harness.getProcessingTime() + 200);
+    }
+
+    public OperatorSubtaskState snapshot(long checkpoint) throws Exception {
+        return harness.snapshot(checkpoint, checkpoint);
+    }
+
+    public void completed(long checkpoint) throws Exception {
+        harness.notifyOfCompletedCheckpoint(checkpoint);
+    }
+
+    public List<RoundStatus> statuses() {
+        return harness.extractOutputValues();
+    }
+
+    public List<RoundPlan> plans() {
+        return side(CoordinatorOutputs.PLANS);
+    }
+
+    public RoundPlan plan() {
+        return plans().get(plans().size() - 1);
+    }
+
+    public List<Receipt> receipts() {
+        return side(CoordinatorOutputs.RECEIPTS);
+    }
+
+    public Receipt receipt() {
+        return receipts().get(receipts().size() - 1);
+    }
+
+    public List<AggregatorInput> commands(int level) {
+        return side(CoordinatorOutputs.level(level));
+    }
+
+    public <T> List<T> side(OutputTag<T> tag) {
+        List<T> values = new ArrayList<>();
+        var records = harness.getSideOutput(tag);
+        if (records != null) {
+            records.stream().map(StreamRecord::getValue).forEach(values::add);
+        }
+        return values;
+    }
+
+    @Override
+    public void close() throws Exception {
+        harness.close();
+    }
+}

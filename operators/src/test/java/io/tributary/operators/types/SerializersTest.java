@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.types;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.aggregate.NodeShard;
+import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.model.ModelShard;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.RoundId;
+import java.util.stream.Stream;
+import org.apache.flink.api.common.serialization.SerializerConfigImpl;
+import org.apache.flink.api.common.typeinfo.TypeInformation;
+import org.apache.flink.api.common.typeutils.TypeSerializer;
+import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
+import org.apache.flink.core.memory.DataInputDeserializer;
+import org.apache.flink.core.memory.DataOutputSerializer;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class SerializersTest {
+
+    private static final RoundId ROUND = new RoundId(4, 2);
+
+    static Stream<Arguments> values() {
+        PayloadRef payload = new PayloadRef("/dev/shm/x", 4096, 1L << 35, true);
+        return Stream.of(
+                Arguments.of(
+                        AggregatorInput.TYPE,
+                        new AggregatorInput.FoldUpdate("leaf", 7, ROUND, payload, 1L << 40)),
+                Arguments.of(
+                        AggregatorInput.TYPE,
+                        new AggregatorInput.CloseNode("leaf", 7, ROUND, "top", 3, 99)),
+                Arguments.of(AggregatorInput.TYPE, new AggregatorInput.DropRound("leaf", 7, ROUND)),
+                Arguments.of(
+                        AggregatorInput.TYPE,
+                        new AggregatorInput.FoldPartial("leaf", 7, ROUND, 0.5, doubles())),
+                Arguments.of(ModelShard.TYPE, new ModelShard(ROUND, 3, new byte[] {1, 2}, 5)),
+                Arguments.of(NodeShard.TYPE, new NodeShard("leaf/ü", 12)),
+                Arguments.of(
+                        CoordinatorOutputs.ARRIVAL,
+                        new Arrival.Refused(
+                                new DeadLetter("s", "t", 1, 0, RejectReason.LATE, "x"), true)));
+    }
+
+    /** More than one block, so that the seams are seen. */
+    private static double[] doubles() {
+        double[] values = new double[20_000];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = i == 3 ? -0.0 : 1.0 / i;
+        }
+        return values;
+    }
+
+    @ParameterizedTest
+    @MethodSource("values")
+    <T> void valuesComeBackAndCopiesAreTheSame(TypeInformation<T> type, T value) throws Exception {
+        TypeSerializer<T> serializer = type.createSerializer(new SerializerConfigImpl());
+        DataOutputSerializer out = new DataOutputSerializer(64);
+        serializer.serialize(value, out);
+        out.writeInt(42);
+        DataInputDeserializer in = new DataInputDeserializer(out.getCopyOfBuffer());
+
+        T back = serializer.deserialize(in);
+
+        assertThat(back).usingRecursiveComparison().isEqualTo(value);
+        assertThat(in.readInt()).as("what follows").isEqualTo(42);
+        DataOutputSerializer copied = new DataOutputSerializer(64);
+        serializer.copy(new DataInputDeserializer(out.getCopyOfBuffer()), copied);
+        assertThat(serializer.deserialize(new DataInputDeserializer(copied.getCopyOfBuffer())))
+                .usingRecursiveComparison()
+                .isEqualTo(value);
+    }
+
+    @ParameterizedTest
+    @MethodSource("values")
+    <T> void snapshotsRestoreTheSameSerializer(TypeInformation<T> type, T value) throws Exception {
+        TypeSerializer<T> serializer = type.createSerializer(new SerializerConfigImpl());
+        DataOutputSerializer out = new DataOutputSerializer(64);
+        TypeSerializerSnapshot.writeVersionedSnapshot(out, serializer.snapshotConfiguration());
+
+        TypeSerializerSnapshot<T> read =
+                TypeSerializerSnapshot.readVersionedSnapshot(
+                        new DataInputDeserializer(out.getCopyOfBuffer()),
+                        getClass().getClassLoader());
+
+        assertThat(read.restoreSerializer()).isEqualTo(serializer);
+        assertThat(
+                        serializer
+                                .snapshotConfiguration()
+                                .resolveSchemaCompatibility(read)
+                                .isCompatibleAsIs())
+                .isTrue();
+    }
+}

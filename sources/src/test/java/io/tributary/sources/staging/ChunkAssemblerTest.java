@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.sources.staging;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.chunk.ChunkHeader;
+import io.tributary.protocol.chunk.ChunkPart;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.region.MappedFile;
+import io.tributary.shm.region.RegionDirectory;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ChunkAssemblerTest {
+
+    private static final int CHUNK = 100;
+    private static final SafetensorsHeader HEADER =
+            SafetensorsHeader.create(
+                    List.of(SafetensorsHeader.tensor("w", DType.F32, 100)), Map.of());
+    private static final ModelLayout MODEL = new ModelLayout(HEADER, 1000);
+
+    @TempDir Path temp;
+
+    private final AtomicInteger done = new AtomicInteger();
+    private final AtomicLong clock = new AtomicLong(1);
+    private final List<Arrival> arrivals = new ArrayList<>();
+    private ChunkAssembler assembler;
+
+    @BeforeEach
+    void start() {
+        assembler = assembler(temp, 1 << 20);
+    }
+
+    private ChunkAssembler assembler(Path directory, long quota) {
+        return new ChunkAssembler(
+                "job",
+                MODEL,
+                new RegionDirectory(directory.resolve("regions"), quota),
+                3,
+                Duration.ofSeconds(10),
+                clock::get);
+    }
+
+    private static byte[] update(float value) {
+        ByteBuffer bytes =
+                ByteBuffer.allocate((int) HEADER.fileLength()).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.put(HEADER.bytes());
+        while (bytes.hasRemaining()) {
+            bytes.putFloat(value);
+        }
+        return bytes.array();
+    }
+
+    private List<Chunk> chunks(String trainer, long attempt, byte[] update) {
+        int count = ChunkPart.count(update.length, CHUNK);
+        List<Chunk> chunks = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            byte[] part =
+                    Arrays.copyOfRange(update, i * CHUNK, Math.min(update.length, (i + 1) * CHUNK));
+            ChunkHeader header =
+                    new ChunkHeader(
+                            "job",
+                            trainer,
+                            4,
+                            0,
+                            attempt,
+                            10,
+                            UpdateKind.WEIGHTS,
+                            Map.of("loss", 0.5),
+                            new ChunkPart(
+                                    i,
+                                    count,
+                                    CHUNK,
+                                    update.length,
+                                    ChunkPart.crc(ByteBuffer.wrap(update)),
+                                    ChunkPart.crc(ByteBuffer.wrap(part))));
+            chunks.add(chunk(trainer, header.toProperties(), part));
+        }
+        return chunks;
+    }
+
+    private Chunk chunk(String trainer, Map<String, String> properties, byte[] payload) {
+        return new Chunk("topic/" + trainer, trainer, properties, payload, done::incrementAndGet);
+    }
+
+    private Chunk with(Chunk chunk, String property, String value) {
+        Map<String, String> properties = new HashMap<>(chunk.properties());
+        properties.put(property, value);
+        return chunk(chunk.sender(), properties, chunk.payload());
+    }
+
+    private void accept(List<Chunk> chunks) throws IOException {
+        for (Chunk chunk : chunks) {
+            assembler.accept(chunk, arrivals::add);
+        }
+    }
+
+    private Claim claim(int arrival) {
+        return ((Arrival.Staged) arrivals.get(arrival)).claim();
+    }
+
+    private void assertRefused(RejectReason reason, boolean answer, String... words) {
+        Arrival.Refused refused = (Arrival.Refused) arrivals.get(arrivals.size() - 1);
+        assertThat(refused.deadLetter().reason()).isEqualTo(reason);
+        assertThat(refused.answer()).isEqualTo(answer);
+        assertThat(refused.deadLetter().text()).contains(words).doesNotContain("\n");
+    }
+
+    private long regions() throws IOException {
+        try (Stream<Path> files = Files.list(temp.resolve("regions"))) {
+            return files.filter(f -> f.toString().endsWith(".region")).count();
+        }
+    }
+
+    @Test
+    void chunksInAnyOrderMakeTheUpdate() throws IOException {
+        byte[] update = update(1.5f);
+        List<Chunk> chunks = chunks("t-1", 1, update);
+        Collections.shuffle(chunks, new Random(1));
+
+        accept(chunks);
+
+        assertThat(arrivals).hasSize(1);
+        assertThat(done).hasValue(chunks.size());
+        assertThat(claim(0).trainer()).isEqualTo("t-1");
+        assertThat(claim(0).samples()).isEqualTo(10);
+        assertThat(claim(0).metrics()).isEqualTo(Map.of("loss", 0.5));
+        try (MappedFile mapped = MappedFile.open(claim(0).payload())) {
+            assertThat(mapped.slice(0, update.length)).isEqualTo(ByteBuffer.wrap(update));
+        }
+    }
+
+    @Test
+    void aChunkThatComesTwiceIsADeadLetterAndTheUpdateGoesOn() throws IOException {
+        List<Chunk> chunks = chunks("t-1", 1, update(1));
+        assembler.accept(chunks.get(0), arrivals::add);
+        assembler.accept(chunks.get(0), arrivals::add);
+        assertRefused(RejectReason.CHUNK_DUPLICATE, false, "trainer t-1 for round 4.0");
+        accept(chunks.subList(1, chunks.size()));
+        assertThat(claim(1).trainer()).isEqualTo("t-1");
+        assembler.accept(chunks.get(2), arrivals::add);
+        assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has been dealt with");
+        assertThat(done).hasValue(chunks.size() + 2);
+    }
+
+    @Test
+    void damagedAndOutOfRangeChunksAreDeadLettersAndTheUpdateGoesOn() throws IOException {
+        List<Chunk> chunks = chunks("t-1", 1, update(1));
+        byte[] damaged = chunks.get(0).payload().clone();
+        damaged[7] ^= 1;
+        assembler.accept(chunk("t-1", chunks.get(0).properties(), damaged), arrivals::add);
+        assertRefused(RejectReason.CHUNK_CORRUPT, false, "should have CRC32C");
+        assembler.accept(with(chunks.get(0), "chunk", "77"), arrivals::add);
+        assertRefused(RejectReason.CHUNK_OUT_OF_RANGE, false, "chunk 77 of");
+        accept(chunks);
+        assertThat(claim(2).trainer()).isEqualTo("t-1");
+    }
+
+    @Test
+    void aNewerAttemptSupersedesAnOlderOne() throws IOException {
+        List<Chunk> first = chunks("t-1", 5, update(1));
+        List<Chunk> second = chunks("t-1", 6, update(1));
+        accept(first.subList(0, 2));
+        accept(second.subList(0, 1));
+        assembler.accept(first.get(2), arrivals::add);
+        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "superseded by attempt 6");
+        accept(second.subList(1, second.size()));
+        assertThat(claim(1).trainer()).isEqualTo("t-1");
+        assertThat(regions()).isEqualTo(1);
+        assembler.accept(first.get(3), arrivals::add);
+        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "superseded");
+    }
+
+    @Test
+    void oneAttemptIsOneUpdate() throws IOException {
+        assembler.accept(chunks("t-1", 1, update(1)).get(0), arrivals::add);
+        assembler.accept(chunks("t-1", 1, update(2)).get(1), arrivals::add);
+        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "contradicts the first chunk");
+    }
+
+    @Test
+    void updatesThatCannotBeFoldedAreRefusedAndLeaveNoRegion() throws IOException {
+        accept(chunks("t-1", 1, update(Float.NaN)));
+        assertRefused(RejectReason.NOT_FINITE, true, "tensor 'w' has NaN at index [0]");
+        SafetensorsHeader other =
+                SafetensorsHeader.create(
+                        List.of(SafetensorsHeader.tensor("w", DType.F32, 50)), Map.of());
+        byte[] small = Arrays.copyOf(other.bytes(), (int) other.fileLength());
+        accept(chunks("t-2", 1, small));
+        assertRefused(
+                RejectReason.WRONG_SHAPE,
+                true,
+                "update from trainer t-2 for round 4.0: tensor 'w' has shape [50], the model has"
+                        + " [100]");
+        accept(chunks("t-3", 1, "this is not a safetensors file".getBytes()));
+        assertRefused(RejectReason.MALFORMED, true, "is this a safetensors file?");
+        List<Chunk> wrongSum = chunks("t-4", 1, update(1));
+        wrongSum.replaceAll(c -> with(c, "crc32c", "00000001"));
+        accept(wrongSum);
+        assertRefused(RejectReason.CHECKSUM, true, "should have CRC32C 00000001");
+        assertThat(regions()).isZero();
+        accept(chunks("t-1", 2, update(1)));
+        assertThat(claim(arrivals.size() - 1).trainer()).isEqualTo("t-1");
+    }
+
+    @Test
+    void whatIsNotAnUpdateOfThisJobIsRefused() throws IOException {
+        Chunk chunk = chunks("t-1", 1, update(1)).get(0);
+        assembler.accept(chunk("t-1", Map.of(), new byte[3]), arrivals::add);
+        assertRefused(RejectReason.MALFORMED, false, "message from t-1");
+        assembler.accept(with(chunk, "job", "other"), arrivals::add);
+        assertRefused(RejectReason.WRONG_JOB, false, "'other'");
+        assembler.accept(with(chunk, "trainer", "t-2"), arrivals::add);
+        assertRefused(RejectReason.MALFORMED, false, "the sender is 't-1'");
+        assertThat(done).hasValue(3);
+    }
+
+    @Test
+    void anUpdateLargerThanTheModelsIsRefusedAtItsFirstChunk() throws IOException {
+        int chunkBytes = 1 << 20;
+        long length = 1L << 40;
+        byte[] payload = new byte[chunkBytes];
+        ChunkHeader header =
+                new ChunkHeader(
+                        "job",
+                        "t-1",
+                        1,
+                        0,
+                        1,
+                        1,
+                        UpdateKind.WEIGHTS,
+                        Map.of(),
+                        new ChunkPart(
+                                0,
+                                (int) (length / chunkBytes),
+                                chunkBytes,
+                                length,
+                                0,
+                                ChunkPart.crc(ByteBuffer.wrap(payload))));
+        assembler.accept(chunk("t-1", header.toProperties(), payload), arrivals::add);
+        assertRefused(RejectReason.TOO_LARGE, true, "1099511627776 bytes");
+        assertThat(regions()).isZero();
+    }
+
+    @Test
+    void withoutRoomChunksWaitAndOthersGoOn() throws IOException {
+        long one = 4096 + HEADER.fileLength();
+        assembler = assembler(temp, one);
+        List<Chunk> first = chunks("t-1", 1, update(1));
+        List<Chunk> second = chunks("t-2", 1, update(2));
+        accept(first.subList(0, 1));
+        accept(second.subList(0, 2));
+        assertThat(assembler.waiting()).isEqualTo(2);
+        assertThat(done).hasValue(1);
+        accept(second.subList(2, 4));
+        assertThat(assembler.waiting()).as("at most").isEqualTo(3);
+        assertThat(assembler.forgotten()).isEqualTo(1);
+
+        accept(first.subList(1, first.size()));
+        assertThat(claim(0).trainer()).isEqualTo("t-1");
+        assembler.tick(arrivals::add);
+        assertThat(assembler.waiting()).isEqualTo(3);
+        RegionDirectory.release(claim(0).payload());
+        assembler.tick(arrivals::add);
+        assertThat(assembler.waiting()).isZero();
+        accept(second.subList(3, second.size()));
+        assertThat(claim(1).trainer()).isEqualTo("t-2");
+    }
+
+    @Test
+    void unfinishedUpdatesDoNotHoldTheirRoomForEver() throws IOException {
+        accept(chunks("t-1", 1, update(1)).subList(0, 1));
+        assertThat(regions()).isEqualTo(1);
+        clock.addAndGet(Duration.ofSeconds(11).toNanos());
+        assembler.tick(arrivals::add);
+        assertThat(regions()).isZero();
+        assertThat(assembler.staging()).isZero();
+    }
+
+    /** Whatever comes, each message is done or waits, and nothing but a refusal comes out. */
+    @Property(tries = 200)
+    void garbageIsRefused(@ForAll Map<String, String> properties, @ForAll byte[] payload)
+            throws IOException {
+        Path directory = Files.createTempDirectory("assembler");
+        AtomicInteger handled = new AtomicInteger();
+        List<Arrival> out = new ArrayList<>();
+        try (ChunkAssembler any = assembler(directory, 1 << 20)) {
+            any.accept(
+                    new Chunk("topic", "t", properties, payload, handled::incrementAndGet),
+                    out::add);
+        }
+        assertThat(handled).hasValue(1);
+        assertThat(out).singleElement().isInstanceOf(Arrival.Refused.class);
+    }
+}
