@@ -35,7 +35,7 @@ final class Console {
         boolean over =
                 status.state() == RoundStatus.State.CLOSED
                         || status.state() == RoundStatus.State.ABANDONED;
-        if (quiet || !terminal && !over) {
+        if (quiet || status.state() == RoundStatus.State.FINISHED || !terminal && !over) {
             return;
         }
         StringBuilder line = new StringBuilder("round %2d ".formatted(status.round()));
@@ -45,6 +45,7 @@ final class Console {
                     case OPEN -> " open    ";
                     case CLOSED -> " closed  ";
                     case ABANDONED -> " abandoned ";
+                    case FINISHED -> " finished ";
                 });
         line.append("%3d/%d  ".formatted(status.updates(), status.expected()));
         new TreeMap<>(status.groups())

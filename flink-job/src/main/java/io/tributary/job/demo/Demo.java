@@ -50,6 +50,7 @@ public final class Demo {
     /** How demo trainers train. */
     public static final DigitNetwork.Training TRAINING = new DigitNetwork.Training(2, 32, 0.1f, 0f);
 
+    private static final long LAST_WORDS_MILLIS = 10_000;
     private static final int DRAWN_TRAIN = 6000;
     private static final int DRAWN_TEST = 1500;
     private static final long REGION_QUOTA_BYTES = 1L << 30;
@@ -157,6 +158,8 @@ public final class Demo {
             for (Future<?> trainer : trainers) {
                 trainer.get();
             }
+            // Trainers from elsewhere still wait for their last receipt.
+            board.awaitAllLeft(LAST_WORDS_MILLIS);
             return new DemoReport(
                     config(),
                     rounds,

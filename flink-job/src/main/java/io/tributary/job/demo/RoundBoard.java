@@ -24,6 +24,7 @@ final class RoundBoard implements AutoCloseable {
     private final Map<Integer, RoundStatus> closed = new TreeMap<>();
     private final Map<Integer, ModelDescription> models = new TreeMap<>();
     private final MqttLink link;
+    private boolean allLeft;
 
     RoundBoard(String job, BrokerOptions broker, Consumer<RoundStatus> onStatus) {
         this.topics = new Topics(job);
@@ -44,6 +45,9 @@ final class RoundBoard implements AutoCloseable {
             if (status.state() == RoundStatus.State.CLOSED) {
                 put(closed, status.round(), status);
             }
+            if (status.state() == RoundStatus.State.FINISHED && status.expected() == 0) {
+                allLeft();
+            }
         } else {
             ModelDescription model = Json.decode(message.payload(), ModelDescription.class);
             put(models, model.round(), model);
@@ -54,6 +58,20 @@ final class RoundBoard implements AutoCloseable {
     private synchronized <T> void put(Map<Integer, T> map, int round, T value) {
         map.put(round, value);
         notifyAll();
+    }
+
+    private synchronized void allLeft() {
+        allLeft = true;
+        notifyAll();
+    }
+
+    /** Waits until all trainers have left the finished job, at most for {@code millis}. */
+    synchronized void awaitAllLeft(long millis) throws InterruptedException {
+        long end = System.nanoTime() + millis * 1_000_000;
+        for (long rest = millis; !allLeft && rest > 0; ) {
+            wait(rest);
+            rest = (end - System.nanoTime()) / 1_000_000;
+        }
     }
 
     /**

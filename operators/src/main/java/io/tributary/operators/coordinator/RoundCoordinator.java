@@ -295,13 +295,18 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                 changed = true;
             }
             if (changed) {
-                announcer.status(
-                        state.phase == Phase.OPEN
-                                ? RoundStatus.State.OPEN
-                                : RoundStatus.State.WAITING);
+                announcer.status(shown());
             }
             metrics.show(state);
             stateHandle.update(state);
+        }
+
+        private RoundStatus.State shown() {
+            return switch (state.phase) {
+                case WAITING -> RoundStatus.State.WAITING;
+                case OPEN -> RoundStatus.State.OPEN;
+                case FINISHED -> RoundStatus.State.FINISHED;
+            };
         }
 
         private void open() {

@@ -20,8 +20,8 @@ final class RoundProgress {
         for (Counted update : state.counted.values()) {
             groups.merge(update.group(), new GroupStatus(1, 1), RoundProgress::add);
         }
-        boolean waiting = state.phase == Phase.WAITING;
-        (waiting ? state.members.keySet() : state.awaited)
+        boolean between = state.phase != Phase.OPEN;
+        (between ? state.members.keySet() : state.awaited)
                 .stream()
                         .map(state.members::get)
                         .filter(Objects::nonNull)
@@ -37,7 +37,7 @@ final class RoundProgress {
                 state.roundEpoch,
                 shown,
                 state.counted.size(),
-                state.counted.size() + (waiting ? state.members.size() : state.awaited.size()),
+                state.counted.size() + (between ? state.members.size() : state.awaited.size()),
                 groups,
                 state.rejected,
                 state.duplicates);

@@ -35,7 +35,9 @@ public record RoundStatus(
         OPEN,
         CLOSED,
         /** The deadline came without a quorum; the round will be opened again. */
-        ABANDONED
+        ABANDONED,
+        /** All rounds are done; {@code expected} counts the trainers that have not left. */
+        FINISHED
     }
 
     /**

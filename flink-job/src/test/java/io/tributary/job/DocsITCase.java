@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.protocol.RejectReason;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Runs the commands of the README's console blocks, in order, as somebody would who reads it. */
+@Timeout(300)
+class DocsITCase {
+
+    private static final Path ROOT = Path.of("").toAbsolutePath().getParent();
+
+    @TempDir Path temp;
+
+    @Test
+    void theCommandsOfTheReadmeWork() throws Exception {
+        Path launcher = temp.resolve("tributary");
+        Files.writeString(launcher, "exec '%s/tributary' \"$@\"\n".formatted(ROOT));
+        Files.writeString(
+                temp.resolve("schema.json"),
+                "{\"roles\":[{\"name\":\"t\",\"isDataConsumer\":true},{\"name\":\"r\"}],"
+                        + "\"channels\":[{\"name\":\"c\",\"pair\":[\"t\",\"r\"]}]}");
+        List<String> commands = commands();
+        assertThat(commands)
+                .anyMatch(c -> c.startsWith("./tributary demo"))
+                .anyMatch(c -> c.startsWith("./tributary aggregate"))
+                .anyMatch(c -> c.startsWith("./tributary plan"))
+                .contains("./tributary test");
+        for (String command : commands) {
+            if (command.equals("./tributary test")) {
+                // That is what runs this.
+                continue;
+            }
+            Process process =
+                    new ProcessBuilder(
+                                    "bash", "-c", command.replace("./tributary", "bash tributary"))
+                            .directory(temp.toFile())
+                            .redirectErrorStream(true)
+                            .redirectOutput(temp.resolve("output").toFile())
+                            .start();
+            assertThat(process.waitFor())
+                    .as(command + "\n" + Files.readString(temp.resolve("output")))
+                    .isZero();
+        }
+        assertThat(temp.resolve("mean.safetensors")).exists();
+    }
+
+    private static List<String> commands() throws IOException {
+        List<String> commands = new ArrayList<>();
+        Matcher blocks =
+                Pattern.compile("```console\\n(.*?)```", Pattern.DOTALL)
+                        .matcher(Files.readString(ROOT.resolve("README.md")));
+        while (blocks.find()) {
+            blocks.group(1)
+                    .lines()
+                    .filter(line -> line.startsWith("$ "))
+                    .map(line -> line.substring(2))
+                    .forEach(commands::add);
+        }
+        return commands;
+    }
+
+    @Test
+    void everyReasonIsInTheProtocol() throws IOException {
+        String protocol = Files.readString(ROOT.resolve("docs/protocol.md"));
+        for (RejectReason reason : RejectReason.values()) {
+            assertThat(protocol).contains("`" + reason + "`");
+        }
+    }
+}
