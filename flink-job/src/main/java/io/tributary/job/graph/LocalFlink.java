@@ -103,6 +103,11 @@ public final class LocalFlink implements AutoCloseable {
         job = Optional.of(environment.executeAsync(name));
     }
 
+    /** The running job. */
+    JobClient job() {
+        return job.orElseThrow();
+    }
+
     /**
      * @throws IllegalStateException with the job's own reason when it has failed for good
      */
@@ -123,8 +128,8 @@ public final class LocalFlink implements AutoCloseable {
             try {
                 job.get().cancel().get();
                 job.get().getJobExecutionResult().get();
-            } catch (ExecutionException expected) {
-                // It ends by being cancelled, or has ended before.
+            } catch (ExecutionException | IllegalStateException expected) {
+                // It ends by being cancelled, or has ended before, and its cluster with it.
             }
         }
     }

@@ -38,6 +38,10 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.stream.Stream;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.CoreOptions;
+import org.apache.flink.configuration.StateRecoveryOptions;
+import org.apache.flink.core.execution.SavepointFormatType;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -55,9 +59,16 @@ class MqttJobITCase {
 
     private LocalFlink start(BrokerOptions broker, int trainers, int rounds, Timing timing)
             throws Exception {
+        return start(broker, trainers, rounds, timing, new Configuration());
+    }
+
+    private LocalFlink start(
+            BrokerOptions broker, int trainers, int rounds, Timing timing, Configuration more)
+            throws Exception {
         Path model = SmallModel.write(temp.resolve("model-0.safetensors"), 0);
         String directory = temp.toString();
         LocalFlink flink = LocalFlink.start(Optional.empty(), temp.resolve("checkpoints"));
+        flink.environment().configure(more);
         AggregationGraph graph =
                 new AggregationGraph(
                         JOB,
@@ -291,6 +302,48 @@ class MqttJobITCase {
             flink.check();
             assertModelIsTheMean(1, List.of("first", "second"));
             assertThat(first.awaitRound(PATIENCE)).as("the plan is there again").isEmpty();
+        }
+    }
+
+    /** Eager: the leaf's sums are in the savepoint. Lazy: the claim is, and its region on disk. */
+    @ParameterizedTest
+    @EnumSource
+    void aRoundGoesOnFromASavepointWithAnotherParallelism(Timing timing) throws Exception {
+        try (TestBroker broker = TestBroker.Kind.EMBEDDED.start();
+                TrainerClient before = client(broker.options(), "before", "eu");
+                TrainerClient after = client(broker.options(), "after", "us/east")) {
+            String savepoint;
+            TrainingRound round;
+            TrainingRound other;
+            try (LocalFlink flink = start(broker.options(), 2, 1, timing)) {
+                before.join();
+                after.join();
+                round = before.awaitRound(PATIENCE).orElseThrow();
+                other = after.awaitRound(PATIENCE).orElseThrow();
+                ModelUpdate first = update(round, seed("before", 1)).samples(samples("before"));
+                assertThat(before.send(first).status()).isEqualTo(Status.COMMITTED);
+                savepoint =
+                        flink.job()
+                                .stopWithSavepoint(
+                                        false,
+                                        temp.resolve("savepoints").toString(),
+                                        SavepointFormatType.CANONICAL)
+                                .get();
+            }
+            Configuration restore = new Configuration();
+            restore.set(StateRecoveryOptions.SAVEPOINT_PATH, savepoint);
+            restore.set(CoreOptions.DEFAULT_PARALLELISM, 3);
+            try (LocalFlink flink = start(broker.options(), 2, 1, timing, restore)) {
+                ModelUpdate again = update(round, seed("before", 1)).samples(samples("before"));
+                assertThat(before.send(again).status()).isEqualTo(Status.DUPLICATE);
+                ModelUpdate second = update(other, seed("after", 1)).samples(samples("after"));
+                assertThat(after.send(second).status()).isEqualTo(Status.COMMITTED);
+                Awaitility.await()
+                        .atMost(PATIENCE)
+                        .until(() -> Files.exists(temp.resolve("model-1.safetensors")));
+                flink.check();
+            }
+            assertModelIsTheMean(1, List.of("before", "after"));
         }
     }
 

@@ -6,7 +6,7 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
-import io.tributary.operators.types.BinarySerializer;
+import io.tributary.operators.types.FlowSerializer;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import java.io.IOException;
@@ -16,7 +16,7 @@ import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
 /** A tag byte, node, shard and round, then what the kind of input has. */
-final class AggregatorInputSerializer extends BinarySerializer<AggregatorInput> {
+final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
 
     static final AggregatorInputSerializer INSTANCE = new AggregatorInputSerializer();
 

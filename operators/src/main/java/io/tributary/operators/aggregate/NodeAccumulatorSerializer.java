@@ -3,7 +3,7 @@
 package io.tributary.operators.aggregate;
 
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
-import io.tributary.operators.types.BinarySerializer;
+import io.tributary.operators.types.FlowSerializer;
 import java.io.IOException;
 import java.util.Optional;
 import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
@@ -12,7 +12,7 @@ import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
 /** Sum, weight, number of contributions, and the close if it has come. */
-final class NodeAccumulatorSerializer extends BinarySerializer<NodeAccumulator> {
+final class NodeAccumulatorSerializer extends FlowSerializer<NodeAccumulator> {
 
     static final NodeAccumulatorSerializer INSTANCE = new NodeAccumulatorSerializer();
 

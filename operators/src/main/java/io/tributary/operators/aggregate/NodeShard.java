@@ -2,7 +2,7 @@
 
 package io.tributary.operators.aggregate;
 
-import io.tributary.operators.types.BinarySerializer;
+import io.tributary.operators.types.FlowSerializer;
 import io.tributary.operators.types.StreamType;
 import java.io.IOException;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -31,7 +31,7 @@ public record NodeShard(String node, int shard) {
     }
 
     /** Node and shard. */
-    static final class KeySerializer extends BinarySerializer<NodeShard> {
+    static final class KeySerializer extends FlowSerializer<NodeShard> {
 
         static final KeySerializer INSTANCE = new KeySerializer();
 

@@ -2,7 +2,7 @@
 
 package io.tributary.operators.model;
 
-import io.tributary.operators.types.BinarySerializer;
+import io.tributary.operators.types.FlowSerializer;
 import io.tributary.protocol.message.RoundId;
 import java.io.IOException;
 import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
@@ -11,7 +11,7 @@ import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
 /** Round, epoch, shard, time, length and bytes. */
-final class ModelShardSerializer extends BinarySerializer<ModelShard> {
+final class ModelShardSerializer extends FlowSerializer<ModelShard> {
 
     static final ModelShardSerializer INSTANCE = new ModelShardSerializer();
 

@@ -17,7 +17,7 @@ import org.apache.flink.core.memory.DataOutputView;
  *
  * @param <T> a record, or a state class with a deep copy of its own through JSON
  */
-public final class JsonSerializer<T> extends TypeSerializer<T> {
+public final class JsonSerializer<T> extends FlowSerializer<T> {
 
     private static final long serialVersionUID = 1L;
 
@@ -35,28 +35,8 @@ public final class JsonSerializer<T> extends TypeSerializer<T> {
     }
 
     @Override
-    public TypeSerializer<T> duplicate() {
-        return this;
-    }
-
-    @Override
-    public T createInstance() {
-        return null;
-    }
-
-    @Override
     public T copy(T from) {
         return immutable ? from : Json.decode(Json.encode(from), type);
-    }
-
-    @Override
-    public T copy(T from, T reuse) {
-        return copy(from);
-    }
-
-    @Override
-    public int getLength() {
-        return -1;
     }
 
     @Override
@@ -71,11 +51,6 @@ public final class JsonSerializer<T> extends TypeSerializer<T> {
         byte[] json = new byte[in.readInt()];
         in.readFully(json);
         return Json.decode(json, type);
-    }
-
-    @Override
-    public T deserialize(T reuse, DataInputView in) throws IOException {
-        return deserialize(in);
     }
 
     @Override

@@ -3,22 +3,27 @@
 package io.tributary.operators.types;
 
 import java.io.IOException;
-import org.apache.flink.api.common.typeutils.base.TypeSerializerSingleton;
+import org.apache.flink.api.common.typeutils.TypeSerializer;
 import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
 /**
- * What all binary serializers share.
+ * What all serializers here share. They hold no state, and all of a class are equal.
  *
  * @param <T> the type
  */
-public abstract class BinarySerializer<T> extends TypeSerializerSingleton<T> {
+public abstract class FlowSerializer<T> extends TypeSerializer<T> {
 
     private static final long serialVersionUID = 1L;
 
     @Override
     public boolean isImmutableType() {
         return true;
+    }
+
+    @Override
+    public TypeSerializer<T> duplicate() {
+        return this;
     }
 
     @Override
@@ -49,6 +54,16 @@ public abstract class BinarySerializer<T> extends TypeSerializerSingleton<T> {
     @Override
     public void copy(DataInputView in, DataOutputView out) throws IOException {
         serialize(deserialize(in), out);
+    }
+
+    @Override
+    public boolean equals(Object other) {
+        return other != null && other.getClass() == getClass();
+    }
+
+    @Override
+    public int hashCode() {
+        return getClass().hashCode();
     }
 
     /** Writes length and values; in blocks rather than one call for each value. */
