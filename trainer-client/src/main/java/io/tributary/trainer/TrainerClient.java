@@ -78,6 +78,7 @@ public final class TrainerClient implements AutoCloseable {
             String id,
             String group,
             BrokerOptions broker,
+            Optional<Path> parent,
             Duration receiptTimeout,
             Duration heartbeat) {
         this.job = job;
@@ -87,9 +88,15 @@ public final class TrainerClient implements AutoCloseable {
         this.heartbeat = heartbeat;
         this.topics = new Topics(job);
         try {
-            this.directory = Files.createTempDirectory("tributary-trainer-");
+            this.directory =
+                    parent.isPresent()
+                            ? Files.createTempDirectory(parent.get(), id + "-")
+                            : Files.createTempDirectory("tributary-trainer-");
         } catch (IOException e) {
-            throw new UncheckedIOException("no temporary directory can be made", e);
+            throw new UncheckedIOException(
+                    "no directory for models can be made in "
+                            + parent.map(Path::toString).orElse("the temporary directory"),
+                    e);
         }
         this.inbox = new Inbox(topics, instance, directory);
         this.link =

@@ -4,6 +4,7 @@ package io.tributary.trainer;
 
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
@@ -15,6 +16,7 @@ public final class TrainerClientBuilder {
     private Optional<String> id = Optional.empty();
     private String group = "default";
     private Optional<BrokerOptions> broker = Optional.empty();
+    private Optional<Path> directory = Optional.empty();
     private Duration receiptTimeout = Duration.ofSeconds(30);
     private Duration heartbeat = Duration.ofSeconds(5);
 
@@ -44,6 +46,12 @@ public final class TrainerClientBuilder {
         return this;
     }
 
+    /** Where models and updates are kept; a temporary directory unless said otherwise. */
+    public TrainerClientBuilder directory(Path path) {
+        directory = Optional.of(path);
+        return this;
+    }
+
     /** Time without a receipt after which an update is sent again; 30 s unless said otherwise. */
     public TrainerClientBuilder receiptTimeout(Duration timeout) {
         receiptTimeout = Objects.requireNonNull(timeout);
@@ -67,6 +75,7 @@ public final class TrainerClientBuilder {
                 required("id", id),
                 group,
                 required("broker", broker),
+                directory,
                 receiptTimeout,
                 heartbeat);
     }

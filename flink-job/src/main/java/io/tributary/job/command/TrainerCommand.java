@@ -3,6 +3,7 @@
 package io.tributary.job.command;
 
 import io.tributary.job.demo.Demo;
+import io.tributary.job.demo.WorkDirectory;
 import io.tributary.job.digits.DigitNetwork;
 import io.tributary.job.digits.DigitTrainer;
 import io.tributary.job.digits.Digits;
@@ -62,13 +63,15 @@ public final class TrainerCommand implements Callable<Integer> {
                         Demo.TRAINING.batch(),
                         Demo.TRAINING.learningRate(),
                         proximal);
-        try (TrainerClient client =
-                TrainerClient.builder()
-                        .job(job)
-                        .id(name)
-                        .group(group)
-                        .broker(broker.options())
-                        .connect()) {
+        try (WorkDirectory work = WorkDirectory.create("trainer");
+                TrainerClient client =
+                        TrainerClient.builder()
+                                .job(job)
+                                .id(name)
+                                .group(group)
+                                .broker(broker.options())
+                                .directory(work.path())
+                                .connect()) {
             client.join();
             System.out.printf("%s: joined %s with %d images%n", name, job, share.size());
             new DigitTrainer(client, share, training, seed).run(TrainerCommand::show);

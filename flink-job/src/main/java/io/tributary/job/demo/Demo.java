@@ -28,7 +28,6 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -39,7 +38,6 @@ import java.util.TreeMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.stream.Stream;
 
 /** Runs a federation in this process. The trainers and the job meet at the broker alone. */
 public final class Demo {
@@ -76,13 +74,18 @@ public final class Demo {
     /** Runs it to the end. */
     public DemoReport run() throws Exception {
         Digits.Split digits = digits(options.data(), options.seed());
-        Path work = Files.createTempDirectory("tributary-demo-");
-        Path models = options.out().orElse(work.resolve("models"));
+        try (WorkDirectory work = WorkDirectory.create("demo")) {
+            return run(digits, work);
+        }
+    }
+
+    private DemoReport run(Digits.Split digits, WorkDirectory work) throws Exception {
+        Path models = options.out().orElse(work.path().resolve("models"));
         Files.createDirectories(models);
         Path initial = models.resolve("model-0.safetensors");
         writeInitial(initial);
         try (EmbeddedBroker broker = EmbeddedBroker.start();
-                LocalFlink flink = LocalFlink.start(options.uiPort(), work.resolve("checkpoints"));
+                LocalFlink flink = LocalFlink.start(options.uiPort(), work.path());
                 RoundBoard board =
                         new RoundBoard(JOB, BrokerOptions.of(broker.url()), console::status)) {
             BrokerOptions address = BrokerOptions.of(broker.url());
@@ -90,14 +93,14 @@ public final class Demo {
                             graph(initial, models),
                             address,
                             new MqttUpdateSource.Staging(
-                                    work.resolve("regions").toString(),
+                                    work.directory("regions").toString(),
                                     REGION_QUOTA_BYTES,
                                     Duration.ofSeconds(30)))
                     .build(flink.environment());
             flink.submit(JOB);
             console.say("Flink web UI: " + flink.url());
             console.say("MQTT broker:  " + broker.url());
-            DemoReport report = rounds(address, digits, board, models, flink);
+            DemoReport report = rounds(address, digits, board, models, flink, work);
             console.table(report.rounds());
             if (options.report().isPresent()) {
                 Files.writeString(options.report().get(), Json.pretty(report) + "\n");
@@ -107,8 +110,6 @@ public final class Demo {
                 Thread.currentThread().join();
             }
             return report;
-        } finally {
-            delete(work);
         }
     }
 
@@ -144,13 +145,14 @@ public final class Demo {
             Digits.Split digits,
             RoundBoard board,
             Path models,
-            LocalFlink flink)
+            LocalFlink flink,
+            WorkDirectory work)
             throws Exception {
         long start = System.nanoTime();
         List<DemoReport.Round> rounds = new ArrayList<>();
         ExecutorService threads = Executors.newCachedThreadPool();
         try {
-            List<Future<?>> trainers = startTrainers(broker, digits.train(), threads);
+            List<Future<?>> trainers = startTrainers(broker, digits.train(), threads, work);
             for (int round = 1; round <= options.rounds(); round++) {
                 rounds.add(finished(round, board, trainers, flink, digits.test(), models));
             }
@@ -171,7 +173,7 @@ public final class Demo {
     }
 
     private List<Future<?>> startTrainers(
-            BrokerOptions broker, Digits train, ExecutorService threads) {
+            BrokerOptions broker, Digits train, ExecutorService threads, WorkDirectory work) {
         List<Future<?>> trainers = new ArrayList<>();
         if (options.trainers() == 0) {
             console.say(
@@ -197,6 +199,7 @@ public final class Demo {
                                                 .id(id)
                                                 .group(group)
                                                 .broker(broker)
+                                                .directory(work.directory(id))
                                                 .connect()) {
                                     client.join();
                                     new DigitTrainer(client, share, TRAINING, seed)
@@ -268,13 +271,5 @@ public final class Demo {
         config.put("seed", options.seed());
         config.put("timing", options.timing().name().toLowerCase(Locale.ROOT));
         return config;
-    }
-
-    private static void delete(Path directory) throws IOException {
-        try (Stream<Path> files = Files.walk(directory)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.deleteIfExists(file);
-            }
-        }
     }
 }

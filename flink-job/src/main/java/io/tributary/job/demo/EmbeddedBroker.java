@@ -9,17 +9,15 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
-import java.util.stream.Stream;
 
 /** A HiveMQ Community Edition broker in this process, on 127.0.0.1, without persistence. */
 public final class EmbeddedBroker implements AutoCloseable {
 
-    private final Path directory;
+    private final WorkDirectory directory;
     private final int port;
     private final EmbeddedHiveMQ broker;
 
-    private EmbeddedBroker(Path directory, int port, EmbeddedHiveMQ broker) {
+    private EmbeddedBroker(WorkDirectory directory, int port, EmbeddedHiveMQ broker) {
         this.directory = directory;
         this.port = port;
         this.broker = broker;
@@ -32,23 +30,21 @@ public final class EmbeddedBroker implements AutoCloseable {
 
     /** Starts a broker on a port. */
     public static EmbeddedBroker start(int port) {
+        WorkDirectory directory = WorkDirectory.create("broker");
         try {
-            Path directory = Files.createTempDirectory("tributary-broker-");
-            for (String folder : new String[] {"conf", "data", "extensions"}) {
-                Files.createDirectory(directory.resolve(folder));
-            }
-            Files.writeString(directory.resolve("conf").resolve("config.xml"), config(port));
+            Path configuration = directory.directory("conf");
+            Files.writeString(configuration.resolve("config.xml"), config(port));
             EmbeddedHiveMQ broker =
                     EmbeddedHiveMQ.builder()
-                            .withConfigurationFolder(directory.resolve("conf"))
-                            .withDataFolder(directory.resolve("data"))
-                            .withExtensionsFolder(directory.resolve("extensions"))
+                            .withConfigurationFolder(configuration)
+                            .withDataFolder(directory.directory("data"))
+                            .withExtensionsFolder(directory.directory("extensions"))
                             .withoutLoggingBootstrap()
                             .build();
             broker.start().join();
             return new EmbeddedBroker(directory, port, broker);
         } catch (IOException e) {
-            throw new UncheckedIOException("no temporary directory can be made", e);
+            throw new UncheckedIOException("the broker cannot be configured", e);
         }
     }
 
@@ -94,12 +90,6 @@ public final class EmbeddedBroker implements AutoCloseable {
     @Override
     public void close() {
         broker.stop().join();
-        try (Stream<Path> files = Files.walk(directory)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.delete(file);
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        directory.close();
     }
 }

@@ -12,9 +12,11 @@ import java.util.concurrent.ExecutionException;
 import org.apache.flink.api.common.JobStatus;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.RestOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.configuration.WebOptions;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
@@ -37,9 +39,9 @@ public final class LocalFlink implements AutoCloseable {
      * Prepares an environment; the cluster comes up with the job.
      *
      * @param uiPort port of the web UI; the first free one from 8081 on without
-     * @param checkpoints directory for checkpoints
+     * @param work directory for checkpoints and for Flink's temporary files
      */
-    public static LocalFlink start(Optional<Integer> uiPort, Path checkpoints) {
+    public static LocalFlink start(Optional<Integer> uiPort, Path work) {
         int port = uiPort.map(LocalFlink::requireFree).orElseGet(LocalFlink::freeUiPort);
         Configuration configuration = new Configuration();
         configuration.set(RestOptions.PORT, port);
@@ -49,7 +51,10 @@ public final class LocalFlink implements AutoCloseable {
         configuration.set(PipelineOptions.GENERIC_TYPES, false);
         configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofMillis(250));
         configuration.set(
-                CheckpointingOptions.CHECKPOINTS_DIRECTORY, checkpoints.toUri().toString());
+                CheckpointingOptions.CHECKPOINTS_DIRECTORY,
+                work.resolve("checkpoints").toUri().toString());
+        configuration.set(CoreOptions.TMP_DIRS, work.resolve("flink").toString());
+        configuration.set(WebOptions.TMP_DIR, work.resolve("flink").toString());
         configuration.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 10);

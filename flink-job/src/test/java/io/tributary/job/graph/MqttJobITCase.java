@@ -67,7 +67,7 @@ class MqttJobITCase {
             throws Exception {
         Path model = SmallModel.write(temp.resolve("model-0.safetensors"), 0);
         String directory = temp.toString();
-        LocalFlink flink = LocalFlink.start(Optional.empty(), temp.resolve("checkpoints"));
+        LocalFlink flink = LocalFlink.start(Optional.empty(), temp);
         flink.environment().configure(more);
         AggregationGraph graph =
                 new AggregationGraph(

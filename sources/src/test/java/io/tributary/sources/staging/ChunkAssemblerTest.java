@@ -315,6 +315,8 @@ class ChunkAssemblerTest {
                     new Chunk("topic", "t", properties, payload, handled::incrementAndGet),
                     out::add);
         }
+        Files.delete(directory.resolve("regions"));
+        Files.delete(directory);
         assertThat(handled).hasValue(1);
         assertThat(out).singleElement().isInstanceOf(Arrival.Refused.class);
     }
