@@ -11,6 +11,8 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.topology.TopologyException;
 import io.tributary.trainer.TrainerException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -31,6 +33,7 @@ import picocli.CommandLine.ScopeType;
         })
 public final class Main {
 
+    private static final Logger LOG = LoggerFactory.getLogger(Main.class);
     private static final int FAILED = 1;
     private static final int BAD_INPUT = 2;
 
@@ -44,6 +47,9 @@ public final class Main {
 
     /** Runs a command. */
     public static void main(String[] args) {
+        // Threads of libraries may fail when the JVM ends; that belongs into the log.
+        Thread.setDefaultUncaughtExceptionHandler(
+                (thread, e) -> LOG.error("uncaught in thread {}", thread.getName(), e));
         System.exit(run(args));
     }
 
@@ -97,8 +103,15 @@ public final class Main {
     }
 
     private static String oneLine(Throwable e) {
+        boolean own =
+                badInput(e)
+                        || e instanceof BrokerUnavailableException
+                        || e instanceof IllegalStateException
+                        || e instanceof CommandLine.ParameterException;
         String message =
-                e.getMessage() == null || e instanceof Error ? e.toString() : e.getMessage();
+                own && e.getMessage() != null
+                        ? e.getMessage()
+                        : e.getClass().getSimpleName() + ": " + e.getMessage();
         return message.replaceAll("\\s*\\R\\s*", " ");
     }
 }

@@ -91,6 +91,9 @@ class MainTest {
                 "demo --topology 5tier",
                 "demo --groups a,,b",
                 "demo --data /nowhere",
+                "demo --report /nowhere/report.json",
+                "demo --out /proc/models",
+                "aggregate --out /tmp pom.xml",
                 "trainer --job j --group g --broker mqtt.example",
                 "aggregate --out x"
             })

@@ -68,6 +68,9 @@ public final class AggregateCommand implements Callable<Integer> {
             throw new UsageException(
                     "--out %s: there is no directory %s".formatted(out, directory));
         }
+        if (Files.isDirectory(out)) {
+            throw new UsageException("--out %s: it is a directory, expected a file".formatted(out));
+        }
         List<FileUpdate> files = new ArrayList<>();
         for (String update : updates) {
             files.add(parse(update));

@@ -8,6 +8,7 @@ import io.tributary.job.graph.TreeSchemas;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.topology.Topology;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -107,6 +108,16 @@ public final class DemoCommand implements Callable<Integer> {
         require(trainers >= 0, "--trainers", trainers, "0 or more");
         require(rounds >= 1, "--rounds", rounds, "1 or more");
         require(alpha > 0 && Double.isFinite(alpha), "--alpha", alpha, "more than 0");
+        for (Path file : report.stream().toList()) {
+            require(
+                    Files.isDirectory(file.toAbsolutePath().getParent()),
+                    "--report",
+                    file,
+                    "a file in a directory that exists");
+        }
+        for (Path directory : out.stream().toList()) {
+            require(writable(directory), "--out", directory, "a directory that can be written");
+        }
         new Demo(
                         new DemoOptions(
                                 topology, compile(), trainers, rounds, data, alpha, seed, timing,
@@ -114,6 +125,14 @@ public final class DemoCommand implements Callable<Integer> {
                         System.out)
                 .run();
         return 0;
+    }
+
+    private static boolean writable(Path directory) {
+        try {
+            return Files.isWritable(Files.createDirectories(directory));
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     private Topology compile() {

@@ -79,7 +79,7 @@ public record FileAggregation(
                                 round -> Path.of(target))
                         .build(
                                 env.fromData(Types.INT, indices())
-                                        .name("source: files")
+                                        .name("files")
                                         .uid("source-files")
                                         .rebalance()
                                         .map(new FileClaims(JOB, model, new ArrayList<>(updates)))

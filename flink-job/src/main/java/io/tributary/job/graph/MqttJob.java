@@ -78,14 +78,14 @@ public record MqttJob(
                 env.fromSource(
                                 new MqttUpdateSource(graph.job(), broker, model::layout, staging),
                                 WatermarkStrategy.noWatermarks(),
-                                "source: updates (mqtt)",
+                                "updates (mqtt)",
                                 CoordinatorOutputs.ARRIVAL)
                         .uid("source-updates");
         DataStream<Arrival> control =
                 env.fromSource(
                                 new MqttControlSource(graph.job(), broker),
                                 WatermarkStrategy.noWatermarks(),
-                                "source: control (mqtt)",
+                                "control (mqtt)",
                                 CoordinatorOutputs.ARRIVAL)
                         .uid("source-control")
                         .setParallelism(1);
@@ -100,7 +100,7 @@ public record MqttJob(
                         ModelPublisher.describe(graph.job(), new RoundId(0, 0), file, 0),
                         file.toString());
         return env.fromData(List.of(initial), AggregationGraph.MODEL)
-                .name("source: initial model")
+                .name("initial model")
                 .uid("source-initial-model")
                 .setParallelism(1);
     }

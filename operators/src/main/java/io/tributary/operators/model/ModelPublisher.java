@@ -84,7 +84,10 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
         Path part = file.resolveSibling(file.getFileName() + "." + shard.round() + ".part");
         Written before = written.value();
         BitSet shards = before == null ? new BitSet() : BitSet.valueOf(before.shards());
-        if (!shards.isEmpty() && !Files.exists(part)) {
+        if (shards.isEmpty()) {
+            // Of a run that ended in the middle; its length may be another.
+            Files.deleteIfExists(part);
+        } else if (!Files.exists(part)) {
             // Restored to before the file was whole, which it became before the failure.
             Files.copy(file, part);
         }

@@ -95,6 +95,17 @@ class ModelPublisherTest {
     }
 
     @Test
+    void whatAnEndedRunLeftIsNotMixedIn() throws Exception {
+        Files.write(temp.resolve("model-3.safetensors.3.1.part"), new byte[10_000]);
+        try (var harness = harness()) {
+            for (int shard : new int[] {0, 1, 2, 3, 4}) {
+                harness.processElement(shard(shard), 0);
+            }
+        }
+        assertThat(out).hasSameBinaryContentAs(expected);
+    }
+
+    @Test
     void aRestoreToBeforeTheFileWasWholeMakesItWholeAgain() throws Exception {
         OperatorSubtaskState snapshot;
         try (var harness = harness()) {
