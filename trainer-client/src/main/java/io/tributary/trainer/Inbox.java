@@ -57,7 +57,7 @@ final class Inbox {
     private void chunk(ModelChunkHeader header, byte[] bytes) {
         RoundId id = header.id();
         if (download.isEmpty() || download.get().id().compareTo(id) < 0) {
-            download.filter(d -> !d.complete()).ifPresent(ModelDownload::discard);
+            download.filter(d -> !d.taken()).ifPresent(ModelDownload::discard);
             download = Optional.of(new ModelDownload(directory, header));
         }
         if (download.get().id().equals(id)) {
@@ -65,14 +65,30 @@ final class Inbox {
         }
     }
 
-    /** The newest plan. */
-    synchronized Optional<RoundPlan> plan() {
-        return plan;
+    /**
+     * Something to do: a plan, with its model unless all rounds are done.
+     *
+     * @param plan the newest plan
+     * @param model its model, which from now on belongs to whoever asked
+     */
+    record Task(RoundPlan plan, Optional<ModelDownload> model) {}
+
+    /** The newest plan, unless it was taken on before, once its model is there completely. */
+    synchronized Optional<Task> task(Optional<RoundId> before) {
+        if (plan.isEmpty() || before.equals(plan.map(RoundPlan::id)) && open()) {
+            return Optional.empty();
+        }
+        if (!open()) {
+            return Optional.of(new Task(plan.get(), Optional.empty()));
+        }
+        Optional<ModelDownload> model =
+                download.filter(d -> d.id().equals(plan.get().model()) && d.complete());
+        model.ifPresent(ModelDownload::take);
+        return model.map(m -> new Task(plan.get(), Optional.of(m)));
     }
 
-    /** The model of that version, once it is there completely. */
-    synchronized Optional<ModelDownload> model(RoundId id) {
-        return download.filter(d -> d.id().equals(id) && d.complete());
+    private boolean open() {
+        return plan.orElseThrow().state() == RoundPlan.State.OPEN;
     }
 
     /** The answer to this client's join. */

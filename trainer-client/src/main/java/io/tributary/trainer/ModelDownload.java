@@ -4,7 +4,6 @@ package io.tributary.trainer;
 
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.chunk.ModelChunkHeader;
-import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.shm.region.TensorFile;
 import java.io.IOException;
@@ -23,6 +22,7 @@ final class ModelDownload {
     private final ChunkPart first;
     private final Path file;
     private final BitSet written = new BitSet();
+    private boolean taken;
 
     ModelDownload(Path directory, ModelChunkHeader header) {
         this.id = header.id();
@@ -52,12 +52,21 @@ final class ModelDownload {
         written.set(part.chunk());
     }
 
+    /** Somebody reads the file, and discards it in the end. */
+    void take() {
+        taken = true;
+    }
+
+    boolean taken() {
+        return taken;
+    }
+
     boolean complete() {
         return written.cardinality() == first.chunks();
     }
 
     TensorFile open() {
-        return TensorFile.open(new PayloadRef(file.toString(), 0, first.length(), false));
+        return TensorFile.open(file);
     }
 
     void discard() {

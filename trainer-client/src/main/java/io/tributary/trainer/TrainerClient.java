@@ -9,7 +9,6 @@ import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
@@ -150,25 +149,20 @@ public final class TrainerClient implements AutoCloseable {
      * @throws TrainerException when there is none within {@code timeout}
      */
     public Optional<TrainingRound> awaitRound(Duration timeout) {
-        RoundPlan plan =
-                inbox.await(() -> inbox.plan().filter(this::actionable), timeout)
+        Inbox.Task task =
+                inbox.await(() -> inbox.task(taken), timeout)
                         .orElseThrow(
                                 () ->
                                         new TrainerException(
                                                 RejectReason.NONE,
                                                 "job '%s': no new round within %s"
                                                         .formatted(job, timeout)));
-        if (plan.state() == RoundPlan.State.FINISHED) {
+        if (task.model().isEmpty()) {
             return Optional.empty();
         }
-        use(inbox.model(plan.model()).orElseThrow());
-        taken = Optional.of(plan.id());
-        return Optional.of(new TrainingRound(plan, model.orElseThrow(), directory));
-    }
-
-    private boolean actionable(RoundPlan plan) {
-        return plan.state() == RoundPlan.State.FINISHED
-                || !taken.equals(Optional.of(plan.id())) && inbox.model(plan.model()).isPresent();
+        use(task.model().get());
+        taken = Optional.of(task.plan().id());
+        return Optional.of(new TrainingRound(task.plan(), model.orElseThrow(), directory));
     }
 
     private void use(ModelDownload next) {

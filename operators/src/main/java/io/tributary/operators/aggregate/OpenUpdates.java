@@ -43,7 +43,7 @@ final class OpenUpdates implements AutoCloseable {
             return known;
         }
         evict(payload.region() ? REGIONS - 1 : FILES - 1);
-        TensorFile file = TensorFile.open(payload);
+        TensorFile file = TensorFile.open(payload, layout.maxUpdateHeaderBytes());
         Update update = new Update(file, layout.match(file.header()));
         open.put(payload, update);
         return update;

@@ -62,6 +62,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private transient ValueState<CoordinatorState> stateHandle;
     private transient ListState<PayloadRef> releaseHandle;
     private transient boolean restored;
+    private transient boolean statusDue;
     private transient long startedAt;
 
     /**
@@ -125,6 +126,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         Turn turn = new Turn(context, out, state(context, out));
         turn.expire();
         turn.end();
+        turn.statusIfDue();
         schedule(context);
     }
 
@@ -143,7 +145,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                 String leaf = placement.leaf(group, state.members).orElseThrow();
                 state.members.put(trainer, new Member("", group, leaf, System.currentTimeMillis()));
             }
-            if (!rules.deadline().isZero() || !rules.heartbeatTimeout().isZero()) {
+            if (rules.cohort().isEmpty()) {
                 schedule(context);
             }
             new Turn(context, out, state).end();
@@ -294,11 +296,17 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                 verdict = closing.judge(state, System.currentTimeMillis());
                 changed = true;
             }
-            if (changed) {
-                announcer.status(shown());
-            }
+            statusDue |= changed;
             metrics.show(state);
             stateHandle.update(state);
+        }
+
+        /** A round with many updates is not to be a status message for each. */
+        void statusIfDue() {
+            if (statusDue) {
+                announcer.status(shown());
+                statusDue = false;
+            }
         }
 
         private RoundStatus.State shown() {

@@ -23,6 +23,8 @@ import org.eclipse.paho.mqttv5.common.MqttException;
 import org.eclipse.paho.mqttv5.common.MqttMessage;
 import org.eclipse.paho.mqttv5.common.packet.MqttProperties;
 import org.eclipse.paho.mqttv5.common.packet.UserProperty;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A connection to a broker that outlives the broker: it connects again with a growing pause,
@@ -32,7 +34,11 @@ import org.eclipse.paho.mqttv5.common.packet.UserProperty;
 public final class MqttLink implements AutoCloseable {
 
     private static final int QOS = 1;
+
+    /** Brokers take 10 or more unacknowledged messages; this leaves room for a heartbeat. */
     private static final int IN_FLIGHT = 8;
+
+    private static final Logger LOG = LoggerFactory.getLogger(MqttLink.class);
     private static final long FIRST_PAUSE_MILLIS = 100;
     private static final long LONGEST_PAUSE_MILLIS = 5_000;
     private static final long ACK_TIMEOUT_MILLIS = 10_000;
@@ -44,7 +50,6 @@ public final class MqttLink implements AutoCloseable {
     private final CopyOnWriteArraySet<String> filters = new CopyOnWriteArraySet<>();
     private final AtomicInteger connections = new AtomicInteger();
     private final Thread keeper;
-    private final Object publishing = new Object();
     private volatile boolean closed;
 
     /**
@@ -162,8 +167,14 @@ public final class MqttLink implements AutoCloseable {
         client.connect(connection).waitForCompletion(ACK_TIMEOUT_MILLIS);
         // Counted before subscribing, because retained messages come with the subscription.
         connections.incrementAndGet();
-        for (String filter : filters) {
-            client.subscribe(filter, QOS).waitForCompletion(ACK_TIMEOUT_MILLIS);
+        try {
+            for (String filter : filters) {
+                client.subscribe(filter, QOS).waitForCompletion(ACK_TIMEOUT_MILLIS);
+            }
+        } catch (MqttException e) {
+            // Connected but deaf is worse than not connected, which is tried again.
+            client.disconnectForcibly(0, 0, false);
+            throw e;
         }
     }
 
@@ -176,7 +187,8 @@ public final class MqttLink implements AutoCloseable {
                 } else {
                     connectOnce();
                 }
-            } catch (MqttException e) {
+            } catch (MqttException | RuntimeException e) {
+                LOG.debug("{}: not connected: {}", broker, e.getMessage());
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
             }
             try {
@@ -210,11 +222,10 @@ public final class MqttLink implements AutoCloseable {
      * @throws BrokerUnavailableException when the broker stays away longer than its patience
      */
     public void publish(Iterable<Publication> publications) {
-        synchronized (publishing) {
-            Iterator<Publication> rest = publications.iterator();
-            Deque<Publication> unacknowledged = new ArrayDeque<>();
-            awaitConnection(() -> send(rest, unacknowledged));
-        }
+        // No lock: a heartbeat goes out while a large update is being sent.
+        Iterator<Publication> rest = publications.iterator();
+        Deque<Publication> unacknowledged = new ArrayDeque<>();
+        awaitConnection(() -> send(rest, unacknowledged));
     }
 
     private void send(Iterator<Publication> rest, Deque<Publication> unacknowledged)

@@ -15,6 +15,8 @@ import java.util.Map;
  */
 public final class ModelLayout {
 
+    private static final long UPDATE_HEADER_SLACK = 1 << 20;
+
     private final SafetensorsHeader header;
     private final int shardElements;
     private final Map<String, Integer> byName = new HashMap<>();
@@ -115,6 +117,17 @@ public final class ModelLayout {
             }
         }
         return low;
+    }
+
+    /** The longest JSON header that an update of this model may have, other metadata included. */
+    public long maxUpdateHeaderBytes() {
+        return Math.min(
+                SafetensorsHeader.MAX_JSON_BYTES, 2 * header.dataOffset() + UPDATE_HEADER_SLACK);
+    }
+
+    /** The longest file that can be an update of this model. */
+    public long maxUpdateBytes() {
+        return header.fileLength() + maxUpdateHeaderBytes();
     }
 
     /** Where a shard's bytes begin in a file of this model, from the start of the file. */

@@ -93,6 +93,7 @@ public final class SafetensorsHeader {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             return parse(
                     channel.size(),
+                    MAX_JSON_BYTES,
                     (offset, buffer) -> {
                         while (buffer.hasRemaining()) {
                             int n = channel.read(buffer, offset + buffer.position());
@@ -115,20 +116,23 @@ public final class SafetensorsHeader {
      * Reads and checks a header.
      *
      * @param length bytes of the whole file
+     * @param maxJsonBytes the longest JSON part to be read: a header takes many times its length on
+     *     the heap
      * @throws RejectedException MALFORMED, saying what is wrong
      */
-    public static SafetensorsHeader parse(long length, Reader reader) throws IOException {
+    public static SafetensorsHeader parse(long length, long maxJsonBytes, Reader reader)
+            throws IOException {
         if (length < 8) {
             throw malformed("a file of %d bytes, a safetensors file has at least 8", length);
         }
         ByteBuffer size = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
         reader.read(0, size);
         long jsonLength = size.getLong(0);
-        if (jsonLength < 2 || jsonLength > MAX_JSON_BYTES) {
+        if (jsonLength < 2 || jsonLength > maxJsonBytes) {
             throw malformed(
                     "the first 8 bytes give a header of %s bytes, allowed are 2 to %d; is this a"
                             + " safetensors file?",
-                    Long.toUnsignedString(jsonLength), MAX_JSON_BYTES);
+                    Long.toUnsignedString(jsonLength), maxJsonBytes);
         }
         if (jsonLength > length - 8) {
             throw malformed(

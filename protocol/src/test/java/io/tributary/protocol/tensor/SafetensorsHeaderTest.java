@@ -38,7 +38,9 @@ class SafetensorsHeaderTest {
     private static SafetensorsHeader parse(byte[] file) {
         try {
             return SafetensorsHeader.parse(
-                    file.length, (at, into) -> into.put(file, (int) at, into.remaining()));
+                    file.length,
+                    SafetensorsHeader.MAX_JSON_BYTES,
+                    (at, into) -> into.put(file, (int) at, into.remaining()));
         } catch (IOException e) {
             throw new AssertionError(e);
         }

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -77,6 +78,9 @@ public final class RegionDirectory {
                 }
                 Path file = directory.resolve(name + "-" + UUID.randomUUID() + SUFFIX);
                 return Optional.of(new RegionWriter(file, payloadLength));
+            } catch (OverlappingFileLockException e) {
+                // Another class loader of this process, that of another job, is just at it.
+                return Optional.empty();
             }
         }
     }

@@ -32,15 +32,17 @@ public final class TensorFile implements AutoCloseable {
     /**
      * Maps a payload and checks its header.
      *
+     * @param maxHeaderBytes the longest JSON header to be read
      * @throws RejectedException MALFORMED or PAYLOAD_LOST
      */
-    public static TensorFile open(PayloadRef payload) {
+    public static TensorFile open(PayloadRef payload, long maxHeaderBytes) {
         MappedFile mapped = MappedFile.open(payload);
         try {
             return new TensorFile(
                     mapped,
                     SafetensorsHeader.parse(
                             payload.length(),
+                            maxHeaderBytes,
                             (at, into) -> into.put(mapped.slice(at, into.remaining()))));
         } catch (IOException e) {
             mapped.close();

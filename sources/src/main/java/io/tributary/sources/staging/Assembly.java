@@ -64,7 +64,7 @@ final class Assembly {
     Claim finish(ModelLayout model) throws IOException {
         try (RegionWriter writer = region) {
             PayloadRef payload = writer.payload();
-            try (TensorFile file = TensorFile.open(payload)) {
+            try (TensorFile file = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
                 int crc32c = file.mapped().crc32c();
                 if (crc32c != first.part().crc32c()) {
                     throw new RejectedException(

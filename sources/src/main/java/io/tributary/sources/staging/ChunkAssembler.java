@@ -18,6 +18,7 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -33,10 +34,8 @@ import java.util.function.LongSupplier;
  */
 public final class ChunkAssembler implements AutoCloseable {
 
-    /**
-     * What a header may need beyond that of the model, for example for other metadata, in bytes.
-     */
-    private static final long HEADER_SLACK = 1 << 20;
+    /** Trainers whose last update is remembered, to tell a repeated chunk from a new sending. */
+    private static final int REMEMBERED = 10_000;
 
     private final String job;
     private final ModelLayout model;
@@ -45,7 +44,7 @@ public final class ChunkAssembler implements AutoCloseable {
     private final long idleNanos;
     private final LongSupplier nanoTime;
     private final Map<String, Assembly> assemblies = new HashMap<>();
-    private final Map<String, ChunkHeader> ended = new HashMap<>();
+    private final Map<String, ChunkHeader> ended = new RecentlyEnded();
     private final Deque<Chunk> waiting = new ArrayDeque<>();
     private long forgotten;
 
@@ -195,10 +194,7 @@ public final class ChunkAssembler implements AutoCloseable {
 
     private Optional<Assembly> begin(ChunkHeader header) throws IOException {
         long length = header.part().length();
-        long most =
-                Math.min(
-                        model.header().fileLength() + model.header().dataOffset() + HEADER_SLACK,
-                        regions.largestPayload());
+        long most = Math.min(model.maxUpdateBytes(), regions.largestPayload());
         if (length > most) {
             end(header);
             throw new RejectedException(
@@ -250,6 +246,21 @@ public final class ChunkAssembler implements AutoCloseable {
                         e.reason(),
                         about + ": " + e.getMessage()),
                 header.isPresent() && concernsUpdate(e.reason()));
+    }
+
+    /** Forgets the trainers not heard of for longest; what is forgotten is a resend's affair. */
+    private static final class RecentlyEnded extends LinkedHashMap<String, ChunkHeader> {
+
+        private static final long serialVersionUID = 1L;
+
+        RecentlyEnded() {
+            super(16, 0.75f, true);
+        }
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, ChunkHeader> eldest) {
+            return size() > REMEMBERED;
+        }
     }
 
     @Override
