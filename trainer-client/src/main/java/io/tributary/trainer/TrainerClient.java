@@ -53,6 +53,7 @@ public final class TrainerClient implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(TrainerClient.class);
     private static final int RECEIVE_MAXIMUM = 16;
+    private static final Duration LONGEST_RECEIPT_TIMEOUT = Duration.ofMinutes(10);
     private static final long WATCH_MILLIS = 200;
 
     private final String job;
@@ -186,12 +187,18 @@ public final class TrainerClient implements AutoCloseable {
      */
     public Receipt send(ModelUpdate update) {
         inbox.forgetReceipts();
+        Duration timeout = receiptTimeout;
         Optional<Receipt> receipt = Optional.empty();
         while (receipt.isEmpty()) {
             publish(update);
-            receipt = inbox.await(() -> inbox.updateReceipt(update.id()), receiptTimeout);
+            receipt = inbox.await(() -> inbox.updateReceipt(update.id()), timeout);
             if (receipt.isEmpty()) {
                 LOG.info("{}: no receipt for round {}, sending again", id, update.id());
+                // The job may be busy with the updates of others; more load would not help it.
+                timeout = timeout.multipliedBy(2);
+                if (timeout.compareTo(LONGEST_RECEIPT_TIMEOUT) > 0) {
+                    timeout = LONGEST_RECEIPT_TIMEOUT;
+                }
             } else if (receipt.get().reason() == RejectReason.UNKNOWN_TRAINER) {
                 // The job has lost sight of this trainer; it becomes known, and sends again.
                 join();

@@ -52,7 +52,10 @@ public final class TrainerClientBuilder {
         return this;
     }
 
-    /** Time without a receipt after which an update is sent again; 30 s unless said otherwise. */
+    /**
+     * Time without a receipt after which an update is sent again, doubled each time; 30 s unless
+     * said otherwise.
+     */
     public TrainerClientBuilder receiptTimeout(Duration timeout) {
         receiptTimeout = Objects.requireNonNull(timeout);
         return this;

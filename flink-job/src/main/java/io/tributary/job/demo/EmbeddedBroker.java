@@ -59,7 +59,7 @@ public final class EmbeddedBroker implements AutoCloseable {
                     </tcp-listener>
                   </listeners>
                   <mqtt>
-                    <queued-messages><max-queue-size>10000</max-queue-size></queued-messages>
+                    <queued-messages><max-queue-size>500</max-queue-size></queued-messages>
                   </mqtt>
                   <persistence><mode>in-memory</mode></persistence>
                   <anonymous-usage-statistics><enabled>false</enabled></anonymous-usage-statistics>

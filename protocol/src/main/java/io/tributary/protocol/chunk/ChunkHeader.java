@@ -48,11 +48,10 @@ public record ChunkHeader(
         return new RoundId(round, epoch);
     }
 
-    /** Whether both headers are of one sending of one update. */
-    public boolean sameSending(ChunkHeader other) {
+    /** Whether both headers are of the same update, though perhaps of different sendings. */
+    public boolean sameUpdate(ChunkHeader other) {
         return round == other.round
                 && epoch == other.epoch
-                && attempt == other.attempt
                 && samples == other.samples
                 && kind == other.kind
                 && part.samePayload(other.part);

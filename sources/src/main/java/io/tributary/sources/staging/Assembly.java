@@ -19,10 +19,12 @@ import java.util.BitSet;
 /** One update that is being put together in its region. Not thread-safe. */
 final class Assembly {
 
-    private final ChunkHeader first;
+    private ChunkHeader first;
     private final RegionWriter region;
     private final BitSet written = new BitSet();
+    private final BitSet seenInAttempt = new BitSet();
     private long lastTouched;
+    private boolean resent;
 
     Assembly(ChunkHeader first, RegionWriter region) {
         this.first = first;
@@ -37,19 +39,34 @@ final class Assembly {
         return lastTouched;
     }
 
+    /** The same update is being sent again; what has been written of it stays. */
+    void resend(ChunkHeader header) {
+        first = header;
+        seenInAttempt.clear();
+        resent = true;
+    }
+
+    /** Whether more than one sending went into it. */
+    boolean resent() {
+        return resent;
+    }
+
     /**
      * @throws RejectedException CHUNK_DUPLICATE; the assembly stays as it is
      */
     void write(ChunkHeader header, ByteBuffer bytes, long now) throws IOException {
         lastTouched = now;
-        if (written.get(header.part().chunk())) {
+        int chunk = header.part().chunk();
+        if (seenInAttempt.get(chunk)) {
             throw new RejectedException(
                     RejectReason.CHUNK_DUPLICATE,
-                    "chunk %d of %d has come already"
-                            .formatted(header.part().chunk(), header.part().chunks()));
+                    "chunk %d of %d has come already".formatted(chunk, header.part().chunks()));
         }
-        region.write(header.part().offset(), bytes);
-        written.set(header.part().chunk());
+        if (!written.get(chunk)) {
+            region.write(header.part().offset(), bytes);
+            written.set(chunk);
+        }
+        seenInAttempt.set(chunk);
     }
 
     boolean complete() {

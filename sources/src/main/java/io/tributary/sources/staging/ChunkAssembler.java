@@ -44,7 +44,7 @@ public final class ChunkAssembler implements AutoCloseable {
     private final long idleNanos;
     private final LongSupplier nanoTime;
     private final Map<String, Assembly> assemblies = new HashMap<>();
-    private final Map<String, ChunkHeader> ended = new RecentlyEnded();
+    private final Map<String, Ended> ended = new RecentlyEnded();
     private final Deque<Chunk> waiting = new ArrayDeque<>();
     private long forgotten;
 
@@ -123,6 +123,10 @@ public final class ChunkAssembler implements AutoCloseable {
         Optional<ChunkHeader> header = Optional.empty();
         try {
             header = Optional.of(read(chunk));
+            if (restOfResend(header.get())) {
+                chunk.done().run();
+                return true;
+            }
             Optional<Assembly> assembly = assembly(header.get());
             if (assembly.isEmpty()) {
                 return false;
@@ -130,7 +134,7 @@ public final class ChunkAssembler implements AutoCloseable {
             assembly.get()
                     .write(header.get(), ByteBuffer.wrap(chunk.payload()), nanoTime.getAsLong());
             if (assembly.get().complete()) {
-                end(header.get());
+                end(header.get(), assembly.get().resent());
                 out.accept(new Arrival.Staged(assembly.get().finish(model)));
             }
         } catch (RejectedException e) {
@@ -158,19 +162,19 @@ public final class ChunkAssembler implements AutoCloseable {
     }
 
     private Optional<Assembly> assembly(ChunkHeader header) throws IOException {
-        ChunkHeader before = ended.get(header.trainer());
-        if (before != null && before.id().equals(header.id())) {
-            if (before.attempt() == header.attempt()) {
+        Ended before = ended.get(header.trainer());
+        if (before != null && before.header().id().equals(header.id())) {
+            if (before.header().attempt() == header.attempt()) {
                 throw new RejectedException(
                         RejectReason.CHUNK_DUPLICATE,
                         "its update has been dealt with; a resend needs a new attempt");
             }
-            refuseOlder(before, header);
+            refuseOlder(before.header(), header);
         }
         Assembly current = assemblies.get(header.trainer());
         if (current != null && current.header().id().equals(header.id())) {
             if (current.header().attempt() == header.attempt()) {
-                if (!current.header().sameSending(header)) {
+                if (!current.header().sameUpdate(header)) {
                     throw new RejectedException(
                             RejectReason.CHUNK_UNKNOWN_ATTEMPT,
                             "its header contradicts the first chunk of attempt "
@@ -179,6 +183,11 @@ public final class ChunkAssembler implements AutoCloseable {
                 return Optional.of(current);
             }
             refuseOlder(current.header(), header);
+            if (current.header().sameUpdate(header)) {
+                // Its trainer lost patience; were its progress thrown away, it could starve.
+                current.resend(header);
+                return Optional.of(current);
+            }
         }
         return begin(header);
     }
@@ -196,7 +205,7 @@ public final class ChunkAssembler implements AutoCloseable {
         long length = header.part().length();
         long most = Math.min(model.maxUpdateBytes(), regions.largestPayload());
         if (length > most) {
-            end(header);
+            end(header, false);
             throw new RejectedException(
                     RejectReason.TOO_LARGE,
                     "it has %d bytes, this model's updates have at most %d"
@@ -217,10 +226,27 @@ public final class ChunkAssembler implements AutoCloseable {
                 });
     }
 
-    private void end(ChunkHeader header) {
+    private void end(ChunkHeader header, boolean resent) {
         assemblies.remove(header.trainer());
-        ended.put(header.trainer(), header);
+        ended.put(header.trainer(), new Ended(header, resent));
     }
+
+    /** A resend may be complete before its last chunk has come, and that is no mistake. */
+    private boolean restOfResend(ChunkHeader header) {
+        Ended before = ended.get(header.trainer());
+        return before != null
+                && before.resent()
+                && before.header().id().equals(header.id())
+                && before.header().attempt() == header.attempt();
+    }
+
+    /**
+     * A sending that is over.
+     *
+     * @param header its last chunk's
+     * @param resent whether earlier sendings had a part in it
+     */
+    private record Ended(ChunkHeader header, boolean resent) {}
 
     /** A refused chunk is not a refused update: its trainer sends the update again. */
     private static boolean concernsUpdate(RejectReason reason) {
@@ -249,7 +275,7 @@ public final class ChunkAssembler implements AutoCloseable {
     }
 
     /** Forgets the trainers not heard of for longest; what is forgotten is a resend's affair. */
-    private static final class RecentlyEnded extends LinkedHashMap<String, ChunkHeader> {
+    private static final class RecentlyEnded extends LinkedHashMap<String, Ended> {
 
         private static final long serialVersionUID = 1L;
 
@@ -258,7 +284,7 @@ public final class ChunkAssembler implements AutoCloseable {
         }
 
         @Override
-        protected boolean removeEldestEntry(Map.Entry<String, ChunkHeader> eldest) {
+        protected boolean removeEldestEntry(Map.Entry<String, Ended> eldest) {
             return size() > REMEMBERED;
         }
     }

@@ -185,7 +185,7 @@ class ChunkAssemblerTest {
     @Test
     void aNewerAttemptSupersedesAnOlderOne() throws IOException {
         List<Chunk> first = chunks("t-1", 5, update(1));
-        List<Chunk> second = chunks("t-1", 6, update(1));
+        List<Chunk> second = chunks("t-1", 6, update(2));
         accept(first.subList(0, 2));
         accept(second.subList(0, 1));
         assembler.accept(first.get(2), arrivals::add);
@@ -195,6 +195,33 @@ class ChunkAssemblerTest {
         assertThat(regions()).isEqualTo(1);
         assembler.accept(first.get(3), arrivals::add);
         assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "superseded");
+    }
+
+    @Test
+    void aResendOfTheSameBytesGoesOnWhereTheFirstSendingWas() throws IOException {
+        List<Chunk> first = chunks("t-1", 5, update(1));
+        List<Chunk> second = chunks("t-1", 6, update(1));
+        accept(first.subList(0, 4));
+        accept(second.subList(0, 2));
+        assertThat(arrivals).as("chunks that were written before are no mistake").isEmpty();
+        assembler.accept(second.get(1), arrivals::add);
+        assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has come already");
+
+        assembler.accept(second.get(4), arrivals::add);
+        assertThat(claim(1).trainer()).isEqualTo("t-1");
+        accept(second.subList(2, 4));
+        assertThat(arrivals).as("what follows of the sending is no mistake").hasSize(2);
+    }
+
+    @Test
+    void aHostileHeaderIsNotRead() throws IOException {
+        byte[] update =
+                ByteBuffer.allocate(2_000_000)
+                        .order(ByteOrder.LITTLE_ENDIAN)
+                        .putLong(1_900_000)
+                        .array();
+        accept(chunks("t-1", 1, Arrays.copyOf(update, 1_040_000)));
+        assertRefused(RejectReason.MALFORMED, true, "header of 1900000 bytes, allowed are 2 to");
     }
 
     @Test
