@@ -73,6 +73,10 @@ public final class CoordinatorState {
     int duplicates;
     Map<String, Member> members = new TreeMap<>();
     TreeSet<String> awaited = new TreeSet<>();
+
+    /** Those that were awaited and have left; when they come back in time they are again. */
+    TreeSet<String> gone = new TreeSet<>();
+
     Map<String, Counted> counted = new TreeMap<>();
     List<ClosedRound> closed = new ArrayList<>();
 
@@ -127,12 +131,22 @@ public final class CoordinatorState {
 
     private void forget() {
         awaited = new TreeSet<>();
+        gone = new TreeSet<>();
         counted = new TreeMap<>();
         deadline = 0;
     }
 
+    void join(String trainer, Member member) {
+        members.put(trainer, member);
+        if (gone.remove(trainer)) {
+            awaited.add(trainer);
+        }
+    }
+
     void remove(String trainer) {
         members.remove(trainer);
-        awaited.remove(trainer);
+        if (awaited.remove(trainer)) {
+            gone.add(trainer);
+        }
     }
 }

@@ -245,7 +245,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                                 .formatted(trainer, message.group(), topology.trainerGroups()));
                 return;
             }
-            state.members.put(
+            state.join(
                     trainer,
                     new Member(
                             message.instance(),

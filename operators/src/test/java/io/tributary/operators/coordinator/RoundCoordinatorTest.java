@@ -206,6 +206,20 @@ class RoundCoordinatorTest {
     }
 
     @Test
+    void whoComesBackInTimeIsWaitedForAgain() throws Exception {
+        try (CoordinatorHarness harness = harness(rules(2, 1, Duration.ZERO, Timing.EAGER))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.control(Type.LEAVE, "b", "i-b", "g1");
+            harness.control(Type.HEARTBEAT, "b", "i-b", "g1");
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.plan().round()).as("still open").isEqualTo(1);
+            harness.update("b", 1, 0, 20);
+            assertThat(harness.plan().round()).isEqualTo(2);
+        }
+    }
+
+    @Test
     void silentTrainersAreForgotten() throws Exception {
         RoundRules rules =
                 new RoundRules(
