@@ -13,6 +13,7 @@ import io.tributary.protocol.topology.TopologyException;
 import io.tributary.trainer.TrainerException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.bridge.SLF4JBridgeHandler;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -29,7 +30,8 @@ import picocli.CommandLine.ScopeType;
             DemoCommand.class,
             PlanCommand.class,
             AggregateCommand.class,
-            TrainerCommand.class
+            TrainerCommand.class,
+            CommandLine.HelpCommand.class
         })
 public final class Main {
 
@@ -47,6 +49,9 @@ public final class Main {
 
     /** Runs a command. */
     public static void main(String[] args) {
+        // Paho speaks to java.util.logging, and that would speak to the console.
+        SLF4JBridgeHandler.removeHandlersForRootLogger();
+        SLF4JBridgeHandler.install();
         // Threads of libraries may fail when the JVM ends; that belongs into the log.
         Thread.setDefaultUncaughtExceptionHandler(
                 (thread, e) -> LOG.error("uncaught in thread {}", thread.getName(), e));

@@ -111,7 +111,7 @@ public final class ModelUpdate implements AutoCloseable {
     }
 
     PayloadRef payload() {
-        return new PayloadRef(file.toString(), 0, header.fileLength(), false);
+        return new PayloadRef(file.toString(), 0, header.fileLength(), 0);
     }
 
     /** Throws the file away; {@link TrainerClient#send} does it when it has a receipt. */

@@ -71,6 +71,10 @@ public final class AggregateCommand implements Callable<Integer> {
         if (Files.isDirectory(out)) {
             throw new UsageException("--out %s: it is a directory, expected a file".formatted(out));
         }
+        if (!Files.isWritable(directory)) {
+            throw new UsageException(
+                    "--out %s: directory %s cannot be written".formatted(out, directory));
+        }
         List<FileUpdate> files = new ArrayList<>();
         for (String update : updates) {
             files.add(parse(update));
@@ -80,7 +84,8 @@ public final class AggregateCommand implements Callable<Integer> {
             String more = refused.size() == 1 ? "" : " (and %d more)".formatted(refused.size() - 1);
             throw new RejectedException(RejectReason.MALFORMED, refused.get(0) + more);
         }
-        System.out.printf("%s: the mean of %d updates%n", out, files.size());
+        System.out.printf(
+                "%s: the mean of %d update%s%n", out, files.size(), files.size() == 1 ? "" : "s");
         return 0;
     }
 

@@ -49,6 +49,10 @@ final class BrokerArguments {
     private String key;
 
     BrokerOptions options() {
+        if (broker.startsWith("tcp:") && !(caFile + certificate + key).isEmpty()) {
+            throw new UsageException(
+                    "--broker %s: certificates need TLS; use ssl://HOST:PORT".formatted(broker));
+        }
         return BrokerOptions.of(broker)
                 .withPassword(user, password)
                 .withCaFile(caFile)

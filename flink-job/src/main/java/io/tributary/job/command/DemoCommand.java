@@ -108,9 +108,13 @@ public final class DemoCommand implements Callable<Integer> {
         require(trainers >= 0, "--trainers", trainers, "0 or more");
         require(rounds >= 1, "--rounds", rounds, "1 or more");
         require(alpha > 0 && Double.isFinite(alpha), "--alpha", alpha, "more than 0");
+        for (int port : uiPort.stream().toList()) {
+            require(port >= 1 && port <= 65535, "--ui-port", port, "a port from 1 to 65535");
+        }
         for (Path file : report.stream().toList()) {
             require(
-                    Files.isDirectory(file.toAbsolutePath().getParent()),
+                    Files.isDirectory(file.toAbsolutePath().getParent())
+                            && !Files.isDirectory(file),
                     "--report",
                     file,
                     "a file in a directory that exists");

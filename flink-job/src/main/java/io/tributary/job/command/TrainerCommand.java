@@ -3,12 +3,13 @@
 package io.tributary.job.command;
 
 import io.tributary.job.demo.Demo;
-import io.tributary.job.demo.WorkDirectory;
 import io.tributary.job.digits.DigitNetwork;
 import io.tributary.job.digits.DigitTrainer;
 import io.tributary.job.digits.Digits;
 import io.tributary.job.digits.DirichletShares;
+import io.tributary.job.graph.WorkDirectory;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.trainer.TrainerClient;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -53,6 +54,10 @@ public final class TrainerCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (!(proximal >= 0 && Float.isFinite(proximal))) {
+            throw new UsageException("--proximal %s: expected 0 or more".formatted(proximal));
+        }
+        BrokerOptions address = broker.options();
         String name = id.orElseGet(() -> "trainer-" + ProcessHandle.current().pid());
         long seed = name.hashCode();
         Digits all = Demo.digits(data, seed).train();
@@ -63,15 +68,17 @@ public final class TrainerCommand implements Callable<Integer> {
                         Demo.TRAINING.batch(),
                         Demo.TRAINING.learningRate(),
                         proximal);
+        System.out.printf("%s: connecting to %s%n", name, address);
         try (WorkDirectory work = WorkDirectory.create("trainer");
                 TrainerClient client =
                         TrainerClient.builder()
                                 .job(job)
                                 .id(name)
                                 .group(group)
-                                .broker(broker.options())
+                                .broker(address)
                                 .directory(work.path())
                                 .connect()) {
+            System.out.printf("%s: waiting for job '%s'%n", name, job);
             client.join();
             System.out.printf("%s: joined %s with %d images%n", name, job, share.size());
             new DigitTrainer(client, share, training, seed).run(TrainerCommand::show);
@@ -81,6 +88,8 @@ public final class TrainerCommand implements Callable<Integer> {
     }
 
     private static void show(Receipt receipt) {
-        System.out.printf("round %d: %s %s%n", receipt.round(), receipt.status(), receipt.text());
+        System.out.printf(
+                "round %d: %s%n",
+                receipt.round(), "%s %s".formatted(receipt.status(), receipt.text()).strip());
     }
 }

@@ -18,12 +18,14 @@ final class Console {
     private final PrintStream out;
     private final boolean quiet;
     private final boolean terminal;
+    private final int columns;
     private int width;
 
     Console(PrintStream out, boolean quiet) {
         this.out = out;
         this.quiet = quiet;
         this.terminal = System.console() != null;
+        this.columns = Math.max(20, Integer.getInteger("tributary.columns", 80));
     }
 
     synchronized void say(String line) {
@@ -65,9 +67,11 @@ final class Console {
         if (over) {
             out.println(line.toString().stripTrailing());
         } else {
-            out.print(line);
+            // A line that wraps could not be written over.
+            String shown = line.substring(0, Math.min(line.length(), columns - 1));
+            out.print(shown);
             out.flush();
-            width = line.length();
+            width = shown.length();
         }
     }
 

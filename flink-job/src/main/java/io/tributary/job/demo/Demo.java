@@ -11,6 +11,7 @@ import io.tributary.job.digits.IdxFiles;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.MqttJob;
+import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.Json;
@@ -53,6 +54,9 @@ public final class Demo {
     private static final int DRAWN_TEST = 1500;
     private static final long REGION_QUOTA_BYTES = 1L << 30;
 
+    /** Longer than trainers take to begin a resend, which goes on with what is staged. */
+    private static final Duration STAGING_IDLE = Duration.ofMinutes(5);
+
     private final DemoOptions options;
     private final Console console;
 
@@ -80,6 +84,7 @@ public final class Demo {
     }
 
     private DemoReport run(Digits.Split digits, WorkDirectory work) throws Exception {
+        console.say("Starting the broker and Flink ...");
         Path models = options.out().orElse(work.path().resolve("models"));
         Files.createDirectories(models);
         Path initial = models.resolve("model-0.safetensors");
@@ -95,7 +100,7 @@ public final class Demo {
                             new MqttUpdateSource.Staging(
                                     work.directory("regions").toString(),
                                     REGION_QUOTA_BYTES,
-                                    Duration.ofSeconds(30)))
+                                    STAGING_IDLE))
                     .build(flink.environment());
             flink.submit(JOB);
             console.say("Flink web UI: " + flink.url());

@@ -3,6 +3,7 @@
 package io.tributary.job.demo;
 
 import com.hivemq.embedded.EmbeddedHiveMQ;
+import io.tributary.job.graph.WorkDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;

@@ -3,6 +3,7 @@
 package io.tributary.job.demo;
 
 import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Topics;
@@ -15,9 +16,13 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
 import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Follows a job's rounds as anybody can: by its status and model topics. Thread-safe. */
 final class RoundBoard implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(RoundBoard.class);
 
     private final Topics topics;
     private final Consumer<RoundStatus> onStatus;
@@ -39,6 +44,15 @@ final class RoundBoard implements AutoCloseable {
     }
 
     private void accept(Delivery message) {
+        try {
+            read(message);
+        } catch (RejectedException e) {
+            LOG.warn("ignored on {}: {}", message.topic(), e.getMessage());
+        }
+        message.done().run();
+    }
+
+    private void read(Delivery message) {
         if (message.topic().equals(topics.status())) {
             RoundStatus status = Json.decode(message.payload(), RoundStatus.class);
             onStatus.accept(status);
@@ -52,7 +66,6 @@ final class RoundBoard implements AutoCloseable {
             ModelDescription model = Json.decode(message.payload(), ModelDescription.class);
             put(models, model.round(), model);
         }
-        message.done().run();
     }
 
     private synchronized <T> void put(Map<Integer, T> map, int round, T value) {

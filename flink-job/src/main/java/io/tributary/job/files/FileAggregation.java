@@ -4,13 +4,17 @@ package io.tributary.job.files;
 
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.TreeSchemas;
+import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.region.TensorFile;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -22,6 +26,7 @@ import java.util.stream.IntStream;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -62,13 +67,27 @@ public record FileAggregation(
     public List<String> run() throws Exception {
         Path layoutOf = base.orElseGet(() -> Path.of(updates.get(0).path()));
         // Said here rather than by the first operator that needs it.
-        SafetensorsHeader.read(layoutOf);
+        SafetensorsHeader header = SafetensorsHeader.read(layoutOf);
+        base.ifPresent(file -> checkBase(file, header));
         ModelSpec model =
                 new ModelSpec(
                         layoutOf.toAbsolutePath().toString(),
                         ModelSpec.DEFAULT_SHARD_ELEMENTS,
                         base.isPresent() ? UpdateKind.DELTA : UpdateKind.WEIGHTS);
-        StreamExecutionEnvironment env = environment();
+        try (WorkDirectory work = WorkDirectory.create("aggregate")) {
+            return run(model, environment(work));
+        }
+    }
+
+    private static void checkBase(Path base, SafetensorsHeader header) {
+        try (TensorFile file = TensorFile.open(base)) {
+            file.check(new ModelLayout(header, ModelSpec.DEFAULT_SHARD_ELEMENTS));
+        } catch (RejectedException e) {
+            throw new RejectedException(e.reason(), base + ": " + e.getMessage());
+        }
+    }
+
+    private List<String> run(ModelSpec model, StreamExecutionEnvironment env) throws Exception {
         String target = out.toAbsolutePath().toString();
         AggregationGraph.Outputs outputs =
                 new AggregationGraph(
@@ -114,8 +133,9 @@ public record FileAggregation(
         return refused;
     }
 
-    private static StreamExecutionEnvironment environment() {
+    private static StreamExecutionEnvironment environment(WorkDirectory work) {
         Configuration configuration = new Configuration();
+        configuration.set(CoreOptions.TMP_DIRS, work.path().toString());
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
         return StreamExecutionEnvironment.createLocalEnvironment(
                 Runtime.getRuntime().availableProcessors(), configuration);

@@ -57,7 +57,7 @@ final class FileClaims extends RichMapFunction<Integer, Arrival> {
                             update.samples(),
                             model.kind(),
                             0,
-                            new PayloadRef(update.path(), 0, file.header().fileLength(), false),
+                            new PayloadRef(update.path(), 0, file.header().fileLength(), 0),
                             Map.of()));
         } catch (RejectedException e) {
             return new Arrival.Refused(

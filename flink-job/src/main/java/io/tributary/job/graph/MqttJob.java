@@ -6,13 +6,15 @@ import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.sources.mqtt.sink.ModelMessages;
+import io.tributary.sources.mqtt.sink.MqttCommittedSink;
 import io.tributary.sources.mqtt.sink.MqttEncoder;
-import io.tributary.sources.mqtt.sink.MqttReceiptSink;
 import io.tributary.sources.mqtt.sink.MqttSink;
 import io.tributary.sources.mqtt.source.MqttControlSource;
 import io.tributary.sources.mqtt.source.MqttUpdateSource;
@@ -20,6 +22,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.core.execution.CheckpointingMode;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -44,18 +47,12 @@ public record MqttJob(
         // What waits in a network buffer makes a round longer; claims are few and small.
         env.setBufferTimeout(1);
         // A region is released when the checkpoint completes whose barrier came after its fold;
-        // that
-        // is right only while barriers do not overtake records.
+        // that is right only while barriers do not overtake records.
         env.getCheckpointConfig().enableUnalignedCheckpoints(false);
         env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
         String job = graph.job();
         Topics topics = new Topics(job);
         AggregationGraph.Outputs outputs = graph.build(arrivals(env));
-        sink(
-                outputs.plans(),
-                "plans",
-                plan -> List.of(Publication.json(topics.round(), plan, true)),
-                true);
         sink(
                 outputs.status(),
                 "status",
@@ -66,17 +63,31 @@ public record MqttJob(
                 "dead letters",
                 letter -> List.of(Publication.json(topics.deadLetter(), letter, false)),
                 false);
-        sink(
+        // Plans and models, like receipts, are never taken back: they wait for their checkpoint.
+        committed(
+                outputs.plans(),
+                "plans",
+                RoundPlan.class,
+                plan -> List.of(Publication.json(topics.round(), plan, true)),
+                plan -> true,
+                true);
+        committed(
                 initialModel(env).union(outputs.models()),
                 "models",
+                PublishedModel.class,
                 model -> ModelMessages.of(model.description(), model.path()),
+                model -> true,
                 true);
-        outputs.receipts()
-                .sinkTo(new MqttReceiptSink(job, broker))
-                .name("sink: receipts (mqtt)")
-                .uid("sink-receipts")
-                .setParallelism(1)
-                .disableChaining();
+        committed(
+                outputs.receipts(),
+                "receipts",
+                Receipt.class,
+                receipt ->
+                        List.of(
+                                Publication.json(
+                                        topics.receipt(receipt.trainer()), receipt, false)),
+                receipt -> receipt.status().durable(),
+                false);
     }
 
     private DataStream<Arrival> arrivals(StreamExecutionEnvironment env) {
@@ -114,10 +125,30 @@ public record MqttJob(
 
     private <T> void sink(
             DataStream<T> stream, String name, MqttEncoder<T> encoder, boolean retained) {
-        String id = name.replace(' ', '-');
-        stream.sinkTo(new MqttSink<>(graph.job() + "-" + id, broker, encoder, retained))
+        sinkTo(stream, name, new MqttSink<>(clientId(name), broker, encoder, retained));
+    }
+
+    private <T> void committed(
+            DataStream<T> stream,
+            String name,
+            Class<T> type,
+            MqttEncoder<T> encoder,
+            MqttCommittedSink.When<T> durable,
+            boolean retained) {
+        sinkTo(
+                stream,
+                name,
+                new MqttCommittedSink<>(clientId(name), broker, type, encoder, durable, retained));
+    }
+
+    private String clientId(String name) {
+        return graph.job() + "-" + name.replace(' ', '-');
+    }
+
+    private static <T> void sinkTo(DataStream<T> stream, String name, Sink<T> sink) {
+        stream.sinkTo(sink)
                 .name("sink: " + name + " (mqtt)")
-                .uid("sink-" + id)
+                .uid("sink-" + name.replace(' ', '-'))
                 .setParallelism(1)
                 // A broker's answer should not hold the operator before up.
                 .disableChaining();

@@ -20,6 +20,8 @@ import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.TimeUnit;
+import org.eclipse.paho.mqttv5.client.MqttClient;
+import org.eclipse.paho.mqttv5.client.persist.MemoryPersistence;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -88,6 +90,30 @@ class BrokerSecurityITCase {
             link.subscribe(List.of("x/+"));
             link.publish(new Publication("x/y", new byte[] {1}, Map.of("k", "v"), false));
             assertThat(received.poll(10, TimeUnit.SECONDS)).isEqualTo("v");
+        }
+    }
+
+    @Test
+    void anOversizedMessageStaysAtTheBroker() throws Exception {
+        BlockingQueue<Integer> received = new ArrayBlockingQueue<>(2);
+        try (EmbeddedBroker broker = EmbeddedBroker.start();
+                MqttLink link =
+                        MqttLink.connect(
+                                BrokerOptions.of(broker.url()),
+                                new MqttLink.Settings("client", 10, Optional.empty()),
+                                message -> {
+                                    received.add(message.payload().length);
+                                    message.done().run();
+                                })) {
+            link.subscribe(List.of("x/+"));
+            MqttClient unbounded =
+                    new MqttClient(broker.url(), "unbounded", new MemoryPersistence());
+            unbounded.connect();
+            unbounded.publish("x/y", new byte[3 << 20], 1, false);
+            unbounded.disconnect();
+            unbounded.close();
+            link.publish(new Publication("x/y", new byte[1 << 20], Map.of(), false));
+            assertThat(received.poll(10, TimeUnit.SECONDS)).isEqualTo(1 << 20);
         }
     }
 

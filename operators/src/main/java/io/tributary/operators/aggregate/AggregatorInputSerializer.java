@@ -33,7 +33,7 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
             out.writeUTF(fold.payload().path());
             out.writeLong(fold.payload().offset());
             out.writeLong(fold.payload().length());
-            out.writeBoolean(fold.payload().region());
+            out.writeInt(fold.payload().tenure());
             out.writeLong(fold.weight());
         } else if (input instanceof FoldPartial fold) {
             begin(FOLD_PARTIAL, input, out);
@@ -71,7 +71,7 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
                             shard,
                             round,
                             new PayloadRef(
-                                    in.readUTF(), in.readLong(), in.readLong(), in.readBoolean()),
+                                    in.readUTF(), in.readLong(), in.readLong(), in.readInt()),
                             in.readLong());
             case FOLD_PARTIAL ->
                     new FoldPartial(node, shard, round, in.readDouble(), readDoubles(in));

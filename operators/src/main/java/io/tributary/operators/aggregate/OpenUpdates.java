@@ -4,6 +4,7 @@ package io.tributary.operators.aggregate;
 
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.region.TensorFile;
 import java.util.Iterator;
@@ -43,7 +44,12 @@ final class OpenUpdates implements AutoCloseable {
             return known;
         }
         evict(payload.region() ? REGIONS - 1 : FILES - 1);
-        TensorFile file = TensorFile.open(payload, layout.maxUpdateHeaderBytes());
+        TensorFile file =
+                TensorFile.open(
+                        payload,
+                        payload.region()
+                                ? layout.maxUpdateHeaderBytes()
+                                : SafetensorsHeader.MAX_JSON_BYTES);
         Update update = new Update(file, layout.match(file.header()));
         open.put(payload, update);
         return update;

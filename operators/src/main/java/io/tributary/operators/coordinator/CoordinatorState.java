@@ -6,6 +6,7 @@ import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import java.util.ArrayList;
 import java.util.List;
@@ -105,6 +106,11 @@ public final class CoordinatorState {
         counted.put(claim.trainer(), new Counted(claim, member.group(), member.leaf()));
         awaited.remove(claim.trainer());
         lastUpdateMicros = micros;
+    }
+
+    /** Whether {@code payload} counts in the open round. */
+    boolean counts(PayloadRef payload) {
+        return counted.values().stream().anyMatch(c -> c.claim().payload().equals(payload));
     }
 
     /** Ends the current round with a model. */

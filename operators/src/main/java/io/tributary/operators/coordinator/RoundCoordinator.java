@@ -17,11 +17,12 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.region.RegionDirectory;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.CheckpointListener;
 import org.apache.flink.api.common.state.ListState;
@@ -56,6 +57,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private transient Admission admission;
     private transient Closing closing;
     private transient Placement placement;
+    private transient Membership membership;
     private transient TreeCommands tree;
     private transient CoordinatorMetrics metrics;
     private transient RegionRelease release;
@@ -97,6 +99,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         admission = new Admission(job, rules.kind());
         closing = new Closing(rules);
         placement = new Placement(topology);
+        membership = new Membership(topology, placement);
         tree = new TreeCommands(topology, rules.timing(), model.layout().shards());
         metrics = new CoordinatorMetrics(getRuntimeContext().getMetricGroup());
         release = new RegionRelease();
@@ -152,7 +155,9 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         } else if (restored) {
             restored = false;
             state.epoch++;
-            new Turn(context, out, state).announceAgain();
+            Turn turn = new Turn(context, out, state);
+            turn.announceAgain();
+            turn.dropLost();
         }
         return state;
     }
@@ -185,15 +190,23 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             Verdict verdict = admission.judge(state, claim);
             if (verdict instanceof Verdict.Count) {
                 count(claim);
-            } else {
+            } else if (verdict instanceof Verdict.Reject reject) {
                 RegionDirectory.release(claim.payload());
-                if (verdict instanceof Verdict.Reject reject) {
-                    announcer.rejected(claim, reject);
-                } else {
-                    announcer.duplicate(claim);
-                }
+                announcer.rejected(claim, reject);
+            } else {
+                spare(claim);
+                announcer.duplicate(claim);
             }
             changed = true;
+        }
+
+        /** Releases a duplicate, which may be the very region that counts, claimed again. */
+        private void spare(Claim claim) {
+            if (state.phase != Phase.OPEN || !state.id().equals(claim.id())) {
+                release.whenCheckpointed(claim.payload());
+            } else if (!state.counts(claim.payload())) {
+                RegionDirectory.release(claim.payload());
+            }
         }
 
         private void count(Claim claim) {
@@ -210,52 +223,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         }
 
         void control(ControlMessage message) {
-            Optional<Member> known = Optional.ofNullable(state.members.get(message.trainer()));
-            boolean same = known.isPresent() && known.get().instance().equals(message.instance());
-            switch (message.type()) {
-                case LEAVE -> {
-                    // A will that comes late must not remove the client that came after.
-                    if (same) {
-                        state.remove(message.trainer());
-                        changed = true;
-                    }
-                }
-                case JOIN, HEARTBEAT -> join(message, known, same);
-                default -> throw new AssertionError(message.type());
-            }
-        }
-
-        private void join(ControlMessage message, Optional<Member> known, boolean same) {
-            String trainer = message.trainer();
-            if (known.isPresent() && !same) {
-                announcer.joinRefused(
-                        message,
-                        RejectReason.DUPLICATE_TRAINER,
-                        "trainer %s takes part already; choose another id".formatted(trainer));
-                return;
-            }
-            Optional<String> leaf =
-                    known.map(Member::leaf)
-                            .or(() -> placement.leaf(message.group(), state.members));
-            if (leaf.isEmpty()) {
-                announcer.joinRefused(
-                        message,
-                        RejectReason.UNKNOWN_GROUP,
-                        "trainer %s: group '%s' is not in the topology, which has %s"
-                                .formatted(trainer, message.group(), topology.trainerGroups()));
-                return;
-            }
-            state.join(
-                    trainer,
-                    new Member(
-                            message.instance(),
-                            known.map(Member::group).orElse(message.group()),
-                            leaf.get(),
-                            System.currentTimeMillis()));
-            if (!same || message.type() == ControlMessage.Type.JOIN) {
-                announcer.joined(message);
-                changed = true;
-            }
+            changed |= membership.take(message, state, announcer);
         }
 
         void refused(Arrival.Refused refused) {
@@ -287,7 +255,12 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         void end() throws Exception {
             Closing.Verdict verdict = closing.judge(state, System.currentTimeMillis());
             while (verdict != Closing.Verdict.NOTHING) {
+                if (verdict == Closing.Verdict.CLOSE) {
+                    dropLost();
+                    verdict = closing.judge(state, System.currentTimeMillis());
+                }
                 switch (verdict) {
+                    case NOTHING -> {}
                     case OPEN -> open();
                     case CLOSE -> close();
                     case ABANDON -> abandon();
@@ -320,6 +293,29 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         private void open() {
             state.open(closing.deadline(System.currentTimeMillis()));
             announcer.plan();
+        }
+
+        /** Updates that were to be folded at the close, and whose regions are gone. */
+        void dropLost() {
+            if (rules.timing() != RoundRules.Timing.LAZY) {
+                return;
+            }
+            for (Counted update : List.copyOf(state.counted.values())) {
+                Claim claim = update.claim();
+                if (claim.payload().region() && !Files.exists(Path.of(claim.payload().path()))) {
+                    state.counted.remove(claim.trainer());
+                    announcer.rejected(
+                            claim,
+                            new Verdict.Reject(
+                                    RejectReason.PAYLOAD_LOST,
+                                    "update from trainer %s for round %s: its region %s is gone; send it again"
+                                            .formatted(
+                                                    claim.trainer(),
+                                                    claim.id(),
+                                                    claim.payload().path())));
+                    changed = true;
+                }
+            }
         }
 
         private void close() {

@@ -122,8 +122,7 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
     public static ModelDescription describe(
             String job, RoundId round, Path file, long lastUpdateMicros) throws IOException {
         long length = Files.size(file);
-        try (MappedFile mapped =
-                MappedFile.open(new PayloadRef(file.toString(), 0, length, false))) {
+        try (MappedFile mapped = MappedFile.open(new PayloadRef(file.toString(), 0, length, 0))) {
             int crc32c = mapped.crc32c();
             Duration since =
                     Duration.between(

@@ -12,8 +12,8 @@ import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
 /**
- * Small values as length-prefixed JSON. A field may be added or dropped between versions of the
- * job: unknown fields are ignored on reading.
+ * Small values as length-prefixed JSON. A field may be dropped between versions of the job: unknown
+ * fields are ignored on reading. One that is added needs a default in its type's constructor.
  *
  * @param <T> a record, or a state class with a deep copy of its own through JSON
  */

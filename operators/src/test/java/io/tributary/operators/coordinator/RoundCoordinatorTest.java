@@ -152,7 +152,7 @@ class RoundCoordinatorTest {
             assertRejected(harness, RejectReason.UNKNOWN_TRAINER);
             harness.update("a", 2, 0, 10);
             assertRejected(harness, RejectReason.NOT_OPEN);
-            PayloadRef payload = new PayloadRef("/x", 0, 1, false);
+            PayloadRef payload = new PayloadRef("/x", 0, 1, 0);
             harness.send(new Arrival.Staged(CoordinatorHarness.claim("a", 1, 0, 0, 10, payload)));
             assertRejected(harness, RejectReason.BAD_SAMPLES);
             assertThat(harness.receipt().text())
@@ -338,9 +338,9 @@ class RoundCoordinatorTest {
             harness.join("b", "g1");
             harness.send(staged("a", a));
             harness.snapshot(1);
-            harness.send(staged("b", b));
             harness.send(staged("a", again));
             assertThat(again).as("a duplicate").doesNotExist();
+            harness.send(staged("b", b));
             assertThat(a).exists();
             harness.completed(1);
             assertThat(a).doesNotExist();
@@ -352,10 +352,45 @@ class RoundCoordinatorTest {
         assertThat(b).as("the checkpoint restored from holds its fold").doesNotExist();
     }
 
+    @Test
+    void theRegionThatCountsSurvivesBeingClaimedAgain() throws Exception {
+        for (Timing timing : Timing.values()) {
+            Path a = Files.writeString(temp.resolve("a.region"), "x");
+            try (CoordinatorHarness harness = harness(rules(2, 2, Duration.ZERO, timing))) {
+                harness.join("a", "g0");
+                harness.join("b", "g1");
+                harness.send(staged("a", a));
+                harness.send(staged("a", a));
+                assertThat(a).exists();
+                harness.snapshot(1);
+                harness.completed(1);
+                assertThat(Files.exists(a)).isEqualTo(timing == Timing.LAZY);
+            }
+        }
+    }
+
+    @Test
+    void aLazyRoundGoesOnWithoutARegionThatIsGone() throws Exception {
+        RoundRules rules = rules(2, 1, Duration.ZERO, Timing.LAZY);
+        Path a = Files.writeString(temp.resolve("a.region"), "x");
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness(rules)) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.send(staged("a", a));
+            snapshot = harness.snapshot(1);
+        }
+        Files.delete(a);
+        try (CoordinatorHarness harness = harness(rules, snapshot)) {
+            harness.join("a", "g0");
+            assertThat(harness.receipts()).anyMatch(r -> r.reason() == RejectReason.PAYLOAD_LOST);
+        }
+    }
+
     private static Arrival staged(String trainer, Path region) {
         return new Arrival.Staged(
                 CoordinatorHarness.claim(
-                        trainer, 1, 0, 1, 10, new PayloadRef(region.toString(), 0, 1, true)));
+                        trainer, 1, 0, 1, 10, new PayloadRef(region.toString(), 0, 1, 1)));
     }
 
     @Test

@@ -68,7 +68,7 @@ public final class CoordinatorHarness implements AutoCloseable {
     public void update(String trainer, int round, int epoch, int crc) throws Exception {
         send(
                 new Arrival.Staged(
-                        claim(trainer, round, epoch, 1, crc, new PayloadRef("/x", 0, 1, false))));
+                        claim(trainer, round, epoch, 1, crc, new PayloadRef("/x", 0, 1, 0))));
     }
 
     public void send(Arrival arrival) throws Exception {

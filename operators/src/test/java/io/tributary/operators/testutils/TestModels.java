@@ -95,7 +95,7 @@ public final class TestModels {
     }
 
     public static PayloadRef payload(Path file) {
-        return new PayloadRef(file.toString(), 0, SafetensorsHeader.read(file).fileLength(), false);
+        return new PayloadRef(file.toString(), 0, SafetensorsHeader.read(file).fileLength(), 0);
     }
 
     public static ModelSpec spec(Path model, int shardElements, UpdateKind kind) {

@@ -29,7 +29,7 @@ class SerializersTest {
     private static final RoundId ROUND = new RoundId(4, 2);
 
     static Stream<Arguments> values() {
-        PayloadRef payload = new PayloadRef("/dev/shm/x", 4096, 1L << 35, true);
+        PayloadRef payload = new PayloadRef("/dev/shm/x", 4096, 1L << 35, 1);
         return Stream.of(
                 Arguments.of(
                         AggregatorInput.TYPE,

@@ -8,7 +8,13 @@ package io.tributary.protocol.message;
  * @param path the file
  * @param offset where the payload begins in it, in bytes
  * @param length bytes of the payload
- * @param region whether the file is a region, to be released when no longer needed; otherwise it
- *     belongs to somebody else and is only read
+ * @param tenure which use of a region this is, counted from 1, since an owner may write into a
+ *     released region again; 0 where the file is not a region but somebody else's and only read
  */
-public record PayloadRef(String path, long offset, long length, boolean region) {}
+public record PayloadRef(String path, long offset, long length, int tenure) {
+
+    /** Whether the file is a region, to be released when no longer needed. */
+    public boolean region() {
+        return tenure > 0;
+    }
+}

@@ -12,7 +12,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArraySet;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
+import java.util.function.LongSupplier;
 import org.eclipse.paho.mqttv5.client.IMqttToken;
 import org.eclipse.paho.mqttv5.client.MqttAsyncClient;
 import org.eclipse.paho.mqttv5.client.MqttCallback;
@@ -42,6 +44,9 @@ public final class MqttLink implements AutoCloseable {
     private static final long FIRST_PAUSE_MILLIS = 100;
     private static final long LONGEST_PAUSE_MILLIS = 5_000;
     private static final long ACK_TIMEOUT_MILLIS = 10_000;
+
+    /** A chunk of 1 MiB with its properties; a broker keeps what is larger to itself. */
+    private static final long MAX_PACKET_BYTES = 2 << 20;
 
     private final BrokerOptions broker;
     private final MqttAsyncClient client;
@@ -81,6 +86,7 @@ public final class MqttLink implements AutoCloseable {
         connection.setConnectionTimeout(10);
         connection.setKeepAliveInterval(20);
         connection.setReceiveMaximum(settings.receiveMaximum());
+        connection.setMaximumPacketSize(MAX_PACKET_BYTES);
         if (!broker.userName().isEmpty()) {
             connection.setUserName(broker.userName());
             connection.setPassword(broker.password().getBytes(StandardCharsets.UTF_8));
@@ -133,15 +139,29 @@ public final class MqttLink implements AutoCloseable {
         void run() throws MqttException;
     }
 
-    /** Runs {@code attempt} until it succeeds or the patience is over. */
     private void awaitConnection(Attempt attempt) {
+        awaitConnection(attempt, () -> 0);
+    }
+
+    /**
+     * Runs {@code attempt} until it succeeds, or for longer than the patience makes no progress.
+     *
+     * @param progress rises when it does
+     */
+    private void awaitConnection(Attempt attempt, LongSupplier progress) {
         long end = System.nanoTime() + broker.patience().toNanos();
         long pause = FIRST_PAUSE_MILLIS;
+        long before = progress.getAsLong();
         while (true) {
             try {
                 attempt.run();
                 return;
             } catch (MqttException e) {
+                if (progress.getAsLong() > before) {
+                    before = progress.getAsLong();
+                    end = System.nanoTime() + broker.patience().toNanos();
+                    pause = FIRST_PAUSE_MILLIS;
+                }
                 if (closed || System.nanoTime() + pause * 1_000_000 > end) {
                     throw new BrokerUnavailableException(broker, e);
                 }
@@ -225,10 +245,12 @@ public final class MqttLink implements AutoCloseable {
         // No lock: a heartbeat goes out while a large update is being sent.
         Iterator<Publication> rest = publications.iterator();
         Deque<Publication> unacknowledged = new ArrayDeque<>();
-        awaitConnection(() -> send(rest, unacknowledged));
+        AtomicLong acknowledged = new AtomicLong();
+        awaitConnection(() -> send(rest, unacknowledged, acknowledged), acknowledged::get);
     }
 
-    private void send(Iterator<Publication> rest, Deque<Publication> unacknowledged)
+    private void send(
+            Iterator<Publication> rest, Deque<Publication> unacknowledged, AtomicLong acknowledged)
             throws MqttException {
         Deque<IMqttToken> tokens = new ArrayDeque<>();
         for (Publication again : unacknowledged) {
@@ -236,22 +258,24 @@ public final class MqttLink implements AutoCloseable {
         }
         while (rest.hasNext()) {
             while (tokens.size() >= IN_FLIGHT) {
-                acknowledged(tokens, unacknowledged);
+                acknowledged(tokens, unacknowledged, acknowledged);
             }
             Publication next = rest.next();
             unacknowledged.add(next);
             tokens.add(send(next));
         }
         while (!tokens.isEmpty()) {
-            acknowledged(tokens, unacknowledged);
+            acknowledged(tokens, unacknowledged, acknowledged);
         }
     }
 
-    private static void acknowledged(Deque<IMqttToken> tokens, Deque<Publication> unacknowledged)
+    private static void acknowledged(
+            Deque<IMqttToken> tokens, Deque<Publication> unacknowledged, AtomicLong acknowledged)
             throws MqttException {
         tokens.peek().waitForCompletion(ACK_TIMEOUT_MILLIS);
         tokens.remove();
         unacknowledged.remove();
+        acknowledged.incrementAndGet();
     }
 
     private IMqttToken send(Publication publication) throws MqttException {

@@ -9,10 +9,12 @@ import io.tributary.protocol.topology.Topology.Task;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** Turns a schema and, where there is one, a data specification into a topology. */
 final class TopologyCompiler {
@@ -86,6 +88,7 @@ final class TopologyCompiler {
         Role trainer = path.roles().get(0);
         Channel channel = path.channels().get(0);
         List<Task> tasks = new ArrayList<>();
+        Set<String> names = new HashSet<>();
         for (TagDocument entry : spec.elements()) {
             if (!entry.at("role").text().equals(trainer.name())) {
                 throw entry.at("role").wrong(TopologyException.oneOf(List.of(trainer.name())));
@@ -115,6 +118,9 @@ final class TopologyCompiler {
                                                                                                 .name())
                                                                         + " with it"));
                 for (TagDocument dataset : datasetGroups.at(group).elements()) {
+                    if (!names.add(dataset.text())) {
+                        throw dataset.wrong("each dataset once; its name is the trainer's id");
+                    }
                     tasks.add(new Task(trainer.name(), association, dataset.text()));
                 }
             }

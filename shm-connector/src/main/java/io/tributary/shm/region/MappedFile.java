@@ -15,8 +15,8 @@ import java.nio.file.StandardOpenOption;
 import java.util.zip.CRC32C;
 
 /**
- * A payload mapped read-only, of any length. It must not be used after {@link #close}, which unmaps
- * it at once rather than when the garbage collector comes by. Reading is thread-safe.
+ * A mapped payload of any length. It must not be used after {@link #close}, which unmaps it at once
+ * rather than when the garbage collector comes by. Reading is thread-safe.
  */
 public final class MappedFile implements AutoCloseable {
 
@@ -51,22 +51,26 @@ public final class MappedFile implements AutoCloseable {
                                         channel.size(),
                                         payload.offset() + payload.length()));
             }
-            // A ByteBuffer ends at 2 GiB. Windows overlap, so that any slice lies within one.
-            int count = (int) ((payload.length() + STRIDE - 1) / STRIDE);
-            MappedByteBuffer[] windows = new MappedByteBuffer[count];
-            for (int i = 0; i < count; i++) {
-                long at = i * STRIDE;
-                long size = Math.min(STRIDE + MAX_SLICE, payload.length() - at);
-                windows[i] =
-                        channel.map(FileChannel.MapMode.READ_ONLY, payload.offset() + at, size);
-                windows[i].order(ByteOrder.LITTLE_ENDIAN);
-            }
-            return new MappedFile(windows, payload.length());
+            return map(channel, FileChannel.MapMode.READ_ONLY, payload.offset(), payload.length());
         } catch (IOException e) {
             throw new RejectedException(
                     RejectReason.PAYLOAD_LOST,
                     "%s cannot be mapped: %s".formatted(payload.path(), e));
         }
+    }
+
+    static MappedFile map(FileChannel channel, FileChannel.MapMode mode, long offset, long length)
+            throws IOException {
+        // A ByteBuffer ends at 2 GiB. Windows overlap, so that any slice lies within one.
+        int count = (int) ((length + STRIDE - 1) / STRIDE);
+        MappedByteBuffer[] windows = new MappedByteBuffer[count];
+        for (int i = 0; i < count; i++) {
+            long at = i * STRIDE;
+            long size = Math.min(STRIDE + MAX_SLICE, length - at);
+            windows[i] = channel.map(mode, offset + at, size);
+            windows[i].order(ByteOrder.LITTLE_ENDIAN);
+        }
+        return new MappedFile(windows, length);
     }
 
     /** Bytes mapped. */
@@ -81,7 +85,7 @@ public final class MappedFile implements AutoCloseable {
                     "%d bytes at %d of %d".formatted(count, offset, length));
         }
         if (count == 0) {
-            return ByteBuffer.allocate(0);
+            return ByteBuffer.allocate(0).order(ByteOrder.LITTLE_ENDIAN);
         }
         int window = (int) (offset / STRIDE);
         return windows[window]

@@ -2,9 +2,13 @@
 
 package io.tributary.shm.region;
 
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteOrder;
+import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
@@ -13,19 +17,23 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.Stream;
 
 /**
- * A directory of regions with a quota. The directory itself is the record of what is used, so
- * several processes may share one; reservations exclude each other by a file lock. Files and
- * directory are open to their owner alone. Thread-safe.
+ * A directory of regions, and of directories of them, with a quota. The directory itself is the
+ * record of what is used, so several processes may share one; reservations exclude each other by a
+ * file lock. Files and directories are open to their owner alone. Thread-safe.
  */
 public final class RegionDirectory {
 
-    private static final String SUFFIX = ".region";
+    /** What the names of regions end with. */
+    public static final String SUFFIX = ".region";
+
     private static final Object IN_THIS_PROCESS = new Object();
 
     private final Path directory;
@@ -36,10 +44,13 @@ public final class RegionDirectory {
      * @param quotaBytes bound for the sum of all regions, headers included
      */
     public RegionDirectory(Path directory, long quotaBytes) {
-        this.directory = directory;
+        this.directory = create(directory);
         this.quotaBytes = quotaBytes;
+    }
+
+    static Path create(Path directory) {
         try {
-            Files.createDirectories(
+            return Files.createDirectories(
                     directory,
                     PosixFilePermissions.asFileAttribute(
                             PosixFilePermissions.fromString("rwx------")));
@@ -57,14 +68,31 @@ public final class RegionDirectory {
     }
 
     /**
-     * Reserves a region of full length.
+     * Reserves a region of full length that is written once.
      *
-     * @param name start of the file's name
+     * @param name the file's name, with the directory below this one, without the suffix
      * @param payloadLength bytes, ≥ 0
      * @return empty when the quota or the file system has no room for it now
      */
     public Optional<RegionWriter> reserve(String name, long payloadLength) throws IOException {
+        return reserve(name, payloadLength, RegionWriter::new);
+    }
+
+    /** The same for a region that its owner takes back after each release. */
+    public Optional<OwnedRegion> own(String name, long payloadLength) throws IOException {
+        return reserve(name, payloadLength, OwnedRegion::create);
+    }
+
+    @FunctionalInterface
+    private interface Maker<T> {
+        T make(Path file, long payloadLength) throws IOException;
+    }
+
+    private <T> Optional<T> reserve(String name, long payloadLength, Maker<T> maker)
+            throws IOException {
         long length = RegionLayout.PAYLOAD_OFFSET + payloadLength;
+        Path file = directory.resolve(name + SUFFIX);
+        create(file.getParent());
         synchronized (IN_THIS_PROCESS) {
             try (FileChannel channel =
                             FileChannel.open(
@@ -76,13 +104,23 @@ public final class RegionDirectory {
                         || length > Files.getFileStore(directory).getUsableSpace()) {
                     return Optional.empty();
                 }
-                Path file = directory.resolve(name + "-" + UUID.randomUUID() + SUFFIX);
-                return Optional.of(new RegionWriter(file, payloadLength));
+                return Optional.of(maker.make(file, payloadLength));
             } catch (OverlappingFileLockException e) {
                 // Another class loader of this process, that of another job, is just at it.
                 return Optional.empty();
+            } catch (IOException e) {
+                if (Files.getFileStore(directory).getUsableSpace() < length) {
+                    // Somebody else has filled the file system meanwhile.
+                    return Optional.empty();
+                }
+                throw e;
             }
         }
+    }
+
+    /** A name that no other region has. */
+    public static String unique(String prefix) {
+        return prefix + "-" + UUID.randomUUID();
     }
 
     /** Bytes of all regions, headers included. */
@@ -101,27 +139,113 @@ public final class RegionDirectory {
 
     /** All regions, in any state. */
     public List<Path> list() {
-        try (Stream<Path> files = Files.list(directory)) {
+        return list(directory);
+    }
+
+    /** All regions at or below a directory, in any state. */
+    public static List<Path> list(Path directory) {
+        try (Stream<Path> files = Files.walk(directory)) {
             return files.filter(f -> f.toString().endsWith(SUFFIX)).toList();
         } catch (NoSuchFileException e) {
             return List.of();
+        } catch (UncheckedIOException e) {
+            if (e.getCause() instanceof NoSuchFileException) {
+                // A directory went while it was walked; whoever asks again sees what is left.
+                return List.of();
+            }
+            throw e;
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
     /**
-     * Gives a region's memory back once its last mapping is closed. Does nothing where the payload
-     * is not in a region, or has been released.
+     * Gives a payload's region back: to its owner, if it takes it back and lives, else by deleting
+     * it. Does nothing where the payload is not in a region, or the region is gone, or already in a
+     * later tenure.
      */
     public static void release(PayloadRef payload) {
         if (!payload.region()) {
             return;
         }
+        Path file = Path.of(payload.path());
         try {
-            Files.deleteIfExists(Path.of(payload.path()));
+            RegionHeader header = RegionHeader.read(file);
+            if (!header.ownerTakesBack() || !header.owner().alive()) {
+                delete(file);
+            } else if (header.state() == State.READY && header.tenure() == payload.tenure()) {
+                giveBack(file, payload.tenure());
+            }
+        } catch (RejectedException e) {
+            // Gone, or no longer a region; nobody can use what is left.
+            delete(file);
+        }
+    }
+
+    private static void giveBack(Path file, int tenure) {
+        try (FileChannel channel =
+                FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            MappedByteBuffer header =
+                    channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
+            header.order(ByteOrder.LITTLE_ENDIAN);
+            RegionLayout.WORD.compareAndSet(
+                    header,
+                    RegionLayout.STATE_OFFSET,
+                    RegionLayout.word(State.READY, tenure),
+                    RegionLayout.word(State.RELEASED, tenure));
+            Unmapper.unmap(header);
+        } catch (NoSuchFileException expected) {
+            // Its owner has just deleted it.
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    static void delete(Path file) {
+        try {
+            Files.deleteIfExists(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /**
+     * Deletes what dead processes left: regions they were writing or had got back, and, after a
+     * while in which a job might still want them, regions that were READY; also what is no region
+     * at all and older than that.
+     *
+     * @param directory at or below which to look
+     * @param grace age from which READY and damaged regions are deleted too
+     * @return what was deleted
+     */
+    public static List<Path> reap(Path directory, Duration grace) {
+        List<Path> reaped = new ArrayList<>();
+        for (Path file : list(directory)) {
+            if (reapable(file, grace)) {
+                delete(file);
+                reaped.add(file);
+            }
+        }
+        return reaped;
+    }
+
+    private static boolean reapable(Path file, Duration grace) {
+        boolean old = olderThan(file, grace);
+        try {
+            RegionHeader header = RegionHeader.read(file);
+            return !header.owner().alive() && (header.state() != State.READY || old);
+        } catch (RejectedException e) {
+            return old;
+        }
+    }
+
+    private static boolean olderThan(Path file, Duration age) {
+        try {
+            long millis = Files.getLastModifiedTime(file).toMillis();
+            return System.currentTimeMillis() - millis >= age.toMillis();
+        } catch (IOException e) {
+            // It went between listing and looking.
+            return false;
         }
     }
 }

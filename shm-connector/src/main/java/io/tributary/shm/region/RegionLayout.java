@@ -2,43 +2,56 @@
 
 package io.tributary.shm.region;
 
-import java.nio.ByteBuffer;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
-import java.time.Instant;
 
 /**
  * The header page of a region file, little-endian; the payload begins at {@link #PAYLOAD_OFFSET}.
  *
  * <pre>
  *    0  8  magic "TRIBUTRY"
- *    8  4  version, 1
- *   12  4  state: 1 WRITING, 2 READY, 3 RELEASED
- *   16  8  payload length in bytes
- *   24  4  CRC32C of the payload, 0 while WRITING
- *   28  4  length of the description in bytes
- *   32  8  process id of the owner
- *   40  8  start time of the owner, ms since 1970
- *   48 16  zero
+ *    8  4  version, 2
+ *   12  4  flags: bit 0, the owner takes the region back when it is released
+ *   16  4  state: 1 WRITING, 2 READY, 3 RELEASED
+ *   20  4  tenure: which use of the region this is, from 1 on
+ *   24  8  payload length in bytes
+ *   32  4  CRC32C of the payload, 0 while WRITING
+ *   36  4  length of the description in bytes
+ *   40  8  process id of the owner
+ *   48  8  start time of the owner, ms since 1970
+ *   56  8  length that is reserved for payloads in bytes; the file has 4096 more
  *   64     the description, JSON in UTF-8, at most 4032 bytes
  * </pre>
+ *
+ * <p>State and tenure are one word, changed by compare-and-set while the file is shared: a release
+ * of an earlier tenure can never hit a later one.
  */
 public final class RegionLayout {
 
     public static final long MAGIC = 0x5952545542495254L; // "TRIBUTRY", read little-endian
-    public static final int VERSION = 1;
+    public static final int VERSION = 2;
 
     public static final int MAGIC_OFFSET = 0;
     public static final int VERSION_OFFSET = MAGIC_OFFSET + Long.BYTES;
-    public static final int STATE_OFFSET = VERSION_OFFSET + Integer.BYTES;
-    public static final int LENGTH_OFFSET = STATE_OFFSET + Integer.BYTES;
+    public static final int FLAGS_OFFSET = VERSION_OFFSET + Integer.BYTES;
+    public static final int STATE_OFFSET = FLAGS_OFFSET + Integer.BYTES;
+    public static final int TENURE_OFFSET = STATE_OFFSET + Integer.BYTES;
+    public static final int LENGTH_OFFSET = TENURE_OFFSET + Integer.BYTES;
     public static final int CRC_OFFSET = LENGTH_OFFSET + Long.BYTES;
     public static final int DESCRIPTION_LENGTH_OFFSET = CRC_OFFSET + Integer.BYTES;
     public static final int OWNER_PID_OFFSET = DESCRIPTION_LENGTH_OFFSET + Integer.BYTES;
     public static final int OWNER_START_OFFSET = OWNER_PID_OFFSET + Long.BYTES;
+    public static final int CAPACITY_OFFSET = OWNER_START_OFFSET + Long.BYTES;
     public static final int DESCRIPTION_OFFSET = 64;
     public static final int PAYLOAD_OFFSET = 4096;
     public static final int MAX_DESCRIPTION_BYTES = PAYLOAD_OFFSET - DESCRIPTION_OFFSET;
+
+    /** Flag: the owner writes into the region again after its release, or deletes it itself. */
+    public static final int OWNER_TAKES_BACK = 1;
+
+    static final VarHandle WORD =
+            MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
 
     /** The life of a region. */
     public enum State {
@@ -60,27 +73,8 @@ public final class RegionLayout {
 
     private RegionLayout() {}
 
-    /** A header page. */
-    static ByteBuffer header(State state, long payloadLength, int crc32c, String description) {
-        byte[] text = description.getBytes(StandardCharsets.UTF_8);
-        if (text.length > MAX_DESCRIPTION_BYTES) {
-            throw new IllegalArgumentException(
-                    "a region's description has at most %d bytes, this one has %d"
-                            .formatted(MAX_DESCRIPTION_BYTES, text.length));
-        }
-        ProcessHandle self = ProcessHandle.current();
-        return ByteBuffer.allocate(PAYLOAD_OFFSET)
-                .order(ByteOrder.LITTLE_ENDIAN)
-                .putLong(MAGIC_OFFSET, MAGIC)
-                .putInt(VERSION_OFFSET, VERSION)
-                .putInt(STATE_OFFSET, state.code())
-                .putLong(LENGTH_OFFSET, payloadLength)
-                .putInt(CRC_OFFSET, crc32c)
-                .putInt(DESCRIPTION_LENGTH_OFFSET, text.length)
-                .putLong(OWNER_PID_OFFSET, self.pid())
-                .putLong(
-                        OWNER_START_OFFSET,
-                        self.info().startInstant().map(Instant::toEpochMilli).orElse(0L))
-                .put(DESCRIPTION_OFFSET, text);
+    /** State and tenure as one word. */
+    static long word(State state, int tenure) {
+        return (long) tenure << Integer.SIZE | state.code();
     }
 }

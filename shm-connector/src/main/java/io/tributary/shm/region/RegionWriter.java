@@ -3,20 +3,20 @@
 package io.tributary.shm.region;
 
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.util.Set;
 
 /**
- * A region while it is written. Written with positional writes rather than through a mapping, so
- * that a full file system is an exception and not a signal. Not thread-safe.
+ * A region while it is written once, in pieces, by positional writes; deleted when released. Not
+ * thread-safe.
  */
 public final class RegionWriter implements AutoCloseable {
+
+    private static final int TENURE = 1;
 
     private final Path file;
     private final long payloadLength;
@@ -25,18 +25,13 @@ public final class RegionWriter implements AutoCloseable {
     RegionWriter(Path file, long payloadLength) throws IOException {
         this.file = file;
         this.payloadLength = payloadLength;
-        this.channel =
-                FileChannel.open(
-                        file,
-                        Set.of(
-                                StandardOpenOption.CREATE_NEW,
-                                StandardOpenOption.READ,
-                                StandardOpenOption.WRITE),
-                        PosixFilePermissions.asFileAttribute(
-                                PosixFilePermissions.fromString("rw-------")));
-        write(RegionLayout.State.WRITING, 0, "{}");
-        if (payloadLength > 0) {
-            fill(ByteBuffer.allocate(1), RegionLayout.PAYLOAD_OFFSET + payloadLength - 1);
+        this.channel = RegionFiles.create(file);
+        try {
+            write(State.WRITING, 0, "{}");
+            RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, payloadLength);
+        } catch (IOException e) {
+            discard();
+            throw e;
         }
     }
 
@@ -47,12 +42,23 @@ public final class RegionWriter implements AutoCloseable {
                     "bytes %d to %d of a payload of %d"
                             .formatted(offset, offset + bytes.remaining(), payloadLength));
         }
-        fill(bytes, RegionLayout.PAYLOAD_OFFSET + offset);
+        RegionFiles.write(channel, bytes, RegionLayout.PAYLOAD_OFFSET + offset);
+    }
+
+    /** Copies a whole file into the payload, which has its length; no byte passes through here. */
+    public void copy(Path source) throws IOException {
+        try (FileChannel from = FileChannel.open(source)) {
+            channel.position(RegionLayout.PAYLOAD_OFFSET);
+            long at = 0;
+            while (at < payloadLength) {
+                at += from.transferTo(at, payloadLength - at, channel);
+            }
+        }
     }
 
     /** The region's payload. */
     public PayloadRef payload() {
-        return new PayloadRef(file.toString(), RegionLayout.PAYLOAD_OFFSET, payloadLength, true);
+        return new PayloadRef(file.toString(), RegionLayout.PAYLOAD_OFFSET, payloadLength, TENURE);
     }
 
     /**
@@ -62,19 +68,21 @@ public final class RegionWriter implements AutoCloseable {
      * @param description JSON that says what it is
      */
     public void publish(int crc32c, String description) throws IOException {
-        write(RegionLayout.State.READY, crc32c, description);
+        write(State.READY, crc32c, description);
     }
 
-    private void write(RegionLayout.State state, int crc32c, String description)
-            throws IOException {
-        fill(RegionLayout.header(state, payloadLength, crc32c, description), 0);
-    }
-
-    private void fill(ByteBuffer bytes, long at) throws IOException {
-        long position = at;
-        while (bytes.hasRemaining()) {
-            position += channel.write(bytes, position);
-        }
+    private void write(State state, int crc32c, String description) throws IOException {
+        RegionHeader header =
+                new RegionHeader(
+                        false,
+                        state,
+                        TENURE,
+                        payloadLength,
+                        crc32c,
+                        Owner.self(),
+                        payloadLength,
+                        description);
+        RegionFiles.write(channel, header.page(), 0);
     }
 
     /** Throws the region away. */

@@ -61,7 +61,7 @@ public final class TensorFile implements AutoCloseable {
     public static TensorFile open(Path file) {
         SafetensorsHeader header = SafetensorsHeader.read(file);
         return new TensorFile(
-                MappedFile.open(new PayloadRef(file.toString(), 0, header.fileLength(), false)),
+                MappedFile.open(new PayloadRef(file.toString(), 0, header.fileLength(), 0)),
                 header);
     }
 

@@ -5,6 +5,8 @@ package io.tributary.shm.region;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -12,7 +14,11 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -38,13 +44,16 @@ class RegionDirectoryTest {
         byte[] magic = new byte[8];
         file.get(0, magic);
         assertThat(new String(magic)).isEqualTo("TRIBUTRY");
-        assertThat(file.getInt(8)).isEqualTo(1);
-        assertThat(file.getInt(12)).isEqualTo(2);
-        assertThat(file.getLong(16)).isEqualTo(5);
-        assertThat(file.getInt(24)).isEqualTo(0xCAFE);
-        assertThat(file.getInt(28)).isEqualTo(7);
-        assertThat(file.getLong(32)).isEqualTo(ProcessHandle.current().pid());
-        assertThat(file.getLong(40)).isPositive();
+        assertThat(file.getInt(8)).isEqualTo(2);
+        assertThat(file.getInt(12)).isZero();
+        assertThat(file.getInt(16)).isEqualTo(2);
+        assertThat(file.getInt(20)).isEqualTo(1);
+        assertThat(file.getLong(24)).isEqualTo(5);
+        assertThat(file.getInt(32)).isEqualTo(0xCAFE);
+        assertThat(file.getInt(36)).isEqualTo(7);
+        assertThat(file.getLong(40)).isEqualTo(ProcessHandle.current().pid());
+        assertThat(file.getLong(48)).isPositive();
+        assertThat(file.getLong(56)).isEqualTo(5);
         byte[] description = new byte[7];
         file.get(64, description);
         assertThat(new String(description)).isEqualTo("{\"a\":1}");
@@ -89,11 +98,126 @@ class RegionDirectoryTest {
     @Test
     void releasingTwiceOrAForeignFileDoesNothing() throws IOException {
         Path foreign = Files.writeString(temp.resolve("mine"), "x");
-        RegionDirectory.release(new PayloadRef(foreign.toString(), 0, 1, false));
+        RegionDirectory.release(new PayloadRef(foreign.toString(), 0, 1, 0));
         assertThat(foreign).exists();
-        PayloadRef gone = new PayloadRef(temp.resolve("gone").toString(), 4096, 1, true);
+        PayloadRef gone = new PayloadRef(temp.resolve("gone").toString(), 4096, 1, 1);
         RegionDirectory.release(gone);
         RegionDirectory.release(gone);
+    }
+
+    @Test
+    void aFullFileSystemMeansNotNow() throws Exception {
+        // Room for two on the file system, whatever the quota says.
+        Path mount = Files.createDirectories(temp.resolve("small"));
+        Assumptions.assumeTrue(
+                run("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", mount.toString()) == 0,
+                "needs root to mount a small file system");
+        try {
+            RegionDirectory regions = new RegionDirectory(mount.resolve("r"), 1 << 30);
+            regions.reserve("a", 100_000).orElseThrow().close();
+            regions.own("b", 100_000).orElseThrow().close();
+            assertThat(regions.reserve("c", 100_000)).isEmpty();
+            assertThat(regions.own("c", 100_000)).isEmpty();
+            assertThat(regions.list()).hasSize(2);
+        } finally {
+            run("umount", mount.toString());
+        }
+    }
+
+    private static int run(String... command) throws Exception {
+        return new ProcessBuilder(command).inheritIO().start().waitFor();
+    }
+
+    @Test
+    void anOwnerWritesInPlaceAndTakesBack() throws IOException {
+        RegionDirectory regions = new RegionDirectory(temp.resolve("r"), 1 << 20);
+        try (OwnedRegion region = regions.own("sub/x", 8).orElseThrow()) {
+            PayloadRef first = use(region, 7);
+            assertThat(region.released()).isFalse();
+            RegionDirectory.release(first);
+            assertThat(region.released()).isTrue();
+            assertThat(region.file()).exists();
+
+            region.reuse(8);
+            PayloadRef second = use(region, 8);
+            RegionDirectory.release(first);
+            assertThat(region.released()).as("a late release of an earlier tenure").isFalse();
+            try (MappedFile mapped = MappedFile.open(second)) {
+                assertThat(mapped.slice(0, 8).getLong()).isEqualTo(8);
+            }
+            RegionDirectory.release(second);
+            assertThat(region.released()).isTrue();
+        }
+    }
+
+    private static PayloadRef use(OwnedRegion region, long value) {
+        region.memory().slice(0, 8).putLong(value);
+        region.publish(region.memory().crc32c(), "{}");
+        return region.payload();
+    }
+
+    @Test
+    void whatTheDeadLeftIsReaped() throws Exception {
+        RegionDirectory regions = new RegionDirectory(temp.resolve("r"), 1 << 20);
+        Path mine = Path.of(regions.reserve("mine", 8).orElseThrow().payload().path());
+        Path writing = Path.of(regions.reserve("writing", 8).orElseThrow().payload().path());
+        RegionWriter writer = regions.reserve("ready", 8).orElseThrow();
+        writer.publish(0, "{}");
+        Path ready = Path.of(writer.payload().path());
+        Path rubbish = Files.writeString(temp.resolve("r/rubbish.region"), "?");
+        for (Path file : List.of(writing, ready)) {
+            belongsToTheDead(file);
+        }
+
+        assertThat(RegionDirectory.reap(temp, Duration.ofHours(1))).containsExactly(writing);
+        assertThat(RegionDirectory.reap(temp, Duration.ZERO))
+                .containsExactlyInAnyOrder(ready, rubbish);
+        assertThat(regions.list()).containsExactly(mine);
+    }
+
+    /** A process that ran under this id, but began at another time. */
+    private static void belongsToTheDead(Path file) throws IOException {
+        byte[] bytes = Files.readAllBytes(file);
+        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(48, 1);
+        Files.write(file, bytes);
+    }
+
+    @Test
+    void aDamagedHeaderSaysWhatIsWrong() throws IOException {
+        RegionDirectory regions = new RegionDirectory(temp.resolve("r"), 1 << 20);
+        RegionWriter writer = regions.reserve("x", 1000).orElseThrow();
+        writer.publish(0, "{}");
+        Path file = Path.of(writer.payload().path());
+        byte[] good = Files.readAllBytes(file);
+
+        assertDamaged(file, Arrays.copyOf(good, 4095), "it has 4095 bytes, a header has 4096");
+        assertDamaged(file, Arrays.copyOf(good, 5000), "the file has 5000; it was truncated");
+        assertDamaged(file, with(good, 0, 'X'), "not with TRIBUTRY");
+        assertDamaged(file, with(good, 8, 9), "version 9, expected 2");
+        assertDamaged(file, with(good, 16, 77), "state 77");
+        assertDamaged(file, with(good, 31, 0x80), "length -");
+        assertDamaged(file, with(good, 39, 0x7f), "of description");
+        Files.delete(file);
+        assertThatThrownBy(() -> RegionHeader.read(file))
+                .isInstanceOfSatisfying(
+                        RejectedException.class,
+                        e -> assertThat(e.reason()).isEqualTo(RejectReason.PAYLOAD_LOST));
+    }
+
+    private static byte[] with(byte[] good, int at, int value) {
+        byte[] bad = good.clone();
+        bad[at] = (byte) value;
+        return bad;
+    }
+
+    private static void assertDamaged(Path file, byte[] bytes, String text) throws IOException {
+        Files.write(file, bytes);
+        assertThatThrownBy(() -> RegionHeader.read(file))
+                .hasMessageContaining("is damaged")
+                .hasMessageContaining(text)
+                .isInstanceOfSatisfying(
+                        RejectedException.class,
+                        e -> assertThat(e.reason()).isEqualTo(RejectReason.MALFORMED));
     }
 
     @Test

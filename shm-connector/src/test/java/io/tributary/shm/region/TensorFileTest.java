@@ -66,9 +66,9 @@ class TensorFileTest {
     @Test
     void aTruncatedOrMissingPayloadIsLost() throws IOException {
         Path file = Files.write(temp.resolve("p"), new byte[100]);
-        assertThatThrownBy(() -> MappedFile.open(new PayloadRef(file.toString(), 50, 51, true)))
+        assertThatThrownBy(() -> MappedFile.open(new PayloadRef(file.toString(), 50, 51, 1)))
                 .hasMessageContaining("has 100 bytes, expected 101; it was truncated");
-        assertThatThrownBy(() -> MappedFile.open(new PayloadRef(temp + "/none", 0, 1, true)))
+        assertThatThrownBy(() -> MappedFile.open(new PayloadRef(temp + "/none", 0, 1, 1)))
                 .isInstanceOfSatisfying(
                         RejectedException.class,
                         e -> assertThat(e.reason()).isEqualTo(RejectReason.PAYLOAD_LOST));
@@ -88,8 +88,7 @@ class TensorFileTest {
                 raw.write((int) (place % 251));
             }
         }
-        try (MappedFile mapped =
-                MappedFile.open(new PayloadRef(file.toString(), 0, length, false))) {
+        try (MappedFile mapped = MappedFile.open(new PayloadRef(file.toString(), 0, length, 0))) {
             ByteBuffer across = mapped.slice((1L << 30) - 1, 2);
             assertThat(across.get(0)).isEqualTo((byte) (((1L << 30) - 1) % 251));
             assertThat(across.get(1)).isEqualTo((byte) ((1L << 30) % 251));

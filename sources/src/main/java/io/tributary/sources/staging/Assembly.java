@@ -2,18 +2,18 @@
 
 package io.tributary.sources.staging;
 
-import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.RegionLayout;
 import io.tributary.shm.region.RegionWriter;
 import io.tributary.shm.region.TensorFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
 import java.util.BitSet;
 
 /** One update that is being put together in its region. Not thread-safe. */
@@ -91,41 +91,23 @@ final class Assembly {
                 }
                 file.check(model);
             }
-            Claim claim =
-                    new Claim(
+            UpdateDescription description =
+                    new UpdateDescription(
                             first.job(),
                             first.trainer(),
                             first.round(),
                             first.epoch(),
                             first.samples(),
                             first.kind(),
-                            first.part().crc32c(),
-                            payload,
                             first.metrics());
-            writer.publish(first.part().crc32c(), describe(claim));
-            return claim;
+            writer.publish(
+                    first.part().crc32c(), description.encode(RegionLayout.MAX_DESCRIPTION_BYTES));
+            return description.claim(first.part().crc32c(), payload);
         } catch (IOException | RuntimeException e) {
             region.discard();
             throw e;
         }
     }
-
-    /** The claim without the payload's place, which is here, nor metrics, which know no bound. */
-    private static String describe(Claim claim) {
-        return new String(
-                Json.encode(
-                        new Description(
-                                claim.job(),
-                                claim.trainer(),
-                                claim.round(),
-                                claim.epoch(),
-                                claim.samples(),
-                                claim.kind().name())),
-                StandardCharsets.UTF_8);
-    }
-
-    private record Description(
-            String job, String trainer, int round, int epoch, long samples, String kind) {}
 
     void discard() throws IOException {
         region.discard();

@@ -7,8 +7,8 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
-import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
@@ -21,6 +21,7 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
@@ -172,6 +173,12 @@ public final class ChunkAssembler implements AutoCloseable {
             refuseOlder(before.header(), header);
         }
         Assembly current = assemblies.get(header.trainer());
+        if (current != null && current.header().id().compareTo(header.id()) > 0) {
+            throw new RejectedException(
+                    RejectReason.CHUNK_UNKNOWN_ATTEMPT,
+                    "its trainer is sending its update for round %s already"
+                            .formatted(current.header().id()));
+        }
         if (current != null && current.header().id().equals(header.id())) {
             if (current.header().attempt() == header.attempt()) {
                 if (!current.header().sameUpdate(header)) {
@@ -205,7 +212,7 @@ public final class ChunkAssembler implements AutoCloseable {
         long length = header.part().length();
         long most = Math.min(model.maxUpdateBytes(), regions.largestPayload());
         if (length > most) {
-            end(header, false);
+            ended.put(header.trainer(), new Ended(header, false));
             throw new RejectedException(
                     RejectReason.TOO_LARGE,
                     "it has %d bytes, this model's updates have at most %d"
@@ -215,9 +222,9 @@ public final class ChunkAssembler implements AutoCloseable {
         if (superseded != null) {
             superseded.discard();
         }
-        RoundId id = header.id();
         Optional<RegionWriter> region =
-                regions.reserve("%s-%s-%s".formatted(job, header.trainer(), id), length);
+                regions.reserve(
+                        JobDirectory.updateName(header.trainer(), UUID.randomUUID()), length);
         return region.map(
                 writer -> {
                     Assembly assembly = new Assembly(header, writer);

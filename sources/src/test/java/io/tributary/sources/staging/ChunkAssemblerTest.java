@@ -9,12 +9,16 @@ import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.sources.mqtt.source.reader.UpdateDecoder;
+import io.tributary.sources.mqtt.source.split.MqttSplit;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -33,6 +37,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
+import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -133,7 +138,7 @@ class ChunkAssemblerTest {
     }
 
     private long regions() throws IOException {
-        try (Stream<Path> files = Files.list(temp.resolve("regions"))) {
+        try (Stream<Path> files = Files.walk(temp.resolve("regions"))) {
             return files.filter(f -> f.toString().endsWith(".region")).count();
         }
     }
@@ -180,6 +185,55 @@ class ChunkAssemblerTest {
         assertRefused(RejectReason.CHUNK_OUT_OF_RANGE, false, "chunk 77 of");
         accept(chunks);
         assertThat(claim(2).trainer()).isEqualTo("t-1");
+    }
+
+    @Test
+    void anUpdateThatIsTooLargeLeavesTheCurrentOneAlone() throws IOException {
+        List<Chunk> chunks = chunks("t-1", 1, update(1));
+        accept(chunks.subList(0, 2));
+        List<Chunk> large = chunks("t-1", 2, new byte[2 << 20]);
+        for (int i = 0; i < 3; i++) {
+            assembler.accept(large.get(i), arrivals::add);
+        }
+        assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has been dealt with");
+        accept(chunks.subList(2, chunks.size()));
+        assertThat(assembler.staging()).isLessThanOrEqualTo(1);
+        assembler.close();
+        assertThat(regions()).isLessThanOrEqualTo(1);
+    }
+
+    @Test
+    void aLateChunkOfAnEarlierRoundDoesNotDisturb() throws IOException {
+        List<Chunk> chunks = chunks("t-1", 2, update(1));
+        Chunk late = with(chunks("t-1", 1, update(2)).get(0), "round", "3");
+        accept(chunks.subList(0, 2));
+        assembler.accept(late, arrivals::add);
+        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "round 4.0 already");
+        accept(chunks.subList(2, chunks.size()));
+        assertThat(claim(1).round()).isEqualTo(4);
+    }
+
+    @Test
+    void whatWasStagedBeforeARestoreIsClaimedAgain() throws IOException {
+        accept(chunks("t-1", 1, update(1)));
+        accept(chunks("t-2", 1, update(2)).subList(0, 1));
+        JobDirectory directory = new JobDirectory(temp.resolve("regions"));
+        assertThat(regions()).isEqualTo(2);
+
+        UpdateDecoder restored = new UpdateDecoder(directory, assembler(temp, 1 << 20));
+        for (int lane = 0; lane < Topics.LANES; lane++) {
+            restored.begin(new MqttSplit(UpdateDecoder.LANE + lane, "x", false));
+        }
+        List<Arrival> claims = new ArrayList<>();
+        restored.tick(claims::add);
+        assertThat(claims).containsExactly(new Arrival.Staged(claim(0)));
+        assertThat(regions()).as("the half staged one is gone").isEqualTo(1);
+
+        for (int lane = 0; lane < Topics.LANES; lane++) {
+            restored.begin(new MqttSplit(UpdateDecoder.LANE + lane, "x", true));
+        }
+        restored.tick(arrival -> Assertions.fail("a fresh job claims nothing"));
+        assertThat(regions()).isZero();
     }
 
     @Test

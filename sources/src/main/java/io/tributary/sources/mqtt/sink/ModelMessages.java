@@ -36,7 +36,7 @@ public final class ModelMessages {
     private static Publication chunk(ModelDescription model, String path, int chunk, int chunks) {
         long offset = (long) chunk * model.chunkBytes();
         int length = (int) Math.min(model.chunkBytes(), model.bytes() - offset);
-        try (MappedFile file = MappedFile.open(new PayloadRef(path, offset, length, false))) {
+        try (MappedFile file = MappedFile.open(new PayloadRef(path, offset, length, 0))) {
             ByteBuffer bytes = file.slice(0, length);
             ChunkPart part =
                     new ChunkPart(

@@ -41,6 +41,7 @@ public final class MqttSink<T> implements Sink<T> {
         return new MqttSinkWriter<>(connect(broker, name), encoder, retained, context);
     }
 
+    /** A link that only sends. */
     static MqttLink connect(BrokerOptions broker, String name) {
         return MqttLink.connect(
                 broker,

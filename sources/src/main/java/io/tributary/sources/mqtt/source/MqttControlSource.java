@@ -24,7 +24,7 @@ public final class MqttControlSource extends MqttSource {
 
     @Override
     List<MqttSplit> splits() {
-        return List.of(new MqttSplit("control", new Topics(job).controlFilter()));
+        return List.of(new MqttSplit("control", new Topics(job).controlFilter(), true));
     }
 
     @Override

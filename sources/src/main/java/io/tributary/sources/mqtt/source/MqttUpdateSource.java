@@ -5,7 +5,7 @@ package io.tributary.sources.mqtt.source;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.JobDirectory;
 import io.tributary.sources.mqtt.source.reader.MessageDecoder;
 import io.tributary.sources.mqtt.source.reader.UpdateDecoder;
 import io.tributary.sources.mqtt.source.split.MqttSplit;
@@ -44,8 +44,8 @@ public final class MqttUpdateSource extends MqttSource {
     /**
      * Where updates are staged.
      *
-     * @param directory for the regions
-     * @param quotaBytes bound for all regions in it
+     * @param directory the region directory; the job has one of its own below it
+     * @param quotaBytes bound for all regions of the job
      * @param idle time without a chunk after which an unfinished update is thrown away
      */
     public record Staging(String directory, long quotaBytes, Duration idle)
@@ -63,17 +63,21 @@ public final class MqttUpdateSource extends MqttSource {
     List<MqttSplit> splits() {
         Topics topics = new Topics(job);
         return IntStream.range(0, Topics.LANES)
-                .mapToObj(lane -> new MqttSplit("lane-" + lane, topics.updateFilter(lane)))
+                .mapToObj(
+                        lane ->
+                                new MqttSplit(
+                                        UpdateDecoder.LANE + lane, topics.updateFilter(lane), true))
                 .toList();
     }
 
     @Override
     MessageDecoder decoder(SourceReaderContext context) {
+        JobDirectory directory = JobDirectory.of(Path.of(staging.directory()), job);
         ChunkAssembler assembler =
                 new ChunkAssembler(
                         job,
                         model.get(),
-                        new RegionDirectory(Path.of(staging.directory()), staging.quotaBytes()),
+                        directory.regions(staging.quotaBytes()),
                         MAX_WAITING,
                         staging.idle(),
                         System::nanoTime);
@@ -81,7 +85,7 @@ public final class MqttUpdateSource extends MqttSource {
         metrics.gauge("updatesStaging", assembler::staging);
         metrics.gauge("chunksWaiting", assembler::waiting);
         metrics.gauge("chunksForgotten", assembler::forgotten);
-        return new UpdateDecoder(assembler);
+        return new UpdateDecoder(directory, assembler);
     }
 
     @Override

@@ -37,6 +37,6 @@ public final class MqttSourceReader
 
     @Override
     protected MqttSplit toSplitType(String id, MqttSplit state) {
-        return state;
+        return state.begun();
     }
 }

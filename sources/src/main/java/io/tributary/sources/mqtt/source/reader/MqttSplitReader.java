@@ -68,6 +68,7 @@ final class MqttSplitReader implements SplitReader<Arrival, MqttSplit> {
                                             clientId, RECEIVE_MAXIMUM, Optional.empty()),
                                     this::enqueue));
         }
+        change.splits().forEach(decoder::begin);
         anySplit = change.splits().get(0).splitId();
         link.get().subscribe(change.splits().stream().map(MqttSplit::filter).toList());
     }
@@ -85,10 +86,11 @@ final class MqttSplitReader implements SplitReader<Arrival, MqttSplit> {
         RecordsBySplits.Builder<Arrival> records = new RecordsBySplits.Builder<>();
         try {
             Delivery message = queue.poll(TICK_MILLIS, TimeUnit.MILLISECONDS);
-            while (message != null && message != WAKE_UP) {
+            // Bounded, or a busy broker would keep what has been decoded from going on.
+            for (int i = 0; i < RECEIVE_MAXIMUM && message != null && message != WAKE_UP; i++) {
                 bytesIn.inc(message.payload().length);
                 decoder.accept(message, arrival -> add(records, arrival));
-                message = queue.poll();
+                message = i + 1 < RECEIVE_MAXIMUM ? queue.poll() : WAKE_UP;
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();

@@ -2,20 +2,57 @@
 
 package io.tributary.sources.mqtt.source.reader;
 
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.mqtt.Delivery;
+import io.tributary.shm.region.JobDirectory;
+import io.tributary.sources.mqtt.source.split.MqttSplit;
 import io.tributary.sources.staging.Chunk;
 import io.tributary.sources.staging.ChunkAssembler;
 import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
-/** Hands chunks to the assembler; the topic's last level is the sender. */
+/**
+ * Hands chunks to the assembler; the topic's last level is the sender. What was staged before a
+ * restore is claimed again, since its claim may have been lost; the coordinator knows duplicates.
+ */
 public final class UpdateDecoder implements MessageDecoder {
 
-    private final ChunkAssembler assembler;
+    /** What a lane's split id begins with. */
+    public static final String LANE = "lane-";
 
-    public UpdateDecoder(ChunkAssembler assembler) {
+    private static final Logger LOG = LoggerFactory.getLogger(UpdateDecoder.class);
+
+    private final JobDirectory directory;
+    private final ChunkAssembler assembler;
+    private final List<Arrival> recovered = new ArrayList<>();
+
+    public UpdateDecoder(JobDirectory directory, ChunkAssembler assembler) {
+        this.directory = directory;
         this.assembler = assembler;
+    }
+
+    @Override
+    public void begin(MqttSplit split) {
+        int lane = Integer.parseInt(split.splitId().substring(LANE.length()));
+        if (split.fresh()) {
+            directory.discard(lane);
+            return;
+        }
+        for (Path file : directory.updates(lane)) {
+            try {
+                JobDirectory.claim(file).map(Arrival.Staged::new).ifPresent(recovered::add);
+            } catch (RejectedException e) {
+                LOG.warn("not recovered: {}", e.getMessage());
+            }
+        }
+        // What was half staged, or is damaged, comes again.
+        directory.discardUnfinished(lane);
     }
 
     @Override
@@ -33,6 +70,8 @@ public final class UpdateDecoder implements MessageDecoder {
 
     @Override
     public void tick(Consumer<Arrival> out) throws IOException {
+        recovered.forEach(out);
+        recovered.clear();
         assembler.tick(out);
     }
 

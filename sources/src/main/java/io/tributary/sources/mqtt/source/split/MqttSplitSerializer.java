@@ -7,7 +7,7 @@ import org.apache.flink.core.io.SimpleVersionedSerializer;
 import org.apache.flink.core.memory.DataInputDeserializer;
 import org.apache.flink.core.memory.DataOutputSerializer;
 
-/** Id and filter. */
+/** Id, filter, and whether it is fresh. */
 public final class MqttSplitSerializer implements SimpleVersionedSerializer<MqttSplit> {
 
     @Override
@@ -20,12 +20,13 @@ public final class MqttSplitSerializer implements SimpleVersionedSerializer<Mqtt
         DataOutputSerializer out = new DataOutputSerializer(64);
         out.writeUTF(split.splitId());
         out.writeUTF(split.filter());
+        out.writeBoolean(split.fresh());
         return out.getCopyOfBuffer();
     }
 
     @Override
     public MqttSplit deserialize(int version, byte[] bytes) throws IOException {
         DataInputDeserializer in = new DataInputDeserializer(bytes);
-        return new MqttSplit(in.readUTF(), in.readUTF());
+        return new MqttSplit(in.readUTF(), in.readUTF(), in.readBoolean());
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.job.demo;
+package io.tributary.job.graph;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import io.tributary.operators.coordinator.CoordinatorState.Member;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.topology.Topology;
+import java.util.Optional;
+
+/** Decides who takes part. */
+final class Membership {
+
+    private final Topology topology;
+    private final Placement placement;
+
+    Membership(Topology topology, Placement placement) {
+        this.topology = topology;
+        this.placement = placement;
+    }
+
+    /**
+     * Takes a trainer's word about itself.
+     *
+     * @return whether it changed who takes part
+     */
+    boolean take(ControlMessage message, CoordinatorState state, Announcer announcer) {
+        Optional<Member> known = Optional.ofNullable(state.members.get(message.trainer()));
+        boolean same = known.isPresent() && known.get().instance().equals(message.instance());
+        return switch (message.type()) {
+            case LEAVE -> {
+                // A will that comes late must not remove the client that came after.
+                if (same) {
+                    state.remove(message.trainer());
+                }
+                yield same;
+            }
+            case JOIN, HEARTBEAT -> join(message, known, same, state, announcer);
+        };
+    }
+
+    private boolean join(
+            ControlMessage message,
+            Optional<Member> known,
+            boolean same,
+            CoordinatorState state,
+            Announcer announcer) {
+        String trainer = message.trainer();
+        if (known.isPresent() && !same) {
+            announcer.joinRefused(
+                    message,
+                    RejectReason.DUPLICATE_TRAINER,
+                    "trainer %s takes part already; choose another id, or wait until the one before is found dead"
+                            .formatted(trainer));
+            return false;
+        }
+        Optional<String> leaf =
+                known.map(Member::leaf).or(() -> placement.leaf(message.group(), state.members));
+        if (leaf.isEmpty()) {
+            announcer.joinRefused(
+                    message,
+                    RejectReason.UNKNOWN_GROUP,
+                    "trainer %s: group '%s' is not in the topology, which has %s"
+                            .formatted(trainer, message.group(), topology.trainerGroups()));
+            return false;
+        }
+        state.join(
+                trainer,
+                new Member(
+                        message.instance(),
+                        known.map(Member::group).orElse(message.group()),
+                        leaf.get(),
+                        System.currentTimeMillis()));
+        boolean news = !same || message.type() == ControlMessage.Type.JOIN;
+        if (news) {
+            announcer.joined(message);
+        }
+        return news;
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.region;
+
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.Names;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.UpdateDescription;
+import io.tributary.shm.region.RegionLayout.State;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.stream.Stream;
+
+/**
+ * Where the things of one job lie below the region directory. What is small is JSON in a file that
+ * is replaced as a whole; what is large is a region.
+ *
+ * <pre>
+ * JOB/updates/LANE-UUID.region    updates, staged or written by colocated trainers
+ * JOB/partials/UUID.region        partial sums on their way up the tree
+ * JOB/models/ROUND.EPOCH.region   global models
+ * JOB/trainers/TRAINER.json       what a colocated trainer says of itself
+ * JOB/receipts/TRAINER.json       the newest answers to it
+ * JOB/round.json                  the round plan
+ * JOB/status.jsonl, dead-letters.jsonl   what people and tools follow
+ * </pre>
+ *
+ * @param path the job's directory
+ */
+public record JobDirectory(Path path) {
+
+    /** The directory of {@code job} below {@code root}. */
+    public static JobDirectory of(Path root, String job) {
+        return new JobDirectory(root.toAbsolutePath().resolve(Names.check("job", job)));
+    }
+
+    /** The job's regions. */
+    public RegionDirectory regions(long quotaBytes) {
+        return new RegionDirectory(path, quotaBytes);
+    }
+
+    /** A new name for a region with an update of {@code trainer}. */
+    public static String updateName(String trainer, UUID id) {
+        return "updates/%02d-%s".formatted(Topics.lane(trainer), id);
+    }
+
+    /** The region with a model. */
+    public static String modelName(RoundId model) {
+        return "models/" + model;
+    }
+
+    /** The file of a model's region. */
+    public Path model(RoundId model) {
+        return path.resolve(modelName(model) + RegionDirectory.SUFFIX);
+    }
+
+    /** The file of an update's region. */
+    public Path update(int lane, UUID id) {
+        return path.resolve("updates/%02d-%s%s".formatted(lane, id, RegionDirectory.SUFFIX));
+    }
+
+    /** Regions with updates of one lane, in any state. */
+    public List<Path> updates(int lane) {
+        String prefix = "%02d-".formatted(lane);
+        return list(path.resolve("updates")).stream()
+                .filter(f -> f.getFileName().toString().startsWith(prefix))
+                .filter(f -> f.toString().endsWith(RegionDirectory.SUFFIX))
+                .toList();
+    }
+
+    /** The claim that a READY update's header makes; empty where it is not READY. */
+    public static Optional<Claim> claim(Path update) {
+        RegionHeader header = RegionHeader.read(update);
+        return header.state() == State.READY
+                ? Optional.of(
+                        UpdateDescription.decode(header.description())
+                                .claim(header.crc32c(), header.payload(update)))
+                : Optional.empty();
+    }
+
+    /** Gives back what an earlier run of the job left of a lane. */
+    public void discard(int lane) {
+        discard(lane, true);
+    }
+
+    /** Gives back what was being staged by a reader of the lane that is no more. */
+    public void discardUnfinished(int lane) {
+        discard(lane, false);
+    }
+
+    private void discard(int lane, boolean finished) {
+        for (Path file : updates(lane)) {
+            try {
+                RegionHeader header = RegionHeader.read(file);
+                boolean writing = header.state() == State.WRITING;
+                // What a trainer is writing is its own affair.
+                if (writing && !header.ownerTakesBack() || !writing && finished) {
+                    RegionDirectory.release(header.payload(file));
+                }
+            } catch (RejectedException e) {
+                RegionDirectory.delete(file);
+            }
+        }
+    }
+
+    /** What a trainer says of itself. */
+    public Path trainer(String trainer) {
+        return path.resolve("trainers").resolve(trainer + ".json");
+    }
+
+    /** All that trainers say of themselves. */
+    public List<Path> trainers() {
+        return list(path.resolve("trainers")).stream()
+                .filter(f -> f.toString().endsWith(".json"))
+                .toList();
+    }
+
+    /** The newest answers to a trainer. */
+    public Path receipts(String trainer) {
+        return path.resolve("receipts").resolve(trainer + ".json");
+    }
+
+    /** The round plan. */
+    public Path round() {
+        return path.resolve("round.json");
+    }
+
+    /** A line for each change of the round. */
+    public Path status() {
+        return path.resolve("status.jsonl");
+    }
+
+    /** A line for each input that was refused. */
+    public Path deadLetters() {
+        return path.resolve("dead-letters.jsonl");
+    }
+
+    private static List<Path> list(Path directory) {
+        try (Stream<Path> files = Files.list(directory)) {
+            return files.toList();
+        } catch (NoSuchFileException e) {
+            return List.of();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Replaces a file's contents as a whole; readers see the old or the new. */
+    public static void replace(Path file, Object value) {
+        try {
+            RegionDirectory.create(file.getParent());
+            Path next =
+                    file.resolveSibling(".%s.%s".formatted(file.getFileName(), UUID.randomUUID()));
+            Files.write(next, Json.encode(value));
+            Files.move(next, file, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException e) {
+            throw new UncheckedIOException("%s cannot be written".formatted(file), e);
+        }
+    }
+
+    /**
+     * Reads a file that {@link #replace} writes; empty when it is not there.
+     *
+     * @throws RejectedException MALFORMED
+     */
+    public static <T> Optional<T> read(Path file, Class<T> type) {
+        try {
+            return Optional.of(Json.decode(Files.readAllBytes(file), type));
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
+        } catch (IOException e) {
+            throw new UncheckedIOException("%s cannot be read".formatted(file), e);
+        }
+    }
+
+    /** Adds a line to a file. */
+    public static void append(Path file, Object value) {
+        try {
+            RegionDirectory.create(file.getParent());
+            byte[] json = Json.encode(value);
+            byte[] line = Arrays.copyOf(json, json.length + 1);
+            line[json.length] = '\n';
+            Files.write(file, line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+        } catch (IOException e) {
+            throw new UncheckedIOException("%s cannot be written".formatted(file), e);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.region;
+
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.region.RegionLayout.State;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * A region that its owner writes in place, through a mapping, and takes back after each release:
+ * memory that has been touched once is several times faster than fresh memory. All of it is
+ * reserved when it is made, so writing to it cannot find the file system full.
+ *
+ * <p>WRITING and its contents belong to one thread; what others may see of it is its state.
+ */
+public final class OwnedRegion implements AutoCloseable {
+
+    private final Path file;
+    private final long capacity;
+    private final MappedByteBuffer header;
+    private final MappedFile payload;
+    private int tenure = 1;
+    private long length;
+
+    private OwnedRegion(
+            Path file, long capacity, MappedByteBuffer header, MappedFile payload, long length) {
+        this.file = file;
+        this.capacity = capacity;
+        this.header = header;
+        this.payload = payload;
+        this.length = length;
+    }
+
+    /** Makes a region in WRITING, its payload all zero. */
+    static OwnedRegion create(Path file, long length) throws IOException {
+        try (FileChannel channel = RegionFiles.create(file)) {
+            RegionHeader first = describe(State.WRITING, 1, length, 0, length, "{}");
+            RegionFiles.write(channel, first.page(), 0);
+            RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
+            MappedByteBuffer header =
+                    channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
+            return new OwnedRegion(
+                    file,
+                    length,
+                    header,
+                    MappedFile.map(
+                            channel,
+                            FileChannel.MapMode.READ_WRITE,
+                            RegionLayout.PAYLOAD_OFFSET,
+                            length),
+                    length);
+        } catch (IOException e) {
+            Files.deleteIfExists(file);
+            throw e;
+        }
+    }
+
+    private static RegionHeader describe(
+            State state, int tenure, long length, int crc32c, long capacity, String description) {
+        return new RegionHeader(
+                true, state, tenure, length, crc32c, Owner.self(), capacity, description);
+    }
+
+    /** The file. */
+    public Path file() {
+        return file;
+    }
+
+    /** Bytes reserved for payloads. */
+    public long capacity() {
+        return capacity;
+    }
+
+    /** The payload's memory, to be written in WRITING. */
+    public MappedFile memory() {
+        return payload;
+    }
+
+    /** The payload, in this tenure. */
+    public PayloadRef payload() {
+        return new PayloadRef(file.toString(), RegionLayout.PAYLOAD_OFFSET, length, tenure);
+    }
+
+    /**
+     * Makes the region READY.
+     *
+     * @param crc32c of the payload
+     * @param description JSON that says what it is
+     */
+    public void publish(int crc32c, String description) {
+        ByteBuffer page =
+                describe(State.WRITING, tenure, length, crc32c, capacity, description).page();
+        header.put(0, page.array(), 0, page.capacity());
+        RegionLayout.WORD.setRelease(
+                header, RegionLayout.STATE_OFFSET, RegionLayout.word(State.READY, tenure));
+    }
+
+    /** Whether whoever read it has released it. */
+    public boolean released() {
+        return (long) RegionLayout.WORD.getAcquire(header, RegionLayout.STATE_OFFSET)
+                == RegionLayout.word(State.RELEASED, tenure);
+    }
+
+    /** Begins to write anew, a payload of {@code newLength} ≤ capacity; what was in it stays. */
+    public void reuse(long newLength) {
+        tenure++;
+        length = newLength;
+        ByteBuffer page = describe(State.WRITING, tenure, length, 0, capacity, "{}").page();
+        header.put(0, page.array(), 0, page.capacity());
+    }
+
+    /** Unmaps it and deletes the file; others that have it mapped are not disturbed. */
+    public void delete() {
+        close();
+        RegionDirectory.delete(file);
+    }
+
+    /** Unmaps it; the file stays until it is released and reaped. */
+    @Override
+    public void close() {
+        payload.close();
+        Unmapper.unmap(header);
+    }
+}
