@@ -2,14 +2,18 @@
 
 package io.tributary.job;
 
+import io.tributary.job.command.AgentCommand;
 import io.tributary.job.command.AggregateCommand;
 import io.tributary.job.command.DemoCommand;
+import io.tributary.job.command.DoctorCommand;
 import io.tributary.job.command.PlanCommand;
+import io.tributary.job.command.RegionsCommand;
 import io.tributary.job.command.TrainerCommand;
 import io.tributary.job.command.UsageException;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.topology.TopologyException;
+import io.tributary.shm.agent.AgentException;
 import io.tributary.trainer.TrainerException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -31,6 +35,9 @@ import picocli.CommandLine.ScopeType;
             PlanCommand.class,
             AggregateCommand.class,
             TrainerCommand.class,
+            AgentCommand.class,
+            RegionsCommand.class,
+            DoctorCommand.class,
             CommandLine.HelpCommand.class
         })
 public final class Main {
@@ -104,6 +111,7 @@ public final class Main {
                 || e instanceof RejectedException
                 || e instanceof TopologyException
                 || e instanceof TrainerException
+                || e instanceof AgentException
                 || e instanceof IllegalArgumentException;
     }
 

@@ -43,7 +43,7 @@ class ArchitectureTest {
                     .resideInAnyPackage(PAHO);
 
     @ArchTest
-    static final ArchRule REGIONS_KNOW_THE_PROTOCOL_ALONE =
+    static final ArchRule SHARED_MEMORY_KNOWS_THE_PROTOCOL_ALONE =
             noClasses()
                     .that()
                     .resideInAPackage("io.tributary.shm..")
@@ -53,8 +53,31 @@ class ArchitectureTest {
                             "io.tributary.operators..",
                             "io.tributary.sources..",
                             "io.tributary.trainer..",
-                            "io.tributary.job..",
-                            FLINK);
+                            "io.tributary.job..");
+
+    @ArchTest
+    static final ArchRule REGIONS_MAILBOXES_AND_AGENT_NEED_NO_FLINK =
+            noClasses()
+                    .that()
+                    .resideInAnyPackage(
+                            "io.tributary.shm.region..",
+                            "io.tributary.shm.mailbox..",
+                            "io.tributary.shm.agent..")
+                    .should()
+                    .dependOnClassesThat()
+                    .resideInAnyPackage(
+                            FLINK, "io.tributary.shm.flow..", "io.tributary.shm.source..");
+
+    @ArchTest
+    static final ArchRule ONLY_THE_AGENT_SPEAKS_TO_NATIVE_LIBRARIES =
+            noClasses()
+                    .that()
+                    .resideInAPackage("io.tributary..")
+                    .and()
+                    .resideOutsideOfPackage("io.tributary.shm.agent")
+                    .should()
+                    .dependOnClassesThat()
+                    .resideInAnyPackage("com.sun.jna..");
 
     @ArchTest
     static final ArchRule OPERATORS_KNOW_NO_TRANSPORT =
@@ -95,11 +118,26 @@ class ArchitectureTest {
                             "io.tributary.job..");
 
     @ArchTest
+    static final ArchRule SOURCES_AND_TRAINERS_KNOW_NO_AGENT =
+            noClasses()
+                    .that()
+                    .resideInAnyPackage(
+                            "io.tributary.sources..",
+                            "io.tributary.trainer..",
+                            "io.tributary.operators..")
+                    .should()
+                    .dependOnClassesThat()
+                    .resideInAnyPackage(
+                            "io.tributary.shm.agent..",
+                            "io.tributary.shm.source..",
+                            "io.tributary.shm.sink..");
+
+    @ArchTest
     static final ArchRule POLICIES_ARE_PURE =
             noClasses()
                     .that()
                     .haveNameMatching(
-                            ".*\\.(Admission|Closing|Placement|TreeCommands|RoundProgress)")
+                            ".*\\.(Admission|Closing|Membership|Placement|TreeCommands|RoundProgress)")
                     .should()
                     .dependOnClassesThat()
                     .resideInAnyPackage(

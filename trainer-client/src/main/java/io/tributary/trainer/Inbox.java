@@ -24,21 +24,20 @@ final class Inbox {
 
     private static final Logger LOG = LoggerFactory.getLogger(Inbox.class);
 
-    private final Topics topics;
     private final String instance;
     private final Path directory;
     private final List<Receipt> receipts = new ArrayList<>();
     private Optional<RoundPlan> plan = Optional.empty();
     private Optional<ModelDownload> download = Optional.empty();
+    private Optional<ModelVersion> model = Optional.empty();
 
-    Inbox(Topics topics, String instance, Path directory) {
-        this.topics = topics;
+    Inbox(String instance, Path directory) {
         this.instance = instance;
         this.directory = directory;
     }
 
     /** Takes a message from the link's thread. */
-    synchronized void accept(Delivery message) {
+    synchronized void accept(Delivery message, Topics topics) {
         try {
             if (message.topic().equals(topics.round())) {
                 plan = Optional.of(Json.decode(message.payload(), RoundPlan.class));
@@ -50,7 +49,20 @@ final class Inbox {
         } catch (RejectedException e) {
             LOG.warn("ignored on {}: {}", message.topic(), e.getMessage());
         }
-        message.done().run();
+        notifyAll();
+    }
+
+    /** Takes a plan together with where its model is or will be. */
+    synchronized void plan(RoundPlan newest, ModelVersion itsModel) {
+        plan = Optional.of(newest);
+        model = Optional.of(itsModel);
+        notifyAll();
+    }
+
+    /** Takes all receipts that there are. */
+    synchronized void receipts(List<Receipt> all) {
+        receipts.clear();
+        receipts.addAll(all);
         notifyAll();
     }
 
@@ -62,6 +74,7 @@ final class Inbox {
         }
         if (download.get().id().equals(id)) {
             download.get().write(header.part(), bytes);
+            model = download.map(ModelVersion.class::cast);
         }
     }
 
@@ -71,7 +84,7 @@ final class Inbox {
      * @param plan the newest plan
      * @param model its model, which from now on belongs to whoever asked
      */
-    record Task(RoundPlan plan, Optional<ModelDownload> model) {}
+    record Task(RoundPlan plan, Optional<ModelVersion> model) {}
 
     /** The newest plan, unless it was taken on before, once its model is there completely. */
     synchronized Optional<Task> task(Optional<RoundId> before) {
@@ -81,10 +94,10 @@ final class Inbox {
         if (!open()) {
             return Optional.of(new Task(plan.get(), Optional.empty()));
         }
-        Optional<ModelDownload> model =
-                download.filter(d -> d.id().equals(plan.get().model()) && d.complete());
-        model.ifPresent(ModelDownload::take);
-        return model.map(m -> new Task(plan.get(), Optional.of(m)));
+        Optional<ModelVersion> found =
+                model.filter(m -> m.id().equals(plan.get().model()) && m.complete());
+        found.ifPresent(ModelVersion::take);
+        return found.map(m -> new Task(plan.get(), Optional.of(m)));
     }
 
     private boolean open() {

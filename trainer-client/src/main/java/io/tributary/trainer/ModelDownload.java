@@ -16,7 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.BitSet;
 
 /** One version of the model that is coming in, chunk by chunk. Not thread-safe. */
-final class ModelDownload {
+final class ModelDownload implements ModelVersion {
 
     private final RoundId id;
     private final ChunkPart first;
@@ -30,7 +30,8 @@ final class ModelDownload {
         this.file = directory.resolve("model-" + id + ".safetensors");
     }
 
-    RoundId id() {
+    @Override
+    public RoundId id() {
         return id;
     }
 
@@ -52,24 +53,28 @@ final class ModelDownload {
         written.set(part.chunk());
     }
 
-    /** Somebody reads the file, and discards it in the end. */
-    void take() {
+    @Override
+    public void take() {
         taken = true;
     }
 
-    boolean taken() {
+    @Override
+    public boolean taken() {
         return taken;
     }
 
-    boolean complete() {
+    @Override
+    public boolean complete() {
         return written.cardinality() == first.chunks();
     }
 
-    TensorFile open() {
+    @Override
+    public TensorFile open() {
         return TensorFile.open(file);
     }
 
-    void discard() {
+    @Override
+    public void discard() {
         try {
             Files.deleteIfExists(file);
         } catch (IOException e) {

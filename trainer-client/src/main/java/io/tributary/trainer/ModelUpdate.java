@@ -2,79 +2,69 @@
 
 package io.tributary.trainer;
 
-import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
-import java.io.IOException;
-import java.io.UncheckedIOException;
+import io.tributary.shm.region.MappedFile;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * An update that is filled in place: each tensor is a writable view of the safetensors file that is
- * sent. Not thread-safe.
+ * sent or, over shared memory, folded where it lies. Not thread-safe.
  */
-public final class ModelUpdate implements AutoCloseable {
+public final class ModelUpdate {
 
-    private final Path file;
+    private final UpdateRegions.Owned owned;
     private final RoundPlan plan;
     private final SafetensorsHeader header;
-    private final FileChannel channel;
     private final Map<String, Double> metrics = new HashMap<>();
+    private final Set<String> untouched = new LinkedHashSet<>();
     private long samples;
 
-    private ModelUpdate(Path file, RoundPlan plan, SafetensorsHeader header, FileChannel channel) {
-        this.file = file;
+    ModelUpdate(UpdateRegions regions, RoundPlan plan, SafetensorsHeader header) {
         this.plan = plan;
         this.header = header;
-        this.channel = channel;
-    }
-
-    static ModelUpdate create(Path directory, RoundPlan plan, SafetensorsHeader header) {
-        try {
-            Path file =
-                    Files.createTempFile(directory, "update-" + plan.id() + "-", ".safetensors");
-            FileChannel channel =
-                    FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE);
-            channel.write(ByteBuffer.wrap(header.bytes()), 0);
-            if (header.fileLength() > header.dataOffset()) {
-                channel.write(ByteBuffer.allocate(1), header.fileLength() - 1);
-            }
-            return new ModelUpdate(file, plan, header, channel);
-        } catch (IOException e) {
-            throw new UncheckedIOException(
-                    "an update of %d bytes cannot be made in %s; is there room?"
-                            .formatted(header.fileLength(), directory),
-                    e);
-        }
+        this.owned = regions.take(header.fileLength());
+        byte[] bytes = header.bytes();
+        memory().slice(0, bytes.length).put(bytes);
+        header.tensors().stream()
+                .filter(t -> t.elements() > 0)
+                .map(TensorInfo::name)
+                .forEach(untouched::add);
     }
 
     /**
-     * A writable, little-endian view of a tensor's bytes, zero at first.
+     * A writable, little-endian view of a tensor's bytes. What is in them is left over from
+     * something else; all must be written.
      *
-     * @param name a tensor of less than 2 GiB
+     * @param name a tensor of at most 256 MiB
      */
     public ByteBuffer bytes(String name) {
         TensorInfo tensor = TrainingRound.find(header, name);
-        try {
-            return channel.map(
-                            FileChannel.MapMode.READ_WRITE,
-                            header.dataOffset() + tensor.begin(),
-                            tensor.end() - tensor.begin())
-                    .order(ByteOrder.LITTLE_ENDIAN);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        return bytes(name, 0, Math.toIntExact(tensor.elements()));
+    }
+
+    /**
+     * The same for a part of a tensor.
+     *
+     * @param from first element
+     * @param count number of elements, at most 256 MiB of them
+     */
+    public ByteBuffer bytes(String name, long from, int count) {
+        TensorInfo tensor = TrainingRound.find(header, name);
+        untouched.remove(name);
+        int size = tensor.dtype().bytes();
+        return memory().slice(
+                        header.dataOffset() + tensor.begin() + from * size,
+                        Math.multiplyExact(count, size));
     }
 
     /** The same for an F32 tensor, as floats in row-major order. */
@@ -110,18 +100,25 @@ public final class ModelUpdate implements AutoCloseable {
         return plan.kind();
     }
 
-    PayloadRef payload() {
-        return new PayloadRef(file.toString(), 0, header.fileLength(), 0);
+    UpdateRegions.Owned owned() {
+        return owned;
     }
 
-    /** Throws the file away; {@link TrainerClient#send} does it when it has a receipt. */
-    @Override
-    public void close() {
-        try {
-            channel.close();
-            Files.deleteIfExists(file);
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+    MappedFile memory() {
+        return owned.region().memory();
+    }
+
+    UpdateDescription description(String job, String trainer) {
+        return new UpdateDescription(
+                job, trainer, id().round(), id().epoch(), samples, kind(), metrics);
+    }
+
+    /** Refuses to send what was never written, which would be left over from something else. */
+    void checkWritten() {
+        if (!untouched.isEmpty()) {
+            throw new IllegalStateException(
+                    "update for round %s: tensors %s have not been written; ask for their bytes() or floats() and fill them"
+                            .formatted(id(), untouched));
         }
     }
 }

@@ -3,35 +3,26 @@
 package io.tributary.trainer;
 
 import io.tributary.protocol.RejectReason;
-import io.tributary.protocol.chunk.ChunkHeader;
-import io.tributary.protocol.chunk.ChunkPart;
-import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.protocol.message.Topics;
-import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
-import io.tributary.protocol.mqtt.MqttLink;
-import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.TensorFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Iterator;
-import java.util.List;
+import java.util.Comparator;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.stream.IntStream;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A trainer's side of a job over MQTT, blocking.
+ * A trainer's side of a job, over MQTT or shared memory, blocking.
  *
  * <pre>{@code
  * try (TrainerClient client = TrainerClient.builder()
@@ -52,45 +43,38 @@ import org.slf4j.LoggerFactory;
 public final class TrainerClient implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(TrainerClient.class);
-    private static final int RECEIVE_MAXIMUM = 16;
+    private static final Duration JOIN_AGAIN = Duration.ofSeconds(2);
+    private static final Duration LOOK = Duration.ofMillis(500);
     private static final Duration LONGEST_RECEIPT_TIMEOUT = Duration.ofMinutes(10);
     private static final long WATCH_MILLIS = 200;
 
-    private final String job;
-    private final String id;
-    private final String group;
+    private final Identity self;
     private final Duration receiptTimeout;
     private final Duration heartbeat;
-    private final String instance = UUID.randomUUID().toString();
-    private final Topics topics;
     private final Path directory;
     private final Inbox inbox;
-    private final MqttLink link;
+    private final Link link;
     private final Thread pulse;
     private Optional<TensorFile> model = Optional.empty();
-    private Optional<ModelDownload> modelFile = Optional.empty();
+    private Optional<ModelVersion> modelVersion = Optional.empty();
     private Optional<RoundId> taken = Optional.empty();
-    private long attempt;
     private volatile boolean joined;
 
     TrainerClient(
             String job,
-            String id,
+            String trainer,
             String group,
-            BrokerOptions broker,
+            Transport transport,
             Optional<Path> parent,
             Duration receiptTimeout,
             Duration heartbeat) {
-        this.job = job;
-        this.id = id;
-        this.group = group;
+        this.self = new Identity(job, trainer, UUID.randomUUID().toString(), group);
         this.receiptTimeout = receiptTimeout;
         this.heartbeat = heartbeat;
-        this.topics = new Topics(job);
         try {
             this.directory =
                     parent.isPresent()
-                            ? Files.createTempDirectory(parent.get(), id + "-")
+                            ? Files.createTempDirectory(parent.get(), trainer + "-")
                             : Files.createTempDirectory("tributary-trainer-");
         } catch (IOException e) {
             throw new UncheckedIOException(
@@ -98,18 +82,22 @@ public final class TrainerClient implements AutoCloseable {
                             + parent.map(Path::toString).orElse("the temporary directory"),
                     e);
         }
-        this.inbox = new Inbox(topics, instance, directory);
-        this.link =
-                MqttLink.connect(
-                        broker,
-                        new MqttLink.Settings(
-                                "tributary-%s-%s-%s".formatted(job, id, instance),
-                                RECEIVE_MAXIMUM,
-                                Optional.of(control(Type.LEAVE))),
-                        inbox::accept);
-        link.subscribe(List.of(topics.receipt(id), topics.round(), topics.modelChunkFilter()));
-        this.pulse = new Thread(this::showLife, "tributary-trainer-" + id);
+        this.inbox = new Inbox(self.instance(), directory);
+        try {
+            this.link = connect(transport);
+        } catch (RuntimeException e) {
+            deleteDirectory();
+            throw e;
+        }
+        this.pulse = new Thread(this::showLife, "tributary-trainer-" + trainer);
         pulse.setDaemon(true);
+    }
+
+    private Link connect(Transport transport) {
+        if (transport instanceof Transport.Mqtt mqtt) {
+            return new MqttTrainerLink(self, mqtt.broker(), directory, inbox);
+        }
+        return new ShmTrainerLink(self, (Transport.Shm) transport, inbox);
     }
 
     /** Begins to describe a client. */
@@ -119,7 +107,7 @@ public final class TrainerClient implements AutoCloseable {
 
     /** This trainer's id. */
     public String id() {
-        return id;
+        return self.trainer();
     }
 
     /**
@@ -128,11 +116,11 @@ public final class TrainerClient implements AutoCloseable {
      * @throws TrainerException when the job refuses, with its reason
      */
     public void join() {
-        inbox.forgetReceipts();
+        forgetReceipts();
         Optional<Receipt> answer = Optional.empty();
         while (answer.isEmpty()) {
-            link.publish(control(Type.JOIN));
-            answer = inbox.await(inbox::joinReceipt, Duration.ofSeconds(2));
+            link.say(Type.JOIN);
+            answer = await(inbox::joinReceipt, JOIN_AGAIN);
         }
         if (answer.get().status() != Receipt.Status.JOINED) {
             throw new TrainerException(answer.get().reason(), answer.get().text());
@@ -143,6 +131,24 @@ public final class TrainerClient implements AutoCloseable {
         }
     }
 
+    private void forgetReceipts() {
+        link.forget();
+        inbox.forgetReceipts();
+    }
+
+    /** Waits for something from the job, and looks for it now and then in case nobody says so. */
+    private <T> Optional<T> await(Supplier<Optional<T>> wanted, Duration timeout) {
+        long end = System.nanoTime() + timeout.toNanos();
+        Optional<T> found = Optional.empty();
+        for (long rest = timeout.toNanos();
+                found.isEmpty() && rest > 0;
+                rest = end - System.nanoTime()) {
+            link.look();
+            found = inbox.await(wanted, Duration.ofNanos(Math.min(rest, LOOK.toNanos())));
+        }
+        return found;
+    }
+
     /**
      * Waits for the next round and for its model.
      *
@@ -151,34 +157,34 @@ public final class TrainerClient implements AutoCloseable {
      */
     public Optional<TrainingRound> awaitRound(Duration timeout) {
         Inbox.Task task =
-                inbox.await(() -> inbox.task(taken), timeout)
+                await(() -> inbox.task(taken), timeout)
                         .orElseThrow(
                                 () ->
                                         new TrainerException(
                                                 RejectReason.NONE,
                                                 "job '%s': no new round within %s"
-                                                        .formatted(job, timeout)));
+                                                        .formatted(self.job(), timeout)));
         if (task.model().isEmpty()) {
             return Optional.empty();
         }
         use(task.model().get());
         taken = Optional.of(task.plan().id());
-        return Optional.of(new TrainingRound(task.plan(), model.orElseThrow(), directory));
+        return Optional.of(new TrainingRound(task.plan(), model.orElseThrow(), link.regions()));
     }
 
-    private void use(ModelDownload next) {
-        if (modelFile.isPresent() && modelFile.get() == next) {
+    private void use(ModelVersion next) {
+        if (modelVersion.isPresent() && modelVersion.get().equals(next)) {
             return;
         }
         model.ifPresent(TensorFile::close);
-        modelFile.ifPresent(ModelDownload::discard);
-        modelFile = Optional.of(next);
+        modelVersion.ifPresent(ModelVersion::discard);
+        modelVersion = Optional.of(next);
         model = Optional.of(next.open());
     }
 
     /**
-     * Sends an update and waits for its receipt, sending again as long as none comes. The update's
-     * file is gone afterwards.
+     * Sends an update and waits for its receipt, sending again as long as none comes. The update
+     * must not be touched afterwards.
      *
      * @return COMMITTED or DUPLICATE when the update counts, REJECTED with a reason when it does
      *     not
@@ -186,14 +192,15 @@ public final class TrainerClient implements AutoCloseable {
      *     update may be sent again
      */
     public Receipt send(ModelUpdate update) {
-        inbox.forgetReceipts();
+        update.checkWritten();
+        forgetReceipts();
         Duration timeout = receiptTimeout;
         Optional<Receipt> receipt = Optional.empty();
         while (receipt.isEmpty()) {
-            publish(update);
-            receipt = inbox.await(() -> inbox.updateReceipt(update.id()), timeout);
+            link.publish(update);
+            receipt = await(() -> inbox.updateReceipt(update.id()), timeout);
             if (receipt.isEmpty()) {
-                LOG.info("{}: no receipt for round {}, sending again", id, update.id());
+                LOG.info("{}: no receipt for round {}, sending again", id(), update.id());
                 // The job may be busy with the updates of others; more load would not help it.
                 timeout = timeout.multipliedBy(2);
                 if (timeout.compareTo(LONGEST_RECEIPT_TIMEOUT) > 0) {
@@ -205,53 +212,8 @@ public final class TrainerClient implements AutoCloseable {
                 receipt = Optional.empty();
             }
         }
-        update.close();
+        link.answered(update);
         return receipt.get();
-    }
-
-    private void publish(ModelUpdate update) {
-        // Time, so that attempts rise from one process of this trainer to the next.
-        attempt = Math.max(attempt + 1, System.currentTimeMillis());
-        try (MappedFile file = MappedFile.open(update.payload())) {
-            int chunkBytes = ChunkPart.MAX_CHUNK_BYTES;
-            int crc32c = file.crc32c();
-            int chunks = ChunkPart.count(file.length(), chunkBytes);
-            Iterator<Publication> all =
-                    IntStream.range(0, chunks)
-                            .mapToObj(i -> chunk(update, file, crc32c, chunks, i))
-                            .iterator();
-            link.publish(() -> all);
-        }
-    }
-
-    private Publication chunk(
-            ModelUpdate update, MappedFile file, int crc32c, int chunks, int chunk) {
-        int chunkBytes = ChunkPart.MAX_CHUNK_BYTES;
-        long offset = (long) chunk * chunkBytes;
-        ByteBuffer bytes = file.slice(offset, (int) Math.min(chunkBytes, file.length() - offset));
-        ChunkHeader header =
-                new ChunkHeader(
-                        job,
-                        id,
-                        update.id().round(),
-                        update.id().epoch(),
-                        attempt,
-                        update.samples(),
-                        update.kind(),
-                        update.metrics(),
-                        new ChunkPart(
-                                chunk,
-                                chunks,
-                                chunkBytes,
-                                file.length(),
-                                crc32c,
-                                ChunkPart.crc(bytes)));
-        return Publication.bytes(topics.update(id), bytes, header.toProperties(), false);
-    }
-
-    private Publication control(Type type) {
-        return Publication.json(
-                topics.control(id), new ControlMessage(type, job, id, instance, group), false);
     }
 
     /** Heartbeats, and one at once after a reconnection: the broker has sent the will. */
@@ -264,11 +226,11 @@ public final class TrainerClient implements AutoCloseable {
                 int now = link.connections();
                 if (now != connections || System.nanoTime() - last > heartbeat.toNanos()) {
                     last = System.nanoTime();
-                    link.publish(control(Type.HEARTBEAT));
+                    link.say(Type.HEARTBEAT);
                     connections = now;
                 }
-            } catch (BrokerUnavailableException e) {
-                LOG.warn("{}: {}", id, e.getMessage());
+            } catch (TrainerException e) {
+                LOG.warn("{}: {}", id(), e.getMessage());
             } catch (InterruptedException | IllegalStateException e) {
                 return;
             }
@@ -281,19 +243,15 @@ public final class TrainerClient implements AutoCloseable {
         boolean leave = joined;
         joined = false;
         pulse.interrupt();
-        try {
-            if (leave) {
-                link.publish(control(Type.LEAVE));
-            }
-        } catch (BrokerUnavailableException e) {
-            LOG.warn("{}: could not say that it leaves: {}", id, e.getMessage());
+        if (leave) {
+            link.say(Type.LEAVE);
         }
         link.close();
         model.ifPresent(TensorFile::close);
         deleteDirectory();
     }
 
-    /** Breaks off without leaving, as a crash would; the broker sends the last will. */
+    /** Breaks off without leaving, as a crash would. */
     public void abort() {
         joined = false;
         pulse.interrupt();
@@ -303,13 +261,12 @@ public final class TrainerClient implements AutoCloseable {
     }
 
     private void deleteDirectory() {
-        try (var files = Files.list(directory)) {
-            for (Path file : files.toList()) {
+        try (Stream<Path> files = Files.walk(directory)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                 Files.delete(file);
             }
-            Files.delete(directory);
         } catch (IOException e) {
-            LOG.warn("{}: {} could not be removed: {}", id, directory, e.getMessage());
+            LOG.warn("{}: {} could not be removed: {}", id(), directory, e.getMessage());
         }
     }
 }

@@ -15,7 +15,7 @@ public final class TrainerClientBuilder {
     private Optional<String> job = Optional.empty();
     private Optional<String> id = Optional.empty();
     private String group = "default";
-    private Optional<BrokerOptions> broker = Optional.empty();
+    private Optional<Transport> transport = Optional.empty();
     private Optional<Path> directory = Optional.empty();
     private Duration receiptTimeout = Duration.ofSeconds(30);
     private Duration heartbeat = Duration.ofSeconds(5);
@@ -40,10 +40,15 @@ public final class TrainerClientBuilder {
         return this;
     }
 
-    /** The MQTT broker. Required. */
-    public TrainerClientBuilder broker(BrokerOptions options) {
-        broker = Optional.of(options);
+    /** How the job is reached. Required, unless a broker is given. */
+    public TrainerClientBuilder transport(Transport way) {
+        transport = Optional.of(way);
         return this;
+    }
+
+    /** Over MQTT, by this broker. */
+    public TrainerClientBuilder broker(BrokerOptions options) {
+        return transport(Transport.mqtt(options));
     }
 
     /** Where models and updates are kept; a temporary directory unless said otherwise. */
@@ -68,7 +73,7 @@ public final class TrainerClientBuilder {
     }
 
     /**
-     * Connects to the broker.
+     * Connects to the broker, or to the node agent as soon as there is one.
      *
      * @throws io.tributary.protocol.mqtt.BrokerUnavailableException after the broker's patience
      */
@@ -77,7 +82,7 @@ public final class TrainerClientBuilder {
                 required("job", job),
                 required("id", id),
                 group,
-                required("broker", broker),
+                required("transport", transport),
                 directory,
                 receiptTimeout,
                 heartbeat);

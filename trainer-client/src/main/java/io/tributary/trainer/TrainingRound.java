@@ -10,7 +10,6 @@ import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.region.TensorFile;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
-import java.nio.file.Path;
 
 /**
  * A round that this trainer is asked to take part in, with the model to start from. The model's
@@ -20,9 +19,9 @@ public final class TrainingRound {
 
     private final RoundPlan plan;
     private final TensorFile model;
-    private final Path updates;
+    private final UpdateRegions updates;
 
-    TrainingRound(RoundPlan plan, TensorFile model, Path updates) {
+    TrainingRound(RoundPlan plan, TensorFile model, UpdateRegions updates) {
         this.plan = plan;
         this.model = model;
         this.updates = updates;
@@ -58,9 +57,13 @@ public final class TrainingRound {
         return bytes(name).asFloatBuffer();
     }
 
-    /** Begins an update with the model's tensors, to be filled in place. */
+    /**
+     * Begins an update with the model's tensors, to be filled in place.
+     *
+     * @throws TrainerException when there is no room for it
+     */
     public ModelUpdate newUpdate() {
-        return ModelUpdate.create(updates, plan, model.header());
+        return new ModelUpdate(updates, plan, model.header());
     }
 
     static TensorInfo find(SafetensorsHeader header, String name) {

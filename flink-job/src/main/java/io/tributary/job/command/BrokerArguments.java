@@ -3,6 +3,7 @@
 package io.tributary.job.command;
 
 import io.tributary.protocol.mqtt.BrokerOptions;
+import java.util.Optional;
 import picocli.CommandLine.Option;
 
 /** How to reach a broker, on the command line. */
@@ -11,9 +12,8 @@ final class BrokerArguments {
     @Option(
             names = "--broker",
             paramLabel = "URL",
-            required = true,
             description = "tcp://HOST:PORT, or ssl://HOST:PORT for TLS.")
-    private String broker;
+    private Optional<String> broker;
 
     @Option(names = "--user", paramLabel = "NAME", defaultValue = "", description = "User name.")
     private String user;
@@ -49,11 +49,16 @@ final class BrokerArguments {
     private String key;
 
     BrokerOptions options() {
-        if (broker.startsWith("tcp:") && !(caFile + certificate + key).isEmpty()) {
+        String url =
+                broker.orElseThrow(
+                        () ->
+                                new UsageException(
+                                        "--broker: expected tcp://HOST:PORT or ssl://HOST:PORT"));
+        if (url.startsWith("tcp:") && !(caFile + certificate + key).isEmpty()) {
             throw new UsageException(
-                    "--broker %s: certificates need TLS; use ssl://HOST:PORT".formatted(broker));
+                    "--broker %s: certificates need TLS; use ssl://HOST:PORT".formatted(url));
         }
-        return BrokerOptions.of(broker)
+        return BrokerOptions.of(url)
                 .withPassword(user, password)
                 .withCaFile(caFile)
                 .withCertificate(certificate, key);

@@ -83,6 +83,20 @@ public final class DemoCommand implements Callable<Integer> {
     private Timing timing;
 
     @Option(
+            names = "--transport",
+            paramLabel = "mqtt|shm",
+            defaultValue = "mqtt",
+            description = "How updates travel. Default: ${DEFAULT-VALUE}.")
+    private TransportName transport;
+
+    @Option(
+            names = "--dir",
+            paramLabel = "DIR",
+            description =
+                    "With shm: the region directory. Default: " + ShmArguments.DIRECTORY + ".")
+    private Optional<Path> directory;
+
+    @Option(
             names = "--ui-port",
             paramLabel = "P",
             description = "Port of Flink's web UI. Default: the first free one from 8081 on.")
@@ -125,10 +139,21 @@ public final class DemoCommand implements Callable<Integer> {
         new Demo(
                         new DemoOptions(
                                 topology, compile(), trainers, rounds, data, alpha, seed, timing,
-                                uiPort, report, out, hold, quiet),
+                                regions(), uiPort, report, out, hold, quiet),
                         System.out)
                 .run();
         return 0;
+    }
+
+    private Optional<Path> regions() {
+        require(
+                directory.isEmpty() || transport == TransportName.SHM,
+                "--dir",
+                directory.map(Path::toString).orElse(""),
+                "it only with --transport shm");
+        return transport == TransportName.SHM
+                ? Optional.of(directory.orElse(Path.of(ShmArguments.DIRECTORY)))
+                : Optional.empty();
     }
 
     private static boolean writable(Path directory) {

@@ -9,8 +9,8 @@ import io.tributary.job.digits.Digits;
 import io.tributary.job.digits.DirichletShares;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.protocol.message.Receipt;
-import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.Transport;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -25,7 +25,15 @@ public final class TrainerCommand implements Callable<Integer> {
     private static final int SHARES = 12;
     private static final double ALPHA = 0.5;
 
+    @Option(
+            names = "--transport",
+            paramLabel = "mqtt|shm",
+            defaultValue = "mqtt",
+            description = "How updates travel. Default: ${DEFAULT-VALUE}.")
+    private TransportName transport;
+
     @Mixin private BrokerArguments broker;
+    @Mixin private ShmArguments shm;
 
     @Option(names = "--job", paramLabel = "NAME", required = true, description = "The job.")
     private String job;
@@ -57,7 +65,10 @@ public final class TrainerCommand implements Callable<Integer> {
         if (!(proximal >= 0 && Float.isFinite(proximal))) {
             throw new UsageException("--proximal %s: expected 0 or more".formatted(proximal));
         }
-        BrokerOptions address = broker.options();
+        Transport address =
+                transport == TransportName.MQTT
+                        ? Transport.mqtt(broker.options())
+                        : Transport.shm(shm.directory(), shm.agentPort());
         String name = id.orElseGet(() -> "trainer-" + ProcessHandle.current().pid());
         long seed = name.hashCode();
         Digits all = Demo.digits(data, seed).train();
@@ -68,14 +79,16 @@ public final class TrainerCommand implements Callable<Integer> {
                         Demo.TRAINING.batch(),
                         Demo.TRAINING.learningRate(),
                         proximal);
-        System.out.printf("%s: connecting to %s%n", name, address);
+        System.out.printf(
+                "%s: connecting to %s%n",
+                name, transport == TransportName.MQTT ? broker.options() : shm.directory());
         try (WorkDirectory work = WorkDirectory.create("trainer");
                 TrainerClient client =
                         TrainerClient.builder()
                                 .job(job)
                                 .id(name)
                                 .group(group)
-                                .broker(address)
+                                .transport(address)
                                 .directory(work.path())
                                 .connect()) {
             System.out.printf("%s: waiting for job '%s'%n", name, job);

@@ -9,16 +9,14 @@ import io.tributary.job.digits.DirichletShares;
 import io.tributary.job.digits.DrawnDigits;
 import io.tributary.job.digits.IdxFiles;
 import io.tributary.job.graph.AggregationGraph;
+import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.LocalFlink;
-import io.tributary.job.graph.MqttJob;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.region.TensorFile;
-import io.tributary.sources.mqtt.source.MqttUpdateSource;
 import io.tributary.trainer.TrainerClient;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -40,7 +38,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
-/** Runs a federation in this process. The trainers and the job meet at the broker alone. */
+/**
+ * Runs a federation in this process. The trainers and the job meet at a broker, or in shared
+ * memory, alone.
+ */
 public final class Demo {
 
     /** The demo's job. */
@@ -53,9 +54,6 @@ public final class Demo {
     private static final int DRAWN_TRAIN = 6000;
     private static final int DRAWN_TEST = 1500;
     private static final long REGION_QUOTA_BYTES = 1L << 30;
-
-    /** Longer than trainers take to begin a resend, which goes on with what is staged. */
-    private static final Duration STAGING_IDLE = Duration.ofMinutes(5);
 
     private final DemoOptions options;
     private final Console console;
@@ -84,28 +82,20 @@ public final class Demo {
     }
 
     private DemoReport run(Digits.Split digits, WorkDirectory work) throws Exception {
-        console.say("Starting the broker and Flink ...");
+        console.say("Starting Flink ...");
         Path models = options.out().orElse(work.path().resolve("models"));
         Files.createDirectories(models);
         Path initial = models.resolve("model-0.safetensors");
         writeInitial(initial);
-        try (EmbeddedBroker broker = EmbeddedBroker.start();
+        RoundBoard board = new RoundBoard(console::status);
+        try (MeetingPlace place = meetingPlace(work);
                 LocalFlink flink = LocalFlink.start(options.uiPort(), work.path());
-                RoundBoard board =
-                        new RoundBoard(JOB, BrokerOptions.of(broker.url()), console::status)) {
-            BrokerOptions address = BrokerOptions.of(broker.url());
-            new MqttJob(
-                            graph(initial, models),
-                            address,
-                            new MqttUpdateSource.Staging(
-                                    work.directory("regions").toString(),
-                                    REGION_QUOTA_BYTES,
-                                    STAGING_IDLE))
-                    .build(flink.environment());
+                AutoCloseable ignored = place.follow(board)) {
+            new FederationJob(graph(initial, models), place.forJob()).build(flink.environment());
             flink.submit(JOB);
             console.say("Flink web UI: " + flink.url());
-            console.say("MQTT broker:  " + broker.url());
-            DemoReport report = rounds(address, digits, board, models, flink, work);
+            console.say(place.description());
+            DemoReport report = rounds(place, digits, board, models, flink, work);
             console.table(report.rounds());
             if (options.report().isPresent()) {
                 Files.writeString(options.report().get(), Json.pretty(report) + "\n");
@@ -116,6 +106,12 @@ public final class Demo {
             }
             return report;
         }
+    }
+
+    private MeetingPlace meetingPlace(WorkDirectory work) throws IOException {
+        return options.regions().isPresent()
+                ? new ShmMeetingPlace(options.regions().get(), REGION_QUOTA_BYTES)
+                : new BrokerMeetingPlace(work, REGION_QUOTA_BYTES);
     }
 
     private AggregationGraph graph(Path initial, Path models) {
@@ -146,7 +142,7 @@ public final class Demo {
     }
 
     private DemoReport rounds(
-            BrokerOptions broker,
+            MeetingPlace place,
             Digits.Split digits,
             RoundBoard board,
             Path models,
@@ -157,7 +153,7 @@ public final class Demo {
         List<DemoReport.Round> rounds = new ArrayList<>();
         ExecutorService threads = Executors.newCachedThreadPool();
         try {
-            List<Future<?>> trainers = startTrainers(broker, digits.train(), threads, work);
+            List<Future<?>> trainers = startTrainers(place, digits.train(), threads, work);
             for (int round = 1; round <= options.rounds(); round++) {
                 rounds.add(finished(round, board, trainers, flink, digits.test(), models));
             }
@@ -178,12 +174,15 @@ public final class Demo {
     }
 
     private List<Future<?>> startTrainers(
-            BrokerOptions broker, Digits train, ExecutorService threads, WorkDirectory work) {
+            MeetingPlace place, Digits train, ExecutorService threads, WorkDirectory work) {
         List<Future<?>> trainers = new ArrayList<>();
         if (options.trainers() == 0) {
             console.say(
-                    "Waiting for a trainer: ./tributary trainer --job %s --broker %s --group %s"
-                            .formatted(JOB, broker, options.topology().trainerGroups().get(0)));
+                    "Waiting for a trainer: ./tributary trainer --job %s %s --group %s"
+                            .formatted(
+                                    JOB,
+                                    place.trainerOptions(),
+                                    options.topology().trainerGroups().get(0)));
             return trainers;
         }
         List<List<Integer>> shares =
@@ -203,7 +202,7 @@ public final class Demo {
                                                 .job(JOB)
                                                 .id(id)
                                                 .group(group)
-                                                .broker(broker)
+                                                .transport(place.forTrainers())
                                                 .directory(work.directory(id))
                                                 .connect()) {
                                     client.join();
@@ -268,6 +267,7 @@ public final class Demo {
     private Map<String, Object> config() {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("topology", options.topologyName());
+        config.put("transport", options.regions().isPresent() ? "shm" : "mqtt");
         config.put("trainers", options.trainers());
         config.put("groups", options.topology().trainerGroups());
         config.put("rounds", options.rounds());

@@ -18,6 +18,8 @@ import java.util.Optional;
  * @param alpha of the Dirichlet distribution of shares
  * @param seed of all that is random
  * @param timing when updates are folded
+ * @param regions region directory, where job and trainers meet in shared memory; without, they meet
+ *     at a broker
  * @param uiPort port of Flink's web UI; a free one from 8081 on without
  * @param report file for the report in JSON
  * @param out directory that keeps the models
@@ -33,6 +35,7 @@ public record DemoOptions(
         double alpha,
         long seed,
         Timing timing,
+        Optional<Path> regions,
         Optional<Integer> uiPort,
         Optional<Path> report,
         Optional<Path> out,

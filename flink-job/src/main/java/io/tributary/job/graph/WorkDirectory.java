@@ -8,6 +8,7 @@ import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Comparator;
 import java.util.stream.Stream;
 
@@ -25,10 +26,22 @@ public final class WorkDirectory implements AutoCloseable {
 
     /** Makes one, open to its owner alone. */
     public static WorkDirectory create(String purpose) {
+        return create(Path.of(System.getProperty("java.io.tmpdir")), "tributary-" + purpose);
+    }
+
+    /** Makes one below {@code parent}, which is made too, both open to their owner alone. */
+    public static WorkDirectory create(Path parent, String purpose) {
         try {
-            return new WorkDirectory(Files.createTempDirectory("tributary-" + purpose + "-"));
+            if (!Files.exists(parent)) {
+                Files.createDirectories(
+                        parent,
+                        PosixFilePermissions.asFileAttribute(
+                                PosixFilePermissions.fromString("rwx------")));
+            }
+            return new WorkDirectory(Files.createTempDirectory(parent, purpose + "-"));
         } catch (IOException e) {
-            throw new UncheckedIOException("no temporary directory can be made", e);
+            throw new UncheckedIOException(
+                    "no directory can be made in %s: %s".formatted(parent, e.getMessage()), e);
         }
     }
 

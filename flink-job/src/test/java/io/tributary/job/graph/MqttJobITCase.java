@@ -84,13 +84,14 @@ class MqttJobITCase {
                                 Map.of()),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
                         round -> Path.of(directory, "model-" + round.round() + ".safetensors"));
-        new MqttJob(
+        new FederationJob(
                         graph,
-                        broker,
-                        new MqttUpdateSource.Staging(
-                                temp.resolve("regions").toString(),
-                                1 << 26,
-                                Duration.ofSeconds(20)))
+                        new MqttTransport(
+                                broker,
+                                new MqttUpdateSource.Staging(
+                                        temp.resolve("regions").toString(),
+                                        1 << 26,
+                                        Duration.ofSeconds(20))))
                 .build(flink.environment());
         flink.submit(JOB);
         return flink;
@@ -185,7 +186,7 @@ class MqttJobITCase {
             Awaitility.await("regions are given back")
                     .until(
                             () -> {
-                                try (Stream<Path> files = Files.list(temp.resolve("regions"))) {
+                                try (Stream<Path> files = Files.walk(temp.resolve("regions"))) {
                                     return files.noneMatch(f -> f.toString().endsWith(".region"));
                                 }
                             });

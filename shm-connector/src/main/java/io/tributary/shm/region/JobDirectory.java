@@ -34,7 +34,8 @@ import java.util.stream.Stream;
  * JOB/trainers/TRAINER.json       what a colocated trainer says of itself
  * JOB/receipts/TRAINER.json       the newest answers to it
  * JOB/round.json                  the round plan
- * JOB/status.jsonl, dead-letters.jsonl   what people and tools follow
+ * JOB/job.json                    the quota
+ * JOB/status.jsonl, models.jsonl, dead-letters.jsonl   what people and tools follow
  * </pre>
  *
  * @param path the job's directory
@@ -132,6 +133,28 @@ public record JobDirectory(Path path) {
         return path.resolve("receipts").resolve(trainer + ".json");
     }
 
+    /** Bound for all regions of the job, as the job says; half the file system where it has not. */
+    public long quotaBytes() {
+        return read(path.resolve("job.json"), Settings.class)
+                .map(Settings::quotaBytes)
+                .orElseGet(this::halfTheFileSystem);
+    }
+
+    /** Says what the bound is. */
+    public void quotaBytes(long bytes) {
+        replace(path.resolve("job.json"), new Settings(bytes));
+    }
+
+    private record Settings(long quotaBytes) {}
+
+    private long halfTheFileSystem() {
+        try {
+            return Files.getFileStore(RegionDirectory.create(path)).getTotalSpace() / 2;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /** The round plan. */
     public Path round() {
         return path.resolve("round.json");
@@ -140,6 +163,11 @@ public record JobDirectory(Path path) {
     /** A line for each change of the round. */
     public Path status() {
         return path.resolve("status.jsonl");
+    }
+
+    /** A line for each model that was published. */
+    public Path modelLog() {
+        return path.resolve("models.jsonl");
     }
 
     /** A line for each input that was refused. */
@@ -185,14 +213,19 @@ public record JobDirectory(Path path) {
         }
     }
 
-    /** Adds a line to a file. */
-    public static void append(Path file, Object value) {
+    /**
+     * Adds a line to a file.
+     *
+     * @return bytes added
+     */
+    public static long append(Path file, Object value) {
         try {
             RegionDirectory.create(file.getParent());
             byte[] json = Json.encode(value);
             byte[] line = Arrays.copyOf(json, json.length + 1);
             line[json.length] = '\n';
             Files.write(file, line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+            return line.length;
         } catch (IOException e) {
             throw new UncheckedIOException("%s cannot be written".formatted(file), e);
         }

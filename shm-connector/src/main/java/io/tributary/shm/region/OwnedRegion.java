@@ -100,6 +100,12 @@ public final class OwnedRegion implements AutoCloseable {
                 header, RegionLayout.STATE_OFFSET, RegionLayout.word(State.READY, tenure));
     }
 
+    /** Whether it has not been published in this tenure. */
+    public boolean writing() {
+        return (long) RegionLayout.WORD.getAcquire(header, RegionLayout.STATE_OFFSET)
+                == RegionLayout.word(State.WRITING, tenure);
+    }
+
     /** Whether whoever read it has released it. */
     public boolean released() {
         return (long) RegionLayout.WORD.getAcquire(header, RegionLayout.STATE_OFFSET)

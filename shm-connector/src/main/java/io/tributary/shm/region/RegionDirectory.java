@@ -125,7 +125,12 @@ public final class RegionDirectory {
 
     /** Bytes of all regions, headers included. */
     public long usedBytes() {
-        return list().stream().mapToLong(RegionDirectory::size).sum();
+        return usedBytes(directory);
+    }
+
+    /** Bytes of all regions at or below a directory, headers included. */
+    public static long usedBytes(Path directory) {
+        return list(directory).stream().mapToLong(RegionDirectory::size).sum();
     }
 
     private static long size(Path file) {

@@ -97,6 +97,21 @@ public final class TensorFile implements AutoCloseable {
         }
     }
 
+    /**
+     * The same, and that the payload has its checksum.
+     *
+     * @throws RejectedException CHECKSUM as well
+     */
+    public void check(ModelLayout model, int crc32c) {
+        int found = mapped.crc32c();
+        if (found != crc32c) {
+            throw new RejectedException(
+                    RejectReason.CHECKSUM,
+                    "the whole should have CRC32C %08x, it has %08x".formatted(crc32c, found));
+        }
+        check(model);
+    }
+
     private void refuseNonFinite(TensorInfo tensor) {
         int block = 1 << 16;
         for (long from = 0; from < tensor.elements(); from += block) {

@@ -82,14 +82,7 @@ final class Assembly {
         try (RegionWriter writer = region) {
             PayloadRef payload = writer.payload();
             try (TensorFile file = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
-                int crc32c = file.mapped().crc32c();
-                if (crc32c != first.part().crc32c()) {
-                    throw new RejectedException(
-                            RejectReason.CHECKSUM,
-                            "the whole should have CRC32C %08x, it has %08x"
-                                    .formatted(first.part().crc32c(), crc32c));
-                }
-                file.check(model);
+                file.check(model, first.part().crc32c());
             }
             UpdateDescription description =
                     new UpdateDescription(

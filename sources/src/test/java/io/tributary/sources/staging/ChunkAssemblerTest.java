@@ -14,11 +14,11 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.sources.mqtt.source.reader.UpdateDecoder;
-import io.tributary.sources.mqtt.source.split.MqttSplit;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -222,7 +222,7 @@ class ChunkAssemblerTest {
 
         UpdateDecoder restored = new UpdateDecoder(directory, assembler(temp, 1 << 20));
         for (int lane = 0; lane < Topics.LANES; lane++) {
-            restored.begin(new MqttSplit(UpdateDecoder.LANE + lane, "x", false));
+            restored.begin(new LaneSplit(lane, false));
         }
         List<Arrival> claims = new ArrayList<>();
         restored.tick(claims::add);
@@ -230,7 +230,7 @@ class ChunkAssemblerTest {
         assertThat(regions()).as("the half staged one is gone").isEqualTo(1);
 
         for (int lane = 0; lane < Topics.LANES; lane++) {
-            restored.begin(new MqttSplit(UpdateDecoder.LANE + lane, "x", true));
+            restored.begin(new LaneSplit(lane, true));
         }
         restored.tick(arrival -> Assertions.fail("a fresh job claims nothing"));
         assertThat(regions()).isZero();

@@ -6,8 +6,6 @@ import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.sources.mqtt.source.reader.ControlDecoder;
 import io.tributary.sources.mqtt.source.reader.MessageDecoder;
-import io.tributary.sources.mqtt.source.split.MqttSplit;
-import java.util.List;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 
 /** What trainers say about themselves: one split, all control topics of a job. */
@@ -18,13 +16,13 @@ public final class MqttControlSource extends MqttSource {
     private final String job;
 
     public MqttControlSource(String job, BrokerOptions broker) {
-        super(broker);
+        super(1, broker);
         this.job = job;
     }
 
     @Override
-    List<MqttSplit> splits() {
-        return List.of(new MqttSplit("control", new Topics(job).controlFilter(), true));
+    String filter(int lane) {
+        return new Topics(job).controlFilter();
     }
 
     @Override

@@ -8,14 +8,11 @@ import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.sources.mqtt.source.reader.MessageDecoder;
 import io.tributary.sources.mqtt.source.reader.UpdateDecoder;
-import io.tributary.sources.mqtt.source.split.MqttSplit;
 import io.tributary.sources.staging.ChunkAssembler;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.List;
 import java.util.function.Supplier;
-import java.util.stream.IntStream;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.metrics.MetricGroup;
 
@@ -53,21 +50,15 @@ public final class MqttUpdateSource extends MqttSource {
 
     public MqttUpdateSource(
             String job, BrokerOptions broker, LayoutSupplier model, Staging staging) {
-        super(broker);
+        super(Topics.LANES, broker);
         this.job = job;
         this.model = model;
         this.staging = staging;
     }
 
     @Override
-    List<MqttSplit> splits() {
-        Topics topics = new Topics(job);
-        return IntStream.range(0, Topics.LANES)
-                .mapToObj(
-                        lane ->
-                                new MqttSplit(
-                                        UpdateDecoder.LANE + lane, topics.updateFilter(lane), true))
-                .toList();
+    String filter(int lane) {
+        return new Topics(job).updateFilter(lane);
     }
 
     @Override

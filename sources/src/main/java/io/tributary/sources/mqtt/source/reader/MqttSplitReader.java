@@ -6,13 +6,14 @@ import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.Delivery;
 import io.tributary.protocol.mqtt.MqttLink;
-import io.tributary.sources.mqtt.source.split.MqttSplit;
+import io.tributary.shm.flow.LaneSplit;
 import java.io.IOException;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.IntFunction;
 import org.apache.flink.connector.base.source.reader.RecordsBySplits;
 import org.apache.flink.connector.base.source.reader.RecordsWithSplitIds;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
@@ -25,7 +26,7 @@ import org.apache.flink.metrics.groups.SourceReaderMetricGroup;
  * Receives on one connection for all splits of a reader. Messages that are not done are bounded by
  * MQTT's receive maximum, so a reader that stands still makes the broker wait.
  */
-final class MqttSplitReader implements SplitReader<Arrival, MqttSplit> {
+public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
 
     /** Chunks of 1 MiB that one reader may hold: 32 MiB. */
     static final int RECEIVE_MAXIMUM = 32;
@@ -35,6 +36,7 @@ final class MqttSplitReader implements SplitReader<Arrival, MqttSplit> {
 
     private final BrokerOptions broker;
     private final String clientId;
+    private final IntFunction<String> filters;
     private final MessageDecoder decoder;
     private final BlockingQueue<Delivery> queue = new ArrayBlockingQueue<>(2 * RECEIVE_MAXIMUM);
     private final Counter bytesIn;
@@ -42,11 +44,16 @@ final class MqttSplitReader implements SplitReader<Arrival, MqttSplit> {
     private Optional<MqttLink> link = Optional.empty();
     private String anySplit = "";
 
-    MqttSplitReader(
+    /**
+     * @param filters the topic filter of a lane
+     */
+    public MqttSplitReader(
             BrokerOptions broker,
             String clientId,
+            IntFunction<String> filters,
             MessageDecoder decoder,
             SourceReaderMetricGroup metrics) {
+        this.filters = filters;
         this.broker = broker;
         this.clientId = clientId;
         this.decoder = decoder;
@@ -55,7 +62,7 @@ final class MqttSplitReader implements SplitReader<Arrival, MqttSplit> {
     }
 
     @Override
-    public void handleSplitsChanges(SplitsChange<MqttSplit> change) {
+    public void handleSplitsChanges(SplitsChange<LaneSplit> change) {
         if (!(change instanceof SplitsAddition)) {
             throw new UnsupportedOperationException("splits are only ever added, got " + change);
         }
@@ -70,7 +77,11 @@ final class MqttSplitReader implements SplitReader<Arrival, MqttSplit> {
         }
         change.splits().forEach(decoder::begin);
         anySplit = change.splits().get(0).splitId();
-        link.get().subscribe(change.splits().stream().map(MqttSplit::filter).toList());
+        link.get()
+                .subscribe(
+                        change.splits().stream()
+                                .map(split -> filters.apply(split.lane()))
+                                .toList());
     }
 
     private void enqueue(Delivery message) {

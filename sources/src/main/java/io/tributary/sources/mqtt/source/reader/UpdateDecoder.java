@@ -5,8 +5,8 @@ package io.tributary.sources.mqtt.source.reader;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.mqtt.Delivery;
+import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.region.JobDirectory;
-import io.tributary.sources.mqtt.source.split.MqttSplit;
 import io.tributary.sources.staging.Chunk;
 import io.tributary.sources.staging.ChunkAssembler;
 import java.io.IOException;
@@ -23,9 +23,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class UpdateDecoder implements MessageDecoder {
 
-    /** What a lane's split id begins with. */
-    public static final String LANE = "lane-";
-
     private static final Logger LOG = LoggerFactory.getLogger(UpdateDecoder.class);
 
     private final JobDirectory directory;
@@ -38,13 +35,12 @@ public final class UpdateDecoder implements MessageDecoder {
     }
 
     @Override
-    public void begin(MqttSplit split) {
-        int lane = Integer.parseInt(split.splitId().substring(LANE.length()));
+    public void begin(LaneSplit split) {
         if (split.fresh()) {
-            directory.discard(lane);
+            directory.discard(split.lane());
             return;
         }
-        for (Path file : directory.updates(lane)) {
+        for (Path file : directory.updates(split.lane())) {
             try {
                 JobDirectory.claim(file).map(Arrival.Staged::new).ifPresent(recovered::add);
             } catch (RejectedException e) {
@@ -52,7 +48,7 @@ public final class UpdateDecoder implements MessageDecoder {
             }
         }
         // What was half staged, or is damaged, comes again.
-        directory.discardUnfinished(lane);
+        directory.discardUnfinished(split.lane());
     }
 
     @Override

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.sources.mqtt.source.enumerator;
+package io.tributary.shm.flow;
 
-import io.tributary.sources.mqtt.source.split.MqttSplit;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -13,13 +12,12 @@ import org.apache.flink.api.connector.source.SplitEnumeratorContext;
 import org.apache.flink.api.connector.source.SplitsAssignment;
 
 /** Deals the splits out in turn once all readers are there; the set of splits never changes. */
-public final class MqttSplitEnumerator implements SplitEnumerator<MqttSplit, MqttEnumeratorState> {
+final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorState> {
 
-    private final SplitEnumeratorContext<MqttSplit> context;
-    private final List<MqttSplit> unassigned;
+    private final SplitEnumeratorContext<LaneSplit> context;
+    private final List<LaneSplit> unassigned;
 
-    public MqttSplitEnumerator(
-            SplitEnumeratorContext<MqttSplit> context, MqttEnumeratorState state) {
+    LaneEnumerator(SplitEnumeratorContext<LaneSplit> context, LaneEnumeratorState state) {
         this.context = context;
         this.unassigned = new ArrayList<>(state.unassigned());
     }
@@ -35,7 +33,7 @@ public final class MqttSplitEnumerator implements SplitEnumerator<MqttSplit, Mqt
     }
 
     @Override
-    public void addSplitsBack(List<MqttSplit> splits, int subtask) {
+    public void addSplitsBack(List<LaneSplit> splits, int subtask) {
         unassigned.addAll(splits);
         assign();
     }
@@ -51,7 +49,7 @@ public final class MqttSplitEnumerator implements SplitEnumerator<MqttSplit, Mqt
         if (readers.size() < context.currentParallelism() || unassigned.isEmpty()) {
             return;
         }
-        Map<Integer, List<MqttSplit>> assignment = new HashMap<>();
+        Map<Integer, List<LaneSplit>> assignment = new HashMap<>();
         for (int i = 0; i < unassigned.size(); i++) {
             assignment
                     .computeIfAbsent(readers.get(i % readers.size()), r -> new ArrayList<>())
@@ -62,8 +60,8 @@ public final class MqttSplitEnumerator implements SplitEnumerator<MqttSplit, Mqt
     }
 
     @Override
-    public MqttEnumeratorState snapshotState(long checkpoint) {
-        return new MqttEnumeratorState(unassigned);
+    public LaneEnumeratorState snapshotState(long checkpoint) {
+        return new LaneEnumeratorState(unassigned);
     }
 
     @Override

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Hands descriptors from one endpoint's socket to another's without leaving the kernel.
+//
+// Endpoints are TCP clients of the node agent on this host. `established` puts each of them into a
+// map while connect() is still under way; `deliver` looks at what an endpoint sends and moves a
+// descriptor for another endpoint straight into that one's receive queue. Whatever is not clearly
+// such a descriptor goes on to the agent, which relays, answers or refuses it: nothing is dropped
+// here, because a dropped message would make the sender's socket fail for ever.
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#define LOOPBACK bpf_htonl(0x7f000001)
+
+#define MAGIC 0x42495254 // "TRIB", read little-endian
+#define VERSION 1
+#define FIRST_PEER_KIND 16 // kinds below are for the agent
+#define DESCRIPTOR_BYTES 64
+
+#define MAX_ENDPOINTS 65536
+#define CREDITS 1024 // descriptors that an endpoint may have unread
+
+struct id {
+	__u64 high, low;
+};
+
+struct descriptor {
+	__u32 magic;
+	__u8 version, kind;
+	__u16 code;
+	struct id to, from;
+	__u8 body[24];
+};
+
+// A socket of an endpoint. The agent makes it when the endpoint has said who it is.
+struct peer {
+	struct id id;
+	__u64 sent, sent_bytes;
+	__u64 delivered, delivered_bytes;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} agent_port SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, MAX_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} sockets SEC(".maps");
+
+// Everything below but `peers` is written by the agent alone. The keys of `peers` and `reads` are
+// the ports of the sockets, like those of `sockets`.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ENDPOINTS);
+	__type(key, struct id);
+	__type(value, __u32); // port of its socket
+} endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, struct peer);
+} peers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, __u64); // how many of those delivered the endpoint has read, as it says
+} reads SEC(".maps");
+
+SEC("sockops")
+int established(struct bpf_sock_ops *ops)
+{
+	__u32 zero = 0, client = ops->local_port;
+	__u32 *agent = bpf_map_lookup_elem(&agent_port, &zero);
+
+	// An IPv6 socket with an IPv4 address in it has this remote_ip4 too.
+	if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && agent &&
+	    bpf_ntohl(ops->remote_port) == *agent && ops->remote_ip4 == LOOPBACK)
+		bpf_sock_hash_update(ops, &sockets, &client, BPF_ANY);
+	return 1;
+}
+
+SEC("sk_msg")
+int deliver(struct sk_msg_md *msg)
+{
+	__u32 port = msg->local_port;
+	struct peer *sender = bpf_map_lookup_elem(&peers, &port);
+
+	if (!sender || msg->size != DESCRIPTOR_BYTES || bpf_msg_pull_data(msg, 0, DESCRIPTOR_BYTES, 0))
+		return SK_PASS;
+
+	struct descriptor *descriptor = msg->data;
+	if ((void *)(descriptor + 1) > msg->data_end || descriptor->magic != MAGIC ||
+	    descriptor->version != VERSION || descriptor->kind < FIRST_PEER_KIND)
+		return SK_PASS;
+
+	struct id to = descriptor->to;
+	__u32 *to_port = bpf_map_lookup_elem(&endpoints, &to);
+	if (!to_port)
+		return SK_PASS;
+
+	port = *to_port;
+	struct peer *receiver = bpf_map_lookup_elem(&peers, &port);
+	__u64 *read = bpf_map_lookup_elem(&reads, &port);
+	if (!receiver || !read || receiver->delivered - *read >= CREDITS)
+		return SK_PASS;
+
+	// Whatever the sender wrote there, it is known by its socket.
+	descriptor->from = sender->id;
+	__sync_fetch_and_add(&sender->sent, 1);
+	__sync_fetch_and_add(&sender->sent_bytes, DESCRIPTOR_BYTES);
+	__sync_fetch_and_add(&receiver->delivered, 1);
+	__sync_fetch_and_add(&receiver->delivered_bytes, DESCRIPTOR_BYTES);
+	return bpf_msg_redirect_hash(msg, &sockets, &port, BPF_F_INGRESS);
+}
+
+char LICENSE[] SEC("license") = "Apache-2.0";

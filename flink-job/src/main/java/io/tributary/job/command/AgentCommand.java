@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.command;
+
+import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.NodeAgent;
+import io.tributary.shm.mailbox.Mailbox;
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code tributary agent}. */
+@Command(
+        name = "agent",
+        description =
+                "Runs this host's node agent: carries descriptors between job and trainers, reaps regions.")
+public final class AgentCommand implements Callable<Integer> {
+
+    private static final int HIGHEST_PORT = 65534;
+
+    @Option(
+            names = "--port",
+            paramLabel = "PORT",
+            defaultValue = "" + Mailbox.DEFAULT_PORT,
+            description =
+                    "Where endpoints connect, on the loopback; metrics are on the next one. Default: ${DEFAULT-VALUE}.")
+    private int port;
+
+    @Option(
+            names = "--bpf",
+            paramLabel = "auto|require|off",
+            defaultValue = "auto",
+            description = "Whether descriptors stay in the kernel. Default: ${DEFAULT-VALUE}.")
+    private AgentOptions.Bpf bpf;
+
+    @Option(
+            names = "--dir",
+            paramLabel = "DIR",
+            defaultValue = ShmArguments.DIRECTORY,
+            description = "The region directory. Default: ${DEFAULT-VALUE}.")
+    private Path directory;
+
+    @Option(
+            names = "--user",
+            paramLabel = "UID",
+            description =
+                    "Users whose processes may connect. Default: this process's and the directory's owner.")
+    private List<Integer> users;
+
+    @Override
+    public Integer call() throws Exception {
+        requirePort(port);
+        if (!Files.exists(directory)) {
+            Files.createDirectories(
+                    directory,
+                    PosixFilePermissions.asFileAttribute(
+                            PosixFilePermissions.fromString("rwx------")));
+        }
+        Set<Integer> allowed = new HashSet<>();
+        if (users == null) {
+            allowed.add(owner(Path.of("/proc/self")));
+            allowed.add(owner(directory));
+        } else {
+            allowed.addAll(users);
+        }
+        NodeAgent agent =
+                NodeAgent.start(new AgentOptions(port, bpf, directory.toAbsolutePath(), allowed));
+        Runtime.getRuntime().addShutdownHook(new Thread(agent::close, "agent-close"));
+        System.out.printf(
+                "agent on 127.0.0.1:%d, metrics on http://127.0.0.1:%d/metrics, regions in %s%ndescriptors: %s%n",
+                port, port + 1, directory, agent.mode());
+        new CountDownLatch(1).await();
+        return 0;
+    }
+
+    private static void requirePort(int port) {
+        if (port < 1 || port > HIGHEST_PORT) {
+            throw new UsageException("--port %d: expected 1 to %d".formatted(port, HIGHEST_PORT));
+        }
+    }
+
+    private static int owner(Path path) throws IOException {
+        return (int) Files.getAttribute(path, "unix:uid");
+    }
+
+    /** {@code tributary agent status}. */
+    @Command(name = "status", description = "Shows what a running agent has counted.")
+    int status(
+            @Option(
+                            names = "--port",
+                            paramLabel = "PORT",
+                            defaultValue = "" + Mailbox.DEFAULT_PORT,
+                            description = "The agent's port. Default: ${DEFAULT-VALUE}.")
+                    int agentPort)
+            throws IOException, InterruptedException {
+        requirePort(agentPort);
+        URI address = URI.create("http://127.0.0.1:%d/status".formatted(agentPort + 1));
+        try {
+            System.out.print(
+                    HttpClient.newHttpClient()
+                            .send(HttpRequest.newBuilder(address).build(), BodyHandlers.ofString())
+                            .body());
+            return 0;
+        } catch (ConnectException e) {
+            throw new IllegalStateException(
+                    "no agent on port %d; start one with ./tributary agent".formatted(agentPort),
+                    e);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.command;
+
+import io.tributary.shm.agent.BpfRequirements;
+import io.tributary.shm.agent.BpfRequirements.Requirement;
+import io.tributary.shm.region.SharedMemory;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.nd4j.linalg.factory.Nd4j;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code tributary doctor}. */
+@Command(
+        name = "doctor",
+        description = "Checks what this machine has of what Tributary uses.",
+        footer = {
+            "",
+            "Without what eBPF needs (kernel, capabilities, cgroup v2, libbpf, clang at build time)",
+            "descriptors are relayed in user space, and all else works."
+        })
+public final class DoctorCommand implements Callable<Integer> {
+
+    private static final int JDK = 17;
+
+    @Option(
+            names = "--dir",
+            paramLabel = "DIR",
+            defaultValue = ShmArguments.DIRECTORY,
+            description = "The region directory. Default: ${DEFAULT-VALUE}.")
+    private Path directory;
+
+    @Override
+    public Integer call() {
+        List<Requirement> all = new ArrayList<>();
+        all.add(jdk());
+        all.add(regions());
+        all.addAll(BpfRequirements.check());
+        all.add(clang());
+        all.add(nd4j());
+        for (Requirement requirement : all) {
+            System.out.printf(
+                    "%-8s %-14s %s%n",
+                    requirement.met() ? "OK" : "MISSING", requirement.name(), requirement.found());
+        }
+        return all.stream().allMatch(Requirement::met) ? 0 : 1;
+    }
+
+    private static Requirement jdk() {
+        int feature = Runtime.version().feature();
+        return new Requirement(
+                "JDK",
+                feature >= JDK,
+                feature >= JDK
+                        ? Runtime.version().toString()
+                        : "is %d, needs %d; apt-get install openjdk-17-jdk-headless"
+                                .formatted(feature, JDK));
+    }
+
+    private Requirement regions() {
+        SharedMemory memory = SharedMemory.of(directory);
+        return new Requirement(
+                "regions", memory.enough(), "%s in %s".formatted(memory.description(), directory));
+    }
+
+    private static Requirement clang() {
+        try {
+            Process process =
+                    new ProcessBuilder("clang", "--version").redirectErrorStream(true).start();
+            String version =
+                    new String(process.getInputStream().readAllBytes())
+                            .lines()
+                            .findFirst()
+                            .orElse("");
+            return new Requirement("clang", process.waitFor() == 0, version);
+        } catch (IOException e) {
+            return new Requirement(
+                    "clang",
+                    false,
+                    "is needed to build the eBPF object; apt-get install clang libbpf-dev make");
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static Requirement nd4j() {
+        try {
+            return new Requirement("ND4J", true, Nd4j.getBackend().getClass().getSimpleName());
+        } catch (RuntimeException | LinkageError e) {
+            return new Requirement(
+                    "ND4J",
+                    false,
+                    "has no backend for this machine (%s); it needs Linux on x86-64".formatted(e));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.command;
+
+import io.tributary.protocol.RejectedException;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionHeader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code tributary regions}. */
+@Command(name = "regions", description = "Shows, or cleans up, the regions of this host.")
+public final class RegionsCommand implements Runnable {
+
+    @Override
+    public void run() {
+        ls(Path.of(ShmArguments.DIRECTORY));
+    }
+
+    /** {@code tributary regions ls}. */
+    @Command(name = "ls", description = "Lists regions: state, size, owner, what they hold.")
+    int ls(
+            @Option(
+                            names = "--dir",
+                            paramLabel = "DIR",
+                            defaultValue = ShmArguments.DIRECTORY,
+                            description = "The region directory. Default: ${DEFAULT-VALUE}.")
+                    Path directory) {
+        List<Path> regions = RegionDirectory.list(requireDirectory(directory));
+        System.out.printf(
+                "%-9s %6s %12s  %-14s %s%n", "state", "tenure", "bytes", "owner", "region");
+        for (Path file : regions.stream().sorted().toList()) {
+            Path name = directory.relativize(file);
+            try {
+                RegionHeader header = RegionHeader.read(file);
+                System.out.printf(
+                        "%-9s %6d %12d  %-14s %s %s%n",
+                        header.state(),
+                        header.tenure(),
+                        header.payloadLength(),
+                        header.owner().pid() + (header.owner().alive() ? "" : " (dead)"),
+                        name,
+                        header.description());
+            } catch (RejectedException e) {
+                System.out.printf("%-9s %6s %12s  %-14s %s%n", "damaged", "", "", "", name);
+            }
+        }
+        System.out.printf(
+                "%d regions, %.1f MB%n",
+                regions.size(), RegionDirectory.usedBytes(directory) / 1e6);
+        return 0;
+    }
+
+    /** {@code tributary regions reap}. */
+    @Command(
+            name = "reap",
+            description =
+                    "Deletes what dead processes left: at once what nobody can want, after a while what is READY or damaged.")
+    int reap(
+            @Option(
+                            names = "--dir",
+                            paramLabel = "DIR",
+                            defaultValue = ShmArguments.DIRECTORY,
+                            description = "The region directory. Default: ${DEFAULT-VALUE}.")
+                    Path directory,
+            @Option(
+                            names = "--older-than",
+                            paramLabel = "SECONDS",
+                            defaultValue = "600",
+                            description =
+                                    "The while. A job may still want READY regions. Default: ${DEFAULT-VALUE}.")
+                    long seconds) {
+        if (seconds < 0) {
+            throw new UsageException("--older-than %d: expected 0 or more".formatted(seconds));
+        }
+        List<Path> reaped =
+                RegionDirectory.reap(requireDirectory(directory), Duration.ofSeconds(seconds));
+        reaped.forEach(file -> System.out.println(directory.relativize(file)));
+        System.out.printf("%d regions deleted%n", reaped.size());
+        return 0;
+    }
+
+    private static Path requireDirectory(Path directory) {
+        if (Files.exists(directory) && !Files.isDirectory(directory)) {
+            throw new UsageException("--dir %s: expected a directory".formatted(directory));
+        }
+        return directory;
+    }
+}

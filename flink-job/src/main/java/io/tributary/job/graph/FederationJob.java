@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.model.ModelPublisher;
+import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.flow.LaneSource;
+import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.flow.OutletSink;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.core.execution.CheckpointingMode;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.DataStreamSource;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+
+/**
+ * A job with its transport. Checkpointing must be on: what promises something leaves when a
+ * checkpoint completes.
+ *
+ * @param graph what lies between sources and sinks
+ * @param transport what sources and sinks there are
+ */
+public record FederationJob(AggregationGraph graph, Transport transport) {
+
+    /** Largest number of parallel subtasks; never changes, or no state could be restored. */
+    public static final int MAX_PARALLELISM = 128;
+
+    /** Adds the job to {@code env}. */
+    public void build(StreamExecutionEnvironment env) throws IOException {
+        env.setMaxParallelism(MAX_PARALLELISM);
+        // What waits in a network buffer makes a round longer; claims are few and small.
+        env.setBufferTimeout(1);
+        // A region is released when the checkpoint completes whose barrier came after its fold;
+        // that is right only while barriers do not overtake records.
+        env.getCheckpointConfig().enableUnalignedCheckpoints(false);
+        env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
+        String job = graph.job();
+        AggregationGraph.Outputs outputs = graph.build(arrivals(env));
+        // Plans and models, like receipts, are never taken back: they wait for their checkpoint.
+        sink(
+                outputs.plans(),
+                "plans",
+                new OutletSink<>(RoundPlan.class, transport.plans(job), plan -> true, true));
+        sink(
+                initialModel(env).union(outputs.models()),
+                "models",
+                new OutletSink<>(PublishedModel.class, transport.models(job), model -> true, true));
+        sink(
+                outputs.receipts(),
+                "receipts",
+                new OutletSink<>(
+                        Receipt.class,
+                        transport.receipts(job),
+                        receipt -> receipt.status().durable(),
+                        false));
+        sink(
+                outputs.status(),
+                "status",
+                new OutletSink<>(RoundStatus.class, transport.status(job), status -> false, true));
+        Outlet.Factory<DeadLetter> deadLetters = transport.deadLetters(job);
+        sink(
+                outputs.deadLetters(),
+                "dead letters",
+                new OutletSink<>(DeadLetter.class, deadLetters, letter -> false, false));
+    }
+
+    private DataStream<Arrival> arrivals(StreamExecutionEnvironment env) {
+        DataStream<Arrival> updates =
+                source(env, "updates", transport.updates(graph.job(), graph.model()));
+        Optional<LaneSource> control = transport.control(graph.job());
+        return control.isEmpty()
+                ? updates
+                : updates.union(source(env, "control", control.get()).setParallelism(1));
+    }
+
+    private DataStreamSource<Arrival> source(
+            StreamExecutionEnvironment env, String what, LaneSource source) {
+        DataStreamSource<Arrival> stream =
+                env.fromSource(
+                        source,
+                        WatermarkStrategy.noWatermarks(),
+                        "%s (%s)".formatted(what, transport.name()),
+                        CoordinatorOutputs.ARRIVAL);
+        stream.uid("source-" + what);
+        return stream;
+    }
+
+    private DataStream<PublishedModel> initialModel(StreamExecutionEnvironment env)
+            throws IOException {
+        Path file = Path.of(graph.model().path()).toAbsolutePath();
+        PublishedModel initial =
+                new PublishedModel(
+                        ModelPublisher.describe(graph.job(), new RoundId(0, 0), file, 0),
+                        file.toString());
+        return env.fromData(List.of(initial), AggregationGraph.MODEL)
+                .name("initial model")
+                .uid("source-initial-model")
+                .setParallelism(1);
+    }
+
+    private <T> void sink(DataStream<T> stream, String what, OutletSink<T> sink) {
+        stream.sinkTo(sink)
+                .name("sink: %s (%s)".formatted(what, transport.name()))
+                .uid("sink-" + what.replace(' ', '-'))
+                .setParallelism(1)
+                // An answer from outside should not hold the operator before up.
+                .disableChaining();
+    }
+}

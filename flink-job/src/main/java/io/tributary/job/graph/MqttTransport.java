@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.Publication;
+import io.tributary.shm.flow.LaneSource;
+import io.tributary.shm.flow.Outlet;
+import io.tributary.sources.mqtt.sink.ModelMessages;
+import io.tributary.sources.mqtt.sink.MqttEncoder;
+import io.tributary.sources.mqtt.sink.MqttOutlet;
+import io.tributary.sources.mqtt.source.MqttControlSource;
+import io.tributary.sources.mqtt.source.MqttUpdateSource;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * MQTT, by one broker.
+ *
+ * @param broker the broker
+ * @param staging where updates are staged
+ */
+public record MqttTransport(BrokerOptions broker, MqttUpdateSource.Staging staging)
+        implements Transport {
+
+    @Override
+    public String name() {
+        return "mqtt";
+    }
+
+    @Override
+    public LaneSource updates(String job, ModelSpec model) {
+        return new MqttUpdateSource(job, broker, model::layout, staging);
+    }
+
+    @Override
+    public Optional<LaneSource> control(String job) {
+        return Optional.of(new MqttControlSource(job, broker));
+    }
+
+    private <T> Outlet.Factory<T> outlet(String job, String what, MqttEncoder<T> encoder) {
+        return MqttOutlet.factory(job + "-" + what, broker, encoder);
+    }
+
+    @Override
+    public Outlet.Factory<RoundPlan> plans(String job) {
+        String topic = new Topics(job).round();
+        return outlet(job, "plans", plan -> List.of(Publication.json(topic, plan, true)));
+    }
+
+    @Override
+    public Outlet.Factory<PublishedModel> models(String job) {
+        return outlet(job, "models", model -> ModelMessages.of(model.description(), model.path()));
+    }
+
+    @Override
+    public Outlet.Factory<Receipt> receipts(String job) {
+        Topics topics = new Topics(job);
+        return outlet(
+                job,
+                "receipts",
+                receipt ->
+                        List.of(
+                                Publication.json(
+                                        topics.receipt(receipt.trainer()), receipt, false)));
+    }
+
+    @Override
+    public Outlet.Factory<RoundStatus> status(String job) {
+        String topic = new Topics(job).status();
+        return outlet(job, "status", status -> List.of(Publication.json(topic, status, true)));
+    }
+
+    @Override
+    public Outlet.Factory<DeadLetter> deadLetters(String job) {
+        String topic = new Topics(job).deadLetter();
+        return outlet(
+                job, "dead-letters", letter -> List.of(Publication.json(topic, letter, false)));
+    }
+}

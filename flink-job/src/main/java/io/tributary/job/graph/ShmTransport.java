@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.flow.LaneSource;
+import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.sink.ShmOutlets;
+import io.tributary.shm.source.ShmUpdateSource;
+import java.util.Optional;
+
+/**
+ * Shared memory, for trainers on the job's host.
+ *
+ * @param directory the region directory
+ * @param quotaBytes bound for all regions of the job
+ * @param agentPort where the node agent is
+ */
+public record ShmTransport(String directory, long quotaBytes, int agentPort) implements Transport {
+
+    @Override
+    public String name() {
+        return "shm";
+    }
+
+    @Override
+    public LaneSource updates(String job, ModelSpec model) {
+        return new ShmUpdateSource(job, model::layout, directory, agentPort);
+    }
+
+    @Override
+    public Optional<LaneSource> control(String job) {
+        return Optional.empty();
+    }
+
+    private ShmOutlets outlets(String job) {
+        return new ShmOutlets(job, directory, quotaBytes, agentPort);
+    }
+
+    @Override
+    public Outlet.Factory<RoundPlan> plans(String job) {
+        return outlets(job).plans();
+    }
+
+    @Override
+    public Outlet.Factory<PublishedModel> models(String job) {
+        return outlets(job).models(PublishedModel::description, PublishedModel::path);
+    }
+
+    @Override
+    public Outlet.Factory<Receipt> receipts(String job) {
+        return outlets(job).receipts();
+    }
+
+    @Override
+    public Outlet.Factory<RoundStatus> status(String job) {
+        return outlets(job).status();
+    }
+
+    @Override
+    public Outlet.Factory<DeadLetter> deadLetters(String job) {
+        return outlets(job).deadLetters();
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.agent;
+
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.mailbox.Refusal;
+import io.tributary.shm.region.RegionDirectory;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Supplier;
+
+/**
+ * What the agent and the kernel have counted, at {@code /metrics} in Prometheus' text format and at
+ * {@code /status} for people. Thread-safe.
+ */
+final class AgentMetrics {
+
+    private final AgentOptions options;
+    private final String mode;
+    private final Endpoints endpoints;
+    private final Map<Refusal, Long> refused = new EnumMap<>(Refusal.class);
+    private Optional<HttpServer> server = Optional.empty();
+    private long reaped;
+
+    AgentMetrics(AgentOptions options, String mode, Endpoints endpoints) {
+        this.options = options;
+        this.mode = mode;
+        this.endpoints = endpoints;
+    }
+
+    void serve() throws IOException {
+        HttpServer http =
+                HttpServer.create(
+                        new InetSocketAddress(
+                                InetAddress.getLoopbackAddress(), options.metricsPort()),
+                        0);
+        http.createContext("/metrics", exchange -> answer(exchange, this::prometheus));
+        http.createContext("/status", exchange -> answer(exchange, this::status));
+        http.start();
+        server = Optional.of(http);
+    }
+
+    private void answer(HttpExchange exchange, Supplier<String> text) throws IOException {
+        String body;
+        synchronized (endpoints) {
+            body = text.get();
+        }
+        byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
+        exchange.getResponseHeaders().set("Content-Type", "text/plain; version=0.0.4");
+        exchange.sendResponseHeaders(200, bytes.length);
+        exchange.getResponseBody().write(bytes);
+        exchange.close();
+    }
+
+    /** Guarded by the endpoints, as all here. */
+    void refused(Refusal reason) {
+        refused.merge(reason, 1L, Long::sum);
+    }
+
+    void reaped(int regions) {
+        synchronized (endpoints) {
+            reaped += regions;
+        }
+    }
+
+    private String prometheus() {
+        StringBuilder text = new StringBuilder();
+        gauge(text, "tributary_agent_bpf", mode.equals("eBPF") ? 1 : 0);
+        gauge(text, "tributary_agent_endpoints", endpoints.connections().size());
+        counter(text, "tributary_agent_relayed_total", endpoints.relayed());
+        counter(text, "tributary_agent_dropped_total", endpoints.dropped());
+        counter(text, "tributary_agent_undeliverable_total", endpoints.undeliverable());
+        counter(text, "tributary_agent_regions_reaped_total", reaped);
+        gauge(text, "tributary_agent_regions", RegionDirectory.list(options.directory()).size());
+        text.append("# TYPE tributary_agent_refused_total counter\n");
+        for (Refusal reason : Refusal.values()) {
+            text.append(
+                    "tributary_agent_refused_total{reason=\"%s\"} %d%n"
+                            .formatted(reason, refused.getOrDefault(reason, 0L)));
+        }
+        for (String name : new String[] {"sent", "sent_bytes", "delivered", "delivered_bytes"}) {
+            text.append("# TYPE tributary_endpoint_%s_total counter%n".formatted(name));
+            for (Connection connection : endpoints.connections()) {
+                text.append(
+                        "tributary_endpoint_%s_total{endpoint=\"%s\",pid=\"%d\"} %d%n"
+                                .formatted(
+                                        name,
+                                        connection.primaryId().orElse(EndpointId.NONE),
+                                        connection.process().map(PeerProcess::pid).orElse(0L),
+                                        value(name, endpoints.counters(connection))));
+            }
+        }
+        return text.toString();
+    }
+
+    private static long value(String name, BpfMailbox.Counters counters) {
+        return switch (name) {
+            case "sent" -> counters.sent();
+            case "sent_bytes" -> counters.sentBytes();
+            case "delivered" -> counters.delivered();
+            default -> counters.deliveredBytes();
+        };
+    }
+
+    private static void gauge(StringBuilder text, String name, long value) {
+        text.append("# TYPE %s gauge%n%s %d%n".formatted(name, name, value));
+    }
+
+    private static void counter(StringBuilder text, String name, long value) {
+        text.append("# TYPE %s counter%n%s %d%n".formatted(name, name, value));
+    }
+
+    private String status() {
+        StringBuilder text = new StringBuilder();
+        text.append("descriptors: %s%n".formatted(mode));
+        text.append(
+                "regions:     %d, %d MB, in %s%n"
+                        .formatted(
+                                RegionDirectory.list(options.directory()).size(),
+                                RegionDirectory.usedBytes(options.directory()) >> 20,
+                                options.directory()));
+        text.append(
+                "relayed %d, dropped %d, undeliverable %d, refused %d%n"
+                        .formatted(
+                                endpoints.relayed(),
+                                endpoints.dropped(),
+                                endpoints.undeliverable(),
+                                refused.values().stream().mapToLong(Long::longValue).sum()));
+        text.append(
+                "%-36s  %8s  %6s  %12s  %12s%n"
+                        .formatted("endpoint", "pid", "port", "kernel sent", "kernel got"));
+        for (Connection connection : endpoints.connections()) {
+            BpfMailbox.Counters counters = endpoints.counters(connection);
+            text.append(
+                    "%-36s  %8d  %6d  %12d  %12d%n"
+                            .formatted(
+                                    connection.primaryId().orElse(EndpointId.NONE),
+                                    connection.process().map(PeerProcess::pid).orElse(0L),
+                                    connection.port(),
+                                    counters.sent(),
+                                    counters.delivered()));
+        }
+        return text.toString();
+    }
+
+    void close() {
+        server.ifPresent(http -> http.stop(0));
+    }
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.agent;
+
+import java.nio.file.Path;
+import java.util.Set;
+
+/**
+ * How an agent is run.
+ *
+ * @param port where endpoints connect, on the loopback; metrics are served on the next one
+ * @param bpf whether descriptors are to stay in the kernel
+ * @param directory the regions to reap
+ * @param users ids of the users whose processes may be endpoints
+ */
+public record AgentOptions(int port, Bpf bpf, Path directory, Set<Integer> users) {
+
+    /** Whether to use eBPF. */
+    public enum Bpf {
+        /** Where it is possible. */
+        AUTO,
+        /** Or fail. */
+        REQUIRE,
+        /** Never. */
+        OFF
+    }
+
+    public AgentOptions {
+        users = Set.copyOf(users);
+    }
+
+    /** Where metrics are served. */
+    public int metricsPort() {
+        return port + 1;
+    }
+}

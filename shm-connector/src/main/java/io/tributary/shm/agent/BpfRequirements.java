@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.agent;
+
+import com.sun.jna.NativeLibrary;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URL;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** What the eBPF program needs of this machine. */
+public final class BpfRequirements {
+
+    /** The object's place in the jar. */
+    static final String OBJECT = "/io/tributary/shm/agent/mailbox.bpf.o";
+
+    private static final int MAJOR = 5;
+    private static final int MINOR = 15;
+    private static final int CAP_NET_ADMIN = 12;
+    private static final int CAP_SYS_ADMIN = 21;
+    private static final int CAP_BPF = 39;
+
+    private BpfRequirements() {}
+
+    /**
+     * One requirement.
+     *
+     * @param name what
+     * @param met whether it is met
+     * @param found what was found or, if it is not met, what to do
+     */
+    public record Requirement(String name, boolean met, String found) {}
+
+    /** All requirements. */
+    public static List<Requirement> check() {
+        List<Requirement> all = new ArrayList<>();
+        all.add(kernel(System.getProperty("os.version")));
+        all.add(capabilities());
+        Optional<Path> cgroup = cgroup2();
+        all.add(
+                new Requirement(
+                        "cgroup v2",
+                        cgroup.isPresent(),
+                        cgroup.map(Path::toString)
+                                .orElse(
+                                        "is not mounted; mount -t cgroup2 none /sys/fs/cgroup/unified")));
+        all.add(library());
+        all.add(object());
+        return all;
+    }
+
+    static Requirement kernel(String release) {
+        Matcher version = Pattern.compile("(\\d+)\\.(\\d+).*").matcher(release);
+        boolean met = false;
+        if (version.matches()) {
+            int major = Integer.parseInt(version.group(1));
+            int minor = Integer.parseInt(version.group(2));
+            met = major > MAJOR || major == MAJOR && minor >= MINOR;
+        }
+        return new Requirement(
+                "kernel",
+                met,
+                met ? release : "is %s, needs %d.%d or newer".formatted(release, MAJOR, MINOR));
+    }
+
+    private static Requirement capabilities() {
+        long effective = 0;
+        for (String line : lines(Path.of("/proc/self/status"))) {
+            if (line.startsWith("CapEff:")) {
+                effective = Long.parseUnsignedLong(line.substring(7).strip(), 16);
+            }
+        }
+        boolean met =
+                has(effective, CAP_SYS_ADMIN) && has(effective, CAP_NET_ADMIN)
+                        || has(effective, CAP_BPF) && has(effective, CAP_NET_ADMIN);
+        return new Requirement(
+                "capabilities",
+                met,
+                met
+                        ? "CAP_BPF and CAP_NET_ADMIN"
+                        : "CAP_BPF and CAP_NET_ADMIN are missing; run as root, or setcap the agent's java");
+    }
+
+    private static boolean has(long effective, int capability) {
+        return (effective >> capability & 1) == 1;
+    }
+
+    /** Where the cgroup v2 hierarchy is mounted. */
+    static Optional<Path> cgroup2() {
+        return lines(Path.of("/proc/self/mounts")).stream()
+                .map(line -> line.split(" "))
+                .filter(mount -> mount[2].equals("cgroup2"))
+                .map(mount -> Path.of(mount[1]))
+                .findFirst();
+    }
+
+    private static Requirement library() {
+        try {
+            String file = NativeLibrary.getInstance(LibBpf.NAME).getFile().toString();
+            return new Requirement("libbpf", true, file);
+        } catch (UnsatisfiedLinkError e) {
+            return new Requirement(
+                    "libbpf",
+                    false,
+                    "%s is missing; apt-get install libbpf1".formatted(LibBpf.NAME));
+        }
+    }
+
+    private static Requirement object() {
+        URL object = BpfRequirements.class.getResource(OBJECT);
+        return new Requirement(
+                "eBPF object",
+                object != null,
+                object != null
+                        ? "in the jar"
+                        : "is not in this build; apt-get install clang libbpf-dev make, and build again");
+    }
+
+    private static List<String> lines(Path file) {
+        try {
+            return Files.readAllLines(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.agent;
+
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.DescriptorLayout;
+import io.tributary.shm.mailbox.EndpointId;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.SocketChannel;
+import java.util.LinkedHashSet;
+import java.util.Optional;
+import java.util.Set;
+
+/** One endpoint's socket at the agent. Belongs to the agent's thread. */
+final class Connection {
+
+    private static final int FRAMES = 64;
+
+    private final SocketChannel channel;
+    private final SelectionKey key;
+    private final int port;
+    private final ByteBuffer in = ByteBuffer.allocateDirect(FRAMES * DescriptorLayout.BYTES);
+    private final ByteBuffer out = ByteBuffer.allocateDirect(FRAMES * DescriptorLayout.BYTES);
+    private final Set<EndpointId> ids = new LinkedHashSet<>();
+    private Optional<PeerProcess> process = Optional.empty();
+    private long relayed;
+    private long read;
+
+    Connection(SocketChannel channel, SelectionKey key) {
+        this.channel = channel;
+        this.key = key;
+        this.port = channel.socket().getPort();
+    }
+
+    /** The endpoint's own port. */
+    int port() {
+        return port;
+    }
+
+    Set<EndpointId> ids() {
+        return ids;
+    }
+
+    /** The id that its descriptors come from. */
+    Optional<EndpointId> primaryId() {
+        return ids.stream().findFirst();
+    }
+
+    Optional<PeerProcess> process() {
+        return process;
+    }
+
+    void process(PeerProcess found) {
+        process = Optional.of(found);
+    }
+
+    /** Descriptors that the agent has carried to it. */
+    long relayed() {
+        return relayed;
+    }
+
+    /** Descriptors that it says it has read. */
+    long read() {
+        return read;
+    }
+
+    void read(long count) {
+        read = count;
+    }
+
+    /** What is done with a descriptor. */
+    @FunctionalInterface
+    interface Handler {
+        /**
+         * @return false to stop reading this connection, which has been closed
+         */
+        boolean take(Descriptor descriptor);
+    }
+
+    /**
+     * Takes what has come.
+     *
+     * @return false when the connection has ended
+     * @throws io.tributary.protocol.RejectedException on bytes that are no descriptor
+     */
+    boolean receive(Handler handler) throws IOException {
+        if (channel.read(in) < 0) {
+            return false;
+        }
+        int whole = in.position() - in.position() % DescriptorLayout.BYTES;
+        for (int at = 0; at < whole; at += DescriptorLayout.BYTES) {
+            if (!handler.take(Descriptor.decode(in, at))) {
+                return true;
+            }
+        }
+        in.flip().position(whole);
+        in.compact();
+        return true;
+    }
+
+    /**
+     * Sends a descriptor of another endpoint.
+     *
+     * @return false when it has no room for it
+     */
+    boolean relay(Descriptor descriptor) throws IOException {
+        boolean sent = send(descriptor);
+        if (sent) {
+            relayed++;
+        }
+        return sent;
+    }
+
+    /** The same for the agent's own. */
+    boolean send(Descriptor descriptor) throws IOException {
+        if (out.remaining() < DescriptorLayout.BYTES) {
+            return false;
+        }
+        out.put(descriptor.encode());
+        flush();
+        return true;
+    }
+
+    /** Sends what waits, as far as the socket takes it. */
+    void flush() throws IOException {
+        out.flip();
+        channel.write(out);
+        out.compact();
+        key.interestOps(
+                out.position() == 0
+                        ? SelectionKey.OP_READ
+                        : SelectionKey.OP_READ | SelectionKey.OP_WRITE);
+    }
+
+    void close() {
+        key.cancel();
+        try {
+            channel.close();
+        } catch (IOException ignored) {
+            // It is gone, which is what is wanted.
+        }
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.agent;
+
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.Descriptor.Kind;
+import io.tributary.shm.mailbox.EndpointId;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Who is reachable, and how: by the kernel's program, which is kept informed, or by the relay here.
+ * Guarded by itself.
+ */
+final class Endpoints {
+
+    /** Descriptors that an endpoint may have unread, as in the kernel's program. */
+    private static final int CREDITS = 1024;
+
+    private final Optional<BpfMailbox> bpf;
+    private final Map<EndpointId, Connection> byId = new HashMap<>();
+    private final Map<Integer, Connection> byPort = new HashMap<>();
+    private long relayed;
+    private long dropped;
+    private long undeliverable;
+
+    Endpoints(Optional<BpfMailbox> bpf) {
+        this.bpf = bpf;
+    }
+
+    /**
+     * A connection speaks for an endpoint from now on.
+     *
+     * @return false when another living connection does
+     */
+    boolean add(Connection connection, EndpointId id) {
+        Connection owner = byId.putIfAbsent(id, connection);
+        if (owner != null) {
+            return owner == connection;
+        }
+        if (connection.ids().isEmpty()) {
+            byPort.put(connection.port(), connection);
+            bpf.ifPresent(b -> b.addSocket(connection.port(), id));
+        }
+        connection.ids().add(id);
+        // One that the kernel does not have, from another network namespace say, is relayed to.
+        bpf.filter(b -> b.has(connection.port()))
+                .ifPresent(b -> b.addEndpoint(id, connection.port()));
+        return true;
+    }
+
+    /** A connection is over. */
+    void remove(Connection connection) {
+        connection.close();
+        for (EndpointId id : connection.ids()) {
+            byId.remove(id, connection);
+            bpf.ifPresent(b -> b.removeEndpoint(id));
+        }
+        // The port may have been given to another connection already.
+        if (byPort.remove(connection.port(), connection)) {
+            bpf.ifPresent(b -> b.removeSocket(connection.port()));
+        }
+        connection.ids().clear();
+    }
+
+    /** An endpoint has read this many descriptors, whichever way they came. */
+    void read(Connection connection, long count) {
+        connection.read(count);
+        bpf.ifPresent(b -> b.read(connection.port(), Math.max(0, count - connection.relayed())));
+    }
+
+    /** Carries a descriptor, unless its receiver does not read. */
+    void relay(Connection from, Descriptor descriptor) throws IOException {
+        Connection to = byId.get(descriptor.to());
+        EndpointId sender = from.primaryId().orElseThrow();
+        if (to == null) {
+            undeliverable++;
+            from.send(
+                    new Descriptor(
+                            Kind.UNDELIVERABLE,
+                            0,
+                            sender,
+                            descriptor.to(),
+                            descriptor.number(),
+                            descriptor.region()));
+            return;
+        }
+        long delivered = bpf.map(b -> b.counters(to.port()).delivered()).orElse(0L);
+        boolean sent =
+                delivered + to.relayed() - to.read() < CREDITS
+                        && to.relay(
+                                new Descriptor(
+                                        descriptor.kind(),
+                                        descriptor.code(),
+                                        descriptor.to(),
+                                        sender,
+                                        descriptor.number(),
+                                        descriptor.region()));
+        if (sent) {
+            relayed++;
+        } else {
+            dropped++;
+        }
+    }
+
+    /** Descriptors carried here. */
+    long relayed() {
+        return relayed;
+    }
+
+    /** Descriptors dropped because their receivers do not read. */
+    long dropped() {
+        return dropped;
+    }
+
+    /** Descriptors for endpoints that are not there. */
+    long undeliverable() {
+        return undeliverable;
+    }
+
+    List<Connection> connections() {
+        return new ArrayList<>(byPort.values());
+    }
+
+    BpfMailbox.Counters counters(Connection connection) {
+        return bpf.map(b -> b.counters(connection.port()))
+                .orElse(new BpfMailbox.Counters(0, 0, 0, 0));
+    }
+
+    void close() {
+        connections().forEach(this::remove);
+    }
+}

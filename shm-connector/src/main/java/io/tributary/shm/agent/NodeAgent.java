@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.agent;
+
+import io.tributary.protocol.RejectedException;
+import io.tributary.shm.agent.AgentOptions.Bpf;
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.Descriptor.Kind;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.mailbox.Refusal;
+import io.tributary.shm.region.RegionDirectory;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.StandardProtocolFamily;
+import java.net.StandardSocketOptions;
+import java.nio.channels.ClosedSelectorException;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The agent of one host. Endpoints connect and say who they are; descriptors from one to another
+ * stay in the kernel where its eBPF program can see to it, and are relayed here where it cannot.
+ * One thread does it all.
+ */
+public final class NodeAgent implements AutoCloseable {
+
+    private static final Logger LOG = LoggerFactory.getLogger(NodeAgent.class);
+    private static final int BACKLOG = 1024;
+    private static final long REAP_MILLIS = 10_000;
+    private static final Duration REAP_GRACE = Duration.ofMinutes(10);
+
+    private final AgentOptions options;
+    private final Optional<BpfMailbox> bpf;
+    private final String mode;
+    private final Selector selector;
+    private final ServerSocketChannel server;
+    private final Endpoints endpoints;
+    private final AgentMetrics metrics;
+    private final Thread thread;
+    private long reapedAt = System.currentTimeMillis();
+
+    private NodeAgent(AgentOptions options, Optional<BpfMailbox> bpf, String mode)
+            throws IOException {
+        this.options = options;
+        this.bpf = bpf;
+        this.mode = mode;
+        this.selector = Selector.open();
+        this.server = ServerSocketChannel.open(StandardProtocolFamily.INET);
+        this.endpoints = new Endpoints(bpf);
+        this.metrics = new AgentMetrics(options, mode, endpoints);
+        this.thread = new Thread(this::run, "agent");
+        InetAddress loopback = InetAddress.getLoopbackAddress();
+        try {
+            server.setOption(StandardSocketOptions.SO_REUSEADDR, true);
+            server.bind(new InetSocketAddress(loopback, options.port()), BACKLOG);
+            server.configureBlocking(false);
+            server.register(selector, SelectionKey.OP_ACCEPT);
+            metrics.serve();
+        } catch (IOException e) {
+            close();
+            throw new AgentException(
+                    "port %d or %d on the loopback cannot be used (%s); is another agent running?"
+                            .formatted(options.port(), options.metricsPort(), e.getMessage()),
+                    e);
+        }
+    }
+
+    /**
+     * Starts an agent.
+     *
+     * @throws AgentException when it cannot be as told
+     */
+    public static NodeAgent start(AgentOptions options) throws IOException {
+        Optional<BpfMailbox> bpf = Optional.empty();
+        String mode = "relay in user space: eBPF is off";
+        if (options.bpf() != Bpf.OFF) {
+            try {
+                bpf = Optional.of(loadBpf(options));
+                mode = "eBPF";
+            } catch (IOException e) {
+                if (options.bpf() == Bpf.REQUIRE) {
+                    throw new AgentException(
+                            "eBPF is required and not possible: " + e.getMessage(), e);
+                }
+                mode = "relay in user space: " + e.getMessage();
+            }
+        }
+        NodeAgent agent = new NodeAgent(options, bpf, mode);
+        agent.thread.start();
+        LOG.info("agent on port {}, {}", options.port(), mode);
+        return agent;
+    }
+
+    private static BpfMailbox loadBpf(AgentOptions options) throws IOException {
+        String missing =
+                BpfRequirements.check().stream()
+                        .filter(r -> !r.met())
+                        .map(r -> r.name() + ": " + r.found())
+                        .collect(Collectors.joining("; "));
+        if (!missing.isEmpty()) {
+            throw new IOException(missing);
+        }
+        return BpfMailbox.load(options.port());
+    }
+
+    /** How descriptors go, for people. */
+    public String mode() {
+        return mode;
+    }
+
+    /** Whether descriptors stay in the kernel. */
+    public boolean usesBpf() {
+        return bpf.isPresent();
+    }
+
+    private void run() {
+        try {
+            while (selector.isOpen()) {
+                selector.select(this::serve, REAP_MILLIS);
+                reap();
+            }
+        } catch (ClosedSelectorException expected) {
+            // The agent has been closed.
+        } catch (IOException e) {
+            LOG.error("the agent's selector failed", e);
+        }
+    }
+
+    private void serve(SelectionKey key) {
+        synchronized (endpoints) {
+            if (key.isAcceptable()) {
+                accept();
+                return;
+            }
+            Connection connection = (Connection) key.attachment();
+            try {
+                if (key.isWritable()) {
+                    connection.flush();
+                }
+                if (key.isReadable() && !connection.receive(d -> take(connection, d))) {
+                    endpoints.remove(connection);
+                }
+            } catch (RejectedException e) {
+                LOG.info("port {}: {}", connection.port(), e.getMessage());
+                refuse(connection, Refusal.MALFORMED);
+            } catch (IOException e) {
+                endpoints.remove(connection);
+            }
+        }
+    }
+
+    private void accept() {
+        try {
+            for (SocketChannel channel = server.accept();
+                    channel != null;
+                    channel = server.accept()) {
+                channel.configureBlocking(false);
+                channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+                SelectionKey key = channel.register(selector, SelectionKey.OP_READ);
+                key.attach(new Connection(channel, key));
+            }
+        } catch (IOException e) {
+            LOG.warn("a connection could not be accepted: {}", e.getMessage());
+        }
+    }
+
+    /**
+     * @return false when the connection has been closed over it
+     */
+    private boolean take(Connection from, Descriptor descriptor) {
+        try {
+            if (descriptor.kind() == Kind.HELLO) {
+                Optional<Refusal> refusal = hello(from, descriptor.from());
+                refusal.ifPresent(r -> refuse(from, r));
+                return refusal.isEmpty();
+            }
+            if (from.ids().isEmpty()) {
+                refuse(from, Refusal.NO_HELLO);
+                return false;
+            }
+            if (descriptor.kind() == Kind.READ) {
+                endpoints.read(from, descriptor.number());
+            } else if (descriptor.kind().peer()) {
+                endpoints.relay(from, descriptor);
+            }
+            return true;
+        } catch (IOException e) {
+            endpoints.remove(from);
+            return false;
+        }
+    }
+
+    private Optional<Refusal> hello(Connection from, EndpointId id) throws IOException {
+        if (from.process().isEmpty()) {
+            Optional<PeerProcess> process = PeerProcess.find(from.port(), options.port());
+            if (process.isEmpty() || !options.users().contains(process.get().user())) {
+                return Optional.of(Refusal.USER);
+            }
+            from.process(process.get());
+        }
+        if (!endpoints.add(from, id)) {
+            return Optional.of(Refusal.TAKEN);
+        }
+        from.send(new Descriptor(Kind.WELCOME, 0, id, EndpointId.NONE, 0, Optional.empty()));
+        return Optional.empty();
+    }
+
+    private void refuse(Connection connection, Refusal refusal) {
+        metrics.refused(refusal);
+        try {
+            connection.send(
+                    new Descriptor(
+                            Kind.REFUSED,
+                            refusal.code(),
+                            EndpointId.NONE,
+                            EndpointId.NONE,
+                            0,
+                            Optional.empty()));
+        } catch (IOException ignored) {
+            // It does not want to know.
+        }
+        endpoints.remove(connection);
+    }
+
+    private void reap() {
+        long now = System.currentTimeMillis();
+        if (now - reapedAt >= REAP_MILLIS) {
+            reapedAt = now;
+            metrics.reaped(RegionDirectory.reap(options.directory(), REAP_GRACE).size());
+        }
+    }
+
+    /** Detaches from the kernel and ends all connections. */
+    @Override
+    public void close() {
+        try {
+            selector.close();
+            server.close();
+            thread.interrupt();
+            if (thread.isAlive()) {
+                thread.join();
+            }
+        } catch (IOException e) {
+            LOG.warn("while closing: {}", e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        metrics.close();
+        synchronized (endpoints) {
+            endpoints.close();
+        }
+        bpf.ifPresent(BpfMailbox::close);
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.flow;
+
+import io.tributary.protocol.message.Arrival;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.apache.flink.api.connector.source.SourceReaderContext;
+import org.apache.flink.connector.base.source.reader.SingleThreadMultiplexSourceReaderBase;
+import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
+
+/** Emits what its split reader finds. */
+final class LaneReader
+        extends SingleThreadMultiplexSourceReaderBase<Arrival, Arrival, LaneSplit, LaneSplit> {
+
+    LaneReader(Supplier<SplitReader<Arrival, LaneSplit>> reader, SourceReaderContext context) {
+        super(
+                reader,
+                (arrival, output, split) -> output.collect(arrival),
+                context.getConfiguration(),
+                context);
+    }
+
+    @Override
+    protected void onSplitFinished(Map<String, LaneSplit> finished) {
+        throw new IllegalStateException("lanes do not end: " + finished.keySet());
+    }
+
+    @Override
+    protected LaneSplit initializedState(LaneSplit split) {
+        return split;
+    }
+
+    @Override
+    protected LaneSplit toSplitType(String id, LaneSplit state) {
+        return state.begun();
+    }
+}

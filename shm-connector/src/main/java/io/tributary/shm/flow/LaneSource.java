@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.flow;
+
+import io.tributary.protocol.message.Arrival;
+import java.util.stream.IntStream;
+import org.apache.flink.api.connector.source.Boundedness;
+import org.apache.flink.api.connector.source.Source;
+import org.apache.flink.api.connector.source.SourceReader;
+import org.apache.flink.api.connector.source.SourceReaderContext;
+import org.apache.flink.api.connector.source.SplitEnumerator;
+import org.apache.flink.api.connector.source.SplitEnumeratorContext;
+import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
+import org.apache.flink.core.io.SimpleVersionedSerializer;
+
+/**
+ * A source of arrivals whose splits are lanes. It is at most once by itself; a trainer that gets no
+ * receipt sends again.
+ */
+public abstract class LaneSource implements Source<Arrival, LaneSplit, LaneEnumeratorState> {
+
+    private static final long serialVersionUID = 1L;
+
+    private final int lanes;
+
+    /**
+     * @param lanes number of lanes, the same for ever
+     */
+    protected LaneSource(int lanes) {
+        this.lanes = lanes;
+    }
+
+    /** Reads the lanes of one reader, on a thread of its own. */
+    protected abstract SplitReader<Arrival, LaneSplit> splitReader(SourceReaderContext context);
+
+    @Override
+    public final Boundedness getBoundedness() {
+        return Boundedness.CONTINUOUS_UNBOUNDED;
+    }
+
+    @Override
+    public final SplitEnumerator<LaneSplit, LaneEnumeratorState> createEnumerator(
+            SplitEnumeratorContext<LaneSplit> context) {
+        return restoreEnumerator(
+                context,
+                new LaneEnumeratorState(
+                        IntStream.range(0, lanes)
+                                .mapToObj(lane -> new LaneSplit(lane, true))
+                                .toList()));
+    }
+
+    @Override
+    public final SplitEnumerator<LaneSplit, LaneEnumeratorState> restoreEnumerator(
+            SplitEnumeratorContext<LaneSplit> context, LaneEnumeratorState state) {
+        return new LaneEnumerator(context, state);
+    }
+
+    @Override
+    public final SourceReader<Arrival, LaneSplit> createReader(SourceReaderContext context) {
+        return new LaneReader(() -> splitReader(context), context);
+    }
+
+    @Override
+    public final SimpleVersionedSerializer<LaneSplit> getSplitSerializer() {
+        return new LaneSerializers.Split();
+    }
+
+    @Override
+    public final SimpleVersionedSerializer<LaneEnumeratorState>
+            getEnumeratorCheckpointSerializer() {
+        return new LaneSerializers.State();
+    }
+}

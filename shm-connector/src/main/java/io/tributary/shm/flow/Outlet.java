@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.flow;
+
+import java.io.IOException;
+import java.io.Serializable;
+
+/**
+ * Where values leave the job.
+ *
+ * @param <T> the values' type
+ */
+public interface Outlet<T> extends AutoCloseable {
+
+    /**
+     * Sends a value, and returns when it has arrived.
+     *
+     * @return bytes sent
+     */
+    long send(T value) throws IOException;
+
+    /** Rises when the other side may have lost what it was to keep. */
+    default int connections() {
+        return 0;
+    }
+
+    @Override
+    void close();
+
+    /**
+     * Opens outlets on task managers.
+     *
+     * @param <T> the values' type
+     */
+    @FunctionalInterface
+    interface Factory<T> extends Serializable {
+
+        /**
+         * @param purpose tells this outlet from others of the same sink
+         */
+        Outlet<T> open(String purpose) throws IOException;
+    }
+}

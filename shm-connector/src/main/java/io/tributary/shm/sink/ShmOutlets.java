@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.sink;
+
+import io.tributary.protocol.Json;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.ModelDescription;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.Descriptor.Kind;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.RecentReceipts;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionWriter;
+import java.io.IOException;
+import java.io.Serializable;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Optional;
+import java.util.function.Function;
+
+/**
+ * The ways from a job to the trainers on its host.
+ *
+ * @param job the job's name
+ * @param directory the region directory
+ * @param quotaBytes bound for all regions of the job
+ * @param agentPort where the node agent is
+ */
+public record ShmOutlets(String job, String directory, long quotaBytes, int agentPort)
+        implements Serializable {
+
+    private static final long ROOM_MILLIS = 60_000;
+    private static final long PAUSE_MILLIS = 20;
+
+    private JobDirectory files() {
+        return JobDirectory.of(Path.of(directory), job);
+    }
+
+    private Mailbox mailbox(String purpose) {
+        return Mailbox.open(agentPort, job + "-" + purpose, descriptor -> {});
+    }
+
+    /** The round plan. */
+    public Outlet.Factory<RoundPlan> plans() {
+        return purpose -> {
+            files().quotaBytes(quotaBytes);
+            return outlet(
+                    mailbox("plans-" + purpose),
+                    (plan, mailbox) -> {
+                        JobDirectory.replace(files().round(), plan);
+                        files().trainers().stream()
+                                .map(f -> f.getFileName().toString())
+                                .map(f -> f.substring(0, f.length() - ".json".length()))
+                                .map(trainer -> EndpointId.trainer(job, trainer))
+                                .forEach(id -> mailbox.send(Descriptor.ring(Kind.PLAN, id)));
+                    });
+        };
+    }
+
+    /** Answers to trainers. */
+    public Outlet.Factory<Receipt> receipts() {
+        return purpose ->
+                outlet(
+                        mailbox("receipts-" + purpose),
+                        (receipt, mailbox) -> {
+                            RecentReceipts.add(files().receipts(receipt.trainer()), receipt);
+                            mailbox.send(
+                                    Descriptor.ring(
+                                            Kind.RECEIPT,
+                                            EndpointId.trainer(job, receipt.trainer())));
+                        });
+    }
+
+    /** How the round stands, a line for each change. */
+    public Outlet.Factory<RoundStatus> status() {
+        return purpose -> lines(JobDirectory::status);
+    }
+
+    /** What was refused, a line for each. */
+    public Outlet.Factory<DeadLetter> deadLetters() {
+        return purpose -> lines(JobDirectory::deadLetters);
+    }
+
+    /**
+     * Global models, each a region that trainers map. When a new one is there, those before the one
+     * it replaces go; whoever has one mapped keeps it.
+     *
+     * @param description what is said about a model
+     * @param file where it lies
+     * @param <M> the models' type
+     */
+    public <M> Outlet.Factory<M> models(Of<M, ModelDescription> description, Of<M, String> file) {
+        return purpose -> new Models<>(description, file);
+    }
+
+    /**
+     * A function that Flink can ship.
+     *
+     * @param <M> of what
+     * @param <T> what
+     */
+    @FunctionalInterface
+    public interface Of<M, T> extends Function<M, T>, Serializable {}
+
+    @FunctionalInterface
+    private interface Send<T> {
+        void send(T value, Mailbox mailbox);
+    }
+
+    private static <T> Outlet<T> outlet(Mailbox mailbox, Send<T> send) {
+        return new Outlet<>() {
+            @Override
+            public long send(T value) {
+                send.send(value, mailbox);
+                return 0;
+            }
+
+            @Override
+            public void close() {
+                mailbox.close();
+            }
+        };
+    }
+
+    private <T> Outlet<T> lines(Function<JobDirectory, Path> file) {
+        return new Outlet<>() {
+            @Override
+            public long send(T value) {
+                return JobDirectory.append(file.apply(files()), value);
+            }
+
+            @Override
+            public void close() {
+                // Nothing is held.
+            }
+        };
+    }
+
+    private final class Models<M> implements Outlet<M> {
+
+        private final Of<M, ModelDescription> description;
+        private final Of<M, String> file;
+        private final RegionDirectory regions = files().regions(quotaBytes);
+        private final Deque<Path> published = new ArrayDeque<>();
+
+        Models(Of<M, ModelDescription> description, Of<M, String> file) {
+            this.description = description;
+            this.file = file;
+        }
+
+        @Override
+        public long send(M model) throws IOException {
+            ModelDescription described = description.apply(model);
+            Path region = files().model(described.id());
+            if (!Files.exists(region)) {
+                try (RegionWriter writer = reserve(described)) {
+                    writer.copy(Path.of(file.apply(model)));
+                    writer.publish(
+                            described.crc32c(),
+                            new String(Json.encode(described), StandardCharsets.UTF_8));
+                }
+            }
+            published.remove(region);
+            published.add(region);
+            for (Path old : RegionDirectory.list(region.getParent())) {
+                if (!published.contains(old)) {
+                    Files.deleteIfExists(old);
+                }
+            }
+            while (published.size() > 2) {
+                Files.deleteIfExists(published.remove());
+            }
+            JobDirectory.append(files().modelLog(), described);
+            return described.bytes();
+        }
+
+        private RegionWriter reserve(ModelDescription model) throws IOException {
+            long end = System.currentTimeMillis() + ROOM_MILLIS;
+            Optional<RegionWriter> writer =
+                    regions.reserve(JobDirectory.modelName(model.id()), model.bytes());
+            while (writer.isEmpty()) {
+                if (System.currentTimeMillis() > end) {
+                    throw new IOException(
+                            "no room for model %s of %d bytes in %s within %d s; the quota is %d bytes, for all updates of a round and two models"
+                                    .formatted(
+                                            model.id(),
+                                            model.bytes(),
+                                            directory,
+                                            ROOM_MILLIS / 1000,
+                                            quotaBytes));
+                }
+                try {
+                    Thread.sleep(PAUSE_MILLIS);
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new IOException("interrupted while waiting for room", e);
+                }
+                writer = regions.reserve(JobDirectory.modelName(model.id()), model.bytes());
+            }
+            return writer.get();
+        }
+
+        @Override
+        public void close() {
+            // Models stay for the trainers that come back.
+        }
+    }
+}

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.source;
+
+import io.tributary.protocol.message.Arrival;
+import io.tributary.shm.flow.LaneSplit;
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.region.JobDirectory;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.apache.flink.connector.base.source.reader.RecordsBySplits;
+import org.apache.flink.connector.base.source.reader.RecordsWithSplitIds;
+import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
+import org.apache.flink.connector.base.source.reader.splitreader.SplitsAddition;
+import org.apache.flink.connector.base.source.reader.splitreader.SplitsChange;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.metrics.groups.SourceReaderMetricGroup;
+
+/** Looks when the bell rings, and every few seconds anyway. */
+final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
+
+    private static final long SCAN_NANOS = TimeUnit.SECONDS.toNanos(2);
+    private static final long POLL_MILLIS = 100;
+
+    /** What is claimed in one go, so that claims flow on while more is being looked at. */
+    private static final int MAX_UPDATES = 4;
+
+    private static final Descriptor LOOK = Descriptor.ring(Descriptor.Kind.PING, EndpointId.NONE);
+
+    private final String job;
+    private final JobDirectory directory;
+    private final UpdateInspector updates;
+    private final TrainerRegister trainers;
+    private final Mailbox mailbox;
+
+    /** More rings than fit need not be kept: a scan then finds what they were about. */
+    private final BlockingQueue<Descriptor> rings = new ArrayBlockingQueue<>(4096);
+
+    private final Map<EndpointId, Integer> lanes = new HashMap<>();
+    private final Counter descriptorsIn;
+    private final Counter foundByScan;
+    private final Counter bytesIn;
+    private final Counter errorsIn;
+    private volatile boolean missed;
+    private long scannedAt = System.nanoTime() - SCAN_NANOS;
+
+    ShmSplitReader(
+            String job,
+            JobDirectory directory,
+            UpdateInspector updates,
+            int agentPort,
+            SourceReaderMetricGroup metrics) {
+        this.job = job;
+        this.directory = directory;
+        this.updates = updates;
+        this.trainers = new TrainerRegister(job, directory);
+        this.mailbox = Mailbox.open(agentPort, job + "-updates", this::ring);
+        this.descriptorsIn = metrics.counter("descriptorsIn");
+        this.foundByScan = metrics.counter("foundByScan");
+        this.bytesIn = metrics.getIOMetricGroup().getNumBytesInCounter();
+        this.errorsIn = metrics.getNumRecordsInErrorsCounter();
+        metrics.gauge("mailboxConnected", () -> mailbox.connected() ? 1 : 0);
+    }
+
+    /** On the mailbox's thread. */
+    private void ring(Descriptor descriptor) {
+        switch (descriptor.kind()) {
+            case WELCOME -> missed = true;
+            case UPDATE, CONTROL -> {
+                if (!rings.offer(descriptor)) {
+                    missed = true;
+                }
+            }
+            default -> {
+                // Nothing that concerns a source.
+            }
+        }
+    }
+
+    @Override
+    public void handleSplitsChanges(SplitsChange<LaneSplit> change) {
+        if (!(change instanceof SplitsAddition)) {
+            throw new UnsupportedOperationException("lanes are only ever added, got " + change);
+        }
+        for (LaneSplit split : change.splits()) {
+            if (split.fresh()) {
+                directory.discard(split.lane());
+            }
+            EndpointId id = EndpointId.lane(job, split.lane());
+            lanes.put(id, split.lane());
+            mailbox.listen(id);
+        }
+        missed = true;
+    }
+
+    @Override
+    public RecordsWithSplitIds<Arrival> fetch() {
+        RecordsBySplits.Builder<Arrival> records = new RecordsBySplits.Builder<>();
+        try {
+            Descriptor ring = rings.poll(POLL_MILLIS, TimeUnit.MILLISECONDS);
+            for (int i = 0; i < MAX_UPDATES && ring != null; i++) {
+                answer(ring, records);
+                ring = i + 1 < MAX_UPDATES ? rings.poll() : null;
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        if (missed || System.nanoTime() - scannedAt >= SCAN_NANOS) {
+            missed = false;
+            scan(records);
+            scannedAt = System.nanoTime();
+        }
+        return records.build();
+    }
+
+    private void answer(Descriptor ring, RecordsBySplits.Builder<Arrival> records) {
+        if (ring == LOOK) {
+            return;
+        }
+        descriptorsIn.inc();
+        Optional<Integer> lane = Optional.ofNullable(lanes.get(ring.to()));
+        if (lane.isEmpty()) {
+            return;
+        }
+        if (ring.kind() == Descriptor.Kind.UPDATE) {
+            ring.region()
+                    .map(region -> directory.update(lane.get(), region))
+                    .flatMap(file -> updates.inspect(file, true))
+                    .ifPresent(arrival -> add(records, arrival));
+        } else {
+            trainers.scan(
+                    Set.copyOf(lanes.values()),
+                    Optional.of(ring.from()),
+                    arrival -> add(records, arrival));
+        }
+    }
+
+    private void scan(RecordsBySplits.Builder<Arrival> records) {
+        trainers.scan(
+                Set.copyOf(lanes.values()), Optional.empty(), arrival -> add(records, arrival));
+        Set<Path> there = new HashSet<>();
+        for (int lane : lanes.values()) {
+            for (Path file : directory.updates(lane)) {
+                there.add(file);
+                updates.inspect(file, false)
+                        .ifPresent(
+                                arrival -> {
+                                    foundByScan.inc();
+                                    add(records, arrival);
+                                });
+            }
+        }
+        updates.retain(there);
+    }
+
+    private void add(RecordsBySplits.Builder<Arrival> records, Arrival arrival) {
+        if (arrival instanceof Arrival.Refused) {
+            errorsIn.inc();
+        }
+        bytesIn.inc(UpdateInspector.bytes(arrival));
+        // Lanes have no position, so it does not matter which one a record is booked under.
+        records.add(new LaneSplit(lanes.values().iterator().next(), false).splitId(), arrival);
+    }
+
+    @Override
+    public void wakeUp() {
+        rings.offer(LOOK);
+    }
+
+    @Override
+    public void close() {
+        mailbox.close();
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.source;
+
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.flow.LaneSource;
+import io.tributary.shm.flow.LaneSplit;
+import io.tributary.shm.region.JobDirectory;
+import java.io.Serializable;
+import java.nio.file.Path;
+import java.util.function.Supplier;
+import org.apache.flink.api.connector.source.SourceReaderContext;
+import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
+
+/**
+ * What trainers on this host send: their updates, claimed where they lie, and what they say of
+ * themselves. Each reader has one mailbox, which makes it look; a scan at the start and every few
+ * seconds finds what no descriptor announced.
+ *
+ * <p>Metrics of a reader, besides Flink's {@code numRecordsIn}, {@code numBytesIn} and {@code
+ * numRecordsInErrors}: gauge {@code mailboxConnected} (0 or 1), counters {@code descriptorsIn} and
+ * {@code foundByScan}.
+ */
+public final class ShmUpdateSource extends LaneSource {
+
+    private static final long serialVersionUID = 1L;
+
+    private final String job;
+    private final LayoutSupplier model;
+    private final String directory;
+    private final int agentPort;
+
+    /** Gives the model's layout, on the task manager. */
+    @FunctionalInterface
+    public interface LayoutSupplier extends Supplier<ModelLayout>, Serializable {}
+
+    /**
+     * @param job only updates for this job are taken
+     * @param model what updates must look like
+     * @param directory the region directory
+     * @param agentPort where the node agent is
+     */
+    public ShmUpdateSource(String job, LayoutSupplier model, String directory, int agentPort) {
+        super(Topics.LANES);
+        this.job = job;
+        this.model = model;
+        this.directory = directory;
+        this.agentPort = agentPort;
+    }
+
+    @Override
+    protected SplitReader<Arrival, LaneSplit> splitReader(SourceReaderContext context) {
+        return new ShmSplitReader(
+                job,
+                JobDirectory.of(Path.of(directory), job),
+                new UpdateInspector(job, model.get()),
+                agentPort,
+                context.metricGroup());
+    }
+}

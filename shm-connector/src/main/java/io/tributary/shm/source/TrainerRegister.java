@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.source;
+
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.ControlMessage.Type;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Topics;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.TrainerPresence;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Consumer;
+
+/**
+ * The colocated trainers of some lanes. A trainer is there as long as its file is and the process
+ * that wrote it lives. Not thread-safe.
+ */
+final class TrainerRegister {
+
+    private final String job;
+    private final JobDirectory directory;
+    private final Map<String, TrainerPresence> present = new HashMap<>();
+    private final Set<Path> unreadable = new HashSet<>();
+
+    TrainerRegister(String job, JobDirectory directory) {
+        this.job = job;
+        this.directory = directory;
+    }
+
+    /**
+     * Says who has come, who is still there, and who has gone.
+     *
+     * @param lanes whose trainers
+     * @param asking whoever wants to hear that it has joined, once more
+     */
+    void scan(Set<Integer> lanes, Optional<EndpointId> asking, Consumer<Arrival> out) {
+        Set<String> found = new HashSet<>();
+        for (Path file : directory.trainers()) {
+            String trainer = file.getFileName().toString().replaceFirst("\\.json$", "");
+            if (lanes.contains(Topics.lane(trainer))) {
+                read(file, trainer, out)
+                        .filter(presence -> alive(file, presence))
+                        .ifPresent(
+                                presence -> {
+                                    found.add(trainer);
+                                    announce(presence, asking, out);
+                                });
+            }
+        }
+        for (String trainer : Set.copyOf(present.keySet())) {
+            if (!found.contains(trainer)) {
+                out.accept(control(present.remove(trainer), Type.LEAVE));
+            }
+        }
+    }
+
+    private void announce(
+            TrainerPresence presence, Optional<EndpointId> asking, Consumer<Arrival> out) {
+        String trainer = presence.trainer();
+        TrainerPresence before = present.put(trainer, presence);
+        boolean same = before != null && before.instance().equals(presence.instance());
+        if (before != null && !same) {
+            // Its file was taken over, so the one before has ended.
+            out.accept(control(before, Type.LEAVE));
+        }
+        boolean asks = asking.filter(EndpointId.trainer(job, trainer)::equals).isPresent();
+        out.accept(control(presence, same && !asks ? Type.HEARTBEAT : Type.JOIN));
+    }
+
+    private Optional<TrainerPresence> read(Path file, String trainer, Consumer<Arrival> out) {
+        try {
+            Optional<TrainerPresence> presence = JobDirectory.read(file, TrainerPresence.class);
+            unreadable.remove(file);
+            return presence.filter(p -> p.trainer().equals(trainer));
+        } catch (RejectedException e) {
+            if (unreadable.add(file)) {
+                out.accept(
+                        new Arrival.Refused(
+                                new DeadLetter(
+                                        file.toString(), "", 0, 0, e.reason(), e.getMessage()),
+                                false));
+            }
+            return Optional.empty();
+        }
+    }
+
+    private static boolean alive(Path file, TrainerPresence presence) {
+        boolean alive = presence.owner().alive();
+        if (!alive) {
+            try {
+                Files.deleteIfExists(file);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+        return alive;
+    }
+
+    private Arrival control(TrainerPresence presence, Type type) {
+        return new Arrival.Control(
+                new ControlMessage(
+                        type, job, presence.trainer(), presence.instance(), presence.group()));
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.source;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.UpdateDescription;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionHeader;
+import io.tributary.shm.region.RegionLayout.State;
+import io.tributary.shm.region.TensorFile;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * Looks at regions and says what has arrived. An update is checked once in each tenure of its
+ * region; asked again, the same claim is made again. Not thread-safe.
+ */
+final class UpdateInspector {
+
+    private final String job;
+    private final ModelLayout model;
+    private final Map<Path, Arrival> seen = new HashMap<>();
+    private final Map<Path, Integer> tenures = new HashMap<>();
+
+    UpdateInspector(String job, ModelLayout model) {
+        this.job = job;
+        this.model = model;
+    }
+
+    /**
+     * Looks at a file.
+     *
+     * @param rung whether its trainer asks for an answer, even if it has been looked at before
+     * @return what has arrived; empty where nothing has
+     */
+    Optional<Arrival> inspect(Path file, boolean rung) {
+        RegionHeader header;
+        try {
+            header = RegionHeader.read(file);
+        } catch (RejectedException e) {
+            return damaged(file, e);
+        }
+        if (header.state() != State.READY) {
+            return Optional.empty();
+        }
+        boolean known = Integer.valueOf(header.tenure()).equals(tenures.get(file));
+        if (!known) {
+            tenures.put(file, header.tenure());
+            seen.put(file, check(file, header));
+        } else if (!rung) {
+            return Optional.empty();
+        }
+        return Optional.of(seen.get(file));
+    }
+
+    /** Bytes of the payload behind an arrival. */
+    static long bytes(Arrival arrival) {
+        return arrival instanceof Arrival.Staged staged ? staged.claim().payload().length() : 0;
+    }
+
+    private Optional<Arrival> damaged(Path file, RejectedException e) {
+        if (e.reason() == RejectReason.PAYLOAD_LOST) {
+            // Released since it was listed, or announced and never there.
+            return Optional.empty();
+        }
+        if (seen.containsKey(file)) {
+            return Optional.empty();
+        }
+        Arrival refused =
+                new Arrival.Refused(
+                        new DeadLetter(file.toString(), "", 0, 0, e.reason(), e.getMessage()),
+                        false);
+        seen.put(file, refused);
+        return Optional.of(refused);
+    }
+
+    private Arrival check(Path file, RegionHeader header) {
+        PayloadRef payload = header.payload(file);
+        Optional<UpdateDescription> description = Optional.empty();
+        try {
+            description = Optional.of(UpdateDescription.decode(header.description()));
+            Claim claim = description.get().claim(header.crc32c(), payload);
+            if (!claim.job().equals(job)) {
+                throw new RejectedException(
+                        RejectReason.WRONG_JOB,
+                        "it is for job '%s', this is '%s'".formatted(claim.job(), job));
+            }
+            try (TensorFile tensors = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
+                tensors.check(model, header.crc32c());
+            }
+            return new Arrival.Staged(claim);
+        } catch (RejectedException e) {
+            RegionDirectory.release(payload);
+            return refusal(file, description, e);
+        }
+    }
+
+    private static Arrival refusal(
+            Path file, Optional<UpdateDescription> description, RejectedException e) {
+        String about =
+                description
+                        .map(
+                                d ->
+                                        "update from trainer %s for round %d.%d"
+                                                .formatted(d.trainer(), d.round(), d.epoch()))
+                        .orElse("region " + file);
+        return new Arrival.Refused(
+                new DeadLetter(
+                        file.toString(),
+                        description.map(UpdateDescription::trainer).orElse(""),
+                        description.map(UpdateDescription::round).orElse(0),
+                        description.map(UpdateDescription::epoch).orElse(0),
+                        e.reason(),
+                        about + ": " + e.getMessage()),
+                description.isPresent());
+    }
+
+    /** Forgets files that are not among those that are there. */
+    void retain(Set<Path> there) {
+        seen.keySet().retainAll(there);
+        tenures.keySet().retainAll(there);
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.trainer;
+
+import io.tributary.protocol.message.ControlMessage.Type;
+
+/**
+ * A trainer's connection to its job. What the job says goes to the {@link Inbox}. Belongs to the
+ * trainer's thread, but for {@link #say} and {@link #connections}.
+ */
+interface Link extends AutoCloseable {
+
+    /** Says something about this trainer. */
+    void say(Type type);
+
+    /** Where updates are written. */
+    UpdateRegions regions();
+
+    /** Sends an update, or sends it again. */
+    void publish(ModelUpdate update);
+
+    /** An update has been answered. */
+    void answered(ModelUpdate update);
+
+    /** Forgets what has been answered, before something is sent that will be. */
+    default void forget() {}
+
+    /** Looks whether the job has said something, where nobody else does. */
+    default void look() {}
+
+    /** Rises when the job may take this trainer for gone. */
+    default int connections() {
+        return 0;
+    }
+
+    /** Breaks off without a word. */
+    void abort();
+
+    @Override
+    void close();
+}

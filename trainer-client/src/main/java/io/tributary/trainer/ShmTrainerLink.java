@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.trainer;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.ControlMessage.Type;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.Topics;
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.Descriptor.Kind;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.Owner;
+import io.tributary.shm.region.RecentReceipts;
+import io.tributary.shm.region.RegionLayout;
+import io.tributary.shm.region.TrainerPresence;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A trainer's link over shared memory: its updates are folded where it writes them, the models it
+ * maps are the job's. All is in the job's directory; the mailbox says when to look.
+ */
+final class ShmTrainerLink implements Link {
+
+    private static final Logger LOG = LoggerFactory.getLogger(ShmTrainerLink.class);
+    private static final Duration PATIENCE = Duration.ofMinutes(5);
+
+    private final Identity self;
+    private final JobDirectory files;
+    private final EndpointId job;
+    private final Inbox inbox;
+    private final UpdateRegions regions;
+    private final Mailbox mailbox;
+
+    ShmTrainerLink(Identity self, Transport.Shm transport, Inbox inbox) {
+        this.self = self;
+        this.files = JobDirectory.of(transport.directory(), self.job());
+        this.job = EndpointId.lane(self.job(), Topics.lane(self.trainer()));
+        this.inbox = inbox;
+        this.regions =
+                new UpdateRegions(
+                        () -> files.regions(files.quotaBytes()),
+                        id -> JobDirectory.updateName(self.trainer(), id),
+                        PATIENCE);
+        this.mailbox = Mailbox.open(transport.agentPort(), self.trainer(), descriptor -> look());
+        mailbox.listen(EndpointId.trainer(self.job(), self.trainer()));
+    }
+
+    @Override
+    public void say(Type type) {
+        Path file = files.trainer(self.trainer());
+        if (type == Type.LEAVE) {
+            withdraw(file);
+        } else {
+            appear(file);
+        }
+        if (type != Type.HEARTBEAT) {
+            mailbox.send(Descriptor.ring(Kind.CONTROL, job));
+        }
+    }
+
+    private void appear(Path file) {
+        TrainerPresence own =
+                new TrainerPresence(self.trainer(), self.instance(), self.group(), Owner.self());
+        Optional<TrainerPresence> there = JobDirectory.read(file, TrainerPresence.class);
+        if (there.filter(own::equals).isPresent()) {
+            return;
+        }
+        if (there.filter(p -> p.owner().alive()).isPresent()) {
+            throw new TrainerException(
+                    RejectReason.DUPLICATE_TRAINER,
+                    "trainer %s takes part already, in process %d; choose another id"
+                            .formatted(self.trainer(), there.get().owner().pid()));
+        }
+        JobDirectory.replace(file, own);
+    }
+
+    private void withdraw(Path file) {
+        try {
+            boolean own =
+                    JobDirectory.read(file, TrainerPresence.class)
+                            .filter(p -> p.instance().equals(self.instance()))
+                            .isPresent();
+            if (own) {
+                Files.deleteIfExists(file);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public UpdateRegions regions() {
+        return regions;
+    }
+
+    @Override
+    public void publish(ModelUpdate update) {
+        OwnedRegion region = update.owned().region();
+        if (region.writing()) {
+            region.publish(
+                    region.memory().crc32c(),
+                    update.description(self.job(), self.trainer())
+                            .encode(RegionLayout.MAX_DESCRIPTION_BYTES));
+        }
+        mailbox.send(Descriptor.ring(Kind.UPDATE, job, update.owned().id()));
+    }
+
+    @Override
+    public void answered(ModelUpdate update) {
+        // The job releases the region when nothing can need it any more.
+    }
+
+    @Override
+    public void forget() {
+        try {
+            Files.deleteIfExists(files.receipts(self.trainer()));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Also on the mailbox's thread. */
+    @Override
+    public void look() {
+        try {
+            Optional<RoundPlan> plan = JobDirectory.read(files.round(), RoundPlan.class);
+            plan.ifPresent(p -> inbox.plan(p, new ModelRegion(p.model(), files.model(p.model()))));
+            inbox.receipts(RecentReceipts.read(files.receipts(self.trainer())).receipts());
+        } catch (RejectedException e) {
+            LOG.warn("ignored in {}: {}", files.path(), e.getMessage());
+        }
+    }
+
+    @Override
+    public void abort() {
+        mailbox.close();
+        withdraw(files.trainer(self.trainer()));
+        regions.close();
+    }
+
+    @Override
+    public void close() {
+        mailbox.close();
+        regions.close();
+    }
+}

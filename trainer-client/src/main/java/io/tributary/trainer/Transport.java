@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.trainer;
+
+import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.shm.mailbox.Mailbox;
+import java.nio.file.Path;
+
+/** How a trainer reaches its job. */
+public sealed interface Transport {
+
+    /** The region directory unless it is told another. */
+    Path DEFAULT_REGIONS = Path.of("/dev/shm/tributary");
+
+    /**
+     * MQTT.
+     *
+     * @param broker the broker
+     */
+    record Mqtt(BrokerOptions broker) implements Transport {}
+
+    /**
+     * Shared memory, on the job's host.
+     *
+     * @param directory the job's region directory
+     * @param agentPort where the node agent is; without one, all takes a few seconds longer
+     */
+    record Shm(Path directory, int agentPort) implements Transport {}
+
+    /** MQTT, by this broker. */
+    static Transport mqtt(BrokerOptions broker) {
+        return new Mqtt(broker);
+    }
+
+    /** Shared memory, where it is by default. */
+    static Transport shm() {
+        return shm(DEFAULT_REGIONS, Mailbox.DEFAULT_PORT);
+    }
+
+    /** Shared memory. */
+    static Transport shm(Path directory, int agentPort) {
+        return new Shm(directory, agentPort);
+    }
+}
