@@ -104,7 +104,8 @@ public record FileAggregation(
                                         .map(new FileClaims(JOB, model, new ArrayList<>(updates)))
                                         .returns(CoordinatorOutputs.ARRIVAL)
                                         .name("check files")
-                                        .uid("check-files"));
+                                        .uid("check-files"),
+                                Optional.empty());
         DataStream<Outcome> outcomes =
                 outputs.deadLetters()
                         .map(letter -> new Outcome(letter.text()))

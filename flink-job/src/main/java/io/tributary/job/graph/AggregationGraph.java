@@ -2,11 +2,11 @@
 
 package io.tributary.job.graph;
 
-import io.tributary.operators.aggregate.AggregatorFunction;
 import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.aggregate.AggregatorOperator;
 import io.tributary.operators.aggregate.NodeShard;
-import io.tributary.operators.aggregate.PartialSumFunction;
-import io.tributary.operators.aggregate.TopFunction;
+import io.tributary.operators.aggregate.PartialSumOperator;
+import io.tributary.operators.aggregate.TopOperator;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
@@ -22,6 +22,7 @@ import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
 import java.util.List;
+import java.util.Optional;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -67,8 +68,13 @@ public record AggregationGraph(
             DataStream<DeadLetter> deadLetters,
             DataStream<PublishedModel> models) {}
 
-    /** Adds the graph behind {@code arrivals}. */
-    public Outputs build(DataStream<Arrival> arrivals) {
+    /**
+     * Adds the graph behind {@code arrivals}.
+     *
+     * @param partials where partial sums lie; without, they pass through Flink's network
+     */
+    public Outputs build(
+            DataStream<Arrival> arrivals, Optional<AggregatorOperator.Partials> partials) {
         // The closure of a key selector is serialised; it should hold the name alone.
         String key = job;
         SingleOutputStreamOperator<RoundStatus> coordinator =
@@ -85,15 +91,19 @@ public record AggregationGraph(
         for (int level = 0; level < levels - 1; level++) {
             input =
                     keyed(input)
-                            .process(new PartialSumFunction(model), AggregatorInput.TYPE)
-                            .name(levelName(levels, level))
+                            .transform(
+                                    levelName(levels, level),
+                                    AggregatorInput.TYPE,
+                                    new PartialSumOperator(model, partials))
                             .uid(uid(level))
                             .union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));
         }
         SingleOutputStreamOperator<ModelShard> top =
                 keyed(input)
-                        .process(new TopFunction(model), ModelShard.TYPE)
-                        .name(levelName(levels, levels - 1))
+                        .transform(
+                                levelName(levels, levels - 1),
+                                ModelShard.TYPE,
+                                new TopOperator(model, partials))
                         .uid(uid(levels - 1));
         SingleOutputStreamOperator<PublishedModel> models =
                 top.keyBy(shard -> shard.round().toString(), Types.STRING)
@@ -112,7 +122,7 @@ public record AggregationGraph(
 
     private static KeyedStream<AggregatorInput, NodeShard> keyed(
             DataStream<AggregatorInput> input) {
-        return input.keyBy(AggregatorFunction.KEY, NodeShard.TYPE);
+        return input.keyBy(AggregatorOperator.KEY, NodeShard.TYPE);
     }
 
     /** Uids derive from role names, so that a level keeps its state when others come or go. */

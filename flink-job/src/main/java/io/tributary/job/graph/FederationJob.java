@@ -46,7 +46,7 @@ public record FederationJob(AggregationGraph graph, Transport transport) {
         env.getCheckpointConfig().enableUnalignedCheckpoints(false);
         env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
         String job = graph.job();
-        AggregationGraph.Outputs outputs = graph.build(arrivals(env));
+        AggregationGraph.Outputs outputs = graph.build(arrivals(env), transport.partials(job));
         // Plans and models, like receipts, are never taken back: they wait for their checkpoint.
         sink(
                 outputs.plans(),

@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.operators.aggregate.AggregatorOperator;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.DeadLetter;
@@ -43,6 +44,11 @@ public record MqttTransport(BrokerOptions broker, MqttUpdateSource.Staging stagi
     @Override
     public Optional<LaneSource> control(String job) {
         return Optional.of(new MqttControlSource(job, broker));
+    }
+
+    @Override
+    public Optional<AggregatorOperator.Partials> partials(String job) {
+        return Optional.empty();
     }
 
     private <T> Outlet.Factory<T> outlet(String job, String what, MqttEncoder<T> encoder) {

@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.operators.aggregate.AggregatorOperator;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.DeadLetter;
@@ -36,6 +37,11 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort) imp
     @Override
     public Optional<LaneSource> control(String job) {
         return Optional.empty();
+    }
+
+    @Override
+    public Optional<AggregatorOperator.Partials> partials(String job) {
+        return Optional.of(new AggregatorOperator.Partials(job, directory, quotaBytes));
     }
 
     private ShmOutlets outlets(String job) {

@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.operators.aggregate.AggregatorOperator;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.DeadLetter;
@@ -23,6 +24,9 @@ public interface Transport {
 
     /** Where trainers speak of themselves; empty where they do so beside their updates. */
     Optional<LaneSource> control(String job);
+
+    /** Where partial sums lie; empty where they pass through Flink's network. */
+    Optional<AggregatorOperator.Partials> partials(String job);
 
     /** What trainers are to do. */
     Outlet.Factory<RoundPlan> plans(String job);

@@ -45,9 +45,9 @@ public sealed interface AggregatorInput {
      * @param shard the shard
      * @param round the round
      * @param weight Σ weights
-     * @param sum Σ weight × value, one for each element of the shard; not to be changed
+     * @param sum Σ weight × value, one for each element of the shard
      */
-    record FoldPartial(String node, int shard, RoundId round, double weight, double[] sum)
+    record FoldPartial(String node, int shard, RoundId round, double weight, PartialSum sum)
             implements AggregatorInput {}
 
     /**

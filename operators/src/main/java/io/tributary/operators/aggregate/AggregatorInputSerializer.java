@@ -9,6 +9,7 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.types.FlowSerializer;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.tensor.DType;
 import java.io.IOException;
 import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
 import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
@@ -30,15 +31,12 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
     public void serialize(AggregatorInput input, DataOutputView out) throws IOException {
         if (input instanceof FoldUpdate fold) {
             begin(FOLD_UPDATE, input, out);
-            out.writeUTF(fold.payload().path());
-            out.writeLong(fold.payload().offset());
-            out.writeLong(fold.payload().length());
-            out.writeInt(fold.payload().tenure());
+            writePayload(fold.payload(), out);
             out.writeLong(fold.weight());
         } else if (input instanceof FoldPartial fold) {
             begin(FOLD_PARTIAL, input, out);
             out.writeDouble(fold.weight());
-            writeDoubles(fold.sum(), out);
+            writeSum(fold.sum(), out);
         } else if (input instanceof CloseNode close) {
             begin(CLOSE_NODE, input, out);
             out.writeUTF(close.parent());
@@ -47,6 +45,33 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         } else {
             begin(DROP_ROUND, input, out);
         }
+    }
+
+    private static void writeSum(PartialSum sum, DataOutputView out) throws IOException {
+        out.writeBoolean(sum instanceof PartialSum.Lying);
+        if (sum instanceof PartialSum.Lying lying) {
+            writePayload(lying.payload(), out);
+            out.writeUTF(lying.type().name());
+        } else {
+            writeDoubles(((PartialSum.Values) sum).sum(), out);
+        }
+    }
+
+    private static PartialSum readSum(DataInputView in) throws IOException {
+        return in.readBoolean()
+                ? new PartialSum.Lying(readPayload(in), DType.valueOf(in.readUTF()))
+                : new PartialSum.Values(readDoubles(in));
+    }
+
+    private static void writePayload(PayloadRef payload, DataOutputView out) throws IOException {
+        out.writeUTF(payload.path());
+        out.writeLong(payload.offset());
+        out.writeLong(payload.length());
+        out.writeInt(payload.tenure());
+    }
+
+    private static PayloadRef readPayload(DataInputView in) throws IOException {
+        return new PayloadRef(in.readUTF(), in.readLong(), in.readLong(), in.readInt());
     }
 
     private static void begin(int tag, AggregatorInput input, DataOutputView out)
@@ -65,16 +90,8 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         int shard = in.readInt();
         RoundId round = new RoundId(in.readInt(), in.readInt());
         return switch (tag) {
-            case FOLD_UPDATE ->
-                    new FoldUpdate(
-                            node,
-                            shard,
-                            round,
-                            new PayloadRef(
-                                    in.readUTF(), in.readLong(), in.readLong(), in.readInt()),
-                            in.readLong());
-            case FOLD_PARTIAL ->
-                    new FoldPartial(node, shard, round, in.readDouble(), readDoubles(in));
+            case FOLD_UPDATE -> new FoldUpdate(node, shard, round, readPayload(in), in.readLong());
+            case FOLD_PARTIAL -> new FoldPartial(node, shard, round, in.readDouble(), readSum(in));
             case CLOSE_NODE ->
                     new CloseNode(node, shard, round, in.readUTF(), in.readInt(), in.readLong());
             case DROP_ROUND -> new DropRound(node, shard, round);

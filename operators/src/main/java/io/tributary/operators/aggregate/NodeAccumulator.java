@@ -6,36 +6,11 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import java.util.Optional;
 
 /**
- * What one tree node holds for one shard of one round: unnormalised sums in float64, so that no
- * order of arrival and no number of updates shows in the float32 result. Mutable; only reached
- * through Flink state, which copies it when a snapshot is under way.
+ * What a checkpoint remembers of one tree node for one shard of one round.
+ *
+ * @param sum unnormalised, in float64, not to be changed; empty before the first contribution
+ * @param weight Σ weights
+ * @param contributions how many are in the sum
+ * @param close the close, if it has come
  */
-final class NodeAccumulator {
-
-    /** Empty until the first contribution: closes come long before partial sums. */
-    double[] sum = {};
-
-    double weight;
-    int contributions;
-    Optional<CloseNode> close = Optional.empty();
-
-    double[] sum(int elements) {
-        if (sum.length == 0) {
-            sum = new double[elements];
-        }
-        return sum;
-    }
-
-    void add(double otherWeight, double[] otherSum) {
-        double[] into = sum(otherSum.length);
-        for (int i = 0; i < into.length; i++) {
-            into[i] += otherSum[i];
-        }
-        weight += otherWeight;
-        contributions++;
-    }
-
-    boolean complete() {
-        return close.isPresent() && close.get().contributions() == contributions;
-    }
-}
+record NodeAccumulator(double[] sum, double weight, int contributions, Optional<CloseNode> close) {}

@@ -19,42 +19,26 @@ final class NodeAccumulatorSerializer extends FlowSerializer<NodeAccumulator> {
     private static final long serialVersionUID = 1L;
 
     @Override
-    public boolean isImmutableType() {
-        return false;
-    }
-
-    @Override
-    public NodeAccumulator copy(NodeAccumulator from) {
-        NodeAccumulator copy = new NodeAccumulator();
-        copy.sum = from.sum.clone();
-        copy.weight = from.weight;
-        copy.contributions = from.contributions;
-        copy.close = from.close;
-        return copy;
-    }
-
-    @Override
     public void serialize(NodeAccumulator value, DataOutputView out) throws IOException {
-        writeDoubles(value.sum, out);
-        out.writeDouble(value.weight);
-        out.writeInt(value.contributions);
-        out.writeBoolean(value.close.isPresent());
-        if (value.close.isPresent()) {
-            AggregatorInputSerializer.INSTANCE.serialize(value.close.get(), out);
+        writeDoubles(value.sum(), out);
+        out.writeDouble(value.weight());
+        out.writeInt(value.contributions());
+        out.writeBoolean(value.close().isPresent());
+        if (value.close().isPresent()) {
+            AggregatorInputSerializer.INSTANCE.serialize(value.close().get(), out);
         }
     }
 
     @Override
     public NodeAccumulator deserialize(DataInputView in) throws IOException {
-        NodeAccumulator value = new NodeAccumulator();
-        value.sum = readDoubles(in);
-        value.weight = in.readDouble();
-        value.contributions = in.readInt();
-        if (in.readBoolean()) {
-            value.close =
-                    Optional.of((CloseNode) AggregatorInputSerializer.INSTANCE.deserialize(in));
-        }
-        return value;
+        return new NodeAccumulator(
+                readDoubles(in),
+                in.readDouble(),
+                in.readInt(),
+                in.readBoolean()
+                        ? Optional.of(
+                                (CloseNode) AggregatorInputSerializer.INSTANCE.deserialize(in))
+                        : Optional.empty());
     }
 
     @Override

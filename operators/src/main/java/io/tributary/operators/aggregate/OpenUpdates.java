@@ -6,6 +6,8 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.region.MappedFile;
+import io.tributary.shm.region.RegionMappings;
 import io.tributary.shm.region.TensorFile;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -13,15 +15,12 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The updates mapped by one subtask, the least recently used first. A shard is folded in less time
- * than it takes to map a file and to read its header. Not thread-safe.
+ * The updates that one subtask has at hand, the least recently used first. A shard is folded in
+ * less time than it takes to map a file and to read its header. Not thread-safe.
  */
 final class OpenUpdates implements AutoCloseable {
 
-    /** A region's memory is only given back when its mapping goes, so few are kept. */
-    private static final int REGIONS = 2;
-
-    private static final int FILES = 256;
+    private static final int MAX_OPEN = 256;
 
     private final ModelLayout layout;
     private final Map<PayloadRef, Update> open = new LinkedHashMap<>(16, 0.75f, true);
@@ -35,36 +34,59 @@ final class OpenUpdates implements AutoCloseable {
      *
      * @param file its tensors
      * @param tensors for each tensor of the model, the update's
+     * @param addresses of the mapping's windows
      */
-    record Update(TensorFile file, List<TensorInfo> tensors) {}
+    record Update(TensorFile file, List<TensorInfo> tensors, long[] addresses) {
+
+        /** Where an element of a tensor lies in memory. */
+        long address(TensorInfo tensor, long element) {
+            long offset =
+                    file.header().dataOffset() + tensor.begin() + element * tensor.dtype().bytes();
+            return addresses[(int) (offset / MappedFile.STRIDE)] + offset % MappedFile.STRIDE;
+        }
+    }
 
     Update get(PayloadRef payload) {
         Update known = open.get(payload);
         if (known != null) {
             return known;
         }
-        evict(payload.region() ? REGIONS - 1 : FILES - 1);
+        if (open.size() >= MAX_OPEN) {
+            Iterator<Update> eldest = open.values().iterator();
+            eldest.next().file().close();
+            eldest.remove();
+        }
         TensorFile file =
                 TensorFile.open(
-                        payload,
+                        RegionMappings.acquire(payload),
+                        payload.length(),
                         payload.region()
                                 ? layout.maxUpdateHeaderBytes()
                                 : SafetensorsHeader.MAX_JSON_BYTES);
-        Update update = new Update(file, layout.match(file.header()));
+        long[] addresses =
+                file.mapped().windows().stream().mapToLong(FloatKernel::address).toArray();
+        Update update = new Update(file, layout.match(file.header()), addresses);
         open.put(payload, update);
         return update;
     }
 
-    private void evict(int keep) {
-        Iterator<Update> eldest = open.values().iterator();
-        while (open.size() > keep) {
-            eldest.next().file().close();
-            eldest.remove();
-        }
+    /** Closes those whose region has been released, so that its memory can go. */
+    void sweep() {
+        open.entrySet()
+                .removeIf(
+                        entry -> {
+                            boolean over = RegionMappings.over(entry.getKey());
+                            if (over) {
+                                entry.getValue().file().close();
+                            }
+                            return over;
+                        });
+        RegionMappings.sweep();
     }
 
     @Override
     public void close() {
-        evict(0);
+        open.values().forEach(update -> update.file().close());
+        open.clear();
     }
 }

@@ -25,6 +25,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.stream.Stream;
 import net.jqwik.api.ForAll;
@@ -34,7 +35,6 @@ import net.jqwik.api.constraints.LongRange;
 import net.jqwik.api.constraints.Size;
 import net.jqwik.api.lifecycle.AfterTry;
 import net.jqwik.api.lifecycle.BeforeTry;
-import org.apache.flink.streaming.api.operators.KeyedProcessOperator;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 
 /** Eager equals lazy equals the flat weighted mean, for any tree, order and weights. */
@@ -149,14 +149,16 @@ class TreePropertyTest {
             }
         }
         for (int level = 0; level < levels - 1; level++) {
-            List<AggregatorInput> partials = drive(new PartialSumFunction(spec), inputs.get(level));
+            List<AggregatorInput> partials =
+                    drive(new PartialSumOperator(spec, Optional.empty()), inputs.get(level));
             // Closes and partial sums come by different channels, in any order.
             inputs.get(level + 1).addAll(partials);
             Collections.shuffle(inputs.get(level + 1), random);
         }
         ModelLayout layout = spec.layout();
         byte[] data = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
-        List<ModelShard> shards = drive(new TopFunction(spec), inputs.get(levels - 1));
+        List<ModelShard> shards =
+                drive(new TopOperator(spec, Optional.empty()), inputs.get(levels - 1));
         assertThat(shards).hasSize(layout.shards());
         for (ModelShard shard : shards) {
             System.arraycopy(
@@ -170,12 +172,10 @@ class TreePropertyTest {
     }
 
     private static <OUT> List<OUT> drive(
-            AggregatorFunction<OUT> function, List<AggregatorInput> inputs) throws Exception {
+            AggregatorOperator<OUT> function, List<AggregatorInput> inputs) throws Exception {
         try (var harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
-                        new KeyedProcessOperator<>(function),
-                        AggregatorFunction.KEY,
-                        NodeShard.TYPE)) {
+                        function, AggregatorOperator.KEY, NodeShard.TYPE)) {
             harness.open();
             for (AggregatorInput input : inputs) {
                 harness.processElement(input, 0);

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.aggregate.NodeShard;
+import io.tributary.operators.aggregate.PartialSum;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.protocol.RejectReason;
@@ -13,6 +14,7 @@ import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.tensor.DType;
 import java.util.stream.Stream;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -40,7 +42,12 @@ class SerializersTest {
                 Arguments.of(AggregatorInput.TYPE, new AggregatorInput.DropRound("leaf", 7, ROUND)),
                 Arguments.of(
                         AggregatorInput.TYPE,
-                        new AggregatorInput.FoldPartial("leaf", 7, ROUND, 0.5, doubles())),
+                        new AggregatorInput.FoldPartial(
+                                "leaf", 7, ROUND, 0.5, new PartialSum.Values(doubles()))),
+                Arguments.of(
+                        AggregatorInput.TYPE,
+                        new AggregatorInput.FoldPartial(
+                                "leaf", 7, ROUND, 0.5, new PartialSum.Lying(payload, DType.F32))),
                 Arguments.of(ModelShard.TYPE, new ModelShard(ROUND, 3, new byte[] {1, 2}, 5)),
                 Arguments.of(NodeShard.TYPE, new NodeShard("leaf/ü", 12)),
                 Arguments.of(

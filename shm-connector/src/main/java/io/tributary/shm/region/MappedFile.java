@@ -12,6 +12,7 @@ import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.List;
 import java.util.zip.CRC32C;
 
 /**
@@ -23,15 +24,30 @@ public final class MappedFile implements AutoCloseable {
     /** The longest {@link #slice}. */
     public static final int MAX_SLICE = 1 << 28;
 
-    private static final long STRIDE = 1L << 30;
+    /** Where one of the {@link #windows} begins after another. */
+    public static final long STRIDE = 1L << 30;
+
     private static final int SCAN = 1 << 20;
 
     private final MappedByteBuffer[] windows;
     private final long length;
+    private final Runnable onClose;
 
     private MappedFile(MappedByteBuffer[] windows, long length) {
         this.windows = windows;
         this.length = length;
+        this.onClose = this::unmap;
+    }
+
+    private MappedFile(MappedFile shared, long length, Runnable onClose) {
+        this.windows = shared.windows;
+        this.length = length;
+        this.onClose = onClose;
+    }
+
+    /** The first bytes of this mapping, which somebody else unmaps. */
+    MappedFile share(long bytes, Runnable whenClosed) {
+        return new MappedFile(this, bytes, whenClosed);
     }
 
     /**
@@ -102,8 +118,17 @@ public final class MappedFile implements AutoCloseable {
         return (int) crc.getValue();
     }
 
+    /** The mapping in pieces of at most {@link #STRIDE} plus {@link #MAX_SLICE} bytes. */
+    public List<ByteBuffer> windows() {
+        return List.of(windows);
+    }
+
     @Override
     public void close() {
+        onClose.run();
+    }
+
+    private void unmap() {
         for (int i = 0; i < windows.length; i++) {
             Unmapper.unmap(windows[i]);
             windows[i] = null;

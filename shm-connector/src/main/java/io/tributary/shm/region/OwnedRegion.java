@@ -96,8 +96,7 @@ public final class OwnedRegion implements AutoCloseable {
         ByteBuffer page =
                 describe(State.WRITING, tenure, length, crc32c, capacity, description).page();
         header.put(0, page.array(), 0, page.capacity());
-        RegionLayout.WORD.setRelease(
-                header, RegionLayout.STATE_OFFSET, RegionLayout.word(State.READY, tenure));
+        become(State.READY);
     }
 
     /** Whether it has not been published in this tenure. */
@@ -110,6 +109,12 @@ public final class OwnedRegion implements AutoCloseable {
     public boolean released() {
         return (long) RegionLayout.WORD.getAcquire(header, RegionLayout.STATE_OFFSET)
                 == RegionLayout.word(State.RELEASED, tenure);
+    }
+
+    /** Changes the state, in this tenure. */
+    void become(State state) {
+        RegionLayout.WORD.setRelease(
+                header, RegionLayout.STATE_OFFSET, RegionLayout.word(state, tenure));
     }
 
     /** Begins to write anew, a payload of {@code newLength} ≤ capacity; what was in it stays. */

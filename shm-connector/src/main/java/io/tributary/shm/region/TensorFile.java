@@ -16,10 +16,14 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
+import java.util.zip.CRC32C;
 
 /** A mapped safetensors payload. Reading is thread-safe; not to be used after {@link #close}. */
 public final class TensorFile implements AutoCloseable {
+
+    private static final int BLOCK_BYTES = 8192;
 
     private final MappedFile mapped;
     private final SafetensorsHeader header;
@@ -36,12 +40,20 @@ public final class TensorFile implements AutoCloseable {
      * @throws RejectedException MALFORMED or PAYLOAD_LOST
      */
     public static TensorFile open(PayloadRef payload, long maxHeaderBytes) {
-        MappedFile mapped = MappedFile.open(payload);
+        return open(MappedFile.open(payload), payload.length(), maxHeaderBytes);
+    }
+
+    /**
+     * Checks the header of a mapped payload; closing this closes the mapping.
+     *
+     * @throws RejectedException MALFORMED, with the mapping closed
+     */
+    public static TensorFile open(MappedFile mapped, long length, long maxHeaderBytes) {
         try {
             return new TensorFile(
                     mapped,
                     SafetensorsHeader.parse(
-                            payload.length(),
+                            length,
                             maxHeaderBytes,
                             (at, into) -> into.put(mapped.slice(at, into.remaining()))));
         } catch (IOException e) {
@@ -91,52 +103,88 @@ public final class TensorFile implements AutoCloseable {
     public void check(ModelLayout model) {
         model.match(header);
         for (TensorInfo tensor : header.tensors()) {
-            if (tensor.dtype().floating()) {
-                refuseNonFinite(tensor);
-            }
+            walk(tensor, new CRC32C());
         }
     }
 
     /**
-     * The same, and that the payload has its checksum.
+     * The same, and that the payload has its checksum, in one pass over its memory.
      *
      * @throws RejectedException CHECKSUM as well
      */
     public void check(ModelLayout model, int crc32c) {
-        int found = mapped.crc32c();
-        if (found != crc32c) {
-            throw new RejectedException(
-                    RejectReason.CHECKSUM,
-                    "the whole should have CRC32C %08x, it has %08x".formatted(crc32c, found));
+        model.match(header);
+        CRC32C crc = new CRC32C();
+        for (long at = 0; at < header.dataOffset(); at += BLOCK_BYTES) {
+            crc.update(mapped.slice(at, (int) Math.min(BLOCK_BYTES, header.dataOffset() - at)));
         }
-        check(model);
+        // Without holes or overlaps, so the tensors in their order are the rest of the file.
+        for (TensorInfo tensor :
+                header.tensors().stream()
+                        .sorted(Comparator.comparingLong(TensorInfo::begin))
+                        .toList()) {
+            try {
+                walk(tensor, crc);
+            } catch (RejectedException e) {
+                // Bytes that are not what was sent explain it better.
+                int found = mapped.crc32c();
+                if (found != crc32c) {
+                    throw checksum(crc32c, found);
+                }
+                throw e;
+            }
+        }
+        if ((int) crc.getValue() != crc32c) {
+            throw checksum(crc32c, (int) crc.getValue());
+        }
     }
 
-    private void refuseNonFinite(TensorInfo tensor) {
-        int block = 1 << 16;
+    private static RejectedException checksum(int expected, int found) {
+        return new RejectedException(
+                RejectReason.CHECKSUM,
+                "the whole should have CRC32C %08x, it has %08x".formatted(expected, found));
+    }
+
+    /** Block by block, so that what the checksum has read is in the cache for the check. */
+    private void walk(TensorInfo tensor, CRC32C crc) {
+        int elementBytes = tensor.dtype().bytes();
+        int block = BLOCK_BYTES / elementBytes;
+        int[] scratch = new int[BLOCK_BYTES / Integer.BYTES];
         for (long from = 0; from < tensor.elements(); from += block) {
             int count = (int) Math.min(block, tensor.elements() - from);
             ByteBuffer elements = elements(tensor, from, count);
-            if (allFinite(tensor.dtype(), elements, count)) {
-                continue;
-            }
-            for (int i = 0; i < count; i++) {
-                double value = Elements.get(tensor.dtype(), elements, i * tensor.dtype().bytes());
-                if (!Double.isFinite(value)) {
-                    throw new RejectedException(
-                            RejectReason.NOT_FINITE,
-                            "tensor '%s' has %s at index %s; only finite values can be averaged"
-                                    .formatted(
-                                            tensor.name(),
-                                            Double.isNaN(value) ? "NaN" : "Inf",
-                                            index(tensor.shape(), from + i)));
-                }
+            boolean finite =
+                    !tensor.dtype().floating()
+                            || allFinite(tensor.dtype(), elements, count, scratch);
+            crc.update(elements.duplicate());
+            if (!finite) {
+                throw notFinite(tensor, from, elements, count);
             }
         }
     }
 
-    /** A value is finite unless its exponent bits are all ones; no branch in the loop. */
-    private static boolean allFinite(DType type, ByteBuffer elements, int count) {
+    private static RejectedException notFinite(
+            TensorInfo tensor, long from, ByteBuffer elements, int count) {
+        for (int i = 0; i < count; i++) {
+            double value = Elements.get(tensor.dtype(), elements, i * tensor.dtype().bytes());
+            if (!Double.isFinite(value)) {
+                return new RejectedException(
+                        RejectReason.NOT_FINITE,
+                        "tensor '%s' has %s at index %s; only finite values can be averaged"
+                                .formatted(
+                                        tensor.name(),
+                                        Double.isNaN(value) ? "NaN" : "Inf",
+                                        index(tensor.shape(), from + i)));
+            }
+        }
+        throw new IllegalStateException("all are finite after all: the memory has changed");
+    }
+
+    /**
+     * A value is finite unless its exponent bits are all ones; no branch in the loops. Adding one
+     * to such an exponent carries into the sign, which in an array the compiler makes vectors of.
+     */
+    private static boolean allFinite(DType type, ByteBuffer elements, int count, int[] scratch) {
         ByteBuffer bits = elements.duplicate().order(ByteOrder.LITTLE_ENDIAN);
         boolean bad = false;
         switch (type) {
@@ -146,9 +194,8 @@ public final class TensorFile implements AutoCloseable {
                 }
             }
             case F32 -> {
-                for (int i = 0; i < count; i++) {
-                    bad |= (bits.getInt(i * 4) & 0x7F800000) == 0x7F800000;
-                }
+                bits.asIntBuffer().get(scratch, 0, count);
+                bad = carry(scratch, count) < 0;
             }
             case F16 -> {
                 for (int i = 0; i < count; i++) {
@@ -163,6 +210,14 @@ public final class TensorFile implements AutoCloseable {
             default -> throw new AssertionError(type);
         }
         return !bad;
+    }
+
+    private static int carry(int[] bits, int count) {
+        int carry = 0;
+        for (int i = 0; i < count; i++) {
+            carry |= (bits[i] & 0x7F800000) + 0x00800000;
+        }
+        return carry;
     }
 
     private static String index(List<Long> shape, long flat) {

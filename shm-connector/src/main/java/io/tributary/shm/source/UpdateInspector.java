@@ -13,6 +13,7 @@ import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
+import io.tributary.shm.region.RegionMappings;
 import io.tributary.shm.region.TensorFile;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -94,7 +95,11 @@ final class UpdateInspector {
                         RejectReason.WRONG_JOB,
                         "it is for job '%s', this is '%s'".formatted(claim.job(), job));
             }
-            try (TensorFile tensors = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
+            try (TensorFile tensors =
+                    TensorFile.open(
+                            RegionMappings.acquire(payload),
+                            payload.length(),
+                            model.maxUpdateHeaderBytes())) {
                 tensors.check(model, header.crc32c());
             }
             return new Arrival.Staged(claim);

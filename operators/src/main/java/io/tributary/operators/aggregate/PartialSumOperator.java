@@ -5,25 +5,26 @@ package io.tributary.operators.aggregate;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.model.ModelSpec;
-import org.apache.flink.util.Collector;
+import java.util.Optional;
 
 /** A level below the top: hands its unnormalised sum to the parent. */
-public final class PartialSumFunction extends AggregatorFunction<AggregatorInput> {
+public final class PartialSumOperator extends AggregatorOperator<AggregatorInput> {
 
     private static final long serialVersionUID = 1L;
 
-    public PartialSumFunction(ModelSpec model) {
-        super(model);
+    public PartialSumOperator(ModelSpec model, Optional<Partials> partials) {
+        super(model, partials);
     }
 
     @Override
-    void emit(CloseNode close, NodeAccumulator accumulator, Collector<AggregatorInput> out) {
-        out.collect(
+    void emit(CloseNode close, NodeFold fold) {
+        collect(
                 new FoldPartial(
                         close.parent(),
                         close.shard(),
                         close.round(),
-                        accumulator.weight,
-                        accumulator.sum));
+                        fold.weight,
+                        folder().handOver(close.shard(), fold)));
+        folder().discard(fold);
     }
 }

@@ -14,19 +14,23 @@ import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionPool;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.apache.flink.streaming.api.operators.KeyedProcessOperator;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-class AggregatorFunctionTest {
+class AggregatorOperatorTest {
 
     private static final RoundId ROUND = new RoundId(1, 0);
     private static final SafetensorsHeader HEADER =
@@ -57,12 +61,10 @@ class AggregatorFunctionTest {
     }
 
     private <OUT> KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, OUT> harness(
-            AggregatorFunction<OUT> function, OperatorSubtaskState... restored) throws Exception {
+            AggregatorOperator<OUT> function, OperatorSubtaskState... restored) throws Exception {
         KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, OUT> harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
-                        new KeyedProcessOperator<>(function),
-                        AggregatorFunction.KEY,
-                        NodeShard.TYPE);
+                        function, AggregatorOperator.KEY, NodeShard.TYPE);
         harness.setup();
         for (OperatorSubtaskState state : restored) {
             harness.initializeState(state);
@@ -96,7 +98,8 @@ class AggregatorFunctionTest {
     void aLevelEmitsTheUnnormalisedSumThroughASnapshotAndRestore() throws Exception {
         int shards = spec(UpdateKind.WEIGHTS).layout().shards();
         OperatorSubtaskState snapshot;
-        try (var harness = harness(new PartialSumFunction(spec(UpdateKind.WEIGHTS)))) {
+        try (var harness =
+                harness(new PartialSumOperator(spec(UpdateKind.WEIGHTS), Optional.empty()))) {
             for (int shard = 0; shard < shards; shard++) {
                 harness.processElement(fold(0, shard), 0);
                 harness.processElement(fold(1, shard), 0);
@@ -110,7 +113,10 @@ class AggregatorFunctionTest {
             assertThat(harness.extractOutputValues()).hasSize(1);
         }
         double[] reference = weightedSum();
-        try (var harness = harness(new PartialSumFunction(spec(UpdateKind.WEIGHTS)), snapshot)) {
+        try (var harness =
+                harness(
+                        new PartialSumOperator(spec(UpdateKind.WEIGHTS), Optional.empty()),
+                        snapshot)) {
             for (int shard = 0; shard < shards; shard++) {
                 harness.processElement(fold(2, shard), 0);
                 if (shard % 2 == 1) {
@@ -120,15 +126,103 @@ class AggregatorFunctionTest {
             assertThat(harness.extractOutputValues()).hasSize(shards);
             for (AggregatorInput output : harness.extractOutputValues()) {
                 FoldPartial partial = (FoldPartial) output;
+                double[] sum = values(partial);
                 assertThat(partial.node()).isEqualTo("top");
                 assertThat(partial.weight()).isEqualTo(14.0);
-                for (int i = 0; i < partial.sum().length; i++) {
+                for (int i = 0; i < sum.length; i++) {
                     double expected = reference[partial.shard() * SHARD + i];
-                    assertThat(partial.sum()[i])
+                    assertThat(sum[i])
                             .isCloseTo(expected, Offset.offset(1e-12 * (1 + Math.abs(expected))));
                 }
             }
             assertThat(harness.numKeyedStateEntries()).isZero();
+        }
+    }
+
+    private static double[] values(AggregatorInput partial) {
+        return ((PartialSum.Values) ((FoldPartial) partial).sum()).sum();
+    }
+
+    @Test
+    void floatSumsInRegionsPassFromLevelToLevelThroughASnapshot() throws Exception {
+        ModelSpec spec = spec(UpdateKind.WEIGHTS);
+        ModelLayout layout = spec.layout();
+        Optional<AggregatorOperator.Partials> partials =
+                Optional.of(new AggregatorOperator.Partials("job", temp.toString(), 1L << 24));
+        double[] sum = weightedSum();
+        byte[] model = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
+        // Held by whoever reads, as the next level does in a job.
+        try (RegionPool pool = RegionPool.shared(JobDirectory.of(temp, "job"), 1L << 24)) {
+            OperatorSubtaskState snapshot;
+            try (var leaf = harness(new PartialSumOperator(spec, partials))) {
+                for (int shard = 0; shard < layout.shards(); shard++) {
+                    leaf.processElement(fold(0, shard), 0);
+                }
+                snapshot = leaf.snapshot(1, 1);
+                // Folding goes on in the very memory that the snapshot was taken of.
+                for (int shard = 0; shard < layout.shards(); shard++) {
+                    for (int i = 0; i < 40; i++) {
+                        leaf.processElement(fold(2, shard), 0);
+                    }
+                }
+            }
+            List<AggregatorInput> sums;
+            try (var leaf = harness(new PartialSumOperator(spec, partials), snapshot);
+                    var top = harness(new TopOperator(spec, partials))) {
+                for (int shard = 0; shard < layout.shards(); shard++) {
+                    leaf.processElement(fold(1, shard), 0);
+                    leaf.processElement(fold(2, shard), 0);
+                    leaf.processElement(close(shard, "leaf", "top", 3), 0);
+                    top.processElement(close(shard, "top", "", 1), 0);
+                }
+                sums = leaf.extractOutputValues();
+                assertThat(sums)
+                        .hasSize(layout.shards())
+                        .allMatch(s -> ((FoldPartial) s).sum() instanceof PartialSum.Lying);
+                for (AggregatorInput partial : sums) {
+                    top.processElement(partial, 0);
+                }
+                place(top.extractOutputValues(), layout, model);
+            }
+        }
+        double[] mean = TestModels.values(HEADER, model);
+        for (int i = 0; i < 5; i++) {
+            assertThat(mean[i]).isCloseTo(sum[i] / 14, Offset.offset(1e-6 * Math.abs(sum[i])));
+        }
+        // Integers are exact whatever floats are summed in.
+        byte[] exact = new byte[model.length];
+        try (var top = harness(new TopOperator(spec, Optional.empty()))) {
+            for (int shard = 0; shard < layout.shards(); shard++) {
+                for (int u = 0; u < weights.length; u++) {
+                    top.processElement(
+                            new FoldUpdate(
+                                    "top",
+                                    shard,
+                                    ROUND,
+                                    TestModels.payload(updates.get(u)),
+                                    weights[u]),
+                            0);
+                }
+                top.processElement(close(shard, "top", "", 3), 0);
+            }
+            place(top.extractOutputValues(), layout, exact);
+        }
+        double[] wide = TestModels.values(HEADER, exact);
+        for (int i = 5; i < mean.length; i++) {
+            assertThat(mean[i]).isEqualTo(wide[i]);
+        }
+        assertThat(RegionDirectory.list(temp)).isEmpty();
+    }
+
+    private static void place(List<ModelShard> shards, ModelLayout layout, byte[] model) {
+        assertThat(shards).hasSize(layout.shards());
+        for (ModelShard shard : shards) {
+            System.arraycopy(
+                    shard.bytes(),
+                    0,
+                    model,
+                    (int) (layout.fileOffset(shard.shard()) - HEADER.dataOffset()),
+                    shard.bytes().length);
         }
     }
 
@@ -142,7 +236,7 @@ class AggregatorFunctionTest {
         double[] before = TestModels.values(base);
         OperatorSubtaskState snapshot;
         double[] first = new double[sum.length];
-        try (var harness = harness(new TopFunction(spec(UpdateKind.DELTA)))) {
+        try (var harness = harness(new TopOperator(spec(UpdateKind.DELTA), Optional.empty()))) {
             top(harness, ROUND, first);
             snapshot = harness.snapshot(1, 1);
         }
@@ -154,7 +248,8 @@ class AggregatorFunctionTest {
         assertThat(first).containsExactly(expected);
 
         double[] second = new double[sum.length];
-        try (var harness = harness(new TopFunction(spec(UpdateKind.DELTA)), snapshot)) {
+        try (var harness =
+                harness(new TopOperator(spec(UpdateKind.DELTA), Optional.empty()), snapshot)) {
             top(harness, new RoundId(2, 0), second);
         }
         for (int i = 0; i < sum.length; i++) {
@@ -181,7 +276,10 @@ class AggregatorFunctionTest {
                 for (int i = 0; i < part.length; i++) {
                     part[i] = weights[u] * values[shard * SHARD + i];
                 }
-                harness.processElement(new FoldPartial("top", shard, round, weights[u], part), 0);
+                harness.processElement(
+                        new FoldPartial(
+                                "top", shard, round, weights[u], new PartialSum.Values(part)),
+                        0);
             }
         }
         assertThat(harness.extractOutputValues()).hasSize(layout.shards());
@@ -199,7 +297,8 @@ class AggregatorFunctionTest {
 
     @Test
     void anAbandonedRoundLeavesNothing() throws Exception {
-        try (var harness = harness(new PartialSumFunction(spec(UpdateKind.WEIGHTS)))) {
+        try (var harness =
+                harness(new PartialSumOperator(spec(UpdateKind.WEIGHTS), Optional.empty()))) {
             harness.processElement(fold(0, 0), 0);
             harness.processElement(new DropRound("leaf", 0, ROUND), 0);
             harness.processElement(
@@ -214,7 +313,7 @@ class AggregatorFunctionTest {
 
             FoldPartial partial = (FoldPartial) harness.extractOutputValues().get(0);
             assertThat(partial.weight()).isEqualTo(10.0);
-            assertThat(partial.sum()[0]).isEqualTo(10 * TestModels.values(updates.get(1))[0]);
+            assertThat(values(partial)[0]).isEqualTo(10 * TestModels.values(updates.get(1))[0]);
         }
     }
 
@@ -231,12 +330,13 @@ class AggregatorFunctionTest {
         base = TestModels.write(temp.resolve("base"), model, 1);
         Path update = TestModels.write(temp.resolve("other"), other, 2);
         double[] values = TestModels.values(update);
-        try (var harness = harness(new PartialSumFunction(spec(UpdateKind.WEIGHTS)))) {
+        try (var harness =
+                harness(new PartialSumOperator(spec(UpdateKind.WEIGHTS), Optional.empty()))) {
             harness.processElement(
                     new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2), 0);
             harness.processElement(close(0, "leaf", "top", 1), 0);
 
-            assertThat(((FoldPartial) harness.extractOutputValues().get(0)).sum())
+            assertThat(values(harness.extractOutputValues().get(0)))
                     .containsExactly(2 * values[1], 2 * values[2], 2 * values[0]);
         }
     }

@@ -13,18 +13,17 @@ import io.tributary.shm.region.TensorFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
-import org.apache.flink.api.common.functions.OpenContext;
+import java.util.Optional;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeutils.base.array.BytePrimitiveArraySerializer;
-import org.apache.flink.util.Collector;
 
 /**
  * The top level: the only one that divides. Its mean is FedAvg's (McMahan et al., AISTATS 2017,
  * algorithm 1). With deltas it keeps the global model's shard, as rounded to the model's element
  * types, because that is what trainers started from.
  */
-public final class TopFunction extends AggregatorFunction<ModelShard> {
+public final class TopOperator extends AggregatorOperator<ModelShard> {
 
     private static final long serialVersionUID = 1L;
 
@@ -32,14 +31,14 @@ public final class TopFunction extends AggregatorFunction<ModelShard> {
 
     private transient ValueState<byte[]> globalModel;
 
-    public TopFunction(ModelSpec model) {
-        super(model);
+    public TopOperator(ModelSpec model, Optional<Partials> partials) {
+        super(model, partials);
         this.model = model;
     }
 
     @Override
-    public void open(OpenContext context) throws Exception {
-        super.open(context);
+    public void open() throws Exception {
+        super.open();
         globalModel =
                 getRuntimeContext()
                         .getState(
@@ -48,18 +47,18 @@ public final class TopFunction extends AggregatorFunction<ModelShard> {
     }
 
     @Override
-    void emit(CloseNode close, NodeAccumulator accumulator, Collector<ModelShard> out)
-            throws Exception {
+    void emit(CloseNode close, NodeFold fold) throws Exception {
         int shard = close.shard();
         boolean delta = model.kind() == UpdateKind.DELTA;
         ByteBuffer base = delta ? base(shard) : ByteBuffer.allocate(0);
         ByteBuffer bytes =
                 ByteBuffer.allocate(layout().shardBytes(shard)).order(ByteOrder.LITTLE_ENDIAN);
+        double[] sum = fold.total(layout().shardLength(shard));
         int at = 0;
         for (Segment segment : layout().segments(shard)) {
             DType type = layout().header().tensors().get(segment.tensor()).dtype();
             for (int i = segment.at(); i < segment.at() + segment.count(); i++) {
-                double value = accumulator.sum[i] / accumulator.weight;
+                double value = sum[i] / fold.weight;
                 if (delta) {
                     value += Elements.get(type, base, at);
                 }
@@ -70,7 +69,8 @@ public final class TopFunction extends AggregatorFunction<ModelShard> {
         if (delta) {
             globalModel.update(bytes.array());
         }
-        out.collect(new ModelShard(close.round(), shard, bytes.array(), close.lastUpdateMicros()));
+        folder().discard(fold);
+        collect(new ModelShard(close.round(), shard, bytes.array(), close.lastUpdateMicros()));
     }
 
     private ByteBuffer base(int shard) throws Exception {

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.aggregate.AggregatorInput.DropRound;
+import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.RegionPool;
+import java.io.Serializable;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.flink.api.common.state.MapState;
+import org.apache.flink.api.common.state.MapStateDescriptor;
+import org.apache.flink.api.common.typeutils.base.StringSerializer;
+import org.apache.flink.api.java.functions.KeySelector;
+import org.apache.flink.metrics.Counter;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
+import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+
+/**
+ * One level of the aggregation tree, keyed by (node, shard). It works in memory of its own, and a
+ * checkpoint gets a copy: what comes in is put beside what else waits for the same node and shard,
+ * and all of it is folded together, at the latest a millisecond later, when the node is complete,
+ * or when a checkpoint begins.
+ *
+ * <p>Metrics: {@code updatesFolded}, {@code partialSumsFolded}, {@code bytesFolded} of payload and
+ * {@code foldTimeMicros}, counters of this subtask.
+ *
+ * @param <OUT> what a closed node emits
+ */
+public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT>
+        implements OneInputStreamOperator<AggregatorInput, OUT> {
+
+    private static final long serialVersionUID = 1L;
+
+    /** The key of an input. */
+    public static final KeySelector<AggregatorInput, NodeShard> KEY =
+            input -> new NodeShard(input.node(), input.shard());
+
+    /** As many as the kernel takes in one call. */
+    private static final int MAX_WAITING = 8;
+
+    private static final long SETTLE_MILLIS = 1;
+    private static final long SWEEP_MILLIS = 1000;
+
+    private final ModelSpec model;
+    private final Optional<Partials> partials;
+
+    private transient ModelLayout layout;
+    private transient Folder folder;
+    private transient MapState<String, NodeAccumulator> rounds;
+    private transient Map<FoldKey, NodeFold> folds;
+    private transient boolean settleScheduled;
+    private transient Counter updatesFolded;
+    private transient Counter partialSumsFolded;
+    private transient Counter bytesFolded;
+    private transient Counter foldTime;
+
+    /**
+     * Where partial sums lie, so that they need not pass through Flink's network.
+     *
+     * @param job the job's name
+     * @param directory the region directory
+     * @param quotaBytes bound for all regions of the job
+     */
+    public record Partials(String job, String directory, long quotaBytes) implements Serializable {}
+
+    private record FoldKey(NodeShard key, RoundId round) {}
+
+    /**
+     * @param partials without, all is summed in float64 and sent through Flink's network
+     */
+    AggregatorOperator(ModelSpec model, Optional<Partials> partials) {
+        this.model = model;
+        this.partials = partials;
+    }
+
+    @Override
+    public void open() throws Exception {
+        super.open();
+        layout = model.layout();
+        folder =
+                new Folder(
+                        layout,
+                        partials.map(
+                                p ->
+                                        RegionPool.shared(
+                                                JobDirectory.of(Path.of(p.directory()), p.job()),
+                                                p.quotaBytes())));
+        folds = new LinkedHashMap<>();
+        rounds =
+                getRuntimeContext()
+                        .getMapState(
+                                new MapStateDescriptor<>(
+                                        "rounds",
+                                        StringSerializer.INSTANCE,
+                                        NodeAccumulatorSerializer.INSTANCE));
+        updatesFolded = getMetricGroup().counter("updatesFolded");
+        partialSumsFolded = getMetricGroup().counter("partialSumsFolded");
+        bytesFolded = getMetricGroup().counter("bytesFolded");
+        foldTime = getMetricGroup().counter("foldTimeMicros");
+        scheduleSweep();
+    }
+
+    @Override
+    public void processElement(StreamRecord<AggregatorInput> record) throws Exception {
+        AggregatorInput input = record.getValue();
+        FoldKey key = new FoldKey(KEY.getKey(input), input.round());
+        NodeFold fold = folds.get(key);
+        if (fold == null) {
+            fold = load(input.round());
+            folds.put(key, fold);
+        }
+        if (input instanceof DropRound) {
+            folder.discard(fold);
+            forget(key, fold);
+            return;
+        }
+        if (input instanceof CloseNode close) {
+            fold.close = Optional.of(close);
+            fold.changed = true;
+        } else {
+            fold.waiting.add(input);
+        }
+        if (fold.complete()) {
+            settle(key, fold);
+            emit(fold.close.get(), fold);
+            forget(key, fold);
+        } else if (fold.waiting.size() >= MAX_WAITING) {
+            settle(key, fold);
+        } else if (!fold.waiting.isEmpty()) {
+            scheduleSettle();
+        }
+    }
+
+    private NodeFold load(RoundId round) throws Exception {
+        NodeAccumulator remembered = rounds.get(round.toString());
+        return remembered == null ? new NodeFold() : NodeFold.of(remembered);
+    }
+
+    private void forget(FoldKey key, NodeFold fold) throws Exception {
+        folds.remove(key);
+        if (fold.inState) {
+            rounds.remove(key.round().toString());
+        }
+    }
+
+    private void settle(FoldKey key, NodeFold fold) {
+        if (fold.waiting.isEmpty()) {
+            return;
+        }
+        long start = System.nanoTime();
+        for (AggregatorInput input : fold.waiting) {
+            if (input instanceof FoldPartial) {
+                partialSumsFolded.inc();
+            } else if (input instanceof FoldUpdate && key.key().shard() == 0) {
+                updatesFolded.inc();
+            }
+        }
+        bytesFolded.inc(folder.settle(key.key().shard(), fold));
+        foldTime.inc((System.nanoTime() - start) / 1000);
+    }
+
+    /** What comes while others are being folded waits in Flink's buffers, and is then together. */
+    private void scheduleSettle() {
+        if (!settleScheduled) {
+            settleScheduled = true;
+            long now = getProcessingTimeService().getCurrentProcessingTime();
+            getProcessingTimeService()
+                    .registerTimer(
+                            now + SETTLE_MILLIS,
+                            time -> {
+                                settleScheduled = false;
+                                folds.forEach(this::settle);
+                            });
+        }
+    }
+
+    private void scheduleSweep() {
+        long now = getProcessingTimeService().getCurrentProcessingTime();
+        getProcessingTimeService()
+                .registerTimer(
+                        now + SWEEP_MILLIS,
+                        time -> {
+                            folder.sweep();
+                            scheduleSweep();
+                        });
+    }
+
+    @Override
+    public void snapshotState(StateSnapshotContext context) throws Exception {
+        for (Map.Entry<FoldKey, NodeFold> entry : folds.entrySet()) {
+            FoldKey key = entry.getKey();
+            NodeFold fold = entry.getValue();
+            settle(key, fold);
+            if (fold.changed) {
+                setCurrentKey(key.key());
+                rounds.put(
+                        key.round().toString(),
+                        fold.snapshot(layout.shardLength(key.key().shard())));
+                fold.inState = true;
+                fold.changed = false;
+            }
+        }
+        super.snapshotState(context);
+    }
+
+    /** What flows on when a node is closed and all of its contributions are in. */
+    abstract void emit(CloseNode close, NodeFold fold) throws Exception;
+
+    /** Sends a record on. */
+    final void collect(OUT value) {
+        output.collect(new StreamRecord<>(value));
+    }
+
+    /** The model's layout. */
+    final ModelLayout layout() {
+        return layout;
+    }
+
+    /** Who folds. */
+    final Folder folder() {
+        return folder;
+    }
+
+    @Override
+    public void close() throws Exception {
+        if (folder != null) {
+            folds.values().forEach(folder::discard);
+            folder.close();
+        }
+        super.close();
+    }
+}

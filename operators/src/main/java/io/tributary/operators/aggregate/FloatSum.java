@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.shm.region.OwnedRegion;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+
+/**
+ * A float32 sum in a region, so that it can be handed to the parent as it lies. Rounding errors
+ * grow with the number of additions, so they are counted. Not thread-safe.
+ */
+final class FloatSum {
+
+    /** Keeps what is lost by rounding below 1e-6 of the sum, whatever the values are. */
+    private static final int MAX_ADDITIONS = 24;
+
+    private final OwnedRegion region;
+    private final ByteBuffer bytes;
+    private final long address;
+    private int additions;
+
+    private FloatSum(OwnedRegion region, int elements, int additions) {
+        this.region = region;
+        this.bytes = region.memory().slice(0, elements * Float.BYTES);
+        this.address = FloatKernel.address(bytes);
+        this.additions = additions;
+    }
+
+    /** A sum that is zero. */
+    static FloatSum zero(OwnedRegion region, int elements) {
+        FloatSum sum = new FloatSum(region, elements, 0);
+        sum.clear();
+        return sum;
+    }
+
+    /** A child's sum, to be added to. */
+    static FloatSum adopted(OwnedRegion region, int elements) {
+        return new FloatSum(region, elements, 1);
+    }
+
+    OwnedRegion region() {
+        return region;
+    }
+
+    FloatBuffer values() {
+        return bytes.asFloatBuffer();
+    }
+
+    void add(FloatKernel.Weighted[] vectors, int at, int count) {
+        additions += FloatKernel.fold(vectors, address + (long) at * Float.BYTES, count);
+    }
+
+    boolean exhausted() {
+        return additions >= MAX_ADDITIONS;
+    }
+
+    /** Adds what is in it to {@code wide}. */
+    void addTo(double[] wide) {
+        FloatBuffer values = values();
+        for (int i = 0; i < wide.length; i++) {
+            wide[i] += values.get(i);
+        }
+    }
+
+    void clear() {
+        FloatKernel.zero(address, bytes.capacity());
+        additions = 0;
+    }
+}

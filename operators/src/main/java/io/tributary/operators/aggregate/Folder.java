@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.aggregate.FloatKernel.Weighted;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.ModelLayout.Segment;
+import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.region.MappedFile;
+import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionPool;
+import java.nio.DoubleBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * Folds what waits for a node. Where there is a pool of regions, float32 tensors are summed in
+ * float32 by the BLAS, all that wait at once, and now and then added to a float64 sum; the others,
+ * and all where there is none, are summed in float64 right away. Not thread-safe.
+ */
+final class Folder implements AutoCloseable {
+
+    private final ModelLayout layout;
+    private final OpenUpdates updates;
+    private final Optional<RegionPool> pool;
+
+    Folder(ModelLayout layout, Optional<RegionPool> pool) {
+        this.layout = layout;
+        this.updates = new OpenUpdates(layout);
+        this.pool = pool;
+    }
+
+    /**
+     * Folds all that waits.
+     *
+     * @return bytes of updates and partial sums read
+     */
+    long settle(int shard, NodeFold fold) {
+        long bytes = 0;
+        List<FoldUpdate> arrived = new ArrayList<>();
+        for (AggregatorInput input : fold.waiting) {
+            if (input instanceof FoldUpdate update) {
+                arrived.add(update);
+                fold.weight += update.weight();
+            } else if (input instanceof FoldPartial partial) {
+                bytes += add(partial.sum(), layout.shardLength(shard), fold);
+                fold.weight += partial.weight();
+            }
+        }
+        if (!arrived.isEmpty()) {
+            bytes += add(shard, arrived, fold);
+        }
+        fold.contributions += fold.waiting.size();
+        fold.waiting.clear();
+        fold.changed = true;
+        spillIfExhausted(shard, fold);
+        return bytes;
+    }
+
+    private long add(int shard, List<FoldUpdate> arrived, NodeFold fold) {
+        long bytes = 0;
+        List<OpenUpdates.Update> open = new ArrayList<>();
+        for (FoldUpdate update : arrived) {
+            open.add(updates.get(update.payload()));
+        }
+        for (Segment segment : layout.segments(shard)) {
+            DType type = layout.header().tensors().get(segment.tensor()).dtype();
+            bytes += (long) segment.count() * type.bytes() * arrived.size();
+            Optional<FloatSum> narrow = type == DType.F32 ? narrow(shard, fold) : Optional.empty();
+            if (narrow.isPresent()) {
+                Weighted[] vectors = new Weighted[arrived.size()];
+                for (int i = 0; i < vectors.length; i++) {
+                    OpenUpdates.Update update = open.get(i);
+                    TensorInfo tensor = update.tensors().get(segment.tensor());
+                    vectors[i] =
+                            new Weighted(
+                                    update.address(tensor, segment.from()),
+                                    arrived.get(i).weight());
+                }
+                narrow.get().add(vectors, segment.at(), segment.count());
+                continue;
+            }
+            for (int i = 0; i < arrived.size(); i++) {
+                OpenUpdates.Update update = open.get(i);
+                FoldKernel.fold(
+                        type,
+                        update.file()
+                                .elements(
+                                        update.tensors().get(segment.tensor()),
+                                        segment.from(),
+                                        segment.count()),
+                        segment.count(),
+                        arrived.get(i).weight(),
+                        fold.wide(layout.shardLength(shard)),
+                        segment.at());
+            }
+        }
+        return bytes;
+    }
+
+    private Optional<FloatSum> narrow(int shard, NodeFold fold) {
+        if (fold.narrow.isEmpty()) {
+            int elements = layout.shardLength(shard);
+            fold.narrow = take(elements, Float.BYTES).map(r -> FloatSum.zero(r, elements));
+        }
+        return fold.narrow;
+    }
+
+    private Optional<OwnedRegion> take(int elements, int size) {
+        return pool.flatMap(p -> p.take((long) elements * size));
+    }
+
+    private void spillIfExhausted(int shard, NodeFold fold) {
+        fold.narrow
+                .filter(FloatSum::exhausted)
+                .ifPresent(
+                        narrow -> {
+                            narrow.addTo(fold.wide(layout.shardLength(shard)));
+                            narrow.clear();
+                        });
+    }
+
+    private long add(PartialSum partial, int elements, NodeFold fold) {
+        if (partial instanceof PartialSum.Values values) {
+            addAll(fold.wide(elements), values.sum());
+            return (long) elements * Double.BYTES;
+        }
+        PartialSum.Lying lying = (PartialSum.Lying) partial;
+        Optional<OwnedRegion> own = pool.flatMap(p -> p.find(lying.payload()));
+        if (own.isPresent() && lying.type() == DType.F32 && fold.narrow.isEmpty()) {
+            fold.narrow = Optional.of(FloatSum.adopted(own.get(), elements));
+            return 0;
+        }
+        if (own.isPresent()) {
+            add(own.get().memory(), lying.type(), elements, fold);
+            pool.get().giveBack(own.get());
+        } else {
+            try (MappedFile mapped = MappedFile.open(lying.payload())) {
+                add(mapped, lying.type(), elements, fold);
+            }
+            RegionDirectory.release(lying.payload());
+        }
+        return lying.payload().length();
+    }
+
+    private static void add(MappedFile sum, DType type, int elements, NodeFold fold) {
+        if (type == DType.F32 && fold.narrow.isPresent()) {
+            Weighted vector =
+                    new Weighted(FloatKernel.address(sum.slice(0, elements * Float.BYTES)), 1f);
+            fold.narrow.get().add(new Weighted[] {vector}, 0, elements);
+        } else {
+            FoldKernel.fold(
+                    type,
+                    sum.slice(0, elements * type.bytes()),
+                    elements,
+                    1,
+                    fold.wide(elements),
+                    0);
+        }
+    }
+
+    private static void addAll(double[] into, double[] from) {
+        for (int i = 0; i < into.length; i++) {
+            into[i] += from[i];
+        }
+    }
+
+    /** The sum of a closed node, to be sent to its parent; the fold is not used any more. */
+    PartialSum handOver(int shard, NodeFold fold) {
+        int elements = layout.shardLength(shard);
+        if (fold.wide.length == 0 && fold.narrow.isPresent()) {
+            OwnedRegion region = fold.narrow.get().region();
+            fold.narrow = Optional.empty();
+            return lying(region, DType.F32);
+        }
+        double[] total = fold.narrow.isEmpty() ? fold.wide(elements) : fold.total(elements);
+        Optional<OwnedRegion> region = take(elements, Double.BYTES);
+        if (region.isEmpty()) {
+            return new PartialSum.Values(total);
+        }
+        DoubleBuffer values =
+                region.get().memory().slice(0, elements * Double.BYTES).asDoubleBuffer();
+        values.put(total);
+        return lying(region.get(), DType.F64);
+    }
+
+    private static PartialSum lying(OwnedRegion region, DType type) {
+        region.publish(0, "{}");
+        PayloadRef payload = region.payload();
+        return new PartialSum.Lying(payload, type);
+    }
+
+    /** The fold is not used any more. */
+    void discard(NodeFold fold) {
+        fold.narrow.ifPresent(n -> pool.orElseThrow().giveBack(n.region()));
+        fold.narrow = Optional.empty();
+    }
+
+    /** A partial sum that nobody will read. */
+    void discard(PartialSum partial) {
+        if (partial instanceof PartialSum.Lying lying) {
+            pool.flatMap(p -> p.find(lying.payload()))
+                    .ifPresentOrElse(
+                            region -> pool.get().giveBack(region),
+                            () -> RegionDirectory.release(lying.payload()));
+        }
+    }
+
+    /** Lets go of updates that nobody folds any more. */
+    void sweep() {
+        updates.sweep();
+    }
+
+    @Override
+    public void close() {
+        updates.close();
+        pool.ifPresent(RegionPool::close);
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.tensor.DType;
+
+/** Σ weight × value for each element of a shard, unnormalised. */
+public sealed interface PartialSum {
+
+    /**
+     * It is here, in float64.
+     *
+     * @param sum not to be changed
+     */
+    record Values(double[] sum) implements PartialSum {}
+
+    /**
+     * It lies in a region of this host; whoever reads it gives the region back.
+     *
+     * @param payload where
+     * @param type F32 or F64
+     */
+    record Lying(PayloadRef payload, DType type) implements PartialSum {}
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.region;
+
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.region.RegionLayout.State;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * The regions that this process has mapped, each once and for as long as it is used again: the
+ * first pass over a fresh mapping costs several times as much as the next. Thread-safe.
+ */
+public final class RegionMappings {
+
+    private static final Map<Object, Mapping> ALL = new HashMap<>();
+
+    private RegionMappings() {}
+
+    private static final class Mapping {
+
+        private final MappedFile mapped;
+        private final Path path;
+        private int users;
+
+        Mapping(MappedFile mapped, Path path) {
+            this.mapped = mapped;
+            this.path = path;
+        }
+    }
+
+    /**
+     * Maps a payload, or finds it mapped. What is not a region is mapped for the caller alone.
+     *
+     * @return to be closed
+     * @throws RejectedException PAYLOAD_LOST when the file is gone or too short
+     */
+    public static MappedFile acquire(PayloadRef payload) {
+        Path path = Path.of(payload.path());
+        if (!payload.region()) {
+            return MappedFile.open(payload);
+        }
+        synchronized (ALL) {
+            Object inode = inode(path);
+            Mapping known = ALL.get(inode);
+            if (known != null && known.mapped.length() < payload.length()) {
+                // It cannot have grown, so this is another file under a used number.
+                return MappedFile.open(payload);
+            }
+            if (known == null) {
+                known = new Mapping(MappedFile.open(whole(payload)), path);
+                ALL.put(inode, known);
+            }
+            Mapping mapping = known;
+            mapping.users++;
+            return mapping.mapped.share(payload.length(), () -> release(mapping));
+        }
+    }
+
+    /** All that is reserved, since the next payload in it may be longer. */
+    private static PayloadRef whole(PayloadRef payload) {
+        long capacity = RegionHeader.read(Path.of(payload.path())).capacity();
+        return new PayloadRef(payload.path(), payload.offset(), capacity, payload.tenure());
+    }
+
+    private static Object inode(Path path) {
+        try {
+            Object key = Files.getAttribute(path, "unix:ino");
+            return path + "#" + key;
+        } catch (IOException e) {
+            return path;
+        }
+    }
+
+    private static void release(Mapping mapping) {
+        synchronized (ALL) {
+            mapping.users--;
+        }
+    }
+
+    /** Whether a payload's region has been released, or is in a later tenure. */
+    public static boolean over(PayloadRef payload) {
+        if (!payload.region()) {
+            return false;
+        }
+        try {
+            RegionHeader header = RegionHeader.read(Path.of(payload.path()));
+            return header.tenure() != payload.tenure() || header.state() == State.RELEASED;
+        } catch (RejectedException e) {
+            return true;
+        }
+    }
+
+    /** Unmaps what nobody uses and whose file is gone. */
+    public static void sweep() {
+        synchronized (ALL) {
+            ALL.values()
+                    .removeIf(
+                            mapping -> {
+                                boolean gone = mapping.users == 0 && !Files.exists(mapping.path);
+                                if (gone) {
+                                    mapping.mapped.close();
+                                }
+                                return gone;
+                            });
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.region;
+
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.region.RegionLayout.State;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Regions for partial sums, shared by all subtasks of a job in this process and used again and
+ * again. When the last subtask has closed it, all are deleted: whoever was to read what is in them
+ * starts anew too. Thread-safe.
+ */
+public final class RegionPool implements AutoCloseable {
+
+    private static final Map<Path, RegionPool> SHARED = new HashMap<>();
+
+    private final Path directory;
+    private final RegionDirectory regions;
+    private final Map<Path, OwnedRegion> all = new HashMap<>();
+    private final Map<Long, Deque<OwnedRegion>> free = new HashMap<>();
+    private int users;
+
+    private RegionPool(JobDirectory job, long quotaBytes) {
+        this.directory = RegionDirectory.create(job.path().resolve("partials"));
+        this.regions = job.regions(quotaBytes);
+        RegionDirectory.reap(directory, Duration.ZERO);
+    }
+
+    /** The pool of a job; to be closed by each who asks for it. */
+    public static RegionPool shared(JobDirectory job, long quotaBytes) {
+        synchronized (SHARED) {
+            RegionPool pool =
+                    SHARED.computeIfAbsent(job.path(), path -> new RegionPool(job, quotaBytes));
+            pool.users++;
+            return pool;
+        }
+    }
+
+    /**
+     * A region of this capacity in WRITING, with anything in it.
+     *
+     * @return empty when there is no room for it now
+     */
+    public synchronized Optional<OwnedRegion> take(long bytes) {
+        collectReleased();
+        Optional<OwnedRegion> taken =
+                Optional.ofNullable(free.getOrDefault(bytes, new ArrayDeque<>()).poll());
+        taken.ifPresent(region -> region.reuse(bytes));
+        return taken.isPresent() ? taken : make(bytes);
+    }
+
+    private Optional<OwnedRegion> make(long bytes) {
+        try {
+            Optional<OwnedRegion> made = regions.own(RegionDirectory.unique("partials/sum"), bytes);
+            made.ifPresent(region -> all.put(region.file(), region));
+            return made;
+        } catch (IOException e) {
+            // As good as no room: the sum then goes another way.
+            return Optional.empty();
+        }
+    }
+
+    /** Those that another process has released. */
+    private void collectReleased() {
+        if (free.values().stream().allMatch(Deque::isEmpty)) {
+            all.values().stream().filter(OwnedRegion::released).forEach(this::addFree);
+        }
+    }
+
+    /** The region that holds a payload, if it is of this pool. */
+    public synchronized Optional<OwnedRegion> find(PayloadRef payload) {
+        return Optional.ofNullable(all.get(Path.of(payload.path())))
+                .filter(region -> region.payload().tenure() == payload.tenure());
+    }
+
+    /** Takes a region back that nobody reads any more. */
+    public synchronized void giveBack(OwnedRegion region) {
+        if (all.containsKey(region.file())) {
+            region.become(State.WRITING);
+            addFree(region);
+        }
+    }
+
+    private void addFree(OwnedRegion region) {
+        Deque<OwnedRegion> same =
+                free.computeIfAbsent(region.capacity(), capacity -> new ArrayDeque<>());
+        if (!same.contains(region)) {
+            same.push(region);
+        }
+    }
+
+    @Override
+    public void close() {
+        synchronized (SHARED) {
+            users--;
+            if (users == 0) {
+                SHARED.values().remove(this);
+                deleteAll();
+            }
+        }
+    }
+
+    private synchronized void deleteAll() {
+        all.values().forEach(OwnedRegion::delete);
+        all.clear();
+        free.clear();
+    }
+}
