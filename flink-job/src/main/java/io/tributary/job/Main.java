@@ -100,7 +100,8 @@ public final class Main {
         Throwable at = e;
         while (at.getCause() != null
                 && !badInput(at)
-                && !(at instanceof BrokerUnavailableException)) {
+                && !(at instanceof BrokerUnavailableException)
+                && !(at instanceof AgentException)) {
             at = at.getCause();
         }
         return at;
@@ -111,7 +112,6 @@ public final class Main {
                 || e instanceof RejectedException
                 || e instanceof TopologyException
                 || e instanceof TrainerException
-                || e instanceof AgentException
                 || e instanceof IllegalArgumentException;
     }
 
@@ -119,6 +119,7 @@ public final class Main {
         boolean own =
                 badInput(e)
                         || e instanceof BrokerUnavailableException
+                        || e instanceof AgentException
                         || e instanceof IllegalStateException
                         || e instanceof CommandLine.ParameterException;
         String message =

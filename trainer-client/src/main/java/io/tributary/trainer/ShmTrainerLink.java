@@ -109,7 +109,6 @@ final class ShmTrainerLink implements Link {
         OwnedRegion region = update.owned().region();
         if (region.writing()) {
             region.publish(
-                    region.memory().crc32c(),
                     update.description(self.job(), self.trainer())
                             .encode(RegionLayout.MAX_DESCRIPTION_BYTES));
         }

@@ -21,6 +21,7 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.region.RegionPool;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -59,6 +60,7 @@ public record AggregationGraph(
      * @param plans what trainers are to do
      * @param receipts answers to trainers
      * @param deadLetters what was refused
+     * @param shards the global models' shards, as the top emits them
      * @param models the global models
      */
     public record Outputs(
@@ -66,6 +68,7 @@ public record AggregationGraph(
             DataStream<RoundPlan> plans,
             DataStream<Receipt> receipts,
             DataStream<DeadLetter> deadLetters,
+            DataStream<ModelShard> shards,
             DataStream<PublishedModel> models) {}
 
     /**
@@ -73,8 +76,7 @@ public record AggregationGraph(
      *
      * @param partials where partial sums lie; without, they pass through Flink's network
      */
-    public Outputs build(
-            DataStream<Arrival> arrivals, Optional<AggregatorOperator.Partials> partials) {
+    public Outputs build(DataStream<Arrival> arrivals, Optional<RegionPool.Place> partials) {
         // The closure of a key selector is serialised; it should hold the name alone.
         String key = job;
         SingleOutputStreamOperator<RoundStatus> coordinator =
@@ -107,7 +109,7 @@ public record AggregationGraph(
                         .uid(uid(levels - 1));
         SingleOutputStreamOperator<PublishedModel> models =
                 top.keyBy(shard -> shard.round().toString(), Types.STRING)
-                        .process(new ModelPublisher(job, model, target), MODEL)
+                        .process(new ModelPublisher(job, model, target, partials), MODEL)
                         .name("model publisher")
                         .uid("model-publisher")
                         .setParallelism(1)
@@ -117,6 +119,7 @@ public record AggregationGraph(
                 coordinator.getSideOutput(CoordinatorOutputs.PLANS),
                 coordinator.getSideOutput(CoordinatorOutputs.RECEIPTS),
                 coordinator.getSideOutput(CoordinatorOutputs.DEAD_LETTERS),
+                top,
                 models);
     }
 

@@ -4,6 +4,7 @@ package io.tributary.job.graph;
 
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.model.ModelPublisher;
+import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
@@ -15,14 +16,17 @@ import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.Outlet;
 import io.tributary.shm.flow.OutletSink;
 import java.io.IOException;
+import java.io.Serializable;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.core.execution.CheckpointingMode;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSource;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
 
 /**
  * A job with its transport. Checkpointing must be on: what promises something leaves when a
@@ -38,6 +42,31 @@ public record FederationJob(AggregationGraph graph, Transport transport) {
 
     /** Adds the job to {@code env}. */
     public void build(StreamExecutionEnvironment env) throws IOException {
+        add(env);
+    }
+
+    /** The same, with something that looks at the shards as they leave the top. */
+    public void build(StreamExecutionEnvironment env, ShardProbe probe) throws IOException {
+        add(env).shards()
+                .map(
+                        shard -> {
+                            probe.look(shard);
+                            return 0;
+                        })
+                .returns(Types.INT)
+                .uid("shard-probe")
+                .sinkTo(new DiscardingSink<>())
+                .uid("shard-probe-end");
+    }
+
+    /** Looks at shards, on task managers. */
+    @FunctionalInterface
+    public interface ShardProbe extends Serializable {
+        /** A shard has left the top. */
+        void look(ModelShard shard);
+    }
+
+    private AggregationGraph.Outputs add(StreamExecutionEnvironment env) throws IOException {
         env.setMaxParallelism(MAX_PARALLELISM);
         // What waits in a network buffer makes a round longer; claims are few and small.
         env.setBufferTimeout(1);
@@ -73,6 +102,7 @@ public record FederationJob(AggregationGraph graph, Transport transport) {
                 outputs.deadLetters(),
                 "dead letters",
                 new OutletSink<>(DeadLetter.class, deadLetters, letter -> false, false));
+        return outputs;
     }
 
     private DataStream<Arrival> arrivals(StreamExecutionEnvironment env) {

@@ -2,7 +2,6 @@
 
 package io.tributary.job.graph;
 
-import io.tributary.operators.aggregate.AggregatorOperator;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.DeadLetter;
@@ -14,6 +13,7 @@ import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.region.RegionPool;
 import io.tributary.sources.mqtt.sink.ModelMessages;
 import io.tributary.sources.mqtt.sink.MqttEncoder;
 import io.tributary.sources.mqtt.sink.MqttOutlet;
@@ -47,7 +47,7 @@ public record MqttTransport(BrokerOptions broker, MqttUpdateSource.Staging stagi
     }
 
     @Override
-    public Optional<AggregatorOperator.Partials> partials(String job) {
+    public Optional<RegionPool.Place> partials(String job) {
         return Optional.empty();
     }
 

@@ -2,7 +2,7 @@
 
 package io.tributary.job.graph;
 
-import io.tributary.operators.aggregate.AggregatorOperator;
+import io.tributary.operators.aggregate.FloatKernel;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.DeadLetter;
@@ -11,6 +11,7 @@ import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.region.RegionPool;
 import io.tributary.shm.sink.ShmOutlets;
 import io.tributary.shm.source.ShmUpdateSource;
 import java.util.Optional;
@@ -31,7 +32,7 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort) imp
 
     @Override
     public LaneSource updates(String job, ModelSpec model) {
-        return new ShmUpdateSource(job, model::layout, directory, agentPort);
+        return new ShmUpdateSource(job, model::layout, directory, agentPort, FloatKernel::finite);
     }
 
     @Override
@@ -40,8 +41,8 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort) imp
     }
 
     @Override
-    public Optional<AggregatorOperator.Partials> partials(String job) {
-        return Optional.of(new AggregatorOperator.Partials(job, directory, quotaBytes));
+    public Optional<RegionPool.Place> partials(String job) {
+        return Optional.of(new RegionPool.Place(job, directory, quotaBytes));
     }
 
     private ShmOutlets outlets(String job) {

@@ -2,7 +2,6 @@
 
 package io.tributary.job.graph;
 
-import io.tributary.operators.aggregate.AggregatorOperator;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.DeadLetter;
@@ -11,6 +10,7 @@ import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
 
 /** How a job hears from its trainers and speaks to them. */
@@ -26,7 +26,7 @@ public interface Transport {
     Optional<LaneSource> control(String job);
 
     /** Where partial sums lie; empty where they pass through Flink's network. */
-    Optional<AggregatorOperator.Partials> partials(String job);
+    Optional<RegionPool.Place> partials(String job);
 
     /** What trainers are to do. */
     Outlet.Factory<RoundPlan> plans(String job);

@@ -9,11 +9,9 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionPool;
-import java.io.Serializable;
-import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.api.common.state.MapState;
@@ -53,7 +51,9 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private static final long SWEEP_MILLIS = 1000;
 
     private final ModelSpec model;
-    private final Optional<Partials> partials;
+
+    /** At most one; unlike an Optional, a list can be shipped. */
+    private final List<RegionPool.Place> partials;
 
     private transient ModelLayout layout;
     private transient Folder folder;
@@ -65,37 +65,22 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private transient Counter bytesFolded;
     private transient Counter foldTime;
 
-    /**
-     * Where partial sums lie, so that they need not pass through Flink's network.
-     *
-     * @param job the job's name
-     * @param directory the region directory
-     * @param quotaBytes bound for all regions of the job
-     */
-    public record Partials(String job, String directory, long quotaBytes) implements Serializable {}
-
     private record FoldKey(NodeShard key, RoundId round) {}
 
     /**
-     * @param partials without, all is summed in float64 and sent through Flink's network
+     * @param partials where partial sums lie, so that they need not pass through Flink's network;
+     *     without, all is summed in float64 and sent through Flink's network
      */
-    AggregatorOperator(ModelSpec model, Optional<Partials> partials) {
+    AggregatorOperator(ModelSpec model, Optional<RegionPool.Place> partials) {
         this.model = model;
-        this.partials = partials;
+        this.partials = partials.stream().toList();
     }
 
     @Override
     public void open() throws Exception {
         super.open();
         layout = model.layout();
-        folder =
-                new Folder(
-                        layout,
-                        partials.map(
-                                p ->
-                                        RegionPool.shared(
-                                                JobDirectory.of(Path.of(p.directory()), p.job()),
-                                                p.quotaBytes())));
+        folder = new Folder(layout, partials.stream().findAny().map(RegionPool.Place::open));
         folds = new LinkedHashMap<>();
         rounds =
                 getRuntimeContext()

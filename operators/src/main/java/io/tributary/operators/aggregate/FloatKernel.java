@@ -2,6 +2,7 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.shm.region.FiniteCheck;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -51,9 +52,22 @@ public final class FloatKernel {
         }
     }
 
-    /** The address of a direct buffer's first byte. */
+    /** The address of the byte at a direct buffer's position. */
     public static long address(ByteBuffer buffer) {
-        return new BytePointer(buffer).address();
+        try (BytePointer pointer = new BytePointer(buffer)) {
+            return pointer.address() + pointer.position();
+        }
+    }
+
+    /**
+     * Whether all values are finite, by the sum of their magnitudes; where that is not, one by one,
+     * since finite values may have no finite sum.
+     *
+     * @param floats direct, little-endian, from position on
+     */
+    public static boolean finite(ByteBuffer floats, int count) {
+        float magnitude = openblas_nolapack.cblas_sasum(count, new At(address(floats)), 1);
+        return Float.isFinite(magnitude) || FiniteCheck.JAVA.finite(floats, count);
     }
 
     /** Sets memory to zero. */

@@ -4,7 +4,6 @@ package io.tributary.operators.aggregate;
 
 import io.tributary.shm.region.OwnedRegion;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
 
 /**
  * A float32 sum in a region, so that it can be handed to the parent as it lies. Rounding errors
@@ -43,10 +42,6 @@ final class FloatSum {
         return region;
     }
 
-    FloatBuffer values() {
-        return bytes.asFloatBuffer();
-    }
-
     void add(FloatKernel.Weighted[] vectors, int at, int count) {
         additions += FloatKernel.fold(vectors, address + (long) at * Float.BYTES, count);
     }
@@ -55,11 +50,21 @@ final class FloatSum {
         return additions >= MAX_ADDITIONS;
     }
 
+    void set(float[] values) {
+        bytes.asFloatBuffer().put(values);
+    }
+
+    float[] copy(int elements) {
+        float[] values = new float[elements];
+        bytes.asFloatBuffer().get(values);
+        return values;
+    }
+
     /** Adds what is in it to {@code wide}. */
     void addTo(double[] wide) {
-        FloatBuffer values = values();
-        for (int i = 0; i < wide.length; i++) {
-            wide[i] += values.get(i);
+        float[] values = copy(wide.length);
+        for (int i = 0; i < values.length; i++) {
+            wide[i] += values[i];
         }
     }
 

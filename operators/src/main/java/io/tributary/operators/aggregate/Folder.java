@@ -12,7 +12,6 @@ import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionPool;
 import java.nio.DoubleBuffer;
 import java.util.ArrayList;
@@ -137,15 +136,8 @@ final class Folder implements AutoCloseable {
             fold.narrow = Optional.of(FloatSum.adopted(own.get(), elements));
             return 0;
         }
-        if (own.isPresent()) {
-            add(own.get().memory(), lying.type(), elements, fold);
-            pool.get().giveBack(own.get());
-        } else {
-            try (MappedFile mapped = MappedFile.open(lying.payload())) {
-                add(mapped, lying.type(), elements, fold);
-            }
-            RegionDirectory.release(lying.payload());
-        }
+        pool.orElseThrow()
+                .consume(lying.payload(), memory -> add(memory, lying.type(), elements, fold));
         return lying.payload().length();
     }
 
@@ -175,9 +167,7 @@ final class Folder implements AutoCloseable {
     PartialSum handOver(int shard, NodeFold fold) {
         int elements = layout.shardLength(shard);
         if (fold.wide.length == 0 && fold.narrow.isPresent()) {
-            OwnedRegion region = fold.narrow.get().region();
-            fold.narrow = Optional.empty();
-            return lying(region, DType.F32);
+            return new PartialSum.Lying(handOver(fold), DType.F32);
         }
         double[] total = fold.narrow.isEmpty() ? fold.wide(elements) : fold.total(elements);
         Optional<OwnedRegion> region = take(elements, Double.BYTES);
@@ -187,29 +177,25 @@ final class Folder implements AutoCloseable {
         DoubleBuffer values =
                 region.get().memory().slice(0, elements * Double.BYTES).asDoubleBuffer();
         values.put(total);
-        return lying(region.get(), DType.F64);
+        return new PartialSum.Lying(publish(region.get()), DType.F64);
     }
 
-    private static PartialSum lying(OwnedRegion region, DType type) {
-        region.publish(0, "{}");
-        PayloadRef payload = region.payload();
-        return new PartialSum.Lying(payload, type);
+    /** The region with a fold's float32 sum, which from now on is whoever's reads it. */
+    PayloadRef handOver(NodeFold fold) {
+        OwnedRegion region = fold.narrow.orElseThrow().region();
+        fold.narrow = Optional.empty();
+        return publish(region);
+    }
+
+    private static PayloadRef publish(OwnedRegion region) {
+        region.publish("{}");
+        return region.payload();
     }
 
     /** The fold is not used any more. */
     void discard(NodeFold fold) {
         fold.narrow.ifPresent(n -> pool.orElseThrow().giveBack(n.region()));
         fold.narrow = Optional.empty();
-    }
-
-    /** A partial sum that nobody will read. */
-    void discard(PartialSum partial) {
-        if (partial instanceof PartialSum.Lying lying) {
-            pool.flatMap(p -> p.find(lying.payload()))
-                    .ifPresentOrElse(
-                            region -> pool.get().giveBack(region),
-                            () -> RegionDirectory.release(lying.payload()));
-        }
     }
 
     /** Lets go of updates that nobody folds any more. */

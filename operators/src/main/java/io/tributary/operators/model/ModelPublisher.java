@@ -9,6 +9,7 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.MappedFile;
+import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.ByteBuffer;
@@ -20,6 +21,8 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.BitSet;
+import java.util.List;
+import java.util.Optional;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
@@ -39,6 +42,10 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
     private final String job;
     private final ModelSpec model;
 
+    /** At most one; unlike an Optional, a list can be shipped. */
+    private final List<RegionPool.Place> regions;
+
+    private transient Optional<RegionPool> pool;
     private transient ModelLayout layout;
     private transient ValueState<Written> written;
 
@@ -60,8 +67,11 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
      * @param job the job's name
      * @param model what the model looks like
      * @param target where models go
+     * @param regions where shards lie; without, they come through Flink's network
      */
-    public ModelPublisher(String job, ModelSpec model, Target target) {
+    public ModelPublisher(
+            String job, ModelSpec model, Target target, Optional<RegionPool.Place> regions) {
+        this.regions = regions.stream().toList();
         this.job = job;
         this.model = model;
         this.target = target;
@@ -70,6 +80,7 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
     @Override
     public void open(OpenContext context) {
         layout = model.layout();
+        pool = regions.stream().findAny().map(RegionPool.Place::open);
         written =
                 getRuntimeContext()
                         .getState(
@@ -94,9 +105,9 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
         try (FileChannel channel =
                 FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
             if (shards.isEmpty()) {
-                write(channel, layout.header().bytes(), 0);
+                write(channel, ByteBuffer.wrap(layout.header().bytes()), 0);
             }
-            write(channel, shard.bytes(), layout.fileOffset(shard.shard()));
+            write(channel, shard);
         }
         shards.set(shard.shard());
         if (shards.cardinality() < layout.shards()) {
@@ -111,10 +122,30 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
                         file.toString()));
     }
 
-    private static void write(FileChannel channel, byte[] bytes, long offset) throws IOException {
-        ByteBuffer buffer = ByteBuffer.wrap(bytes);
-        while (buffer.hasRemaining()) {
-            channel.write(buffer, offset + buffer.position());
+    private void write(FileChannel channel, ModelShard shard) throws IOException {
+        long offset = layout.fileOffset(shard.shard());
+        if (shard.region().isEmpty()) {
+            write(channel, ByteBuffer.wrap(shard.bytes()), offset);
+            return;
+        }
+        int length = layout.shardBytes(shard.shard());
+        pool.orElseThrow()
+                .consume(
+                        shard.region().get(),
+                        memory -> write(channel, memory.slice(0, length), offset));
+    }
+
+    private static void write(FileChannel channel, ByteBuffer bytes, long offset)
+            throws IOException {
+        while (bytes.hasRemaining()) {
+            channel.write(bytes, offset + bytes.position());
+        }
+    }
+
+    @Override
+    public void close() {
+        if (pool != null) {
+            pool.ifPresent(RegionPool::close);
         }
     }
 

@@ -3,7 +3,9 @@
 package io.tributary.operators.model;
 
 import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import java.util.Optional;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 
 /**
@@ -11,10 +13,17 @@ import org.apache.flink.api.common.typeinfo.TypeInformation;
  *
  * @param round the round that produced it
  * @param shard which shard
- * @param bytes its elements as they stand in the model file; not to be changed
+ * @param bytes its elements as they stand in the model file, not to be changed; empty where they
+ *     lie in a region
+ * @param region where they lie on this host; whoever reads them gives the region back
  * @param lastUpdateMicros when the round's last update came, µs since 1970
  */
-public record ModelShard(RoundId round, int shard, byte[] bytes, long lastUpdateMicros) {
+public record ModelShard(
+        RoundId round,
+        int shard,
+        byte[] bytes,
+        Optional<PayloadRef> region,
+        long lastUpdateMicros) {
 
     /** How Flink serialises it. */
     public static final TypeInformation<ModelShard> TYPE =

@@ -3,14 +3,16 @@
 package io.tributary.operators.model;
 
 import io.tributary.operators.types.FlowSerializer;
+import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import java.io.IOException;
+import java.util.Optional;
 import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
 import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
 import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
-/** Round, epoch, shard, time, length and bytes. */
+/** Round, epoch, shard, time, the region if there is one, length and bytes. */
 final class ModelShardSerializer extends FlowSerializer<ModelShard> {
 
     static final ModelShardSerializer INSTANCE = new ModelShardSerializer();
@@ -23,6 +25,14 @@ final class ModelShardSerializer extends FlowSerializer<ModelShard> {
         out.writeInt(value.round().epoch());
         out.writeInt(value.shard());
         out.writeLong(value.lastUpdateMicros());
+        out.writeBoolean(value.region().isPresent());
+        if (value.region().isPresent()) {
+            PayloadRef region = value.region().get();
+            out.writeUTF(region.path());
+            out.writeLong(region.offset());
+            out.writeLong(region.length());
+            out.writeInt(region.tenure());
+        }
         out.writeInt(value.bytes().length);
         out.write(value.bytes());
     }
@@ -32,9 +42,15 @@ final class ModelShardSerializer extends FlowSerializer<ModelShard> {
         RoundId round = new RoundId(in.readInt(), in.readInt());
         int shard = in.readInt();
         long lastUpdateMicros = in.readLong();
+        Optional<PayloadRef> region =
+                in.readBoolean()
+                        ? Optional.of(
+                                new PayloadRef(
+                                        in.readUTF(), in.readLong(), in.readLong(), in.readInt()))
+                        : Optional.empty();
         byte[] bytes = new byte[in.readInt()];
         in.readFully(bytes);
-        return new ModelShard(round, shard, bytes, lastUpdateMicros);
+        return new ModelShard(round, shard, bytes, region, lastUpdateMicros);
     }
 
     @Override

@@ -147,8 +147,8 @@ class AggregatorOperatorTest {
     void floatSumsInRegionsPassFromLevelToLevelThroughASnapshot() throws Exception {
         ModelSpec spec = spec(UpdateKind.WEIGHTS);
         ModelLayout layout = spec.layout();
-        Optional<AggregatorOperator.Partials> partials =
-                Optional.of(new AggregatorOperator.Partials("job", temp.toString(), 1L << 24));
+        Optional<RegionPool.Place> partials =
+                Optional.of(new RegionPool.Place("job", temp.toString(), 1L << 24));
         double[] sum = weightedSum();
         byte[] model = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
         // Held by whoever reads, as the next level does in a job.
@@ -182,7 +182,7 @@ class AggregatorOperatorTest {
                 for (AggregatorInput partial : sums) {
                     top.processElement(partial, 0);
                 }
-                place(top.extractOutputValues(), layout, model);
+                place(top.extractOutputValues(), layout, model, pool);
             }
         }
         double[] mean = TestModels.values(HEADER, model);
@@ -205,7 +205,7 @@ class AggregatorOperatorTest {
                 }
                 top.processElement(close(shard, "top", "", 3), 0);
             }
-            place(top.extractOutputValues(), layout, exact);
+            place(top.extractOutputValues(), layout, exact, null);
         }
         double[] wide = TestModels.values(HEADER, exact);
         for (int i = 5; i < mean.length; i++) {
@@ -214,9 +214,23 @@ class AggregatorOperatorTest {
         assertThat(RegionDirectory.list(temp)).isEmpty();
     }
 
-    private static void place(List<ModelShard> shards, ModelLayout layout, byte[] model) {
+    private static void place(
+            List<ModelShard> shards, ModelLayout layout, byte[] model, RegionPool pool) {
         assertThat(shards).hasSize(layout.shards());
         for (ModelShard shard : shards) {
+            if (shard.region().isPresent()) {
+                pool.consume(
+                        shard.region().get(),
+                        memory ->
+                                memory.slice(0, layout.shardBytes(shard.shard()))
+                                        .get(
+                                                model,
+                                                (int)
+                                                        (layout.fileOffset(shard.shard())
+                                                                - HEADER.dataOffset()),
+                                                layout.shardBytes(shard.shard())));
+                continue;
+            }
             System.arraycopy(
                     shard.bytes(),
                     0,

@@ -15,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Optional;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.operators.KeyedProcessOperator;
@@ -53,7 +54,8 @@ class ModelPublisherTest {
                                 new ModelPublisher(
                                         "job",
                                         TestModels.spec(expected, 2, UpdateKind.WEIGHTS),
-                                        round -> Path.of(target))),
+                                        round -> Path.of(target),
+                                        Optional.empty())),
                         shard -> shard.round().toString(),
                         Types.STRING);
         harness.setup();
@@ -68,7 +70,11 @@ class ModelPublisherTest {
         byte[] file = Files.readAllBytes(expected);
         int from = (int) layout.fileOffset(shard);
         return new ModelShard(
-                ROUND, shard, Arrays.copyOfRange(file, from, from + layout.shardBytes(shard)), 1);
+                ROUND,
+                shard,
+                Arrays.copyOfRange(file, from, from + layout.shardBytes(shard)),
+                Optional.empty(),
+                1);
     }
 
     @Test

@@ -15,6 +15,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.DType;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -48,7 +49,9 @@ class SerializersTest {
                         AggregatorInput.TYPE,
                         new AggregatorInput.FoldPartial(
                                 "leaf", 7, ROUND, 0.5, new PartialSum.Lying(payload, DType.F32))),
-                Arguments.of(ModelShard.TYPE, new ModelShard(ROUND, 3, new byte[] {1, 2}, 5)),
+                Arguments.of(
+                        ModelShard.TYPE,
+                        new ModelShard(ROUND, 3, new byte[] {1, 2}, Optional.of(payload), 5)),
                 Arguments.of(NodeShard.TYPE, new NodeShard("leaf/ü", 12)),
                 Arguments.of(
                         CoordinatorOutputs.ARRIVAL,

@@ -10,6 +10,7 @@ import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.OptionalInt;
 
 /**
  * A region that its owner writes in place, through a mapping, and takes back after each release:
@@ -39,7 +40,7 @@ public final class OwnedRegion implements AutoCloseable {
     /** Makes a region in WRITING, its payload all zero. */
     static OwnedRegion create(Path file, long length) throws IOException {
         try (FileChannel channel = RegionFiles.create(file)) {
-            RegionHeader first = describe(State.WRITING, 1, length, 0, length, "{}");
+            RegionHeader first = describe(State.WRITING, 1, length, length, "{}");
             RegionFiles.write(channel, first.page(), 0);
             RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
             MappedByteBuffer header =
@@ -61,9 +62,16 @@ public final class OwnedRegion implements AutoCloseable {
     }
 
     private static RegionHeader describe(
-            State state, int tenure, long length, int crc32c, long capacity, String description) {
+            State state, int tenure, long length, long capacity, String description) {
         return new RegionHeader(
-                true, state, tenure, length, crc32c, Owner.self(), capacity, description);
+                true,
+                state,
+                tenure,
+                length,
+                OptionalInt.empty(),
+                Owner.self(),
+                capacity,
+                description);
     }
 
     /** The file. */
@@ -87,14 +95,13 @@ public final class OwnedRegion implements AutoCloseable {
     }
 
     /**
-     * Makes the region READY.
+     * Makes the region READY. It has no checksum: the payload has not moved since it was written,
+     * and reading all of it once more would cost as much as folding it.
      *
-     * @param crc32c of the payload
      * @param description JSON that says what it is
      */
-    public void publish(int crc32c, String description) {
-        ByteBuffer page =
-                describe(State.WRITING, tenure, length, crc32c, capacity, description).page();
+    public void publish(String description) {
+        ByteBuffer page = describe(State.WRITING, tenure, length, capacity, description).page();
         header.put(0, page.array(), 0, page.capacity());
         become(State.READY);
     }
@@ -121,7 +128,7 @@ public final class OwnedRegion implements AutoCloseable {
     public void reuse(long newLength) {
         tenure++;
         length = newLength;
-        ByteBuffer page = describe(State.WRITING, tenure, length, 0, capacity, "{}").page();
+        ByteBuffer page = describe(State.WRITING, tenure, length, capacity, "{}").page();
         header.put(0, page.array(), 0, page.capacity());
     }
 

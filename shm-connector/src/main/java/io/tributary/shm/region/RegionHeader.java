@@ -13,6 +13,7 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.OptionalInt;
 
 /**
  * What a region's header says, as {@link RegionLayout} lays it out.
@@ -21,7 +22,7 @@ import java.nio.file.StandardOpenOption;
  * @param state where in its life it is
  * @param tenure which use of it
  * @param payloadLength bytes
- * @param crc32c of the payload
+ * @param crc32c of the payload; empty where its owner, who wrote it in place, did not compute it
  * @param owner the process that made it
  * @param capacity bytes reserved for payloads
  * @param description JSON that says what it is
@@ -31,7 +32,7 @@ public record RegionHeader(
         State state,
         int tenure,
         long payloadLength,
-        int crc32c,
+        OptionalInt crc32c,
         Owner owner,
         long capacity,
         String description) {
@@ -96,12 +97,15 @@ public record RegionHeader(
                     "it has state %d, tenure %d, length %d and %d bytes of description"
                             .formatted(code, tenure, length, described));
         }
+        int flags = page.getInt(RegionLayout.FLAGS_OFFSET);
         return new RegionHeader(
-                (page.getInt(RegionLayout.FLAGS_OFFSET) & RegionLayout.OWNER_TAKES_BACK) != 0,
+                (flags & RegionLayout.OWNER_TAKES_BACK) != 0,
                 State.values()[code - 1],
                 tenure,
                 length,
-                page.getInt(RegionLayout.CRC_OFFSET),
+                (flags & RegionLayout.HAS_CHECKSUM) == 0
+                        ? OptionalInt.empty()
+                        : OptionalInt.of(page.getInt(RegionLayout.CRC_OFFSET)),
                 new Owner(
                         page.getLong(RegionLayout.OWNER_PID_OFFSET),
                         page.getLong(RegionLayout.OWNER_START_OFFSET)),
@@ -137,10 +141,11 @@ public record RegionHeader(
                 .putInt(RegionLayout.VERSION_OFFSET, RegionLayout.VERSION)
                 .putInt(
                         RegionLayout.FLAGS_OFFSET,
-                        ownerTakesBack ? RegionLayout.OWNER_TAKES_BACK : 0)
+                        (ownerTakesBack ? RegionLayout.OWNER_TAKES_BACK : 0)
+                                | (crc32c.isPresent() ? RegionLayout.HAS_CHECKSUM : 0))
                 .putLong(RegionLayout.STATE_OFFSET, RegionLayout.word(state, tenure))
                 .putLong(RegionLayout.LENGTH_OFFSET, payloadLength)
-                .putInt(RegionLayout.CRC_OFFSET, crc32c)
+                .putInt(RegionLayout.CRC_OFFSET, crc32c.orElse(0))
                 .putInt(RegionLayout.DESCRIPTION_LENGTH_OFFSET, text.length)
                 .putLong(RegionLayout.OWNER_PID_OFFSET, owner.pid())
                 .putLong(RegionLayout.OWNER_START_OFFSET, owner.startMillis())

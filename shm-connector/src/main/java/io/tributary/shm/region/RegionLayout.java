@@ -12,11 +12,12 @@ import java.nio.ByteOrder;
  * <pre>
  *    0  8  magic "TRIBUTRY"
  *    8  4  version, 2
- *   12  4  flags: bit 0, the owner takes the region back when it is released
+ *   12  4  flags: bit 0, the owner takes the region back when it is released;
+ *          bit 1, the payload's checksum is in the header
  *   16  4  state: 1 WRITING, 2 READY, 3 RELEASED
  *   20  4  tenure: which use of the region this is, from 1 on
  *   24  8  payload length in bytes
- *   32  4  CRC32C of the payload, 0 while WRITING
+ *   32  4  CRC32C of the payload, 0 where there is none
  *   36  4  length of the description in bytes
  *   40  8  process id of the owner
  *   48  8  start time of the owner, ms since 1970
@@ -49,6 +50,9 @@ public final class RegionLayout {
 
     /** Flag: the owner writes into the region again after its release, or deletes it itself. */
     public static final int OWNER_TAKES_BACK = 1;
+
+    /** Flag: the header has the payload's checksum. */
+    public static final int HAS_CHECKSUM = 2;
 
     static final VarHandle WORD =
             MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);

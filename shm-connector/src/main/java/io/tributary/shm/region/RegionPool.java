@@ -5,6 +5,7 @@ package io.tributary.shm.region;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
+import java.io.Serializable;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -14,9 +15,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Regions for partial sums, shared by all subtasks of a job in this process and used again and
- * again. When the last subtask has closed it, all are deleted: whoever was to read what is in them
- * starts anew too. Thread-safe.
+ * Regions for partial sums and shards of models, shared by all subtasks of a job in this process
+ * and used again and again. When the last subtask has closed it, all are deleted: whoever was to
+ * read what is in them starts anew too. Thread-safe.
  */
 public final class RegionPool implements AutoCloseable {
 
@@ -27,6 +28,21 @@ public final class RegionPool implements AutoCloseable {
     private final Map<Path, OwnedRegion> all = new HashMap<>();
     private final Map<Long, Deque<OwnedRegion>> free = new HashMap<>();
     private int users;
+
+    /**
+     * Where a pool is.
+     *
+     * @param job the job's name
+     * @param directory the region directory
+     * @param quotaBytes bound for all regions of the job
+     */
+    public record Place(String job, String directory, long quotaBytes) implements Serializable {
+
+        /** The pool, to be closed by each who asks for it. */
+        public RegionPool open() {
+            return shared(JobDirectory.of(Path.of(directory), job), quotaBytes);
+        }
+    }
 
     private RegionPool(JobDirectory job, long quotaBytes) {
         this.directory = RegionDirectory.create(job.path().resolve("partials"));
@@ -79,6 +95,35 @@ public final class RegionPool implements AutoCloseable {
     public synchronized Optional<OwnedRegion> find(PayloadRef payload) {
         return Optional.ofNullable(all.get(Path.of(payload.path())))
                 .filter(region -> region.payload().tenure() == payload.tenure());
+    }
+
+    /**
+     * Reads a payload, and gives its region back, whoever's it is.
+     *
+     * @param reader given the payload's memory, which is its own only while it runs
+     */
+    public <E extends Exception> void consume(PayloadRef payload, Reader<E> reader) throws E {
+        Optional<OwnedRegion> own = find(payload);
+        if (own.isPresent()) {
+            reader.read(own.get().memory());
+            giveBack(own.get());
+        } else {
+            try (MappedFile mapped = MappedFile.open(payload)) {
+                reader.read(mapped);
+            }
+            RegionDirectory.release(payload);
+        }
+    }
+
+    /**
+     * Reads memory.
+     *
+     * @param <E> what may go wrong
+     */
+    @FunctionalInterface
+    public interface Reader<E extends Exception> {
+        /** Reads it now. */
+        void read(MappedFile memory) throws E;
     }
 
     /** Takes a region back that nobody reads any more. */

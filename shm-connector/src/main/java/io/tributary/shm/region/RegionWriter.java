@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.OptionalInt;
 
 /**
  * A region while it is written once, in pieces, by positional writes; deleted when released. Not
@@ -27,7 +28,7 @@ public final class RegionWriter implements AutoCloseable {
         this.payloadLength = payloadLength;
         this.channel = RegionFiles.create(file);
         try {
-            write(State.WRITING, 0, "{}");
+            write(State.WRITING, OptionalInt.empty(), "{}");
             RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, payloadLength);
         } catch (IOException e) {
             discard();
@@ -68,10 +69,10 @@ public final class RegionWriter implements AutoCloseable {
      * @param description JSON that says what it is
      */
     public void publish(int crc32c, String description) throws IOException {
-        write(State.READY, crc32c, description);
+        write(State.READY, OptionalInt.of(crc32c), description);
     }
 
-    private void write(State state, int crc32c, String description) throws IOException {
+    private void write(State state, OptionalInt crc32c, String description) throws IOException {
         RegionHeader header =
                 new RegionHeader(
                         false,

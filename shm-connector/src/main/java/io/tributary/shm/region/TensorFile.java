@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
+import java.util.OptionalInt;
 import java.util.zip.CRC32C;
 
 /** A mapped safetensors payload. Reading is thread-safe; not to be used after {@link #close}. */
@@ -103,16 +104,17 @@ public final class TensorFile implements AutoCloseable {
     public void check(ModelLayout model) {
         model.match(header);
         for (TensorInfo tensor : header.tensors()) {
-            walk(tensor, new CRC32C());
+            walk(tensor, new CRC32C(), FiniteCheck.JAVA);
         }
     }
 
     /**
-     * The same, and that the payload has its checksum, in one pass over its memory.
+     * The same, and that the payload has its checksum if one is known, in one pass over its memory.
      *
+     * @return the checksum
      * @throws RejectedException CHECKSUM as well
      */
-    public void check(ModelLayout model, int crc32c) {
+    public int check(ModelLayout model, OptionalInt crc32c, FiniteCheck floats) {
         model.match(header);
         CRC32C crc = new CRC32C();
         for (long at = 0; at < header.dataOffset(); at += BLOCK_BYTES) {
@@ -124,38 +126,36 @@ public final class TensorFile implements AutoCloseable {
                         .sorted(Comparator.comparingLong(TensorInfo::begin))
                         .toList()) {
             try {
-                walk(tensor, crc);
+                walk(tensor, crc, floats);
             } catch (RejectedException e) {
                 // Bytes that are not what was sent explain it better.
-                int found = mapped.crc32c();
-                if (found != crc32c) {
-                    throw checksum(crc32c, found);
-                }
+                crc32c.ifPresent(expected -> requireSame(expected, mapped.crc32c()));
                 throw e;
             }
         }
-        if ((int) crc.getValue() != crc32c) {
-            throw checksum(crc32c, (int) crc.getValue());
+        int found = (int) crc.getValue();
+        crc32c.ifPresent(expected -> requireSame(expected, found));
+        return found;
+    }
+
+    private static void requireSame(int expected, int found) {
+        if (found != expected) {
+            throw new RejectedException(
+                    RejectReason.CHECKSUM,
+                    "the whole should have CRC32C %08x, it has %08x".formatted(expected, found));
         }
     }
 
-    private static RejectedException checksum(int expected, int found) {
-        return new RejectedException(
-                RejectReason.CHECKSUM,
-                "the whole should have CRC32C %08x, it has %08x".formatted(expected, found));
-    }
-
     /** Block by block, so that what the checksum has read is in the cache for the check. */
-    private void walk(TensorInfo tensor, CRC32C crc) {
+    private void walk(TensorInfo tensor, CRC32C crc, FiniteCheck floats) {
         int elementBytes = tensor.dtype().bytes();
         int block = BLOCK_BYTES / elementBytes;
-        int[] scratch = new int[BLOCK_BYTES / Integer.BYTES];
         for (long from = 0; from < tensor.elements(); from += block) {
             int count = (int) Math.min(block, tensor.elements() - from);
             ByteBuffer elements = elements(tensor, from, count);
             boolean finite =
                     !tensor.dtype().floating()
-                            || allFinite(tensor.dtype(), elements, count, scratch);
+                            || allFinite(tensor.dtype(), elements, count, floats);
             crc.update(elements.duplicate());
             if (!finite) {
                 throw notFinite(tensor, from, elements, count);
@@ -177,14 +177,13 @@ public final class TensorFile implements AutoCloseable {
                                         index(tensor.shape(), from + i)));
             }
         }
-        throw new IllegalStateException("all are finite after all: the memory has changed");
+        return new RejectedException(
+                RejectReason.CHECKSUM, "it changed while it was being read; write it no more");
     }
 
-    /**
-     * A value is finite unless its exponent bits are all ones; no branch in the loops. Adding one
-     * to such an exponent carries into the sign, which in an array the compiler makes vectors of.
-     */
-    private static boolean allFinite(DType type, ByteBuffer elements, int count, int[] scratch) {
+    /** A value is finite unless its exponent bits are all ones; no branch in the loops. */
+    private static boolean allFinite(
+            DType type, ByteBuffer elements, int count, FiniteCheck floats) {
         ByteBuffer bits = elements.duplicate().order(ByteOrder.LITTLE_ENDIAN);
         boolean bad = false;
         switch (type) {
@@ -193,10 +192,7 @@ public final class TensorFile implements AutoCloseable {
                     bad |= (bits.getLong(i * 8) & 0x7FF0000000000000L) == 0x7FF0000000000000L;
                 }
             }
-            case F32 -> {
-                bits.asIntBuffer().get(scratch, 0, count);
-                bad = carry(scratch, count) < 0;
-            }
+            case F32 -> bad = !floats.finite(bits, count);
             case F16 -> {
                 for (int i = 0; i < count; i++) {
                     bad |= (bits.getShort(i * 2) & 0x7C00) == 0x7C00;
@@ -210,14 +206,6 @@ public final class TensorFile implements AutoCloseable {
             default -> throw new AssertionError(type);
         }
         return !bad;
-    }
-
-    private static int carry(int[] bits, int count) {
-        int carry = 0;
-        for (int i = 0; i < count; i++) {
-            carry |= (bits[i] & 0x7F800000) + 0x00800000;
-        }
-        return carry;
     }
 
     private static String index(List<Long> shape, long flat) {

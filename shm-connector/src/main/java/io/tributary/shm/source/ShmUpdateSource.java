@@ -7,6 +7,7 @@ import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.LaneSplit;
+import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import java.io.Serializable;
 import java.nio.file.Path;
@@ -31,6 +32,7 @@ public final class ShmUpdateSource extends LaneSource {
     private final LayoutSupplier model;
     private final String directory;
     private final int agentPort;
+    private final FiniteCheck floats;
 
     /** Gives the model's layout, on the task manager. */
     @FunctionalInterface
@@ -41,13 +43,16 @@ public final class ShmUpdateSource extends LaneSource {
      * @param model what updates must look like
      * @param directory the region directory
      * @param agentPort where the node agent is
+     * @param floats how float32 values are checked
      */
-    public ShmUpdateSource(String job, LayoutSupplier model, String directory, int agentPort) {
+    public ShmUpdateSource(
+            String job, LayoutSupplier model, String directory, int agentPort, FiniteCheck floats) {
         super(Topics.LANES);
         this.job = job;
         this.model = model;
         this.directory = directory;
         this.agentPort = agentPort;
+        this.floats = floats;
     }
 
     @Override
@@ -55,7 +60,7 @@ public final class ShmUpdateSource extends LaneSource {
         return new ShmSplitReader(
                 job,
                 JobDirectory.of(Path.of(directory), job),
-                new UpdateInspector(job, model.get()),
+                new UpdateInspector(job, model.get(), floats),
                 agentPort,
                 context.metricGroup());
     }

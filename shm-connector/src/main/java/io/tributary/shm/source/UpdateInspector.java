@@ -5,11 +5,11 @@ package io.tributary.shm.source;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
-import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
@@ -29,10 +29,12 @@ final class UpdateInspector {
 
     private final String job;
     private final ModelLayout model;
+    private final FiniteCheck floats;
     private final Map<Path, Arrival> seen = new HashMap<>();
     private final Map<Path, Integer> tenures = new HashMap<>();
 
-    UpdateInspector(String job, ModelLayout model) {
+    UpdateInspector(String job, ModelLayout model, FiniteCheck floats) {
+        this.floats = floats;
         this.job = job;
         this.model = model;
     }
@@ -89,20 +91,19 @@ final class UpdateInspector {
         Optional<UpdateDescription> description = Optional.empty();
         try {
             description = Optional.of(UpdateDescription.decode(header.description()));
-            Claim claim = description.get().claim(header.crc32c(), payload);
-            if (!claim.job().equals(job)) {
+            if (!description.get().job().equals(job)) {
                 throw new RejectedException(
                         RejectReason.WRONG_JOB,
-                        "it is for job '%s', this is '%s'".formatted(claim.job(), job));
+                        "it is for job '%s', this is '%s'".formatted(description.get().job(), job));
             }
             try (TensorFile tensors =
                     TensorFile.open(
                             RegionMappings.acquire(payload),
                             payload.length(),
                             model.maxUpdateHeaderBytes())) {
-                tensors.check(model, header.crc32c());
+                int crc32c = tensors.check(model, header.crc32c(), floats);
+                return new Arrival.Staged(description.get().claim(crc32c, payload));
             }
-            return new Arrival.Staged(claim);
         } catch (RejectedException e) {
             RegionDirectory.release(payload);
             return refusal(file, description, e);

@@ -9,12 +9,14 @@ import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.RegionLayout;
 import io.tributary.shm.region.RegionWriter;
 import io.tributary.shm.region.TensorFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.BitSet;
+import java.util.OptionalInt;
 
 /** One update that is being put together in its region. Not thread-safe. */
 final class Assembly {
@@ -82,7 +84,7 @@ final class Assembly {
         try (RegionWriter writer = region) {
             PayloadRef payload = writer.payload();
             try (TensorFile file = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
-                file.check(model, first.part().crc32c());
+                file.check(model, OptionalInt.of(first.part().crc32c()), FiniteCheck.JAVA);
             }
             UpdateDescription description =
                     new UpdateDescription(

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.bench;
+
+import io.tributary.job.command.UsageException;
+import io.tributary.protocol.Json;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.slf4j.bridge.SLF4JBridgeHandler;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code tributary bench}. */
+@Command(
+        name = "bench",
+        mixinStandardHelpOptions = true,
+        description = "Measures a path, beside the limit measured in the same run.")
+public final class Bench implements Callable<Integer> {
+
+    @Option(
+            names = "--path",
+            paramLabel = "kernel|shm",
+            required = true,
+            description = "kernel: the fold alone. shm: end to end through shared memory.")
+    private BenchPath path;
+
+    @Option(
+            names = "--params",
+            paramLabel = "N",
+            defaultValue = "11700000",
+            description = "Float32 parameters of an update. Default: ${DEFAULT-VALUE}.")
+    private int params;
+
+    @Option(
+            names = "--updates",
+            paramLabel = "N",
+            description = "Updates in all. Default: 8 for kernel, 10 rounds for shm.")
+    private Optional<Integer> updates;
+
+    @Option(
+            names = "--trainers",
+            paramLabel = "N",
+            defaultValue = "24",
+            description = "shm: updates in a round. Default: ${DEFAULT-VALUE}.")
+    private int trainers;
+
+    @Option(
+            names = "--levels",
+            paramLabel = "2|3|4",
+            defaultValue = "3",
+            description = "shm: tiers of the tree, trainers included. Default: ${DEFAULT-VALUE}.")
+    private int levels;
+
+    @Option(
+            names = "--dir",
+            paramLabel = "DIR",
+            defaultValue = "/dev/shm/tributary",
+            description = "The region directory. Default: ${DEFAULT-VALUE}.")
+    private Path directory;
+
+    @Option(names = "--json", paramLabel = "FILE", description = "Writes the result there too.")
+    private Optional<Path> json;
+
+    /** What can be measured. */
+    enum BenchPath {
+        KERNEL,
+        SHM
+    }
+
+    /** Runs a benchmark. */
+    public static void main(String[] args) {
+        SLF4JBridgeHandler.removeHandlersForRootLogger();
+        SLF4JBridgeHandler.install();
+        CommandLine line =
+                new CommandLine(new Bench())
+                        .setCaseInsensitiveEnumValuesAllowed(true)
+                        .setExecutionExceptionHandler(
+                                (e, command, parsed) -> {
+                                    System.err.println("tributary: " + e.getMessage());
+                                    return e instanceof UsageException ? 2 : 1;
+                                })
+                        .setParameterExceptionHandler(
+                                (e, parsed) -> {
+                                    System.err.println("tributary: " + e.getMessage());
+                                    return 2;
+                                });
+        System.exit(line.execute(args));
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        require(params >= 1, "--params", params, "1 or more");
+        require(trainers >= 1, "--trainers", trainers, "1 or more");
+        require(levels >= 2 && levels <= 4, "--levels", levels, "2, 3 or 4");
+        Object report =
+                path == BenchPath.KERNEL
+                        ? KernelBench.run(params, updates.orElse(8), directory)
+                        : new ShmBench(
+                                        params,
+                                        updates.orElse(10 * trainers),
+                                        trainers,
+                                        levels,
+                                        directory)
+                                .run();
+        String text = Json.pretty(report);
+        System.out.println(text);
+        write(text);
+        return 0;
+    }
+
+    private void write(String text) throws IOException {
+        if (json.isPresent()) {
+            Files.writeString(json.get(), text + "\n");
+        }
+    }
+
+    private static void require(boolean ok, String option, Object found, String allowed) {
+        if (!ok) {
+            throw new UsageException("%s %s: expected %s".formatted(option, found, allowed));
+        }
+    }
+}
