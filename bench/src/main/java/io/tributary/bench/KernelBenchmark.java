@@ -52,6 +52,7 @@ public class KernelBenchmark {
 
     private static final int SHARD = ModelSpec.DEFAULT_SHARD_ELEMENTS;
     private static final int TOGETHER = 4;
+    private static final int STRAYS = 4;
 
     @Param("11700000")
     private int params;
@@ -74,6 +75,11 @@ public class KernelBenchmark {
     public void write() throws IOException {
         Path path = Path.of(directory);
         RegionDirectory all = new RegionDirectory(path, Long.MAX_VALUE);
+        // The first mappings fill holes of the address space, away from the others. In a job that
+        // has run for a while, updates lie side by side.
+        for (int i = 0; i < STRAYS; i++) {
+            regions.add(all.own(RegionDirectory.unique("stray"), 4L * params).orElseThrow());
+        }
         for (int u = 0; u < updates; u++) {
             OwnedRegion region =
                     all.own(RegionDirectory.unique("kernel"), 4L * params).orElseThrow();

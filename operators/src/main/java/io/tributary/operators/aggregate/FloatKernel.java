@@ -91,6 +91,10 @@ public final class FloatKernel {
         int from = 0;
         while (from < sorted.length) {
             int to = endOfRun(sorted, from, count);
+            if (to - from == 2 && endOfRun(sorted, from + 1, count) > to) {
+                // A stray beside a longer run; the run is worth more than the pair.
+                to = from + 1;
+            }
             if (to - from == 1) {
                 openblas_nolapack.cblas_saxpy(
                         count, sorted[from].weight(), new At(sorted[from].address()), 1, target, 1);
