@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.shm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import io.tributary.job.demo.EmbeddedBroker;
+import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.testutils.SmallModel;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.UpdateDescription;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.NodeAgent;
+import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionWriter;
+import io.tributary.trainer.ModelUpdate;
+import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerException;
+import io.tributary.trainer.TrainingRound;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.zip.CRC32C;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The job between colocated trainers and a real agent. */
+@Timeout(180)
+class ShmJobITCase {
+
+    private static final long QUOTA = 1 << 28;
+
+    @TempDir Path temp;
+
+    private final int port = EmbeddedBroker.freePort();
+
+    private NodeAgent agent(AgentOptions.Bpf bpf) throws IOException {
+        int user = (int) Files.getAttribute(temp, "unix:uid");
+        return NodeAgent.start(new AgentOptions(port, bpf, temp, Set.of(user)));
+    }
+
+    private static CompletableFuture<Void> run(ShmTestJob job, String id) {
+        return CompletableFuture.runAsync(
+                () -> {
+                    try (TrainerClient client = job.client(id)) {
+                        client.join();
+                        ShmTestJob.train(client);
+                    }
+                },
+                task -> new Thread(task, id).start());
+    }
+
+    private static List<DeadLetter> deadLetters(ShmTestJob job) throws IOException {
+        Path file = JobDirectory.of(job.regions(), job.name()).deadLetters();
+        List<DeadLetter> letters = new ArrayList<>();
+        if (Files.exists(file)) {
+            for (String line : Files.readAllLines(file)) {
+                letters.add(Json.decode(line.getBytes(), DeadLetter.class));
+            }
+        }
+        return letters;
+    }
+
+    /** With the kernel's eBPF, and with an agent that relays. */
+    @ParameterizedTest
+    @EnumSource(names = {"AUTO", "OFF"})
+    void roundsEndInTheWeightedMeanAndAllIsGivenBack(AgentOptions.Bpf bpf) throws Exception {
+        ShmTestJob job = new ShmTestJob("it", temp, port);
+        List<String> ids = List.of("t-1", "t-2", "t-3", "t-4", "t-5");
+        try (NodeAgent agent = agent(bpf);
+                LocalFlink flink = job.start(ids.size(), 3, QUOTA)) {
+            CompletableFuture.allOf(
+                            ids.stream().map(id -> run(job, id)).toArray(CompletableFuture[]::new))
+                    .get();
+            flink.check();
+            for (int round = 1; round <= 3; round++) {
+                assertThat(job.error(round, ids)).isLessThan(1e-6);
+            }
+            Path updates = JobDirectory.of(job.regions(), "it").path().resolve("updates");
+            await("the trainers have deleted, or the agent reaps, what was released")
+                    .untilAsserted(() -> assertThat(unreleased(updates)).isEmpty());
+        }
+        assertThat(deadLetters(job)).isEmpty();
+    }
+
+    private static List<Path> unreleased(Path updates) {
+        return RegionDirectory.list(updates).stream()
+                .filter(f -> JobDirectory.claim(f).isPresent())
+                .toList();
+    }
+
+    /** Nothing depends on the agent but speed: a scan finds what was not rung for. */
+    @Test
+    void aRoundEndsWithoutAnAgentAndWhenOneComesAndGoes() throws Exception {
+        ShmTestJob job = new ShmTestJob("it", temp, port);
+        List<String> ids = List.of("t-1", "t-2");
+        try (LocalFlink flink = job.start(2, 3, QUOTA)) {
+            CompletableFuture<Void> first = run(job, "t-1");
+            CompletableFuture<Void> second = run(job, "t-2");
+            await().atMost(ShmTestJob.PATIENCE).until(() -> Files.exists(job.model(1)));
+            agent(AgentOptions.Bpf.AUTO).close();
+            try (NodeAgent agent = agent(AgentOptions.Bpf.AUTO)) {
+                first.get();
+                second.get();
+            }
+            flink.check();
+            assertThat(job.error(3, ids)).isLessThan(1e-6);
+        }
+    }
+
+    @Test
+    void badRegionsAreRefusedWithAReasonAndTheRoundGoesOn() throws Exception {
+        ShmTestJob job = new ShmTestJob("it", temp, port);
+        JobDirectory directory = JobDirectory.of(job.regions(), "it");
+        try (NodeAgent agent = agent(AgentOptions.Bpf.AUTO);
+                LocalFlink flink = job.start(2, 1, QUOTA);
+                TrainerClient good = job.client("good");
+                TrainerClient bad = job.client("bad")) {
+            good.join();
+            bad.join();
+            try (TrainerClient twin = job.client("good")) {
+                assertThatThrownBy(twin::join)
+                        .isInstanceOfSatisfying(
+                                TrainerException.class,
+                                e ->
+                                        assertThat(e.reason())
+                                                .isEqualTo(RejectReason.DUPLICATE_TRAINER));
+            }
+            TrainingRound round = bad.awaitRound(ShmTestJob.PATIENCE).orElseThrow();
+            TrainingRound other = good.awaitRound(ShmTestJob.PATIENCE).orElseThrow();
+            byte[] file = SmallModel.bytes(1);
+
+            ModelUpdate unfinished = round.newUpdate();
+            assertThatThrownBy(() -> bad.send(unfinished.samples(1)))
+                    .hasMessageContaining("have not been written");
+            ModelUpdate infinite = ShmTestJob.update(round, "bad");
+            infinite.floats("layer.bias").put(7, Float.NaN);
+            Receipt refused = bad.send(infinite);
+            assertThat(refused.status()).isEqualTo(Status.REJECTED);
+            assertThat(refused.text()).contains("tensor 'layer.bias' has NaN at index [7]");
+
+            try (RegionWriter wrong = write(directory, file, "bad", "it")) {
+                wrong.publish(0xBAD, description("bad", "it"));
+                expect(job, RejectReason.CHECKSUM);
+            }
+            try (RegionWriter foreign = write(directory, file, "bad", "elsewhere")) {
+                foreign.publish(crc(file), description("bad", "elsewhere"));
+                expect(job, RejectReason.WRONG_JOB);
+            }
+            try (RegionWriter garbage = write(directory, new byte[1000], "bad", "it")) {
+                garbage.publish(crc(new byte[1000]), description("bad", "it"));
+                expect(job, RejectReason.MALFORMED);
+            }
+            Path truncated = directory.update(3, UUID.randomUUID());
+            try (RegionWriter whole = write(directory, file, "bad", "it")) {
+                whole.publish(crc(file), description("bad", "it"));
+                byte[] region = Files.readAllBytes(Path.of(whole.payload().path()));
+                Files.write(truncated, Arrays.copyOf(region, region.length / 2));
+            }
+            await().atMost(ShmTestJob.PATIENCE)
+                    .until(
+                            () ->
+                                    deadLetters(job).stream()
+                                            .anyMatch(l -> l.text().contains("it was truncated")));
+
+            good.send(ShmTestJob.update(other, "good"));
+            // The whole region above was a good update of this trainer, so its own is another.
+            assertThat(bad.send(ShmTestJob.update(round, "bad")).reason())
+                    .isIn(RejectReason.DIFFERENT_BYTES, RejectReason.LATE);
+            await().atMost(ShmTestJob.PATIENCE).until(() -> Files.exists(job.model(1)));
+            flink.check();
+        }
+    }
+
+    private static RegionWriter write(
+            JobDirectory directory, byte[] payload, String trainer, String job) throws IOException {
+        RegionWriter writer =
+                directory
+                        .regions(QUOTA)
+                        .reserve(
+                                JobDirectory.updateName(trainer, UUID.randomUUID()), payload.length)
+                        .orElseThrow();
+        writer.write(0, ByteBuffer.wrap(payload));
+        return writer;
+    }
+
+    private static String description(String trainer, String job) {
+        return new UpdateDescription(job, trainer, 1, 0, 5, UpdateKind.WEIGHTS, Map.of())
+                .encode(4000);
+    }
+
+    private static int crc(byte[] bytes) {
+        CRC32C crc = new CRC32C();
+        crc.update(bytes);
+        return (int) crc.getValue();
+    }
+
+    private static void expect(ShmTestJob job, RejectReason reason) {
+        await().atMost(ShmTestJob.PATIENCE)
+                .until(() -> deadLetters(job).stream().anyMatch(l -> l.reason() == reason));
+    }
+
+    /** Room for one update at a time: trainers wait for room, and the round ends all the same. */
+    @Test
+    void aFullQuotaHoldsTrainersBack() throws Exception {
+        ShmTestJob job = new ShmTestJob("it", temp, port);
+        List<String> ids = List.of("t-1", "t-2", "t-3", "t-4");
+        long update = SmallModel.HEADER.fileLength() + 4096;
+        // A model or two, the sums of a tree with six leaves, and one update and a half.
+        long quota = 2 * update + update / 2 + update * 6;
+        try (NodeAgent agent = agent(AgentOptions.Bpf.AUTO);
+                LocalFlink flink = job.start(ids.size(), 2, quota)) {
+            CompletableFuture.allOf(
+                            ids.stream().map(id -> run(job, id)).toArray(CompletableFuture[]::new))
+                    .get();
+            flink.check();
+            assertThat(job.error(2, ids)).isLessThan(1e-6);
+            assertThat(RegionDirectory.usedBytes(job.regions())).isLessThanOrEqualTo(quota);
+        }
+    }
+
+    @Test
+    void twoJobsOnOneNodeDoNotMeet() throws Exception {
+        ShmTestJob one = new ShmTestJob("one", temp, port);
+        ShmTestJob two = new ShmTestJob("two", temp, port);
+        List<String> ids = List.of("t-1", "t-2");
+        try (NodeAgent agent = agent(AgentOptions.Bpf.AUTO);
+                LocalFlink first = one.start(2, 2, QUOTA);
+                LocalFlink second = two.start(1, 2, QUOTA)) {
+            // The same trainer id in both.
+            CompletableFuture.allOf(run(one, "t-1"), run(one, "t-2"), run(two, "t-1")).get();
+            first.check();
+            second.check();
+            assertThat(one.error(2, ids)).isLessThan(1e-6);
+            assertThat(two.error(2, List.of("t-1"))).isLessThan(1e-6);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.shm;
+
+import io.tributary.job.graph.AggregationGraph;
+import io.tributary.job.graph.FederationJob;
+import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.ShmTransport;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.job.testutils.SmallModel;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.trainer.ModelUpdate;
+import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainingRound;
+import io.tributary.trainer.Transport;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.ExternalizedCheckpointRetention;
+import org.apache.flink.configuration.StateRecoveryOptions;
+
+/**
+ * A job over shared memory, and trainers for it whose updates follow from their id and the round.
+ *
+ * @param name the job's name
+ * @param work directory for models, checkpoints and, below {@code regions}, regions
+ * @param agentPort where the agent is
+ */
+record ShmTestJob(String name, Path work, int agentPort) {
+
+    static final List<String> GROUPS = List.of("us/west", "us/east", "eu");
+    static final Duration PATIENCE = Duration.ofSeconds(90);
+
+    Path regions() {
+        return work.resolve("regions");
+    }
+
+    /** Starts it, from the newest checkpoint in {@code work} if there is one. */
+    LocalFlink start(int trainers, int rounds, long quotaBytes) throws Exception {
+        Path model = SmallModel.write(work.resolve(name + "-0.safetensors"), 0);
+        Path own = Files.createDirectories(work.resolve(name));
+        Configuration configuration = new Configuration();
+        configuration.set(
+                CheckpointingOptions.EXTERNALIZED_CHECKPOINT_RETENTION,
+                ExternalizedCheckpointRetention.RETAIN_ON_CANCELLATION);
+        newestCheckpoint(own.resolve("checkpoints"))
+                .ifPresent(
+                        path ->
+                                configuration.set(
+                                        StateRecoveryOptions.SAVEPOINT_PATH, path.toString()));
+        LocalFlink flink = LocalFlink.start(Optional.empty(), own);
+        flink.environment().configure(configuration);
+        String models = work.resolve(name).toString();
+        AggregationGraph graph =
+                new AggregationGraph(
+                        name,
+                        TreeSchemas.of(4, GROUPS, 2),
+                        new RoundRules(
+                                rounds,
+                                trainers,
+                                trainers,
+                                Duration.ZERO,
+                                Duration.ZERO,
+                                RoundRules.Timing.EAGER,
+                                UpdateKind.WEIGHTS,
+                                Map.of()),
+                        new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
+                        round -> Path.of(models, "model-" + round.round() + ".safetensors"));
+        new FederationJob(graph, new ShmTransport(regions().toString(), quotaBytes, agentPort))
+                .build(flink.environment());
+        flink.submit(name);
+        return flink;
+    }
+
+    private static Optional<Path> newestCheckpoint(Path checkpoints) throws IOException {
+        if (!Files.exists(checkpoints)) {
+            return Optional.empty();
+        }
+        try (Stream<Path> files = Files.walk(checkpoints)) {
+            return files.filter(f -> f.getFileName().toString().equals("_metadata"))
+                    .max(Comparator.comparing(f -> f.toFile().lastModified()))
+                    .map(Path::getParent);
+        }
+    }
+
+    Path model(int round) {
+        return work.resolve(name).resolve("model-" + round + ".safetensors");
+    }
+
+    TrainerClient client(String id) {
+        return TrainerClient.builder()
+                .job(name)
+                .id(id)
+                .group(GROUPS.get(Math.floorMod(id.hashCode(), GROUPS.size())))
+                .transport(Transport.shm(regions(), agentPort))
+                .receiptTimeout(Duration.ofSeconds(5))
+                .heartbeat(Duration.ofSeconds(1))
+                .connect();
+    }
+
+    static ModelUpdate update(TrainingRound round, String id) {
+        ByteBuffer all = ByteBuffer.wrap(SmallModel.bytes(seed(id, round.id().round())));
+        ModelUpdate update = round.newUpdate();
+        for (TensorInfo tensor : round.header().tensors()) {
+            update.bytes(tensor.name())
+                    .put(
+                            all.slice(
+                                    (int) (SmallModel.HEADER.dataOffset() + tensor.begin()),
+                                    (int) (tensor.end() - tensor.begin())));
+        }
+        return update.samples(samples(id));
+    }
+
+    private static long seed(String id, int round) {
+        return id.hashCode() * 100L + round;
+    }
+
+    static long samples(String id) {
+        return 1 + Math.abs(id.hashCode() % 1000);
+    }
+
+    /** Trains all rounds that are left. */
+    static void train(TrainerClient client) {
+        Optional<TrainingRound> round = client.awaitRound(PATIENCE);
+        while (round.isPresent()) {
+            client.send(update(round.get(), client.id()));
+            round = client.awaitRound(PATIENCE);
+        }
+    }
+
+    /** The error of a round's model against the float64 mean of one update of each trainer. */
+    double error(int round, List<String> trainers) throws IOException {
+        Map<Path, Long> updates = new HashMap<>();
+        for (String id : trainers) {
+            updates.put(SmallModel.write(work.resolve("u-" + id), seed(id, round)), samples(id));
+        }
+        return SmallModel.error(model(round), updates);
+    }
+}
