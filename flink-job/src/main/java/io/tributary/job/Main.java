@@ -30,6 +30,7 @@ import picocli.CommandLine.ScopeType;
         mixinStandardHelpOptions = true,
         version = "tributary 0.1.0",
         scope = ScopeType.INHERIT,
+        footer = {"", "Two more are the launcher's own: 'test' runs every test, 'bench' measures."},
         subcommands = {
             DemoCommand.class,
             PlanCommand.class,

@@ -2,7 +2,7 @@
 
 package io.tributary.job.graph;
 
-import io.tributary.operators.aggregate.FloatKernel;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.DeadLetter;
@@ -32,7 +32,7 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort) imp
 
     @Override
     public LaneSource updates(String job, ModelSpec model) {
-        return new ShmUpdateSource(job, model::layout, directory, agentPort, FloatKernel::finite);
+        return new ShmUpdateSource(job, model::layout, directory, agentPort, FloatFiniteCheck::new);
     }
 
     @Override

@@ -2,7 +2,6 @@
 
 package io.tributary.operators.aggregate;
 
-import io.tributary.shm.region.FiniteCheck;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -59,15 +58,9 @@ public final class FloatKernel {
         }
     }
 
-    /**
-     * Whether all values are finite, by the sum of their magnitudes; where that is not, one by one,
-     * since finite values may have no finite sum.
-     *
-     * @param floats direct, little-endian, from position on
-     */
-    public static boolean finite(ByteBuffer floats, int count) {
-        float magnitude = openblas_nolapack.cblas_sasum(count, new At(address(floats)), 1);
-        return Float.isFinite(magnitude) || FiniteCheck.JAVA.finite(floats, count);
+    /** The sum of the magnitudes of {@code count} values. */
+    static float magnitude(long address, int count) {
+        return openblas_nolapack.cblas_sasum(count, new At(address), 1);
     }
 
     /** Sets memory to zero. */

@@ -49,6 +49,7 @@ final class OpenUpdates implements AutoCloseable {
     Update get(PayloadRef payload) {
         Update known = open.get(payload);
         if (known != null) {
+            RegionMappings.requireWhole(payload);
             return known;
         }
         if (open.size() >= MAX_OPEN) {

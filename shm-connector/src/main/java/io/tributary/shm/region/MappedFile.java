@@ -30,17 +30,20 @@ public final class MappedFile implements AutoCloseable {
     private static final int SCAN = 1 << 20;
 
     private final MappedByteBuffer[] windows;
+    private final List<ByteBuffer> windowList;
     private final long length;
     private final Runnable onClose;
 
     private MappedFile(MappedByteBuffer[] windows, long length) {
         this.windows = windows;
+        this.windowList = List.of(windows);
         this.length = length;
         this.onClose = this::unmap;
     }
 
     private MappedFile(MappedFile shared, long length, Runnable onClose) {
         this.windows = shared.windows;
+        this.windowList = shared.windowList;
         this.length = length;
         this.onClose = onClose;
     }
@@ -120,7 +123,7 @@ public final class MappedFile implements AutoCloseable {
 
     /** The mapping in pieces of at most {@link #STRIDE} plus {@link #MAX_SLICE} bytes. */
     public List<ByteBuffer> windows() {
-        return List.of(windows);
+        return windowList;
     }
 
     @Override

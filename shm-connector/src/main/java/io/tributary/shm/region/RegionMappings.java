@@ -2,6 +2,7 @@
 
 package io.tributary.shm.region;
 
+import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.shm.region.RegionLayout.State;
@@ -58,6 +59,27 @@ public final class RegionMappings {
             Mapping mapping = known;
             mapping.users++;
             return mapping.mapped.share(payload.length(), () -> release(mapping));
+        }
+    }
+
+    /**
+     * Makes sure that nobody has cut a region short, because touching what is no longer there would
+     * end the process. A region that was removed is still there for those who have it mapped.
+     *
+     * @throws RejectedException PAYLOAD_LOST
+     */
+    public static void requireWhole(PayloadRef payload) {
+        try {
+            long size = Files.size(Path.of(payload.path()));
+            if (payload.region() && size < payload.offset() + payload.length()) {
+                throw new RejectedException(
+                        RejectReason.PAYLOAD_LOST,
+                        "%s has %d bytes, expected %d; it was truncated"
+                                .formatted(
+                                        payload.path(), size, payload.offset() + payload.length()));
+            }
+        } catch (IOException expected) {
+            // Removed; the mapping stays.
         }
     }
 

@@ -153,14 +153,23 @@ public final class TensorFile implements AutoCloseable {
         for (long from = 0; from < tensor.elements(); from += block) {
             int count = (int) Math.min(block, tensor.elements() - from);
             ByteBuffer elements = elements(tensor, from, count);
-            boolean finite =
-                    !tensor.dtype().floating()
-                            || allFinite(tensor.dtype(), elements, count, floats);
             crc.update(elements.duplicate());
+            boolean finite =
+                    tensor.dtype() == DType.F32
+                            ? finite(tensor, from, count, floats)
+                            : !tensor.dtype().floating()
+                                    || allFinite(tensor.dtype(), elements, count);
             if (!finite) {
                 throw notFinite(tensor, from, elements, count);
             }
         }
+    }
+
+    private boolean finite(TensorInfo tensor, long from, int count, FiniteCheck floats) {
+        long offset = header.dataOffset() + tensor.begin() + from * Float.BYTES;
+        int window = (int) (offset / MappedFile.STRIDE);
+        return floats.finite(
+                mapped.windows().get(window), (int) (offset % MappedFile.STRIDE), count);
     }
 
     private static RejectedException notFinite(
@@ -182,8 +191,7 @@ public final class TensorFile implements AutoCloseable {
     }
 
     /** A value is finite unless its exponent bits are all ones; no branch in the loops. */
-    private static boolean allFinite(
-            DType type, ByteBuffer elements, int count, FiniteCheck floats) {
+    private static boolean allFinite(DType type, ByteBuffer elements, int count) {
         ByteBuffer bits = elements.duplicate().order(ByteOrder.LITTLE_ENDIAN);
         boolean bad = false;
         switch (type) {
@@ -192,7 +200,6 @@ public final class TensorFile implements AutoCloseable {
                     bad |= (bits.getLong(i * 8) & 0x7FF0000000000000L) == 0x7FF0000000000000L;
                 }
             }
-            case F32 -> bad = !floats.finite(bits, count);
             case F16 -> {
                 for (int i = 0; i < count; i++) {
                     bad |= (bits.getShort(i * 2) & 0x7C00) == 0x7C00;

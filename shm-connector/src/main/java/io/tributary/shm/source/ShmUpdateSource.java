@@ -32,7 +32,7 @@ public final class ShmUpdateSource extends LaneSource {
     private final LayoutSupplier model;
     private final String directory;
     private final int agentPort;
-    private final FiniteCheck floats;
+    private final FiniteCheck.Factory floats;
 
     /** Gives the model's layout, on the task manager. */
     @FunctionalInterface
@@ -46,7 +46,11 @@ public final class ShmUpdateSource extends LaneSource {
      * @param floats how float32 values are checked
      */
     public ShmUpdateSource(
-            String job, LayoutSupplier model, String directory, int agentPort, FiniteCheck floats) {
+            String job,
+            LayoutSupplier model,
+            String directory,
+            int agentPort,
+            FiniteCheck.Factory floats) {
         super(Topics.LANES);
         this.job = job;
         this.model = model;
@@ -60,7 +64,7 @@ public final class ShmUpdateSource extends LaneSource {
         return new ShmSplitReader(
                 job,
                 JobDirectory.of(Path.of(directory), job),
-                new UpdateInspector(job, model.get(), floats),
+                new UpdateInspector(job, model.get(), floats.create()),
                 agentPort,
                 context.metricGroup());
     }
