@@ -68,6 +68,11 @@ public final class WorkDirectory implements AutoCloseable {
                 }
             } catch (NoSuchFileException | DirectoryNotEmptyException expected) {
                 // Another thread is writing or deleting here too; the next try sees the rest.
+            } catch (UncheckedIOException e) {
+                // The same, from the walk; what else it is shows in the next try too.
+                if (!(e.getCause() instanceof NoSuchFileException)) {
+                    throw e;
+                }
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
