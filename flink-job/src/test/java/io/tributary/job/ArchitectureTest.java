@@ -69,12 +69,12 @@ class ArchitectureTest {
                             FLINK, "io.tributary.shm.flow..", "io.tributary.shm.source..");
 
     @ArchTest
-    static final ArchRule ONLY_THE_AGENT_SPEAKS_TO_NATIVE_LIBRARIES =
+    static final ArchRule ONLY_AGENT_AND_GUARD_SPEAK_TO_NATIVE_LIBRARIES =
             noClasses()
                     .that()
                     .resideInAPackage("io.tributary..")
                     .and()
-                    .resideOutsideOfPackage("io.tributary.shm.agent")
+                    .resideOutsideOfPackages("io.tributary.shm.agent", "io.tributary.shm.guard")
                     .should()
                     .dependOnClassesThat()
                     .resideInAnyPackage("com.sun.jna..");

@@ -9,6 +9,7 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.region.RegionPool;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -82,6 +83,9 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         layout = model.layout();
         folder = new Folder(layout, partials.stream().findAny().map(RegionPool.Place::open));
         folds = new LinkedHashMap<>();
+        if (!partials.isEmpty()) {
+            MemoryGuard.install();
+        }
         rounds =
                 getRuntimeContext()
                         .getMapState(

@@ -42,8 +42,18 @@ final class FloatSum {
         return region;
     }
 
-    void add(FloatKernel.Weighted[] vectors, int at, int count) {
-        additions += FloatKernel.fold(vectors, address + (long) at * Float.BYTES, count);
+    /**
+     * Adds vectors to {@code count} elements from {@code at} on.
+     *
+     * @return how many times each of them was rounded
+     */
+    int add(FloatKernel.Weighted[] vectors, int at, int count) {
+        return FloatKernel.fold(vectors, address + (long) at * Float.BYTES, count);
+    }
+
+    /** Notes how many times an element has been rounded, those that were most. */
+    void rounded(int times) {
+        additions += times;
     }
 
     boolean exhausted() {

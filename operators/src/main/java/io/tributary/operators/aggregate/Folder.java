@@ -5,34 +5,53 @@ package io.tributary.operators.aggregate;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.aggregate.FloatKernel.Weighted;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.RegionMappings;
 import io.tributary.shm.region.RegionPool;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.DoubleBuffer;
+import java.nio.FloatBuffer;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
- * Folds what waits for a node. Where there is a pool of regions, float32 tensors are summed in
- * float32 by the BLAS, all that wait at once, and now and then added to a float64 sum; the others,
- * and all where there is none, are summed in float64 right away. Not thread-safe.
+ * Folds what waits for a node. Where there is a pool of regions, F32, F16 and BF16 tensors are
+ * summed in float32 by the BLAS, all that wait at once, and now and then added to a float64 sum;
+ * the others, and all where there is none, are summed in float64 right away. Not thread-safe.
  */
 final class Folder implements AutoCloseable {
+
+    private static final Set<DType> NARROW = EnumSet.of(DType.F32, DType.F16, DType.BF16);
+    private static final int BLOCK = 4096;
 
     private final ModelLayout layout;
     private final OpenUpdates updates;
     private final Optional<RegionPool> pool;
+    private final FloatBuffer block;
+    private final long blockAddress;
 
     Folder(ModelLayout layout, Optional<RegionPool> pool) {
         this.layout = layout;
         this.updates = new OpenUpdates(layout);
         this.pool = pool;
+        ByteBuffer bytes =
+                ByteBuffer.allocateDirect(BLOCK * Float.BYTES).order(ByteOrder.nativeOrder());
+        this.block = bytes.asFloatBuffer();
+        // The BLAS is only there where it is used.
+        this.blockAddress = pool.isPresent() ? FloatKernel.address(bytes) : 0;
     }
 
     /**
@@ -42,6 +61,7 @@ final class Folder implements AutoCloseable {
      */
     long settle(int shard, NodeFold fold) {
         long bytes = 0;
+        long faults = RegionMappings.faults();
         List<FoldUpdate> arrived = new ArrayList<>();
         for (AggregatorInput input : fold.waiting) {
             if (input instanceof FoldUpdate update) {
@@ -59,11 +79,18 @@ final class Folder implements AutoCloseable {
         fold.waiting.clear();
         fold.changed = true;
         spillIfExhausted(shard, fold);
+        if (RegionMappings.faults() > faults) {
+            // Zeros are in the sum. The checkpoint before knows better.
+            throw new RejectedException(
+                    RejectReason.PAYLOAD_LOST,
+                    "an update was truncated while it was folded; its round goes on from the last checkpoint");
+        }
         return bytes;
     }
 
     private long add(int shard, List<FoldUpdate> arrived, NodeFold fold) {
         long bytes = 0;
+        int rounded = 0;
         List<OpenUpdates.Update> open = new ArrayList<>();
         for (FoldUpdate update : arrived) {
             open.add(updates.get(update.payload()));
@@ -71,7 +98,22 @@ final class Folder implements AutoCloseable {
         for (Segment segment : layout.segments(shard)) {
             DType type = layout.header().tensors().get(segment.tensor()).dtype();
             bytes += (long) segment.count() * type.bytes() * arrived.size();
-            Optional<FloatSum> narrow = type == DType.F32 ? narrow(shard, fold) : Optional.empty();
+            Optional<FloatSum> narrow =
+                    NARROW.contains(type) ? narrow(shard, fold) : Optional.empty();
+            if (narrow.isPresent() && type != DType.F32) {
+                for (int i = 0; i < arrived.size(); i++) {
+                    ByteBuffer elements =
+                            open.get(i)
+                                    .file()
+                                    .elements(
+                                            open.get(i).tensors().get(segment.tensor()),
+                                            segment.from(),
+                                            segment.count());
+                    widen(type, elements, arrived.get(i).weight(), narrow.get(), segment);
+                }
+                rounded = Math.max(rounded, arrived.size());
+                continue;
+            }
             if (narrow.isPresent()) {
                 Weighted[] vectors = new Weighted[arrived.size()];
                 for (int i = 0; i < vectors.length; i++) {
@@ -82,7 +124,8 @@ final class Folder implements AutoCloseable {
                                     update.address(tensor, segment.from()),
                                     arrived.get(i).weight());
                 }
-                narrow.get().add(vectors, segment.at(), segment.count());
+                rounded =
+                        Math.max(rounded, narrow.get().add(vectors, segment.at(), segment.count()));
                 continue;
             }
             for (int i = 0; i < arrived.size(); i++) {
@@ -100,7 +143,24 @@ final class Folder implements AutoCloseable {
                         segment.at());
             }
         }
+        int most = rounded;
+        fold.narrow.ifPresent(narrow -> narrow.rounded(most));
         return bytes;
+    }
+
+    /** Half-precision values become float32 block by block, in memory that stays in the cache. */
+    private void widen(
+            DType type, ByteBuffer elements, float weight, FloatSum sum, Segment segment) {
+        for (int from = 0; from < segment.count(); from += BLOCK) {
+            int count = Math.min(BLOCK, segment.count() - from);
+            for (int i = 0; i < count; i++) {
+                block.put(i, (float) Elements.get(type, elements, (from + i) * type.bytes()));
+            }
+            sum.add(
+                    new Weighted[] {new Weighted(blockAddress, weight)},
+                    segment.at() + from,
+                    count);
+        }
     }
 
     private Optional<FloatSum> narrow(int shard, NodeFold fold) {
@@ -145,7 +205,7 @@ final class Folder implements AutoCloseable {
         if (type == DType.F32 && fold.narrow.isPresent()) {
             Weighted vector =
                     new Weighted(FloatKernel.address(sum.slice(0, elements * Float.BYTES)), 1f);
-            fold.narrow.get().add(new Weighted[] {vector}, 0, elements);
+            fold.narrow.get().rounded(fold.narrow.get().add(new Weighted[] {vector}, 0, elements));
         } else {
             FoldKernel.fold(
                     type,

@@ -54,8 +54,8 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
         boolean delta = model.kind() == UpdateKind.DELTA;
         int elements = layout().shardLength(close.shard());
         Optional<FloatSum> sum = fold.wide.length > 0 ? Optional.empty() : fold.narrow;
-        if (sum.isPresent()) {
-            // All of it is float32, so the region becomes the shard as it is.
+        if (sum.isPresent() && allFloat(close.shard())) {
+            // The region becomes the shard as it is.
             ByteBuffer base = delta ? base(close.shard()) : ByteBuffer.allocate(0);
             float[] mean = sum.get().copy(elements);
             divide(mean, fold.weight);
@@ -74,6 +74,12 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
         }
         folder().discard(fold);
         collect(close, bytes, Optional.empty());
+    }
+
+    private boolean allFloat(int shard) {
+        return layout().segments(shard).stream()
+                .map(segment -> layout().header().tensors().get(segment.tensor()).dtype())
+                .allMatch(DType.F32::equals);
     }
 
     private void collect(CloseNode close, byte[] bytes, Optional<PayloadRef> region) {

@@ -209,7 +209,10 @@ class AggregatorOperatorTest {
         }
         double[] wide = TestModels.values(HEADER, exact);
         for (int i = 5; i < mean.length; i++) {
-            assertThat(mean[i]).isEqualTo(wide[i]);
+            // After the float64 come 3 each of F16 and BF16, which are summed in float32 too and
+            // may round to the next value of theirs.
+            double tolerance = i < 9 || i >= 15 ? 0 : Math.abs(wide[i]) / 100;
+            assertThat(mean[i]).isCloseTo(wide[i], Offset.offset(tolerance));
         }
         assertThat(RegionDirectory.list(temp)).isEmpty();
     }

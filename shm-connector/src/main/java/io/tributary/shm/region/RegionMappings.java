@@ -7,6 +7,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
@@ -19,6 +20,56 @@ import java.util.Map;
 public final class RegionMappings {
 
     private static final Map<Object, Mapping> ALL = new HashMap<>();
+    private static volatile Watcher watcher = new Unwatched();
+
+    /** Looks after mapped memory whose file somebody may cut short. Thread-safe. */
+    public interface Watcher {
+
+        /** It is mapped from now on. */
+        void mapped(ByteBuffer window);
+
+        /** It is about to be unmapped. */
+        void unmapping(ByteBuffer window);
+
+        /** Whether some of it was gone when it was read, and zeros were read instead. */
+        boolean damaged(ByteBuffer window);
+
+        /** How often that has happened, to any memory. */
+        long faults();
+    }
+
+    /** Nobody looks: touching memory that is gone ends the process. */
+    private static final class Unwatched implements Watcher {
+
+        @Override
+        public void mapped(ByteBuffer window) {}
+
+        @Override
+        public void unmapping(ByteBuffer window) {}
+
+        @Override
+        public boolean damaged(ByteBuffer window) {
+            return false;
+        }
+
+        @Override
+        public long faults() {
+            return 0;
+        }
+    }
+
+    /** Sets who watches what is mapped from now on. */
+    public static void watch(Watcher newWatcher) {
+        watcher = newWatcher;
+    }
+
+    /**
+     * How often memory was gone when it was read. Whoever finds that it has risen while it read has
+     * read zeros.
+     */
+    public static long faults() {
+        return watcher.faults();
+    }
 
     private RegionMappings() {}
 
@@ -52,8 +103,14 @@ public final class RegionMappings {
                 // It cannot have grown, so this is another file under a used number.
                 return MappedFile.open(payload);
             }
+            if (known != null && known.mapped.windows().stream().anyMatch(watcher::damaged)) {
+                // Zeros stand in it for ever; those who still have it have been told.
+                ALL.remove(inode);
+                known = null;
+            }
             if (known == null) {
                 known = new Mapping(MappedFile.open(whole(payload)), path);
+                known.mapped.windows().forEach(watcher::mapped);
                 ALL.put(inode, known);
             }
             Mapping mapping = known;
@@ -125,6 +182,7 @@ public final class RegionMappings {
                             mapping -> {
                                 boolean gone = mapping.users == 0 && !Files.exists(mapping.path);
                                 if (gone) {
+                                    mapping.mapped.windows().forEach(watcher::unmapping);
                                     mapping.mapped.close();
                                 }
                                 return gone;

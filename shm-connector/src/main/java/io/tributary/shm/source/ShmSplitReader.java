@@ -4,6 +4,7 @@ package io.tributary.shm.source;
 
 import io.tributary.protocol.message.Arrival;
 import io.tributary.shm.flow.LaneSplit;
+import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
@@ -59,6 +60,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
             UpdateInspector updates,
             int agentPort,
             SourceReaderMetricGroup metrics) {
+        MemoryGuard.install();
         this.job = job;
         this.directory = directory;
         this.updates = updates;

@@ -101,7 +101,13 @@ final class UpdateInspector {
                             RegionMappings.acquire(payload),
                             payload.length(),
                             model.maxUpdateHeaderBytes())) {
+                long faults = RegionMappings.faults();
                 int crc32c = tensors.check(model, header.crc32c(), floats);
+                if (RegionMappings.faults() > faults) {
+                    throw new RejectedException(
+                            RejectReason.PAYLOAD_LOST,
+                            "%s was truncated while it was read".formatted(file));
+                }
                 return new Arrival.Staged(description.get().claim(crc32c, payload));
             }
         } catch (RejectedException e) {

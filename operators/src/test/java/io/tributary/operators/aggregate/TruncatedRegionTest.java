@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.operators.aggregate.FloatKernel.Weighted;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.guard.MemoryGuard;
+import io.tributary.shm.region.MappedFile;
+import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionMappings;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TruncatedRegionTest {
+
+    @TempDir Path temp;
+
+    /** Without the guard this ends the JVM. */
+    @Test
+    void aRegionThatIsCutShortWhileItIsFoldedIsNoticedAndTheProcessLives() throws Exception {
+        boolean guarded = MemoryGuard.install();
+        Assumptions.assumeTrue(
+                guarded || System.getenv("TRIBUTARY_REQUIRE_BPF") != null,
+                "this build has no guard: apt-get install clang libc6-dev make");
+        assertThat(guarded).isTrue();
+        int elements = 1 << 20;
+        RegionDirectory regions = new RegionDirectory(temp, 1L << 30);
+        OwnedRegion region = regions.own("u", 4L * elements).orElseThrow();
+        region.publish("{}");
+        PayloadRef payload = region.payload();
+        ByteBuffer sum = ByteBuffer.allocateDirect(4 * elements);
+        try (MappedFile mapped = RegionMappings.acquire(payload)) {
+            long address = FloatKernel.address(mapped.windows().get(0));
+            Weighted[] update = {new Weighted(address, 1)};
+            FloatKernel.fold(update, FloatKernel.address(sum), elements);
+            assertThat(RegionMappings.faults()).isZero();
+
+            try (FileChannel file =
+                    FileChannel.open(Path.of(payload.path()), StandardOpenOption.WRITE)) {
+                file.truncate(100_000);
+            }
+            FloatKernel.fold(update, FloatKernel.address(sum), elements);
+
+            assertThat(RegionMappings.faults()).isPositive();
+        }
+        region.delete();
+    }
+}
