@@ -107,6 +107,10 @@ final class ShmTrainerLink implements Link {
     @Override
     public void publish(ModelUpdate update) {
         OwnedRegion region = update.owned().region();
+        if (region.released()) {
+            // Given back without an answer, by a job that did not know this trainer or began anew.
+            region.reuse(update.memory().length());
+        }
         if (region.writing()) {
             region.publish(
                     update.description(self.job(), self.trainer())

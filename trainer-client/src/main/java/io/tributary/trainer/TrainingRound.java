@@ -58,7 +58,8 @@ public final class TrainingRound {
     }
 
     /**
-     * Begins an update with the model's tensors, to be filled in place.
+     * Begins an update with the model's tensors, to be filled in place. One that was begun before
+     * and not sent is given up.
      *
      * @throws TrainerException when there is no room for it
      */

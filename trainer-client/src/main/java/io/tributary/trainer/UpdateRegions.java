@@ -104,7 +104,8 @@ final class UpdateRegions implements AutoCloseable {
 
     private Optional<Owned> reuse(long length) {
         for (Owned owned : List.copyOf(all)) {
-            if (!owned.free && !owned.region.released()) {
+            // One that is still being written was never sent, and is given up.
+            if (!owned.free && !owned.region.released() && !owned.region.writing()) {
                 continue;
             }
             if (owned.region.capacity() == length) {
@@ -127,14 +128,14 @@ final class UpdateRegions implements AutoCloseable {
         return made;
     }
 
-    /** Deletes what is free; what the job still has is reaped when it has released it. */
+    /** Deletes what is free, and leaves to the job what it still has to fold. */
     @Override
     public void close() {
         for (Owned owned : all) {
-            if (owned.free || owned.region.released()) {
+            if (owned.free) {
                 owned.region.delete();
             } else {
-                owned.region.close();
+                owned.region.abandon();
             }
         }
         all.clear();

@@ -4,6 +4,7 @@ package io.tributary.job.command;
 
 import io.tributary.shm.agent.BpfRequirements;
 import io.tributary.shm.agent.BpfRequirements.Requirement;
+import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.region.SharedMemory;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -41,6 +42,14 @@ public final class DoctorCommand implements Callable<Integer> {
         all.add(regions());
         all.addAll(BpfRequirements.check());
         all.add(clang());
+        boolean guarded = MemoryGuard.install();
+        all.add(
+                new Requirement(
+                        "guard",
+                        guarded,
+                        guarded
+                                ? "regions may be cut short while they are read"
+                                : "is not in this build; apt-get install clang libc6-dev make, and build again"));
         all.add(nd4j());
         for (Requirement requirement : all) {
             System.out.printf(

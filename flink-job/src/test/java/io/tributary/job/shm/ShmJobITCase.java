@@ -26,6 +26,7 @@ import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
 import io.tributary.trainer.TrainingRound;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -98,6 +99,15 @@ class ShmJobITCase {
             Path updates = JobDirectory.of(job.regions(), "it").path().resolve("updates");
             await("the trainers have deleted, or the agent reaps, what was released")
                     .untilAsserted(() -> assertThat(unreleased(updates)).isEmpty());
+            String metrics =
+                    new String(
+                            URI.create("http://127.0.0.1:%d/metrics".formatted(port + 1))
+                                    .toURL()
+                                    .openStream()
+                                    .readAllBytes());
+            assertThat(metrics)
+                    .as("the job's sinks may ring")
+                    .contains("tributary_agent_refused_total{reason=\"NO_HELLO\"} 0");
         }
         assertThat(deadLetters(job)).isEmpty();
     }

@@ -14,6 +14,15 @@ final class FloatSum {
     /** Keeps what is lost by rounding below 1e-6 of the sum, whatever the values are. */
     private static final int MAX_ADDITIONS = 24;
 
+    /**
+     * What weights are multiplied with in a float32 sum, so that values near float32's largest do
+     * not overflow it; a power of two, so nothing is rounded.
+     */
+    static final float SCALE = 0x1p-32f;
+
+    /** What undoes it. */
+    static final double UNSCALE = 0x1p32;
+
     private final OwnedRegion region;
     private final ByteBuffer bytes;
     private final long address;
@@ -70,11 +79,11 @@ final class FloatSum {
         return values;
     }
 
-    /** Adds what is in it to {@code wide}. */
+    /** Adds what is in it, unscaled, to {@code wide}. */
     void addTo(double[] wide) {
         float[] values = copy(wide.length);
         for (int i = 0; i < values.length; i++) {
-            wide[i] += values[i];
+            wide[i] += values[i] * UNSCALE;
         }
     }
 

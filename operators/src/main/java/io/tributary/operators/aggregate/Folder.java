@@ -109,7 +109,12 @@ final class Folder implements AutoCloseable {
                                             open.get(i).tensors().get(segment.tensor()),
                                             segment.from(),
                                             segment.count());
-                    widen(type, elements, arrived.get(i).weight(), narrow.get(), segment);
+                    widen(
+                            type,
+                            elements,
+                            arrived.get(i).weight() * FloatSum.SCALE,
+                            narrow.get(),
+                            segment);
                 }
                 rounded = Math.max(rounded, arrived.size());
                 continue;
@@ -122,7 +127,7 @@ final class Folder implements AutoCloseable {
                     vectors[i] =
                             new Weighted(
                                     update.address(tensor, segment.from()),
-                                    arrived.get(i).weight());
+                                    arrived.get(i).weight() * FloatSum.SCALE);
                 }
                 rounded =
                         Math.max(rounded, narrow.get().add(vectors, segment.at(), segment.count()));
@@ -211,7 +216,7 @@ final class Folder implements AutoCloseable {
                     type,
                     sum.slice(0, elements * type.bytes()),
                     elements,
-                    1,
+                    type == DType.F32 ? FloatSum.UNSCALE : 1,
                     fold.wide(elements),
                     0);
         }

@@ -19,7 +19,7 @@ public sealed interface PartialSum {
      * It lies in a region of this host; whoever reads it gives the region back.
      *
      * @param payload where
-     * @param type F32 or F64
+     * @param type F64, or F32, then multiplied with {@link FloatSum#SCALE}
      */
     record Lying(PayloadRef payload, DType type) implements PartialSum {}
 }

@@ -109,7 +109,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
 
     /** By a factor in float64, which rounds as the quotient does but for one value in millions. */
     private static void divide(float[] sum, double weight) {
-        double factor = 1 / weight;
+        double factor = FloatSum.UNSCALE / weight;
         for (int i = 0; i < sum.length; i++) {
             sum[i] = (float) (sum[i] * factor);
         }

@@ -19,6 +19,9 @@ import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionPool;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -215,6 +218,41 @@ class AggregatorOperatorTest {
             assertThat(mean[i]).isCloseTo(wide[i], Offset.offset(tolerance));
         }
         assertThat(RegionDirectory.list(temp)).isEmpty();
+    }
+
+    /** As in a mask: float32's lowest value, times any number of samples. */
+    @Test
+    void valuesAtTheEndOfFloatDoNotOverflowTheSum() throws Exception {
+        SafetensorsHeader header =
+                TestModels.header(SafetensorsHeader.tensor("mask", DType.F32, 3));
+        base = TestModels.write(temp.resolve("base"), header, 1);
+        byte[] bytes = Files.readAllBytes(base);
+        ByteBuffer data = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        float[] values = {-Float.MAX_VALUE, Float.MAX_VALUE, 1e-20f};
+        for (int i = 0; i < values.length; i++) {
+            data.putFloat((int) header.dataOffset() + 4 * i, values[i]);
+        }
+        Path update = Files.write(temp.resolve("mask"), bytes);
+        Optional<RegionPool.Place> regions =
+                Optional.of(new RegionPool.Place("job", temp.toString(), 1L << 24));
+        try (RegionPool pool = RegionPool.shared(JobDirectory.of(temp, "job"), 1L << 24);
+                var top = harness(new TopOperator(spec(UpdateKind.WEIGHTS), regions))) {
+            for (int i = 0; i < 3; i++) {
+                top.processElement(
+                        new FoldUpdate("top", 0, ROUND, TestModels.payload(update), 1_000_000 + i),
+                        0);
+            }
+            top.processElement(close(0, "top", "", 3), 0);
+            pool.consume(
+                    top.extractOutputValues().get(0).region().orElseThrow(),
+                    memory -> {
+                        for (int i = 0; i < values.length; i++) {
+                            assertThat(memory.slice(4L * i, 4).getFloat())
+                                    .isCloseTo(
+                                            values[i], Offset.offset(Math.abs(values[i]) * 1e-6f));
+                        }
+                    });
+        }
     }
 
     private static void place(

@@ -10,6 +10,7 @@ import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
@@ -33,6 +34,7 @@ import org.slf4j.LoggerFactory;
 public final class NodeAgent implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(NodeAgent.class);
+    private static final int MAX_IDS = 256;
     private static final int BACKLOG = 1024;
     private static final long REAP_MILLIS = 10_000;
     private static final Duration REAP_GRACE = Duration.ofMinutes(10);
@@ -153,6 +155,9 @@ public final class NodeAgent implements AutoCloseable {
                 refuse(connection, Refusal.MALFORMED);
             } catch (IOException e) {
                 endpoints.remove(connection);
+            } catch (UncheckedIOException e) {
+                LOG.warn("port {}: {}", connection.port(), e.getMessage());
+                endpoints.remove(connection);
             }
         }
     }
@@ -206,6 +211,9 @@ public final class NodeAgent implements AutoCloseable {
             }
             from.process(process.get());
         }
+        if (from.ids().size() >= MAX_IDS) {
+            return Optional.of(Refusal.MALFORMED);
+        }
         if (!endpoints.add(from, id)) {
             return Optional.of(Refusal.TAKEN);
         }
@@ -234,7 +242,11 @@ public final class NodeAgent implements AutoCloseable {
         long now = System.currentTimeMillis();
         if (now - reapedAt >= REAP_MILLIS) {
             reapedAt = now;
-            metrics.reaped(RegionDirectory.reap(options.directory(), REAP_GRACE).size());
+            try {
+                metrics.reaped(RegionDirectory.reap(options.directory(), REAP_GRACE).size());
+            } catch (UncheckedIOException e) {
+                LOG.warn("regions cannot be reaped: {}", e.getMessage());
+            }
         }
     }
 

@@ -17,6 +17,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -142,10 +143,43 @@ public record JobDirectory(Path path) {
 
     /** Says what the bound is. */
     public void quotaBytes(long bytes) {
-        replace(path.resolve("job.json"), new Settings(bytes));
+        replace(path.resolve("job.json"), new Settings(bytes, Owner.self()));
     }
 
-    private record Settings(long quotaBytes) {}
+    private record Settings(long quotaBytes, Owner owner) {}
+
+    /** Whether a region is an update or a model of a job that lives, and so may still be wanted. */
+    static boolean mayWant(Path region) {
+        Path directory = region.getParent();
+        if (directory.endsWith("partials")) {
+            return false;
+        }
+        try {
+            return read(directory.resolveSibling("job.json"), Settings.class)
+                    .filter(settings -> settings.owner().alive())
+                    .isPresent();
+        } catch (RejectedException e) {
+            return false;
+        }
+    }
+
+    /** Removes what an earlier run of the job told its trainers, before this one began. */
+    public void discardAnnouncements(long beganMillis) {
+        List<Path> old = new ArrayList<>(List.of(round()));
+        old.addAll(list(path.resolve("models")));
+        old.addAll(list(path.resolve("receipts")));
+        for (Path file : old) {
+            try {
+                if (Files.getLastModifiedTime(file).toMillis() < beganMillis) {
+                    Files.delete(file);
+                }
+            } catch (NoSuchFileException expected) {
+                // It was not there, or somebody else removes it.
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+    }
 
     private long halfTheFileSystem() {
         try {

@@ -5,11 +5,15 @@ package io.tributary.shm.region;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileTime;
 import java.util.OptionalInt;
 
 /**
@@ -39,10 +43,12 @@ public final class OwnedRegion implements AutoCloseable {
 
     /** Makes a region in WRITING, its payload all zero. */
     static OwnedRegion create(Path file, long length) throws IOException {
-        try (FileChannel channel = RegionFiles.create(file)) {
+        Path part = RegionFiles.part(file);
+        try (FileChannel channel = RegionFiles.create(part)) {
             RegionHeader first = describe(State.WRITING, 1, length, length, "{}");
             RegionFiles.write(channel, first.page(), 0);
             RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
+            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
             MappedByteBuffer header =
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
             return new OwnedRegion(
@@ -56,7 +62,7 @@ public final class OwnedRegion implements AutoCloseable {
                             length),
                     length);
         } catch (IOException e) {
-            Files.deleteIfExists(file);
+            Files.deleteIfExists(part);
             throw e;
         }
     }
@@ -103,7 +109,19 @@ public final class OwnedRegion implements AutoCloseable {
     public void publish(String description) {
         ByteBuffer page = describe(State.WRITING, tenure, length, capacity, description).page();
         header.put(0, page.array(), 0, page.capacity());
+        touch();
         become(State.READY);
+    }
+
+    /** Writing through a mapping does not show in the file's time, by which its age is known. */
+    private void touch() {
+        try {
+            Files.setLastModifiedTime(file, FileTime.fromMillis(System.currentTimeMillis()));
+        } catch (NoSuchFileException expected) {
+            // Removed from under its owner, which will be told that nobody has found it.
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** Whether it has not been published in this tenure. */
@@ -136,6 +154,16 @@ public final class OwnedRegion implements AutoCloseable {
     public void delete() {
         close();
         RegionDirectory.delete(file);
+    }
+
+    /** Unmaps it, and leaves the file to whoever has still to read it, who then deletes it. */
+    public void abandon() {
+        header.putInt(RegionLayout.FLAGS_OFFSET, 0);
+        if (released() || writing()) {
+            delete();
+        } else {
+            close();
+        }
     }
 
     /** Unmaps it; the file stays until it is released and reaped. */

@@ -149,8 +149,12 @@ public final class RegionDirectory {
 
     /** All regions at or below a directory, in any state. */
     public static List<Path> list(Path directory) {
+        return list(directory, SUFFIX);
+    }
+
+    private static List<Path> list(Path directory, String suffix) {
         try (Stream<Path> files = Files.walk(directory)) {
-            return files.filter(f -> f.toString().endsWith(SUFFIX)).toList();
+            return files.filter(f -> f.toString().endsWith(suffix)).toList();
         } catch (NoSuchFileException e) {
             return List.of();
         } catch (UncheckedIOException e) {
@@ -176,9 +180,12 @@ public final class RegionDirectory {
         Path file = Path.of(payload.path());
         try {
             RegionHeader header = RegionHeader.read(file);
+            if (header.tenure() != payload.tenure()) {
+                return;
+            }
             if (!header.ownerTakesBack() || !header.owner().alive()) {
                 delete(file);
-            } else if (header.state() == State.READY && header.tenure() == payload.tenure()) {
+            } else if (header.state() == State.READY) {
                 giveBack(file, payload.tenure());
             }
         } catch (RejectedException e) {
@@ -225,6 +232,11 @@ public final class RegionDirectory {
      */
     public static List<Path> reap(Path directory, Duration grace) {
         List<Path> reaped = new ArrayList<>();
+        for (Path file : list(directory, RegionFiles.PART)) {
+            if (olderThan(file, grace)) {
+                delete(file);
+            }
+        }
         for (Path file : list(directory)) {
             if (reapable(file, grace)) {
                 delete(file);
@@ -238,7 +250,8 @@ public final class RegionDirectory {
         boolean old = olderThan(file, grace);
         try {
             RegionHeader header = RegionHeader.read(file);
-            return !header.owner().alive() && (header.state() != State.READY || old);
+            return !header.owner().alive()
+                    && (header.state() != State.READY || old && !JobDirectory.mayWant(file));
         } catch (RejectedException e) {
             return old;
         }

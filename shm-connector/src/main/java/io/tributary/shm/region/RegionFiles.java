@@ -15,7 +15,14 @@ import java.util.Set;
  */
 final class RegionFiles {
 
+    static final String PART = ".part";
+
     private RegionFiles() {}
+
+    /** Where a region is made before it gets its name, unseen by those who list regions. */
+    static Path part(Path file) {
+        return file.resolveSibling("." + file.getFileName() + PART);
+    }
 
     static FileChannel create(Path file) throws IOException {
         return FileChannel.open(

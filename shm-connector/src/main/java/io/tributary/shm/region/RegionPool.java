@@ -66,7 +66,9 @@ public final class RegionPool implements AutoCloseable {
      * @return empty when there is no room for it now
      */
     public synchronized Optional<OwnedRegion> take(long bytes) {
-        collectReleased();
+        if (free.getOrDefault(bytes, new ArrayDeque<>()).isEmpty()) {
+            collectReleased();
+        }
         Optional<OwnedRegion> taken =
                 Optional.ofNullable(free.getOrDefault(bytes, new ArrayDeque<>()).poll());
         taken.ifPresent(region -> region.reuse(bytes));
@@ -86,9 +88,7 @@ public final class RegionPool implements AutoCloseable {
 
     /** Those that another process has released. */
     private void collectReleased() {
-        if (free.values().stream().allMatch(Deque::isEmpty)) {
-            all.values().stream().filter(OwnedRegion::released).forEach(this::addFree);
-        }
+        all.values().stream().filter(OwnedRegion::released).forEach(this::addFree);
     }
 
     /** The region that holds a payload, if it is of this pool. */

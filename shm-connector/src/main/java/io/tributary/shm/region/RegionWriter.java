@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.OptionalInt;
 
 /**
@@ -26,12 +27,15 @@ public final class RegionWriter implements AutoCloseable {
     RegionWriter(Path file, long payloadLength) throws IOException {
         this.file = file;
         this.payloadLength = payloadLength;
-        this.channel = RegionFiles.create(file);
+        Path part = RegionFiles.part(file);
+        this.channel = RegionFiles.create(part);
         try {
             write(State.WRITING, OptionalInt.empty(), "{}");
             RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, payloadLength);
+            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
-            discard();
+            close();
+            Files.deleteIfExists(part);
             throw e;
         }
     }

@@ -3,6 +3,7 @@
 package io.tributary.shm.sink;
 
 import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
@@ -16,6 +17,8 @@ import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RecentReceipts;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionHeader;
+import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
 import java.io.Serializable;
@@ -25,6 +28,7 @@ import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.function.Function;
 
 /**
@@ -46,7 +50,10 @@ public record ShmOutlets(String job, String directory, long quotaBytes, int agen
     }
 
     private Mailbox mailbox(String purpose) {
-        return Mailbox.open(agentPort, job + "-" + purpose, descriptor -> {});
+        Mailbox mailbox = Mailbox.open(agentPort, job + "-" + purpose, descriptor -> {});
+        // Who has no name may not ring.
+        mailbox.listen(EndpointId.of("%s/sink/%s".formatted(job, purpose)));
+        return mailbox;
     }
 
     /** The round plan. */
@@ -161,26 +168,53 @@ public record ShmOutlets(String job, String directory, long quotaBytes, int agen
         public long send(M model) throws IOException {
             ModelDescription described = description.apply(model);
             Path region = files().model(described.id());
-            if (!Files.exists(region)) {
-                try (RegionWriter writer = reserve(described)) {
-                    writer.copy(Path.of(file.apply(model)));
-                    writer.publish(
-                            described.crc32c(),
-                            new String(Json.encode(described), StandardCharsets.UTF_8));
-                }
+            if (!holds(region, described)) {
+                Files.deleteIfExists(region);
+                // The one that this replaces is still being trained on; those before are not.
+                keep(published, 1);
+                write(described, file.apply(model));
             }
             published.remove(region);
             published.add(region);
-            for (Path old : RegionDirectory.list(region.getParent())) {
-                if (!published.contains(old)) {
+            keep(published, 2);
+            JobDirectory.append(files().modelLog(), described);
+            return described.bytes();
+        }
+
+        /** Whether the region is that very model: one that was not finished is not. */
+        private boolean holds(Path region, ModelDescription model) {
+            try {
+                RegionHeader header = RegionHeader.read(region);
+                return header.state() == State.READY
+                        && header.payloadLength() == model.bytes()
+                        && header.crc32c().equals(OptionalInt.of(model.crc32c()));
+            } catch (RejectedException e) {
+                return false;
+            }
+        }
+
+        private void write(ModelDescription model, String from) throws IOException {
+            RegionWriter writer = reserve(model);
+            try (writer) {
+                writer.copy(Path.of(from));
+                writer.publish(
+                        model.crc32c(), new String(Json.encode(model), StandardCharsets.UTF_8));
+            } catch (IOException | RuntimeException e) {
+                writer.discard();
+                throw e;
+            }
+        }
+
+        /** Removes all models but the newest of those published. */
+        private void keep(Deque<Path> newest, int count) throws IOException {
+            while (newest.size() > count) {
+                newest.remove();
+            }
+            for (Path old : RegionDirectory.list(files().path().resolve("models"))) {
+                if (!newest.contains(old)) {
                     Files.deleteIfExists(old);
                 }
             }
-            while (published.size() > 2) {
-                Files.deleteIfExists(published.remove());
-            }
-            JobDirectory.append(files().modelLog(), described);
-            return described.bytes();
         }
 
         private RegionWriter reserve(ModelDescription model) throws IOException {

@@ -51,6 +51,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
     private final Counter foundByScan;
     private final Counter bytesIn;
     private final Counter errorsIn;
+    private final long began = System.currentTimeMillis();
     private volatile boolean missed;
     private long scannedAt = System.nanoTime() - SCAN_NANOS;
 
@@ -96,6 +97,9 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
         for (LaneSplit split : change.splits()) {
             if (split.fresh()) {
                 directory.discard(split.lane());
+                if (split.lane() == 0) {
+                    directory.discardAnnouncements(began);
+                }
             }
             EndpointId id = EndpointId.lane(job, split.lane());
             lanes.put(id, split.lane());
