@@ -42,12 +42,18 @@ struct peer {
 	__u64 delivered, delivered_bytes;
 };
 
+// Where the agent is. Ports mean nothing in another network namespace.
+struct agent {
+	__u64 netns;
+	__u32 port, reserved;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u32);
-} agent_port SEC(".maps");
+	__type(value, struct agent);
+} agents SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
@@ -83,11 +89,12 @@ SEC("sockops")
 int established(struct bpf_sock_ops *ops)
 {
 	__u32 zero = 0, client = ops->local_port;
-	__u32 *agent = bpf_map_lookup_elem(&agent_port, &zero);
+	struct agent *agent = bpf_map_lookup_elem(&agents, &zero);
 
 	// An IPv6 socket with an IPv4 address in it has this remote_ip4 too.
 	if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && agent &&
-	    bpf_ntohl(ops->remote_port) == *agent && ops->remote_ip4 == LOOPBACK)
+	    bpf_ntohl(ops->remote_port) == agent->port && ops->remote_ip4 == LOOPBACK &&
+	    bpf_get_netns_cookie(ops) == agent->netns)
 		bpf_sock_hash_update(ops, &sockets, &client, BPF_ANY);
 	return 1;
 }

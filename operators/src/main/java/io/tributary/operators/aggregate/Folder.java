@@ -61,7 +61,6 @@ final class Folder implements AutoCloseable {
      */
     long settle(int shard, NodeFold fold) {
         long bytes = 0;
-        long faults = RegionMappings.faults();
         List<FoldUpdate> arrived = new ArrayList<>();
         for (AggregatorInput input : fold.waiting) {
             if (input instanceof FoldUpdate update) {
@@ -79,18 +78,13 @@ final class Folder implements AutoCloseable {
         fold.waiting.clear();
         fold.changed = true;
         spillIfExhausted(shard, fold);
-        if (RegionMappings.faults() > faults) {
-            // Zeros are in the sum. The checkpoint before knows better.
-            throw new RejectedException(
-                    RejectReason.PAYLOAD_LOST,
-                    "an update was truncated while it was folded; its round goes on from the last checkpoint");
-        }
         return bytes;
     }
 
     private long add(int shard, List<FoldUpdate> arrived, NodeFold fold) {
         long bytes = 0;
         int rounded = 0;
+        long faults = RegionMappings.faults();
         List<OpenUpdates.Update> open = new ArrayList<>();
         for (FoldUpdate update : arrived) {
             open.add(updates.get(update.payload()));
@@ -148,9 +142,21 @@ final class Folder implements AutoCloseable {
                         segment.at());
             }
         }
+        if (RegionMappings.faults() > faults) {
+            requireUndamaged(open);
+        }
         int most = rounded;
         fold.narrow.ifPresent(narrow -> narrow.rounded(most));
         return bytes;
+    }
+
+    private static void requireUndamaged(List<OpenUpdates.Update> updates) {
+        if (updates.stream().anyMatch(u -> RegionMappings.damaged(u.file().mapped()))) {
+            // Zeros are in the sum. The checkpoint before knows better.
+            throw new RejectedException(
+                    RejectReason.PAYLOAD_LOST,
+                    "an update was truncated while it was folded; its round goes on from the last checkpoint");
+        }
     }
 
     /** Half-precision values become float32 block by block, in memory that stays in the cache. */

@@ -50,6 +50,7 @@ class TruncatedRegionTest {
             FloatKernel.fold(update, FloatKernel.address(sum), elements);
 
             assertThat(RegionMappings.faults()).isPositive();
+            assertThat(RegionMappings.damaged(mapped)).isTrue();
         }
         region.delete();
     }

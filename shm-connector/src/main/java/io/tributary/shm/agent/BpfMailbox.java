@@ -18,6 +18,7 @@ import java.util.Optional;
  */
 final class BpfMailbox implements AutoCloseable {
 
+    private static final int AGENT_BYTES = 16;
     private static final int PEER_BYTES = 48;
     private static final int ID_BYTES = 16;
 
@@ -93,7 +94,11 @@ final class BpfMailbox implements AutoCloseable {
         endpoints = map("endpoints");
         peers = map("peers");
         reads = map("reads");
-        check("the port cannot be set", update(map("agent_port"), number(0), number(port)));
+        Memory agent = new Memory(AGENT_BYTES);
+        agent.clear();
+        agent.setLong(0, netnsCookie());
+        agent.setInt(Long.BYTES, port);
+        check("the port cannot be set", update(map("agents"), number(0), agent));
         deliver = bpf.bpf_program__fd(program("deliver"));
         check(
                 "the program cannot be attached to its sockets",
@@ -101,6 +106,27 @@ final class BpfMailbox implements AutoCloseable {
         link = bpf.bpf_program__attach_cgroup(program("established"), cgroup);
         if (link == null) {
             throw error("the program cannot be attached to the cgroup", Native.getLastError());
+        }
+    }
+
+    /** What the kernel calls this process's network namespace. */
+    private static long netnsCookie() throws IOException {
+        int socket = LibC.INSTANCE.socket(LibC.AF_INET, LibC.SOCK_STREAM, 0);
+        try {
+            Memory cookie = longNumber(0);
+            int result =
+                    LibC.INSTANCE.getsockopt(
+                            socket,
+                            LibC.SOL_SOCKET,
+                            LibC.SO_NETNS_COOKIE,
+                            cookie,
+                            number(Long.BYTES));
+            if (result < 0) {
+                throw error("the network namespace has no cookie", Native.getLastError());
+            }
+            return cookie.getLong(0);
+        } finally {
+            LibC.INSTANCE.close(socket);
         }
     }
 

@@ -4,15 +4,25 @@ package io.tributary.shm.agent;
 
 import com.sun.jna.Library;
 import com.sun.jna.Native;
+import com.sun.jna.Pointer;
 
-/** What is needed of the C library to hand a directory to the kernel. */
+/** What is needed of the C library to tell the kernel of a directory and a network namespace. */
 interface LibC extends Library {
 
     LibC INSTANCE = Native.load("c", LibC.class);
 
     int O_DIRECTORY = 0x10000;
 
+    int AF_INET = 2;
+    int SOCK_STREAM = 1;
+    int SOL_SOCKET = 1;
+    int SO_NETNS_COOKIE = 71;
+
     int open(String path, int flags);
+
+    int socket(int domain, int type, int protocol);
+
+    int getsockopt(int socket, int level, int name, Pointer value, Pointer length);
 
     int close(int fd);
 

@@ -64,11 +64,16 @@ public final class RegionMappings {
     }
 
     /**
-     * How often memory was gone when it was read. Whoever finds that it has risen while it read has
-     * read zeros.
+     * How often memory was gone when it was read, whoever read it. Where this has not risen,
+     * nothing is {@link #damaged}.
      */
     public static long faults() {
         return watcher.faults();
+    }
+
+    /** Whether some of a mapping was gone when it was read, and zeros were read instead. */
+    public static boolean damaged(MappedFile mapped) {
+        return mapped.windows().stream().anyMatch(watcher::damaged);
     }
 
     private RegionMappings() {}
@@ -103,7 +108,7 @@ public final class RegionMappings {
                 // It cannot have grown, so this is another file under a used number.
                 return MappedFile.open(payload);
             }
-            if (known != null && known.mapped.windows().stream().anyMatch(watcher::damaged)) {
+            if (known != null && damaged(known.mapped)) {
                 // Zeros stand in it for ever; those who still have it have been told.
                 ALL.remove(inode);
                 known = null;

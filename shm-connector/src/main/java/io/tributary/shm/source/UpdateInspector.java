@@ -103,7 +103,7 @@ final class UpdateInspector {
                             model.maxUpdateHeaderBytes())) {
                 long faults = RegionMappings.faults();
                 int crc32c = tensors.check(model, header.crc32c(), floats);
-                if (RegionMappings.faults() > faults) {
+                if (RegionMappings.faults() > faults && RegionMappings.damaged(tensors.mapped())) {
                     throw new RejectedException(
                             RejectReason.PAYLOAD_LOST,
                             "%s was truncated while it was read".formatted(file));
