@@ -8,6 +8,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
@@ -16,20 +17,25 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
+import io.tributary.shm.region.TensorFile;
+import io.tributary.sources.mqtt.source.MqttUpdateSource;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
 import io.tributary.trainer.TrainingRound;
+import io.tributary.trainer.Transport;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -37,6 +43,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -60,9 +67,13 @@ class ShmJobITCase {
     }
 
     private static CompletableFuture<Void> run(ShmTestJob job, String id) {
+        return run(() -> job.client(id), id);
+    }
+
+    private static CompletableFuture<Void> run(Supplier<TrainerClient> connect, String id) {
         return CompletableFuture.runAsync(
                 () -> {
-                    try (TrainerClient client = job.client(id)) {
+                    try (TrainerClient client = connect.get()) {
                         client.join();
                         ShmTestJob.train(client);
                     }
@@ -245,6 +256,50 @@ class ShmJobITCase {
             flink.check();
             assertThat(job.error(2, ids)).isLessThan(1e-6);
             assertThat(RegionDirectory.usedBytes(job.regions())).isLessThanOrEqualTo(quota);
+        }
+    }
+
+    @Test
+    void theModelIsThatOfMqtt() throws Exception {
+        ShmTestJob shm = new ShmTestJob("shm", temp, port);
+        ShmTestJob mqtt = new ShmTestJob("mqtt", temp, port);
+        List<String> ids = List.of("t-1", "t-2", "t-3");
+        try (LocalFlink flink = shm.start(ids.size(), 1, QUOTA)) {
+            CompletableFuture.allOf(
+                            ids.stream().map(id -> run(shm, id)).toArray(CompletableFuture[]::new))
+                    .get();
+            flink.check();
+        }
+        try (EmbeddedBroker broker = EmbeddedBroker.start();
+                LocalFlink flink =
+                        mqtt.start(
+                                ids.size(),
+                                1,
+                                new MqttTransport(
+                                        BrokerOptions.of(broker.url()),
+                                        new MqttUpdateSource.Staging(
+                                                mqtt.regions().toString(),
+                                                QUOTA,
+                                                Duration.ofMinutes(1))))) {
+            Transport way = Transport.mqtt(BrokerOptions.of(broker.url()));
+            CompletableFuture.allOf(
+                            ids.stream()
+                                    .map(id -> run(() -> mqtt.client(id, way), id))
+                                    .toArray(CompletableFuture[]::new))
+                    .get();
+            flink.check();
+        }
+        try (TensorFile one = TensorFile.open(shm.model(1));
+                TensorFile other = TensorFile.open(mqtt.model(1))) {
+            assertThat(SmallModel.values(one, "steps"))
+                    .isEqualTo(SmallModel.values(other, "steps"));
+            double[] weights = SmallModel.values(one, "layer.weight");
+            double[] expected = SmallModel.values(other, "layer.weight");
+            for (int i = 0; i < weights.length; i++) {
+                if (Math.abs(weights[i] - expected[i]) > 1e-5) {
+                    assertThat(weights[i]).as("element " + i).isEqualTo(expected[i]);
+                }
+            }
         }
     }
 

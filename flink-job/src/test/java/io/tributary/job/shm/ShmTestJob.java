@@ -50,6 +50,12 @@ record ShmTestJob(String name, Path work, int agentPort) {
 
     /** Starts it, from the newest checkpoint in {@code work} if there is one. */
     LocalFlink start(int trainers, int rounds, long quotaBytes) throws Exception {
+        return start(
+                trainers, rounds, new ShmTransport(regions().toString(), quotaBytes, agentPort));
+    }
+
+    LocalFlink start(int trainers, int rounds, io.tributary.job.graph.Transport transport)
+            throws Exception {
         Path model = SmallModel.write(work.resolve(name + "-0.safetensors"), 0);
         Path own = Files.createDirectories(work.resolve(name));
         Configuration configuration = new Configuration();
@@ -79,8 +85,7 @@ record ShmTestJob(String name, Path work, int agentPort) {
                                 Map.of()),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
                         round -> Path.of(models, "model-" + round.round() + ".safetensors"));
-        new FederationJob(graph, new ShmTransport(regions().toString(), quotaBytes, agentPort))
-                .build(flink.environment());
+        new FederationJob(graph, transport).build(flink.environment());
         flink.submit(name);
         return flink;
     }
@@ -101,11 +106,15 @@ record ShmTestJob(String name, Path work, int agentPort) {
     }
 
     TrainerClient client(String id) {
+        return client(id, Transport.shm(regions(), agentPort));
+    }
+
+    TrainerClient client(String id, Transport transport) {
         return TrainerClient.builder()
                 .job(name)
                 .id(id)
                 .group(GROUPS.get(Math.floorMod(id.hashCode(), GROUPS.size())))
-                .transport(Transport.shm(regions(), agentPort))
+                .transport(transport)
                 .receiptTimeout(Duration.ofSeconds(5))
                 .heartbeat(Duration.ofSeconds(1))
                 .connect();
