@@ -6,7 +6,6 @@ import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Mailbox;
 import java.io.IOException;
-import java.net.ConnectException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -114,7 +113,7 @@ public final class AgentCommand implements Callable<Integer> {
                             .send(HttpRequest.newBuilder(address).build(), BodyHandlers.ofString())
                             .body());
             return 0;
-        } catch (ConnectException e) {
+        } catch (IOException e) {
             throw new IllegalStateException(
                     "no agent on port %d; start one with ./tributary agent".formatted(agentPort),
                     e);

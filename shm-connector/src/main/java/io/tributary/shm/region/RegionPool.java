@@ -86,6 +86,25 @@ public final class RegionPool implements AutoCloseable {
         }
     }
 
+    /**
+     * Deletes the regions of a job's pool in this process that are free, for others need the room.
+     */
+    public static void trim(JobDirectory job) {
+        synchronized (SHARED) {
+            Optional.ofNullable(SHARED.get(job.path())).ifPresent(RegionPool::deleteFree);
+        }
+    }
+
+    private synchronized void deleteFree() {
+        for (Deque<OwnedRegion> same : free.values()) {
+            for (OwnedRegion region : same) {
+                all.remove(region.file());
+                region.delete();
+            }
+        }
+        free.clear();
+    }
+
     /** Those that another process has released. */
     private void collectReleased() {
         all.values().stream().filter(OwnedRegion::released).forEach(this::addFree);

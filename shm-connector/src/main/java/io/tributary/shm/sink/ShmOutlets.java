@@ -19,6 +19,7 @@ import io.tributary.shm.region.RecentReceipts;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
+import io.tributary.shm.region.RegionPool;
 import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
 import java.io.Serializable;
@@ -222,6 +223,7 @@ public record ShmOutlets(String job, String directory, long quotaBytes, int agen
             Optional<RegionWriter> writer =
                     regions.reserve(JobDirectory.modelName(model.id()), model.bytes());
             while (writer.isEmpty()) {
+                RegionPool.trim(files());
                 if (System.currentTimeMillis() > end) {
                     throw new IOException(
                             "no room for model %s of %d bytes in %s within %d s; the quota is %d bytes, for all updates of a round and two models"
