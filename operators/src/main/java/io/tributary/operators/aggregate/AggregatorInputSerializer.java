@@ -7,7 +7,6 @@ import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.types.FlowSerializer;
-import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.DType;
 import java.io.IOException;
@@ -61,17 +60,6 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         return in.readBoolean()
                 ? new PartialSum.Lying(readPayload(in), DType.valueOf(in.readUTF()))
                 : new PartialSum.Values(readDoubles(in));
-    }
-
-    private static void writePayload(PayloadRef payload, DataOutputView out) throws IOException {
-        out.writeUTF(payload.path());
-        out.writeLong(payload.offset());
-        out.writeLong(payload.length());
-        out.writeInt(payload.tenure());
-    }
-
-    private static PayloadRef readPayload(DataInputView in) throws IOException {
-        return new PayloadRef(in.readUTF(), in.readLong(), in.readLong(), in.readInt());
     }
 
     private static void begin(int tag, AggregatorInput input, DataOutputView out)

@@ -11,7 +11,7 @@ import java.nio.ByteBuffer;
  */
 final class FloatSum {
 
-    /** Keeps what is lost by rounding below 1e-6 of the sum, whatever the values are. */
+    /** Bounds what is lost by rounding; docs/architecture.md says by how much. */
     private static final int MAX_ADDITIONS = 24;
 
     /**

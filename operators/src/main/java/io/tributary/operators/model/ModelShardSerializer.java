@@ -27,11 +27,7 @@ final class ModelShardSerializer extends FlowSerializer<ModelShard> {
         out.writeLong(value.lastUpdateMicros());
         out.writeBoolean(value.region().isPresent());
         if (value.region().isPresent()) {
-            PayloadRef region = value.region().get();
-            out.writeUTF(region.path());
-            out.writeLong(region.offset());
-            out.writeLong(region.length());
-            out.writeInt(region.tenure());
+            writePayload(value.region().get(), out);
         }
         out.writeInt(value.bytes().length);
         out.write(value.bytes());
@@ -43,11 +39,7 @@ final class ModelShardSerializer extends FlowSerializer<ModelShard> {
         int shard = in.readInt();
         long lastUpdateMicros = in.readLong();
         Optional<PayloadRef> region =
-                in.readBoolean()
-                        ? Optional.of(
-                                new PayloadRef(
-                                        in.readUTF(), in.readLong(), in.readLong(), in.readInt()))
-                        : Optional.empty();
+                in.readBoolean() ? Optional.of(readPayload(in)) : Optional.empty();
         byte[] bytes = new byte[in.readInt()];
         in.readFully(bytes);
         return new ModelShard(round, shard, bytes, region, lastUpdateMicros);

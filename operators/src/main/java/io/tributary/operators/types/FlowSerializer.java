@@ -2,6 +2,7 @@
 
 package io.tributary.operators.types;
 
+import io.tributary.protocol.message.PayloadRef;
 import java.io.IOException;
 import org.apache.flink.api.common.typeutils.TypeSerializer;
 import org.apache.flink.core.memory.DataInputView;
@@ -64,6 +65,19 @@ public abstract class FlowSerializer<T> extends TypeSerializer<T> {
     @Override
     public int hashCode() {
         return getClass().hashCode();
+    }
+
+    /** Writes where a payload lies. */
+    protected static void writePayload(PayloadRef payload, DataOutputView out) throws IOException {
+        out.writeUTF(payload.path());
+        out.writeLong(payload.offset());
+        out.writeLong(payload.length());
+        out.writeInt(payload.tenure());
+    }
+
+    /** Reads what {@link #writePayload} wrote. */
+    protected static PayloadRef readPayload(DataInputView in) throws IOException {
+        return new PayloadRef(in.readUTF(), in.readLong(), in.readLong(), in.readInt());
     }
 
     /** Writes length and values; in blocks rather than one call for each value. */

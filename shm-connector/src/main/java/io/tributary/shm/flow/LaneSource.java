@@ -3,6 +3,9 @@
 package io.tributary.shm.flow;
 
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.tensor.ModelLayout;
+import java.io.Serializable;
+import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.flink.api.connector.source.Boundedness;
 import org.apache.flink.api.connector.source.Source;
@@ -22,6 +25,10 @@ public abstract class LaneSource implements Source<Arrival, LaneSplit, LaneEnume
     private static final long serialVersionUID = 1L;
 
     private final int lanes;
+
+    /** Gives the model's layout, on the task manager. */
+    @FunctionalInterface
+    public interface LayoutSupplier extends Supplier<ModelLayout>, Serializable {}
 
     /**
      * @param lanes number of lanes, the same for ever

@@ -4,14 +4,11 @@ package io.tributary.shm.source;
 
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Topics;
-import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
-import java.io.Serializable;
 import java.nio.file.Path;
-import java.util.function.Supplier;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 
@@ -33,10 +30,6 @@ public final class ShmUpdateSource extends LaneSource {
     private final String directory;
     private final int agentPort;
     private final FiniteCheck.Factory floats;
-
-    /** Gives the model's layout, on the task manager. */
-    @FunctionalInterface
-    public interface LayoutSupplier extends Supplier<ModelLayout>, Serializable {}
 
     /**
      * @param job only updates for this job are taken

@@ -30,8 +30,14 @@ final class UpdateInspector {
     private final String job;
     private final ModelLayout model;
     private final FiniteCheck floats;
-    private final Map<Path, Arrival> seen = new HashMap<>();
-    private final Map<Path, Integer> tenures = new HashMap<>();
+    private final Map<Path, Seen> seen = new HashMap<>();
+
+    /**
+     * What a file was found to be.
+     *
+     * @param tenure of its region; 0 where it was damaged
+     */
+    private record Seen(int tenure, Arrival arrival) {}
 
     UpdateInspector(String job, ModelLayout model, FiniteCheck floats) {
         this.floats = floats;
@@ -55,14 +61,13 @@ final class UpdateInspector {
         if (header.state() != State.READY) {
             return Optional.empty();
         }
-        boolean known = Integer.valueOf(header.tenure()).equals(tenures.get(file));
-        if (!known) {
-            tenures.put(file, header.tenure());
-            seen.put(file, check(file, header));
-        } else if (!rung) {
-            return Optional.empty();
+        Seen before = seen.get(file);
+        if (before != null && before.tenure() == header.tenure()) {
+            return rung ? Optional.of(before.arrival()) : Optional.empty();
         }
-        return Optional.of(seen.get(file));
+        Arrival arrival = check(file, header);
+        seen.put(file, new Seen(header.tenure(), arrival));
+        return Optional.of(arrival);
     }
 
     /** Bytes of the payload behind an arrival. */
@@ -82,7 +87,7 @@ final class UpdateInspector {
                 new Arrival.Refused(
                         new DeadLetter(file.toString(), "", 0, 0, e.reason(), e.getMessage()),
                         false);
-        seen.put(file, refused);
+        seen.put(file, new Seen(0, refused));
         return Optional.of(refused);
     }
 
@@ -139,6 +144,5 @@ final class UpdateInspector {
     /** Forgets files that are not among those that are there. */
     void retain(Set<Path> there) {
         seen.keySet().retainAll(there);
-        tenures.keySet().retainAll(there);
     }
 }

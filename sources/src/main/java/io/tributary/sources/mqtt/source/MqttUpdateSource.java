@@ -4,7 +4,6 @@ package io.tributary.sources.mqtt.source;
 
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.sources.mqtt.source.reader.MessageDecoder;
 import io.tributary.sources.mqtt.source.reader.UpdateDecoder;
@@ -12,7 +11,6 @@ import io.tributary.sources.staging.ChunkAssembler;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.function.Supplier;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.metrics.MetricGroup;
 
@@ -33,10 +31,6 @@ public final class MqttUpdateSource extends MqttSource {
     private final String job;
     private final LayoutSupplier model;
     private final Staging staging;
-
-    /** Gives the model's layout, on the task manager. */
-    @FunctionalInterface
-    public interface LayoutSupplier extends Supplier<ModelLayout>, Serializable {}
 
     /**
      * Where updates are staged.
