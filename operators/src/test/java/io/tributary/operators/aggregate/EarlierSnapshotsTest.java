@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.testutils.CoordinatorHarness;
+import io.tributary.operators.testutils.TestModels;
+import io.tributary.operators.testutils.Topologies;
+import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.protocol.topology.Topology;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
+import org.apache.flink.streaming.util.OperatorSnapshotUtil;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * State that earlier versions wrote, under {@code src/test/resources/snapshots}, is understood by
+ * this one. A version's files are written once, by {@code -Dtributary.snapshots=DIR}, and kept.
+ */
+class EarlierSnapshotsTest {
+
+    private static final Topology TREE = Topologies.of(List.of(2, 1), 2);
+    private static final RoundId ROUND = new RoundId(2, 0);
+
+    @TempDir Path temp;
+
+    private ModelSpec model;
+
+    @BeforeEach
+    void writeModel() {
+        SafetensorsHeader header = TestModels.header(SafetensorsHeader.tensor("w", DType.F64, 4));
+        model =
+                TestModels.spec(
+                        TestModels.write(temp.resolve("m"), header, 1), 4, UpdateKind.WEIGHTS);
+    }
+
+    private CoordinatorHarness coordinator(OperatorSubtaskState... restored) throws Exception {
+        RoundRules rules =
+                new RoundRules(
+                        5,
+                        3,
+                        1,
+                        Duration.ZERO,
+                        Duration.ZERO,
+                        RoundRules.Timing.EAGER,
+                        UpdateKind.WEIGHTS,
+                        Map.of());
+        return new CoordinatorHarness(TREE, rules, model, restored);
+    }
+
+    private KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, AggregatorInput>
+            aggregator(OperatorSubtaskState... restored) throws Exception {
+        var harness =
+                new KeyedOneInputStreamOperatorTestHarness<>(
+                        new PartialSumOperator(model, Optional.empty()),
+                        AggregatorOperator.KEY,
+                        NodeShard.TYPE);
+        harness.setup();
+        for (OperatorSubtaskState state : restored) {
+            harness.initializeState(state);
+        }
+        harness.open();
+        return harness;
+    }
+
+    private static FoldPartial partial(String node, double weight, double... sum) {
+        return new FoldPartial(node, 0, ROUND, weight, new PartialSum.Values(sum));
+    }
+
+    @Test
+    void write() throws Exception {
+        String directory = System.getProperty("tributary.snapshots");
+        Assumptions.assumeTrue(directory != null);
+        try (CoordinatorHarness coordinator = coordinator()) {
+            String group = TREE.trainerGroups().get(0);
+            for (String trainer : new String[] {"t-1", "t-2", "t-3"}) {
+                coordinator.join(trainer, group);
+            }
+            for (String trainer : new String[] {"t-1", "t-2", "t-3"}) {
+                coordinator.update(trainer, 1, 0, 7);
+            }
+            coordinator.update("t-1", 2, 0, 8);
+            OperatorSnapshotUtil.writeStateHandle(
+                    coordinator.snapshot(1), directory + "/coordinator");
+        }
+        try (var aggregator = aggregator()) {
+            aggregator.processElement(partial("open", 2, 1, 2, 3, 4), 0);
+            aggregator.processElement(partial("open", 3, 10, 20, 30, 40), 0);
+            aggregator.processElement(partial("closing", 2, 1, 2, 3, 4), 0);
+            aggregator.processElement(new CloseNode("closing", 0, ROUND, "top", 2, 99), 0);
+            OperatorSnapshotUtil.writeStateHandle(
+                    aggregator.snapshot(1, 1), directory + "/aggregator");
+        }
+    }
+
+    private static OperatorSubtaskState read(String file) throws Exception {
+        return OperatorSnapshotUtil.readStateHandle(
+                EarlierSnapshotsTest.class.getResource("/snapshots/" + file).getPath());
+    }
+
+    @Test
+    void aCoordinatorGoesOnWithTheRoundThatVersion1HadOpen() throws Exception {
+        try (CoordinatorHarness coordinator = coordinator(read("v1/coordinator"))) {
+            coordinator.update("t-1", 2, 0, 8);
+            assertThat(coordinator.receipt().status()).isEqualTo(Status.DUPLICATE);
+            coordinator.update("t-2", 1, 0, 7);
+            assertThat(coordinator.receipt().status()).isEqualTo(Status.DUPLICATE);
+            coordinator.update("t-2", 2, 0, 9);
+            coordinator.update("t-3", 2, 0, 9);
+            assertThat(coordinator.commands(0).stream().filter(CloseNode.class::isInstance))
+                    .isNotEmpty();
+            assertThat(coordinator.plan().round()).isEqualTo(3);
+        }
+    }
+
+    @Test
+    void anAggregatorGoesOnWithTheSumsOfVersion1() throws Exception {
+        try (var aggregator = aggregator(read("v1/aggregator"))) {
+            aggregator.processElement(new CloseNode("open", 0, ROUND, "top", 2, 99), 0);
+            aggregator.processElement(partial("closing", 1, 1, 1, 1, 1), 0);
+            assertThat(aggregator.extractOutputValues())
+                    .extracting(FoldPartial.class::cast)
+                    .satisfiesExactly(
+                            open -> {
+                                assertThat(open.weight()).isEqualTo(5);
+                                assertThat(((PartialSum.Values) open.sum()).sum())
+                                        .containsExactly(11, 22, 33, 44);
+                            },
+                            closing -> {
+                                assertThat(closing.weight()).isEqualTo(3);
+                                assertThat(((PartialSum.Values) closing.sum()).sum())
+                                        .containsExactly(2, 3, 4, 5);
+                            });
+        }
+    }
+}
