@@ -7,6 +7,7 @@ import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.graph.WorkDirectory;
@@ -140,6 +141,7 @@ final class ShmBench {
             AggregationGraph graph =
                     new AggregationGraph(
                             JOB,
+                            JOB,
                             TreeSchemas.of(levels, GROUPS, 1),
                             new RoundRules(
                                     WARM_UP_ROUNDS + rounds,
@@ -147,6 +149,7 @@ final class ShmBench {
                                     trainers,
                                     Duration.ZERO,
                                     Duration.ZERO,
+                                    Duration.ofHours(1),
                                     RoundRules.Timing.EAGER,
                                     UpdateKind.WEIGHTS,
                                     Map.of()),
@@ -158,7 +161,7 @@ final class ShmBench {
             ShmTransport transport = new ShmTransport(regions.toString(), quota, port);
             int shards = graph.model().layout().shards();
             TopProbe.reset(shards);
-            new FederationJob(graph, transport)
+            new FederationJob(graph, transport, Publish.COMMITTED)
                     .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
             flink.submit(JOB);
             List<Callable<Void>> all = new ArrayList<>();

@@ -2,27 +2,19 @@
 
 package io.tributary.trainer;
 
-import io.tributary.protocol.Json;
-import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
-import io.tributary.protocol.message.Topics;
-import io.tributary.protocol.mqtt.Delivery;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** What the job has said to this trainer, for the trainer's thread to wait on. Thread-safe. */
 final class Inbox {
-
-    private static final Logger LOG = LoggerFactory.getLogger(Inbox.class);
 
     private final String instance;
     private final Path directory;
@@ -36,19 +28,15 @@ final class Inbox {
         this.directory = directory;
     }
 
-    /** Takes a message from the link's thread. */
-    synchronized void accept(Delivery message, Topics topics) {
-        try {
-            if (message.topic().equals(topics.round())) {
-                plan = Optional.of(Json.decode(message.payload(), RoundPlan.class));
-            } else if (message.topic().startsWith(topics.model() + "/")) {
-                chunk(ModelChunkHeader.fromProperties(message.properties()), message.payload());
-            } else {
-                receipts.add(Json.decode(message.payload(), Receipt.class));
-            }
-        } catch (RejectedException e) {
-            LOG.warn("ignored on {}: {}", message.topic(), e.getMessage());
-        }
+    /** Takes a plan whose model comes in chunks. */
+    synchronized void plan(RoundPlan newest) {
+        plan = Optional.of(newest);
+        notifyAll();
+    }
+
+    /** Takes a receipt. */
+    synchronized void receipt(Receipt receipt) {
+        receipts.add(receipt);
         notifyAll();
     }
 
@@ -66,7 +54,8 @@ final class Inbox {
         notifyAll();
     }
 
-    private void chunk(ModelChunkHeader header, byte[] bytes) {
+    /** Takes a chunk of a model. */
+    synchronized void chunk(ModelChunkHeader header, byte[] bytes) {
         RoundId id = header.id();
         if (download.isEmpty() || download.get().id().compareTo(id) < 0) {
             download.filter(d -> !d.taken()).ifPresent(ModelDownload::discard);
@@ -76,6 +65,12 @@ final class Inbox {
             download.get().write(header.part(), bytes);
             model = download.map(ModelVersion.class::cast);
         }
+        notifyAll();
+    }
+
+    /** Whether the job has said that it answers nobody any more. */
+    synchronized boolean ended() {
+        return plan.filter(p -> p.state() == RoundPlan.State.ENDED).isPresent();
     }
 
     /**

@@ -2,24 +2,23 @@
 
 package io.tributary.trainer;
 
-import io.tributary.protocol.chunk.ChunkHeader;
-import io.tributary.protocol.chunk.ChunkPart;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
+import io.tributary.protocol.mqtt.Delivery;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.region.MappedFile;
-import io.tributary.shm.region.RegionDirectory;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Optional;
-import java.util.UUID;
 import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -34,13 +33,13 @@ final class MqttTrainerLink implements Link {
     private final Topics topics;
     private final MqttLink link;
     private final UpdateRegions regions;
-    private long attempt;
+    private final UpdateChunks chunks;
 
     MqttTrainerLink(Identity self, BrokerOptions broker, Path directory, Inbox inbox) {
         this.self = self;
         this.topics = new Topics(self.job());
-        RegionDirectory updates = new RegionDirectory(directory.resolve("updates"), Long.MAX_VALUE);
-        this.regions = new UpdateRegions(() -> updates, UUID::toString, Duration.ZERO);
+        this.chunks = new UpdateChunks(self);
+        this.regions = UpdateRegions.in(directory);
         this.link =
                 MqttLink.connect(
                         broker,
@@ -50,7 +49,7 @@ final class MqttTrainerLink implements Link {
                                 RECEIVE_MAXIMUM,
                                 Optional.of(control(Type.LEAVE))),
                         message -> {
-                            inbox.accept(message, topics);
+                            accept(message, inbox);
                             message.done().run();
                         });
         try {
@@ -62,6 +61,21 @@ final class MqttTrainerLink implements Link {
         } catch (RuntimeException e) {
             link.close();
             throw e;
+        }
+    }
+
+    private void accept(Delivery message, Inbox inbox) {
+        try {
+            if (message.topic().equals(topics.round())) {
+                inbox.plan(Json.decode(message.payload(), RoundPlan.class));
+            } else if (message.topic().startsWith(topics.model() + "/")) {
+                inbox.chunk(
+                        ModelChunkHeader.fromProperties(message.properties()), message.payload());
+            } else {
+                inbox.receipt(Json.decode(message.payload(), Receipt.class));
+            }
+        } catch (RejectedException e) {
+            LOG.warn("ignored on {}: {}", message.topic(), e.getMessage());
         }
     }
 
@@ -90,42 +104,18 @@ final class MqttTrainerLink implements Link {
 
     @Override
     public void publish(ModelUpdate update) {
-        // Time, so that attempts rise from one process of this trainer to the next.
-        attempt = Math.max(attempt + 1, System.currentTimeMillis());
-        MappedFile file = update.memory();
-        int crc32c = file.crc32c();
-        int chunks = ChunkPart.count(file.length(), ChunkPart.MAX_CHUNK_BYTES);
+        UpdateChunks.Sending sending = chunks.begin(update);
         Iterator<Publication> all =
-                IntStream.range(0, chunks)
-                        .mapToObj(i -> chunk(update, file, crc32c, chunks, i))
+                IntStream.range(0, sending.count())
+                        .mapToObj(
+                                chunk ->
+                                        Publication.bytes(
+                                                topics.update(self.trainer()),
+                                                sending.bytes(chunk),
+                                                sending.properties(chunk),
+                                                false))
                         .iterator();
         link.publish(() -> all);
-    }
-
-    private Publication chunk(
-            ModelUpdate update, MappedFile file, int crc32c, int chunks, int chunk) {
-        int chunkBytes = ChunkPart.MAX_CHUNK_BYTES;
-        long offset = (long) chunk * chunkBytes;
-        ByteBuffer bytes = file.slice(offset, (int) Math.min(chunkBytes, file.length() - offset));
-        ChunkHeader header =
-                new ChunkHeader(
-                        self.job(),
-                        self.trainer(),
-                        update.id().round(),
-                        update.id().epoch(),
-                        attempt,
-                        update.samples(),
-                        update.kind(),
-                        update.metrics(),
-                        new ChunkPart(
-                                chunk,
-                                chunks,
-                                chunkBytes,
-                                file.length(),
-                                crc32c,
-                                ChunkPart.crc(bytes)));
-        return Publication.bytes(
-                topics.update(self.trainer()), bytes, header.toProperties(), false);
     }
 
     @Override

@@ -50,7 +50,7 @@ final class ShmTrainerLink implements Link {
         this.regions =
                 new UpdateRegions(
                         () -> files.regions(files.quotaBytes()),
-                        id -> JobDirectory.updateName(self.trainer(), id),
+                        id -> JobDirectory.updateName(Topics.lane(self.trainer()), id),
                         PATIENCE);
         this.mailbox = Mailbox.open(transport.agentPort(), self.trainer(), descriptor -> look());
         mailbox.listen(EndpointId.trainer(self.job(), self.trainer()));

@@ -22,7 +22,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A trainer's side of a job, over MQTT or shared memory, blocking.
+ * A trainer's side of a job, over MQTT, Kafka or shared memory, blocking.
  *
  * <pre>{@code
  * try (TrainerClient client = TrainerClient.builder()
@@ -96,6 +96,9 @@ public final class TrainerClient implements AutoCloseable {
     private Link connect(Transport transport) {
         if (transport instanceof Transport.Mqtt mqtt) {
             return new MqttTrainerLink(self, mqtt.broker(), directory, inbox);
+        }
+        if (transport instanceof Transport.Kafka kafka) {
+            return new KafkaTrainerLink(self, kafka.kafka(), directory, inbox);
         }
         return new ShmTrainerLink(self, (Transport.Shm) transport, inbox);
     }
@@ -197,6 +200,12 @@ public final class TrainerClient implements AutoCloseable {
         Duration timeout = receiptTimeout;
         Optional<Receipt> receipt = Optional.empty();
         while (receipt.isEmpty()) {
+            if (inbox.ended()) {
+                throw new TrainerException(
+                        RejectReason.NONE,
+                        "job '%s' has ended without an answer to the update for round %s; its ledgers say whether it counts"
+                                .formatted(self.job(), update.id()));
+            }
             link.publish(update);
             receipt = await(() -> inbox.updateReceipt(update.id()), timeout);
             if (receipt.isEmpty()) {
@@ -206,6 +215,9 @@ public final class TrainerClient implements AutoCloseable {
                 if (timeout.compareTo(LONGEST_RECEIPT_TIMEOUT) > 0) {
                     timeout = LONGEST_RECEIPT_TIMEOUT;
                 }
+            } else if (receipt.get().status() == Receipt.Status.RESEND) {
+                forgetReceipts();
+                receipt = Optional.empty();
             } else if (receipt.get().reason() == RejectReason.UNKNOWN_TRAINER) {
                 // The job has lost sight of this trainer; it becomes known, and sends again.
                 join();

@@ -2,6 +2,7 @@
 
 package io.tributary.trainer;
 
+import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.mailbox.Mailbox;
 import java.nio.file.Path;
@@ -26,6 +27,18 @@ public sealed interface Transport {
      * @param agentPort where the node agent is; without one, all takes a few seconds longer
      */
     record Shm(Path directory, int agentPort) implements Transport {}
+
+    /**
+     * Kafka.
+     *
+     * @param kafka the brokers
+     */
+    record Kafka(KafkaOptions kafka) implements Transport {}
+
+    /** Kafka, by these brokers. */
+    static Transport kafka(KafkaOptions kafka) {
+        return new Kafka(kafka);
+    }
 
     /** MQTT, by this broker. */
     static Transport mqtt(BrokerOptions broker) {

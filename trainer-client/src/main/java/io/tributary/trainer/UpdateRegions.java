@@ -7,6 +7,7 @@ import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -38,6 +39,12 @@ final class UpdateRegions implements AutoCloseable {
         this.directory = directory;
         this.names = names;
         this.patience = patience;
+    }
+
+    /** Regions below a trainer's own directory, as many as it needs. */
+    static UpdateRegions in(Path directory) {
+        RegionDirectory updates = new RegionDirectory(directory.resolve("updates"), Long.MAX_VALUE);
+        return new UpdateRegions(() -> updates, UUID::toString, Duration.ZERO);
     }
 
     /** A region in use or free. */

@@ -5,19 +5,9 @@ package io.tributary.job.demo;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.protocol.Json;
-import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.ModelDescription;
-import io.tributary.protocol.message.RoundStatus;
-import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.protocol.mqtt.Delivery;
-import io.tributary.protocol.mqtt.MqttLink;
-import io.tributary.sources.mqtt.source.MqttUpdateSource;
+import io.tributary.sources.staging.Staging;
 import java.time.Duration;
-import java.util.List;
-import java.util.Optional;
-import java.util.UUID;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -44,8 +34,7 @@ final class BrokerMeetingPlace implements MeetingPlace {
 
     @Override
     public Transport forJob() {
-        return new MqttTransport(
-                address(), new MqttUpdateSource.Staging(regions, quotaBytes, STAGING_IDLE));
+        return new MqttTransport(address(), new Staging(regions, quotaBytes, STAGING_IDLE));
     }
 
     @Override
@@ -61,34 +50,6 @@ final class BrokerMeetingPlace implements MeetingPlace {
     @Override
     public String trainerOptions() {
         return "--broker " + broker.url();
-    }
-
-    @Override
-    public AutoCloseable follow(RoundBoard board) {
-        Topics topics = new Topics(Demo.JOB);
-        MqttLink link =
-                MqttLink.connect(
-                        address(),
-                        new MqttLink.Settings(
-                                "tributary-board-" + UUID.randomUUID(), 100, Optional.empty()),
-                        message -> {
-                            show(message, topics, board);
-                            message.done().run();
-                        });
-        link.subscribe(List.of(topics.status(), topics.model()));
-        return link;
-    }
-
-    private static void show(Delivery message, Topics topics, RoundBoard board) {
-        try {
-            if (message.topic().equals(topics.status())) {
-                board.status(Json.decode(message.payload(), RoundStatus.class));
-            } else {
-                board.model(Json.decode(message.payload(), ModelDescription.class));
-            }
-        } catch (RejectedException e) {
-            LOG.warn("ignored on {}: {}", message.topic(), e.getMessage());
-        }
     }
 
     @Override

@@ -11,6 +11,7 @@ import io.tributary.job.digits.IdxFiles;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
@@ -51,6 +52,10 @@ public final class Demo {
     public static final DigitNetwork.Training TRAINING = new DigitNetwork.Training(2, 32, 0.1f, 0f);
 
     private static final long LAST_WORDS_MILLIS = 10_000;
+
+    /** The web UI goes with the job, so the job stays until the demo is over. */
+    private static final Duration LINGER = Duration.ofDays(365);
+
     private static final int DRAWN_TRAIN = 6000;
     private static final int DRAWN_TEST = 1500;
     private static final long REGION_QUOTA_BYTES = 1L << 30;
@@ -90,8 +95,9 @@ public final class Demo {
         RoundBoard board = new RoundBoard(console::status);
         try (MeetingPlace place = meetingPlace(work);
                 LocalFlink flink = LocalFlink.start(options.uiPort(), work.path());
-                AutoCloseable ignored = place.follow(board)) {
-            new FederationJob(graph(initial, models), place.forJob()).build(flink.environment());
+                AutoCloseable ignored = place.forJob().follow(JOB, board)) {
+            new FederationJob(graph(initial, models), place.forJob(), Publish.COMMITTED)
+                    .build(flink.environment());
             flink.submit(JOB);
             console.say("Flink web UI: " + flink.url());
             console.say(place.description());
@@ -119,6 +125,7 @@ public final class Demo {
         String directory = models.toAbsolutePath().toString();
         return new AggregationGraph(
                 JOB,
+                JOB,
                 options.topology(),
                 new RoundRules(
                         options.rounds(),
@@ -126,6 +133,7 @@ public final class Demo {
                         trainers,
                         Duration.ofMinutes(10),
                         Duration.ofSeconds(30),
+                        LINGER,
                         options.timing(),
                         UpdateKind.WEIGHTS,
                         Map.of()),

@@ -3,7 +3,6 @@
 package io.tributary.job.demo;
 
 import io.tributary.job.graph.Transport;
-import java.io.IOException;
 
 /** Where the demo's job and its trainers meet, and nowhere else. */
 interface MeetingPlace extends AutoCloseable {
@@ -19,9 +18,6 @@ interface MeetingPlace extends AutoCloseable {
 
     /** Options of {@code tributary trainer} that lead to it. */
     String trainerOptions();
-
-    /** Shows the board what happens, until closed. */
-    AutoCloseable follow(RoundBoard board) throws IOException;
 
     @Override
     void close();

@@ -2,6 +2,7 @@
 
 package io.tributary.job.demo;
 
+import io.tributary.job.graph.JobListener;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import java.util.Map;
@@ -10,7 +11,7 @@ import java.util.TreeMap;
 import java.util.function.Consumer;
 
 /** Keeps what a job says of its rounds, for somebody to wait on. Thread-safe. */
-final class RoundBoard {
+public final class RoundBoard implements JobListener {
 
     private final Consumer<RoundStatus> onStatus;
     private final Map<Integer, RoundStatus> closed = new TreeMap<>();
@@ -21,8 +22,8 @@ final class RoundBoard {
         this.onStatus = onStatus;
     }
 
-    /** A round has changed. */
-    void status(RoundStatus status) {
+    @Override
+    public void status(RoundStatus status) {
         onStatus.accept(status);
         if (status.state() == RoundStatus.State.CLOSED) {
             put(closed, status.round(), status);
@@ -32,8 +33,8 @@ final class RoundBoard {
         }
     }
 
-    /** A model is there. */
-    void model(ModelDescription model) {
+    @Override
+    public void model(ModelDescription model) {
         put(models, model.round(), model);
     }
 

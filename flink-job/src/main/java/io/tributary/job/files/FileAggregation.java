@@ -92,6 +92,7 @@ public record FileAggregation(
         AggregationGraph.Outputs outputs =
                 new AggregationGraph(
                                 JOB,
+                                JOB,
                                 TreeSchemas.of(tiers, groups().stream().distinct().toList(), 1),
                                 rules(model.kind()),
                                 model,
@@ -173,6 +174,7 @@ public record FileAggregation(
                 updates.size(),
                 Duration.ZERO,
                 Duration.ZERO,
+                Duration.ofHours(1),
                 Timing.LAZY,
                 kind,
                 cohort);

@@ -18,6 +18,7 @@ import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
@@ -35,6 +36,7 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * It is the same for every transport.
  *
  * @param job the job's name
+ * @param run this submission of it
  * @param topology who aggregates for whom
  * @param rules how rounds are run
  * @param model what the model looks like
@@ -42,6 +44,7 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  */
 public record AggregationGraph(
         String job,
+        String run,
         Topology topology,
         RoundRules rules,
         ModelSpec model,
@@ -59,6 +62,7 @@ public record AggregationGraph(
      * @param status how the round stands
      * @param plans what trainers are to do
      * @param receipts answers to trainers
+     * @param ledgers which updates are in a model
      * @param deadLetters what was refused
      * @param shards the global models' shards, as the top emits them
      * @param models the global models
@@ -67,6 +71,7 @@ public record AggregationGraph(
             DataStream<RoundStatus> status,
             DataStream<RoundPlan> plans,
             DataStream<Receipt> receipts,
+            DataStream<RoundLedger> ledgers,
             DataStream<DeadLetter> deadLetters,
             DataStream<ModelShard> shards,
             DataStream<PublishedModel> models) {}
@@ -82,7 +87,7 @@ public record AggregationGraph(
         SingleOutputStreamOperator<RoundStatus> coordinator =
                 arrivals.keyBy(arrival -> key, Types.STRING)
                         .process(
-                                new RoundCoordinator(job, topology, rules, model),
+                                new RoundCoordinator(job, run, topology, rules, model),
                                 CoordinatorOutputs.STATUS)
                         .name("round coordinator")
                         .uid("round-coordinator")
@@ -118,6 +123,7 @@ public record AggregationGraph(
                 coordinator,
                 coordinator.getSideOutput(CoordinatorOutputs.PLANS),
                 coordinator.getSideOutput(CoordinatorOutputs.RECEIPTS),
+                coordinator.getSideOutput(CoordinatorOutputs.LEDGERS),
                 coordinator.getSideOutput(CoordinatorOutputs.DEAD_LETTERS),
                 top,
                 models);

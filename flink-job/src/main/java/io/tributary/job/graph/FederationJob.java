@@ -3,17 +3,13 @@
 package io.tributary.job.graph;
 
 import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.model.LedgerFiles;
 import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.Arrival;
-import io.tributary.protocol.message.DeadLetter;
-import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.protocol.message.RoundPlan;
-import io.tributary.protocol.message.RoundStatus;
-import io.tributary.shm.flow.LaneSource;
-import io.tributary.shm.flow.Outlet;
+import io.tributary.protocol.message.RoundLedger;
 import io.tributary.shm.flow.OutletSink;
 import java.io.IOException;
 import java.io.Serializable;
@@ -22,8 +18,10 @@ import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.core.execution.CheckpointingMode;
 import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.DataStreamSink;
 import org.apache.flink.streaming.api.datastream.DataStreamSource;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
@@ -34,8 +32,9 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
  *
  * @param graph what lies between sources and sinks
  * @param transport what sources and sinks there are
+ * @param publish when models leave
  */
-public record FederationJob(AggregationGraph graph, Transport transport) {
+public record FederationJob(AggregationGraph graph, Transport transport, Publish publish) {
 
     /** Largest number of parallel subtasks; never changes, or no state could be restored. */
     public static final int MAX_PARALLELISM = 128;
@@ -76,46 +75,34 @@ public record FederationJob(AggregationGraph graph, Transport transport) {
         env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
         String job = graph.job();
         AggregationGraph.Outputs outputs = graph.build(arrivals(env), transport.partials(job));
-        // Plans and models, like receipts, are never taken back: they wait for their checkpoint.
+        sink(transport.plans(job, outputs.plans(), publish), "plans");
+        sink(transport.models(job, initialModel(env).union(outputs.models()), publish), "models");
+        sink(transport.receipts(job, outputs.receipts()), "receipts");
+        sink(transport.status(job, outputs.status()), "status");
+        sink(transport.deadLetters(job, outputs.deadLetters()), "dead letters");
         sink(
-                outputs.plans(),
-                "plans",
-                new OutletSink<>(RoundPlan.class, transport.plans(job), plan -> true, true));
-        sink(
-                initialModel(env).union(outputs.models()),
-                "models",
-                new OutletSink<>(PublishedModel.class, transport.models(job), model -> true, true));
-        sink(
-                outputs.receipts(),
-                "receipts",
-                new OutletSink<>(
-                        Receipt.class,
-                        transport.receipts(job),
-                        receipt -> receipt.status().durable(),
-                        false));
-        sink(
-                outputs.status(),
-                "status",
-                new OutletSink<>(RoundStatus.class, transport.status(job), status -> false, true));
-        Outlet.Factory<DeadLetter> deadLetters = transport.deadLetters(job);
-        sink(
-                outputs.deadLetters(),
-                "dead letters",
-                new OutletSink<>(DeadLetter.class, deadLetters, letter -> false, false));
+                outputs.ledgers()
+                        .sinkTo(
+                                new OutletSink<>(
+                                        RoundLedger.class,
+                                        LedgerFiles.beside(graph.target()),
+                                        ledger -> true,
+                                        false)),
+                "ledgers");
         return outputs;
     }
 
     private DataStream<Arrival> arrivals(StreamExecutionEnvironment env) {
         DataStream<Arrival> updates =
-                source(env, "updates", transport.updates(graph.job(), graph.model()));
-        Optional<LaneSource> control = transport.control(graph.job());
+                source(env, "updates", transport.updates(graph.job(), graph.run(), graph.model()));
+        Optional<Source<Arrival, ?, ?>> control = transport.control(graph.job(), graph.run());
         return control.isEmpty()
                 ? updates
                 : updates.union(source(env, "control", control.get()).setParallelism(1));
     }
 
     private DataStreamSource<Arrival> source(
-            StreamExecutionEnvironment env, String what, LaneSource source) {
+            StreamExecutionEnvironment env, String what, Source<Arrival, ?, ?> source) {
         DataStreamSource<Arrival> stream =
                 env.fromSource(
                         source,
@@ -139,9 +126,8 @@ public record FederationJob(AggregationGraph graph, Transport transport) {
                 .setParallelism(1);
     }
 
-    private <T> void sink(DataStream<T> stream, String what, OutletSink<T> sink) {
-        stream.sinkTo(sink)
-                .name("sink: %s (%s)".formatted(what, transport.name()))
+    private void sink(DataStreamSink<?> sink, String what) {
+        sink.name("sink: %s (%s)".formatted(what, transport.name()))
                 .uid("sink-" + what.replace(' ', '-'))
                 .setParallelism(1)
                 // An answer from outside should not hold the operator before up.

@@ -4,14 +4,19 @@ package io.tributary.job.graph;
 
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.Delivery;
+import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.Outlet;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.sources.mqtt.sink.ModelMessages;
@@ -19,8 +24,13 @@ import io.tributary.sources.mqtt.sink.MqttEncoder;
 import io.tributary.sources.mqtt.sink.MqttOutlet;
 import io.tributary.sources.mqtt.source.MqttControlSource;
 import io.tributary.sources.mqtt.source.MqttUpdateSource;
+import io.tributary.sources.staging.Staging;
 import java.util.List;
 import java.util.Optional;
+import java.util.UUID;
+import org.apache.flink.api.connector.source.Source;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * MQTT, by one broker.
@@ -28,8 +38,9 @@ import java.util.Optional;
  * @param broker the broker
  * @param staging where updates are staged
  */
-public record MqttTransport(BrokerOptions broker, MqttUpdateSource.Staging staging)
-        implements Transport {
+public record MqttTransport(BrokerOptions broker, Staging staging) implements OutletTransport {
+
+    private static final Logger LOG = LoggerFactory.getLogger(MqttTransport.class);
 
     @Override
     public String name() {
@@ -37,13 +48,13 @@ public record MqttTransport(BrokerOptions broker, MqttUpdateSource.Staging stagi
     }
 
     @Override
-    public LaneSource updates(String job, ModelSpec model) {
-        return new MqttUpdateSource(job, broker, model::layout, staging);
+    public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
+        return new MqttUpdateSource(job, run, broker, model::layout, staging);
     }
 
     @Override
-    public Optional<LaneSource> control(String job) {
-        return Optional.of(new MqttControlSource(job, broker));
+    public Optional<Source<Arrival, ?, ?>> control(String job, String run) {
+        return Optional.of(new MqttControlSource(job, run, broker));
     }
 
     @Override
@@ -89,5 +100,33 @@ public record MqttTransport(BrokerOptions broker, MqttUpdateSource.Staging stagi
         String topic = new Topics(job).deadLetter();
         return outlet(
                 job, "dead-letters", letter -> List.of(Publication.json(topic, letter, false)));
+    }
+
+    @Override
+    public AutoCloseable follow(String job, JobListener listener) {
+        Topics topics = new Topics(job);
+        MqttLink link =
+                MqttLink.connect(
+                        broker,
+                        new MqttLink.Settings(
+                                "tributary-follower-" + UUID.randomUUID(), 100, Optional.empty()),
+                        message -> {
+                            show(message, topics, listener);
+                            message.done().run();
+                        });
+        link.subscribe(List.of(topics.status(), topics.model()));
+        return link;
+    }
+
+    private static void show(Delivery message, Topics topics, JobListener listener) {
+        try {
+            if (message.topic().equals(topics.status())) {
+                listener.status(Json.decode(message.payload(), RoundStatus.class));
+            } else {
+                listener.model(Json.decode(message.payload(), ModelDescription.class));
+            }
+        } catch (RejectedException e) {
+            LOG.warn("ignored on {}: {}", message.topic(), e.getMessage());
+        }
     }
 }

@@ -5,16 +5,19 @@ package io.tributary.job.graph;
 import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
-import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.shm.sink.ShmOutlets;
 import io.tributary.shm.source.ShmUpdateSource;
+import java.nio.file.Path;
 import java.util.Optional;
+import org.apache.flink.api.connector.source.Source;
 
 /**
  * Shared memory, for trainers on the job's host.
@@ -23,7 +26,8 @@ import java.util.Optional;
  * @param quotaBytes bound for all regions of the job
  * @param agentPort where the node agent is
  */
-public record ShmTransport(String directory, long quotaBytes, int agentPort) implements Transport {
+public record ShmTransport(String directory, long quotaBytes, int agentPort)
+        implements OutletTransport {
 
     @Override
     public String name() {
@@ -31,12 +35,13 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort) imp
     }
 
     @Override
-    public LaneSource updates(String job, ModelSpec model) {
-        return new ShmUpdateSource(job, model::layout, directory, agentPort, FloatFiniteCheck::new);
+    public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
+        return new ShmUpdateSource(
+                job, run, model::layout, directory, agentPort, FloatFiniteCheck::new);
     }
 
     @Override
-    public Optional<LaneSource> control(String job) {
+    public Optional<Source<Arrival, ?, ?>> control(String job, String run) {
         return Optional.empty();
     }
 
@@ -72,5 +77,10 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort) imp
     @Override
     public Outlet.Factory<DeadLetter> deadLetters(String job) {
         return outlets(job).deadLetters();
+    }
+
+    @Override
+    public AutoCloseable follow(String job, JobListener listener) {
+        return JobDirectoryFollower.start(JobDirectory.of(Path.of(directory), job), listener);
     }
 }

@@ -4,14 +4,16 @@ package io.tributary.job.graph;
 
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
-import io.tributary.shm.flow.LaneSource;
-import io.tributary.shm.flow.Outlet;
 import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
+import org.apache.flink.api.connector.source.Source;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.DataStreamSink;
 
 /** How a job hears from its trainers and speaks to them. */
 public interface Transport {
@@ -20,26 +22,29 @@ public interface Transport {
     String name();
 
     /** Where updates come in. */
-    LaneSource updates(String job, ModelSpec model);
+    Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model);
 
     /** Where trainers speak of themselves; empty where they do so beside their updates. */
-    Optional<LaneSource> control(String job);
+    Optional<Source<Arrival, ?, ?>> control(String job, String run);
 
     /** Where partial sums lie; empty where they pass through Flink's network. */
     Optional<RegionPool.Place> partials(String job);
 
     /** What trainers are to do. */
-    Outlet.Factory<RoundPlan> plans(String job);
+    DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish);
 
     /** Global models. */
-    Outlet.Factory<PublishedModel> models(String job);
+    DataStreamSink<?> models(String job, DataStream<PublishedModel> models, Publish publish);
 
     /** Answers to trainers. */
-    Outlet.Factory<Receipt> receipts(String job);
+    DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts);
 
     /** How the round stands. */
-    Outlet.Factory<RoundStatus> status(String job);
+    DataStreamSink<?> status(String job, DataStream<RoundStatus> status);
 
     /** What was refused. */
-    Outlet.Factory<DeadLetter> deadLetters(String job);
+    DataStreamSink<?> deadLetters(String job, DataStream<DeadLetter> letters);
+
+    /** Shows what a job says of its rounds, until closed. */
+    AutoCloseable follow(String job, JobListener listener);
 }

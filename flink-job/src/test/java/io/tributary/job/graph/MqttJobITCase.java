@@ -21,7 +21,7 @@ import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.protocol.tensor.TensorInfo;
-import io.tributary.sources.mqtt.source.MqttUpdateSource;
+import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
@@ -72,6 +72,7 @@ class MqttJobITCase {
         AggregationGraph graph =
                 new AggregationGraph(
                         JOB,
+                        JOB,
                         TreeSchemas.of(4, List.of("us/west", "us/east", "eu"), 2),
                         new RoundRules(
                                 rounds,
@@ -79,6 +80,7 @@ class MqttJobITCase {
                                 trainers,
                                 Duration.ZERO,
                                 Duration.ofSeconds(30),
+                                Duration.ofHours(1),
                                 timing,
                                 UpdateKind.WEIGHTS,
                                 Map.of()),
@@ -88,10 +90,11 @@ class MqttJobITCase {
                         graph,
                         new MqttTransport(
                                 broker,
-                                new MqttUpdateSource.Staging(
+                                new Staging(
                                         temp.resolve("regions").toString(),
                                         1 << 26,
-                                        Duration.ofSeconds(20))))
+                                        Duration.ofSeconds(20))),
+                        Publish.COMMITTED)
                 .build(flink.environment());
         flink.submit(JOB);
         return flink;

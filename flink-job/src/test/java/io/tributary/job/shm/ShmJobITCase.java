@@ -15,6 +15,7 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
@@ -24,7 +25,7 @@ import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
 import io.tributary.shm.region.TensorFile;
-import io.tributary.sources.mqtt.source.MqttUpdateSource;
+import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
@@ -218,7 +219,8 @@ class ShmJobITCase {
                 directory
                         .regions(QUOTA)
                         .reserve(
-                                JobDirectory.updateName(trainer, UUID.randomUUID()), payload.length)
+                                JobDirectory.updateName(Topics.lane(trainer), UUID.randomUUID()),
+                                payload.length)
                         .orElseThrow();
         writer.write(0, ByteBuffer.wrap(payload));
         return writer;
@@ -277,7 +279,7 @@ class ShmJobITCase {
                                 1,
                                 new MqttTransport(
                                         BrokerOptions.of(broker.url()),
-                                        new MqttUpdateSource.Staging(
+                                        new Staging(
                                                 mqtt.regions().toString(),
                                                 QUOTA,
                                                 Duration.ofMinutes(1))))) {

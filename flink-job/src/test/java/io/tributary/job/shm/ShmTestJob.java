@@ -5,6 +5,7 @@ package io.tributary.job.shm;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.testutils.SmallModel;
@@ -73,6 +74,7 @@ record ShmTestJob(String name, Path work, int agentPort) {
         AggregationGraph graph =
                 new AggregationGraph(
                         name,
+                        name,
                         TreeSchemas.of(4, GROUPS, 2),
                         new RoundRules(
                                 rounds,
@@ -80,12 +82,13 @@ record ShmTestJob(String name, Path work, int agentPort) {
                                 trainers,
                                 Duration.ZERO,
                                 Duration.ZERO,
+                                Duration.ofHours(1),
                                 RoundRules.Timing.EAGER,
                                 UpdateKind.WEIGHTS,
                                 Map.of()),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
                         round -> Path.of(models, "model-" + round.round() + ".safetensors"));
-        new FederationJob(graph, transport).build(flink.environment());
+        new FederationJob(graph, transport, Publish.COMMITTED).build(flink.environment());
         flink.submit(name);
         return flink;
     }

@@ -58,6 +58,7 @@ public sealed interface AggregatorInput {
      * @param round the round
      * @param parent where the sum goes; empty for the root
      * @param contributions number of updates or partial sums to be folded, ≥ 1
+     * @param model the version of the model that the round ends with
      * @param lastUpdateMicros when the round's last update came, µs since 1970
      */
     record CloseNode(
@@ -66,6 +67,7 @@ public sealed interface AggregatorInput {
             RoundId round,
             String parent,
             int contributions,
+            RoundId model,
             long lastUpdateMicros)
             implements AggregatorInput {}
 

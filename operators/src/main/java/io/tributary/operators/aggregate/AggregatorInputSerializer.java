@@ -18,13 +18,24 @@ import org.apache.flink.core.memory.DataOutputView;
 /** A tag byte, node, shard and round, then what the kind of input has. */
 final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
 
-    static final AggregatorInputSerializer INSTANCE = new AggregatorInputSerializer();
+    static final AggregatorInputSerializer INSTANCE = new AggregatorInputSerializer(true);
+
+    /**
+     * Reads what the first version wrote: a close did not name its model, which was the round's.
+     */
+    static final AggregatorInputSerializer WITHOUT_MODEL = new AggregatorInputSerializer(false);
 
     private static final long serialVersionUID = 1L;
     private static final int FOLD_UPDATE = 1;
     private static final int FOLD_PARTIAL = 2;
     private static final int CLOSE_NODE = 3;
     private static final int DROP_ROUND = 4;
+
+    private final boolean withModel;
+
+    private AggregatorInputSerializer(boolean withModel) {
+        this.withModel = withModel;
+    }
 
     @Override
     public void serialize(AggregatorInput input, DataOutputView out) throws IOException {
@@ -40,6 +51,8 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
             begin(CLOSE_NODE, input, out);
             out.writeUTF(close.parent());
             out.writeInt(close.contributions());
+            out.writeInt(close.model().round());
+            out.writeInt(close.model().epoch());
             out.writeLong(close.lastUpdateMicros());
         } else {
             begin(DROP_ROUND, input, out);
@@ -81,7 +94,14 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
             case FOLD_UPDATE -> new FoldUpdate(node, shard, round, readPayload(in), in.readLong());
             case FOLD_PARTIAL -> new FoldPartial(node, shard, round, in.readDouble(), readSum(in));
             case CLOSE_NODE ->
-                    new CloseNode(node, shard, round, in.readUTF(), in.readInt(), in.readLong());
+                    new CloseNode(
+                            node,
+                            shard,
+                            round,
+                            in.readUTF(),
+                            in.readInt(),
+                            withModel ? new RoundId(in.readInt(), in.readInt()) : round,
+                            in.readLong());
             case DROP_ROUND -> new DropRound(node, shard, round);
             default -> throw new IOException("aggregator input with tag " + tag);
         };
@@ -92,7 +112,7 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         return new Snapshot();
     }
 
-    /** Version 1 of the format. */
+    /** Never in state by itself, so earlier versions of it are nobody's. */
     public static final class Snapshot extends SimpleTypeSerializerSnapshot<AggregatorInput> {
         public Snapshot() {
             super(() -> INSTANCE);

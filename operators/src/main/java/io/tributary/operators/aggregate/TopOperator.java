@@ -85,7 +85,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     private void collect(CloseNode close, byte[] bytes, Optional<PayloadRef> region) {
         collect(
                 new ModelShard(
-                        close.round(), close.shard(), bytes, region, close.lastUpdateMicros()));
+                        close.model(), close.shard(), bytes, region, close.lastUpdateMicros()));
     }
 
     private byte[] mean(int shard, double[] sum, double weight, boolean delta) throws Exception {

@@ -91,12 +91,12 @@ final class Admission {
             return new Verdict.Count();
         }
         if (claim.round() < state.round
-                || state.phase == Phase.FINISHED
+                || state.over()
                 || state.closedRound(claim.id()).isPresent()) {
             return reject(
                     RejectReason.LATE,
                     claim,
-                    state.phase == Phase.FINISHED
+                    state.over()
                             ? "all rounds are over"
                             : "that round is over, now is round " + state.round);
         }

@@ -3,7 +3,7 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.Admission.Verdict;
-import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.coordinator.CoordinatorState.Counted;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
@@ -11,6 +11,8 @@ import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.RoundLedger;
+import io.tributary.protocol.message.RoundLedger.Entry;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import org.apache.flink.util.Collector;
@@ -20,6 +22,7 @@ import org.apache.flink.util.OutputTag;
 final class Announcer {
 
     private final String job;
+    private final String run;
     private final RoundRules rules;
     private final CoordinatorState state;
     private final SideOutput side;
@@ -34,12 +37,14 @@ final class Announcer {
 
     Announcer(
             String job,
+            String run,
             RoundRules rules,
             CoordinatorState state,
             SideOutput side,
             Collector<RoundStatus> out,
             CoordinatorMetrics metrics) {
         this.job = job;
+        this.run = run;
         this.rules = rules;
         this.state = state;
         this.side = side;
@@ -52,15 +57,18 @@ final class Announcer {
                 CoordinatorOutputs.PLANS,
                 new RoundPlan(
                         job,
-                        state.phase == Phase.FINISHED
-                                ? RoundPlan.State.FINISHED
-                                : RoundPlan.State.OPEN,
+                        switch (state.phase) {
+                            case WAITING, OPEN -> RoundPlan.State.OPEN;
+                            case FINISHED -> RoundPlan.State.FINISHED;
+                            case ENDED -> RoundPlan.State.ENDED;
+                        },
                         state.round,
                         state.roundEpoch,
                         state.modelRound,
                         state.modelEpoch,
                         rules.kind(),
-                        rules.deadline().toMillis() / 1000.0));
+                        rules.deadline().toMillis() / 1000.0,
+                        run));
     }
 
     void status(RoundStatus.State shown) {
@@ -108,6 +116,36 @@ final class Announcer {
                             letter.reason(),
                             letter.text()));
         }
+    }
+
+    /** A source has room now for what it could not take. */
+    void room(Arrival.Room room) {
+        side.emit(
+                CoordinatorOutputs.RECEIPTS,
+                new Receipt(
+                        job,
+                        room.trainer(),
+                        "",
+                        room.round().round(),
+                        room.round().epoch(),
+                        Status.RESEND,
+                        RejectReason.NONE,
+                        ""));
+    }
+
+    /** The round is closed; this is what is in its model. */
+    void ledger() {
+        side.emit(
+                CoordinatorOutputs.LEDGERS,
+                new RoundLedger(
+                        job,
+                        state.round,
+                        state.roundEpoch,
+                        state.epoch,
+                        state.counted.values().stream()
+                                .map(Counted::claim)
+                                .map(c -> new Entry(c.trainer(), c.samples(), c.crc32c()))
+                                .toList()));
     }
 
     void joined(ControlMessage message) {

@@ -16,7 +16,8 @@ final class Closing {
         NOTHING,
         OPEN,
         CLOSE,
-        ABANDON
+        ABANDON,
+        END
     }
 
     /**
@@ -38,8 +39,15 @@ final class Closing {
                 }
                 yield quorum ? Verdict.CLOSE : Verdict.ABANDON;
             }
-            case FINISHED -> Verdict.NOTHING;
+            case FINISHED ->
+                    state.members.isEmpty() || now >= state.endsAt ? Verdict.END : Verdict.NOTHING;
+            case ENDED -> Verdict.NOTHING;
         };
+    }
+
+    /** When a job whose last round closes now ends at the latest, ms since 1970. */
+    long end(long now) {
+        return now + rules.linger().toMillis();
     }
 
     /** When a round opened now ends at the latest, ms since 1970; 0 means never. */

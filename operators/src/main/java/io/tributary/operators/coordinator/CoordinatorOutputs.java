@@ -7,6 +7,7 @@ import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import java.util.List;
@@ -30,6 +31,10 @@ public final class CoordinatorOutputs {
     /** Answers to trainers. */
     public static final OutputTag<Receipt> RECEIPTS =
             new OutputTag<>("receipts", StreamType.json(Receipt.class));
+
+    /** Which updates are in a model. */
+    public static final OutputTag<RoundLedger> LEDGERS =
+            new OutputTag<>("ledgers", StreamType.json(RoundLedger.class));
 
     /** What was refused. */
     public static final OutputTag<DeadLetter> DEAD_LETTERS =

@@ -8,6 +8,8 @@ import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.topology.Topology;
+import io.tributary.protocol.topology.Topology.Node;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -26,13 +28,14 @@ public final class CoordinatorState {
     static final TypeInformation<CoordinatorState> TYPE = StreamType.json(CoordinatorState.class);
 
     /** Closed rounds whose participants are remembered, to tell DUPLICATE from LATE. */
-    private static final int REMEMBERED_ROUNDS = 4;
+    private static final int REMEMBERED_ROUNDS = 16;
 
     /** What a round is doing. */
     enum Phase {
         WAITING,
         OPEN,
-        FINISHED
+        FINISHED,
+        ENDED
     }
 
     /**
@@ -69,10 +72,15 @@ public final class CoordinatorState {
     int modelRound;
     int modelEpoch;
     long deadline;
+    long endsAt;
     long lastUpdateMicros;
     int rejected;
     int duplicates;
     Map<String, Member> members = new TreeMap<>();
+
+    /** The tree of the open round; a restored job may bring another for the next one. */
+    List<List<Node>> tree = new ArrayList<>();
+
     TreeSet<String> awaited = new TreeSet<>();
 
     /** Those that were awaited and have left; when they come back in time they are again. */
@@ -90,9 +98,20 @@ public final class CoordinatorState {
         return closed.stream().filter(c -> c.id().equals(id)).findFirst();
     }
 
+    /** Whether all rounds are done. */
+    boolean over() {
+        return phase == Phase.FINISHED || phase == Phase.ENDED;
+    }
+
+    /** The tree that takes updates now. */
+    List<List<Node>> tree(Topology topology) {
+        return phase == Phase.OPEN && !tree.isEmpty() ? tree : topology.nodes();
+    }
+
     /** Opens the current round for the trainers that are there. */
-    void open(long deadlineMillis) {
+    void open(long deadlineMillis, Topology topology) {
         phase = Phase.OPEN;
+        tree = topology.nodes();
         roundEpoch = epoch;
         deadline = deadlineMillis;
         awaited = new TreeSet<>(members.keySet());
@@ -113,8 +132,17 @@ public final class CoordinatorState {
         return counted.values().stream().anyMatch(c -> c.claim().payload().equals(payload));
     }
 
-    /** Ends the current round with a model. */
-    void close(int rounds) {
+    /** The version of the model that this round ends with. */
+    @JsonIgnore
+    RoundId model() {
+        return new RoundId(round, epoch);
+    }
+
+    /**
+     * Ends the current round with a model. Its version has the epoch of now: what was made before a
+     * restore, and undone by it, has another.
+     */
+    void close(int rounds, long end) {
         Map<String, Integer> crcs = new TreeMap<>();
         counted.forEach((trainer, c) -> crcs.put(trainer, c.claim().crc32c()));
         closed.add(new ClosedRound(id(), crcs));
@@ -122,8 +150,9 @@ public final class CoordinatorState {
             closed.remove(0);
         }
         modelRound = round;
-        modelEpoch = roundEpoch;
+        modelEpoch = epoch;
         phase = round < rounds ? Phase.WAITING : Phase.FINISHED;
+        endsAt = end;
         round = Math.min(round + 1, rounds);
         forget();
     }

@@ -55,7 +55,7 @@ final class Membership {
             return false;
         }
         Optional<String> leaf =
-                known.map(Member::leaf).or(() -> placement.leaf(message.group(), state.members));
+                known.map(Member::leaf).or(() -> placement.leaf(message.group(), state));
         if (leaf.isEmpty()) {
             announcer.joinRefused(
                     message,

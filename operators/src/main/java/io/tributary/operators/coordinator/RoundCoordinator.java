@@ -50,6 +50,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private static final long TICK_MILLIS = 100;
 
     private final String job;
+    private final String run;
     private final Topology topology;
     private final RoundRules rules;
     private final ModelSpec model;
@@ -63,18 +64,22 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private transient RegionRelease release;
     private transient ValueState<CoordinatorState> stateHandle;
     private transient ListState<PayloadRef> releaseHandle;
+    private transient ListState<TreeShape> shapeHandle;
     private transient boolean restored;
     private transient boolean statusDue;
     private transient long startedAt;
 
     /**
      * @param job the job's name
+     * @param run this submission of it
      * @param topology who aggregates for whom
      * @param rules how rounds are run
      * @param model what the model looks like
      */
-    public RoundCoordinator(String job, Topology topology, RoundRules rules, ModelSpec model) {
+    public RoundCoordinator(
+            String job, String run, Topology topology, RoundRules rules, ModelSpec model) {
         this.job = job;
+        this.run = run;
         this.topology = topology;
         this.rules = rules;
         this.model = model;
@@ -83,6 +88,16 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     @Override
     public void initializeState(FunctionInitializationContext context) throws Exception {
         restored = context.isRestored();
+        TreeShape shape = TreeShape.of(topology);
+        shapeHandle =
+                context.getOperatorStateStore()
+                        .getListState(
+                                new ListStateDescriptor<>(
+                                        "topology", StreamType.json(TreeShape.class)));
+        for (TreeShape before : shapeHandle.get()) {
+            before.requireSame(shape);
+        }
+        shapeHandle.update(List.of(shape));
         releaseHandle =
                 context.getOperatorStateStore()
                         .getListState(
@@ -119,6 +134,8 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             turn.control(control.message());
         } else if (arrival instanceof Arrival.Refused refused) {
             turn.refused(refused);
+        } else if (arrival instanceof Arrival.Room room) {
+            turn.room(room);
         }
         turn.end();
     }
@@ -145,7 +162,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             state = new CoordinatorState();
             for (String trainer : rules.cohort().keySet().stream().sorted().toList()) {
                 String group = rules.cohort().get(trainer);
-                String leaf = placement.leaf(group, state.members).orElseThrow();
+                String leaf = placement.leaf(group, state).orElseThrow();
                 state.members.put(trainer, new Member("", group, leaf, System.currentTimeMillis()));
             }
             if (rules.cohort().isEmpty()) {
@@ -183,7 +200,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         Turn(Context context, Collector<RoundStatus> out, CoordinatorState state) {
             this.context = context;
             this.state = state;
-            this.announcer = new Announcer(job, rules, state, context::output, out, metrics);
+            this.announcer = new Announcer(job, run, rules, state, context::output, out, metrics);
         }
 
         void update(Claim claim) {
@@ -231,6 +248,10 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             changed = true;
         }
 
+        void room(Arrival.Room room) {
+            announcer.room(room);
+        }
+
         void expire() {
             if (rules.heartbeatTimeout().isZero()) {
                 return;
@@ -264,6 +285,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                     case OPEN -> open();
                     case CLOSE -> close();
                     case ABANDON -> abandon();
+                    case END -> endJob();
                     default -> throw new AssertionError(verdict);
                 }
                 verdict = closing.judge(state, System.currentTimeMillis());
@@ -286,12 +308,19 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             return switch (state.phase) {
                 case WAITING -> RoundStatus.State.WAITING;
                 case OPEN -> RoundStatus.State.OPEN;
-                case FINISHED -> RoundStatus.State.FINISHED;
+                case FINISHED, ENDED -> RoundStatus.State.FINISHED;
             };
         }
 
         private void open() {
-            state.open(closing.deadline(System.currentTimeMillis()));
+            placement.place(state);
+            state.open(closing.deadline(System.currentTimeMillis()), topology);
+            announcer.plan();
+        }
+
+        private void endJob() {
+            state.phase = Phase.ENDED;
+            LOG.info("job {} has done its rounds and ends", job);
             announcer.plan();
         }
 
@@ -323,6 +352,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             if (rules.timing() == RoundRules.Timing.LAZY) {
                 releaseCounted();
             }
+            announcer.ledger();
             announcer.status(RoundStatus.State.CLOSED);
             LOG.info(
                     "round {} closed: {} updates, {} rejected, {} duplicates, {} missing",
@@ -331,7 +361,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                     state.rejected,
                     state.duplicates,
                     state.awaited.size());
-            state.close(rules.rounds());
+            state.close(rules.rounds(), closing.end(System.currentTimeMillis()));
             if (state.phase == Phase.FINISHED) {
                 announcer.plan();
             }

@@ -16,6 +16,8 @@ import java.util.Map;
  * @param deadline time from the opening at which a round is closed or, below the quorum, abandoned;
  *     zero means none
  * @param heartbeatTimeout silence after which a trainer counts as gone; zero means never
+ * @param linger time after the last round in which trainers are still answered; the job ends
+ *     earlier when all have left
  * @param timing when updates are folded
  * @param kind what updates are
  * @param cohort trainers, with their groups, that take part without having to join
@@ -26,6 +28,7 @@ public record RoundRules(
         int quorum,
         Duration deadline,
         Duration heartbeatTimeout,
+        Duration linger,
         Timing timing,
         UpdateKind kind,
         Map<String, String> cohort)
@@ -44,6 +47,7 @@ public record RoundRules(
         require(minimumTrainers >= 1, "minimum trainers", minimumTrainers, "1 or more");
         require(quorum >= 1, "quorum", quorum, "1 or more");
         require(!deadline.isNegative(), "deadline", deadline, "zero or more");
+        require(!linger.isNegative(), "linger", linger, "zero or more");
         require(!heartbeatTimeout.isNegative(), "heartbeat timeout", heartbeatTimeout, "≥ zero");
         cohort = Map.copyOf(cohort);
     }

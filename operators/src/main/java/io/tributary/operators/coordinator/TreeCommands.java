@@ -51,6 +51,7 @@ final class TreeCommands {
 
     /** The round is over: each node that has contributions is told how many to wait for. */
     void closed(CoordinatorState state, Out out) {
+        List<List<Node>> tree = state.tree(topology);
         List<Map<String, Integer>> contributions = contributions(state);
         for (int shard = 0; shard < shards; shard++) {
             if (timing == Timing.LAZY) {
@@ -58,8 +59,8 @@ final class TreeCommands {
                     out.send(0, fold(update, shard));
                 }
             }
-            for (int level = 0; level < topology.nodes().size(); level++) {
-                for (Node node : topology.nodes().get(level)) {
+            for (int level = 0; level < tree.size(); level++) {
+                for (Node node : tree.get(level)) {
                     int expected = contributions.get(level).getOrDefault(node.name(), 0);
                     if (expected > 0) {
                         out.send(
@@ -70,6 +71,7 @@ final class TreeCommands {
                                         state.id(),
                                         node.parent(),
                                         expected,
+                                        state.model(),
                                         state.lastUpdateMicros));
                     }
                 }
@@ -91,14 +93,15 @@ final class TreeCommands {
 
     /** For each level, how many updates or partial sums each node gets; only those that get any. */
     private List<Map<String, Integer>> contributions(CoordinatorState state) {
+        List<List<Node>> tree = state.tree(topology);
         List<Map<String, Integer>> levels = new ArrayList<>();
         Map<String, Integer> lowest = new HashMap<>();
         state.counted.values().forEach(c -> lowest.merge(c.leaf(), 1, Integer::sum));
         levels.add(lowest);
-        for (int level = 0; level + 1 < topology.nodes().size(); level++) {
+        for (int level = 0; level + 1 < tree.size(); level++) {
             Map<String, Integer> below = levels.get(level);
             Map<String, Integer> above = new HashMap<>();
-            for (Node node : topology.nodes().get(level)) {
+            for (Node node : tree.get(level)) {
                 if (below.containsKey(node.name())) {
                     above.merge(node.parent(), 1, Integer::sum);
                 }

@@ -282,7 +282,7 @@ class AggregatorOperatorTest {
     }
 
     private static CloseNode close(int shard, String node, String parent, int contributions) {
-        return new CloseNode(node, shard, ROUND, parent, contributions, 77);
+        return new CloseNode(node, shard, ROUND, parent, contributions, ROUND, 77);
     }
 
     @Test
@@ -322,7 +322,7 @@ class AggregatorOperatorTest {
         var layout = spec(UpdateKind.DELTA).layout();
         byte[] model = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
         for (int shard = 0; shard < layout.shards(); shard++) {
-            harness.processElement(new CloseNode("top", shard, round, "", 3, 77), 0);
+            harness.processElement(new CloseNode("top", shard, round, "", 3, round, 77), 0);
         }
         for (int u = weights.length - 1; u >= 0; u--) {
             double[] values = TestModels.values(updates.get(u));
@@ -364,7 +364,8 @@ class AggregatorOperatorTest {
                             TestModels.payload(updates.get(1)),
                             weights[1]),
                     0);
-            harness.processElement(new CloseNode("leaf", 0, new RoundId(1, 1), "top", 1, 0), 0);
+            harness.processElement(
+                    new CloseNode("leaf", 0, new RoundId(1, 1), "top", 1, ROUND, 0), 0);
 
             FoldPartial partial = (FoldPartial) harness.extractOutputValues().get(0);
             assertThat(partial.weight()).isEqualTo(10.0);

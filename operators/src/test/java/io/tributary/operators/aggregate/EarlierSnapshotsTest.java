@@ -59,6 +59,7 @@ class EarlierSnapshotsTest {
                         1,
                         Duration.ZERO,
                         Duration.ZERO,
+                        Duration.ofHours(1),
                         RoundRules.Timing.EAGER,
                         UpdateKind.WEIGHTS,
                         Map.of());
@@ -104,7 +105,7 @@ class EarlierSnapshotsTest {
             aggregator.processElement(partial("open", 2, 1, 2, 3, 4), 0);
             aggregator.processElement(partial("open", 3, 10, 20, 30, 40), 0);
             aggregator.processElement(partial("closing", 2, 1, 2, 3, 4), 0);
-            aggregator.processElement(new CloseNode("closing", 0, ROUND, "top", 2, 99), 0);
+            aggregator.processElement(new CloseNode("closing", 0, ROUND, "top", 2, ROUND, 99), 0);
             OperatorSnapshotUtil.writeStateHandle(
                     aggregator.snapshot(1, 1), directory + "/aggregator");
         }
@@ -133,7 +134,7 @@ class EarlierSnapshotsTest {
     @Test
     void anAggregatorGoesOnWithTheSumsOfVersion1() throws Exception {
         try (var aggregator = aggregator(read("v1/aggregator"))) {
-            aggregator.processElement(new CloseNode("open", 0, ROUND, "top", 2, 99), 0);
+            aggregator.processElement(new CloseNode("open", 0, ROUND, "top", 2, ROUND, 99), 0);
             aggregator.processElement(partial("closing", 1, 1, 1, 1, 1), 0);
             assertThat(aggregator.extractOutputValues())
                     .extracting(FoldPartial.class::cast)

@@ -119,6 +119,7 @@ class TreePropertyTest {
                         trainers,
                         Duration.ZERO,
                         Duration.ZERO,
+                        Duration.ofHours(1),
                         timing,
                         UpdateKind.WEIGHTS,
                         Map.of());

@@ -40,6 +40,8 @@ import org.junit.jupiter.api.io.TempDir;
 class RoundCoordinatorTest {
 
     /** 5 elements in shards of 2: three shards. */
+    private static final Duration LINGER = Duration.ofHours(1);
+
     private static final SafetensorsHeader HEADER =
             TestModels.header(SafetensorsHeader.tensor("w", DType.F32, 5));
 
@@ -57,7 +59,15 @@ class RoundCoordinatorTest {
 
     private static RoundRules rules(int minimum, int quorum, Duration deadline, Timing timing) {
         return new RoundRules(
-                3, minimum, quorum, deadline, Duration.ZERO, timing, UpdateKind.WEIGHTS, Map.of());
+                3,
+                minimum,
+                quorum,
+                deadline,
+                Duration.ZERO,
+                LINGER,
+                timing,
+                UpdateKind.WEIGHTS,
+                Map.of());
     }
 
     private CoordinatorHarness harness(RoundRules rules, OperatorSubtaskState... restored)
@@ -228,6 +238,7 @@ class RoundCoordinatorTest {
                         1,
                         Duration.ZERO,
                         Duration.ofMillis(300),
+                        LINGER,
                         Timing.EAGER,
                         UpdateKind.WEIGHTS,
                         Map.of());

@@ -39,7 +39,7 @@ public final class CoordinatorHarness implements AutoCloseable {
         harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new KeyedProcessOperator<>(
-                                new RoundCoordinator(JOB, topology, rules, model)),
+                                new RoundCoordinator(JOB, "run", topology, rules, model)),
                         arrival -> JOB,
                         Types.STRING);
         harness.setup();

@@ -39,7 +39,7 @@ class SerializersTest {
                         new AggregatorInput.FoldUpdate("leaf", 7, ROUND, payload, 1L << 40)),
                 Arguments.of(
                         AggregatorInput.TYPE,
-                        new AggregatorInput.CloseNode("leaf", 7, ROUND, "top", 3, 99)),
+                        new AggregatorInput.CloseNode("leaf", 7, ROUND, "top", 3, ROUND, 99)),
                 Arguments.of(AggregatorInput.TYPE, new AggregatorInput.DropRound("leaf", 7, ROUND)),
                 Arguments.of(
                         AggregatorInput.TYPE,

@@ -10,7 +10,8 @@ import com.fasterxml.jackson.annotation.JsonTypeInfo;
 @JsonSubTypes({
     @JsonSubTypes.Type(value = Arrival.Staged.class, name = "staged"),
     @JsonSubTypes.Type(value = Arrival.Control.class, name = "control"),
-    @JsonSubTypes.Type(value = Arrival.Refused.class, name = "refused")
+    @JsonSubTypes.Type(value = Arrival.Refused.class, name = "refused"),
+    @JsonSubTypes.Type(value = Arrival.Room.class, name = "room")
 })
 public sealed interface Arrival {
 
@@ -36,4 +37,12 @@ public sealed interface Arrival {
      *     says nothing about its update
      */
     record Refused(DeadLetter deadLetter, boolean answer) implements Arrival {}
+
+    /**
+     * There is room now for an update that found none; its trainer is to send it again.
+     *
+     * @param trainer who sent it
+     * @param round the round that it is for
+     */
+    record Room(String trainer, RoundId round) implements Arrival {}
 }

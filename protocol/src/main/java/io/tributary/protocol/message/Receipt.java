@@ -35,7 +35,9 @@ public record Receipt(
         /** It had been counted before; a completed checkpoint holds the first one. */
         DUPLICATE(true),
         /** The update does not count, or the join is refused. */
-        REJECTED(false);
+        REJECTED(false),
+        /** There was no room for the update when it came; there is now: send it again. */
+        RESEND(false);
 
         private final boolean durable;
 

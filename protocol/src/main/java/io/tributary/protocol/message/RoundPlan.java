@@ -13,6 +13,7 @@ package io.tributary.protocol.message;
  * @param modelEpoch that round's epoch
  * @param kind what to send
  * @param deadlineSeconds time from the opening to the deadline, in s; 0 means none
+ * @param run the submission of the job that says so; empty in plans of earlier versions
  */
 public record RoundPlan(
         String job,
@@ -22,18 +23,30 @@ public record RoundPlan(
         int modelRound,
         int modelEpoch,
         UpdateKind kind,
-        double deadlineSeconds) {
+        double deadlineSeconds,
+        String run) {
+
+    public RoundPlan {
+        run = run == null ? "" : run;
+    }
 
     /** Whether the round takes updates. */
     public enum State {
         OPEN,
-        /** All rounds are done; the model named is the last. */
-        FINISHED
+        /** All rounds are done; the model named is the last. Updates are still answered. */
+        FINISHED,
+        /** The job itself ends; nobody is answered any more. */
+        ENDED
     }
 
     /** The opening that this plan announces. */
     public RoundId id() {
         return new RoundId(round, epoch);
+    }
+
+    /** Whether {@code submission} ends here. */
+    public boolean ends(String submission) {
+        return state == State.ENDED && run.equals(submission);
     }
 
     /** The version of the model to start from. */

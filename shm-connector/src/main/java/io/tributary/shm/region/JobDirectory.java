@@ -7,7 +7,6 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
@@ -53,9 +52,9 @@ public record JobDirectory(Path path) {
         return new RegionDirectory(path, quotaBytes);
     }
 
-    /** A new name for a region with an update of {@code trainer}. */
-    public static String updateName(String trainer, UUID id) {
-        return "updates/%02d-%s".formatted(Topics.lane(trainer), id);
+    /** A name for a region with an update that comes by {@code lane}. */
+    public static String updateName(int lane, UUID id) {
+        return "updates/%02d-%s".formatted(lane, id);
     }
 
     /** The region with a model. */
@@ -70,7 +69,7 @@ public record JobDirectory(Path path) {
 
     /** The file of an update's region. */
     public Path update(int lane, UUID id) {
-        return path.resolve("updates/%02d-%s%s".formatted(lane, id, RegionDirectory.SUFFIX));
+        return path.resolve(updateName(lane, id) + RegionDirectory.SUFFIX);
     }
 
     /** Regions with updates of one lane, in any state. */

@@ -2,7 +2,9 @@
 
 package io.tributary.shm.source;
 
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.RoundPlan;
 import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.mailbox.Descriptor;
@@ -38,6 +40,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
     private static final Descriptor LOOK = Descriptor.ring(Descriptor.Kind.PING, EndpointId.NONE);
 
     private final String job;
+    private final String run;
     private final JobDirectory directory;
     private final UpdateInspector updates;
     private final TrainerRegister trainers;
@@ -57,12 +60,14 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
 
     ShmSplitReader(
             String job,
+            String run,
             JobDirectory directory,
             UpdateInspector updates,
             int agentPort,
             SourceReaderMetricGroup metrics) {
         MemoryGuard.install();
         this.job = job;
+        this.run = run;
         this.directory = directory;
         this.updates = updates;
         this.trainers = new TrainerRegister(job, directory);
@@ -124,8 +129,23 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
             missed = false;
             scan(records);
             scannedAt = System.nanoTime();
+            if (over()) {
+                lanes.values().stream()
+                        .map(lane -> new LaneSplit(lane, false).splitId())
+                        .forEach(records::addFinishedSplit);
+            }
         }
         return records.build();
+    }
+
+    private boolean over() {
+        try {
+            return JobDirectory.read(directory.round(), RoundPlan.class)
+                    .filter(plan -> plan.ends(run))
+                    .isPresent();
+        } catch (RejectedException e) {
+            return false;
+        }
     }
 
     private void answer(Descriptor ring, RecordsBySplits.Builder<Arrival> records) {

@@ -26,6 +26,7 @@ public final class ShmUpdateSource extends LaneSource {
     private static final long serialVersionUID = 1L;
 
     private final String job;
+    private final String run;
     private final LayoutSupplier model;
     private final String directory;
     private final int agentPort;
@@ -33,6 +34,7 @@ public final class ShmUpdateSource extends LaneSource {
 
     /**
      * @param job only updates for this job are taken
+     * @param run the submission of the job, which ends when its plan says so
      * @param model what updates must look like
      * @param directory the region directory
      * @param agentPort where the node agent is
@@ -40,12 +42,14 @@ public final class ShmUpdateSource extends LaneSource {
      */
     public ShmUpdateSource(
             String job,
+            String run,
             LayoutSupplier model,
             String directory,
             int agentPort,
             FiniteCheck.Factory floats) {
         super(Topics.LANES);
         this.job = job;
+        this.run = run;
         this.model = model;
         this.directory = directory;
         this.agentPort = agentPort;
@@ -56,6 +60,7 @@ public final class ShmUpdateSource extends LaneSource {
     protected SplitReader<Arrival, LaneSplit> splitReader(SourceReaderContext context) {
         return new ShmSplitReader(
                 job,
+                run,
                 JobDirectory.of(Path.of(directory), job),
                 new UpdateInspector(job, model.get(), floats.create()),
                 agentPort,

@@ -13,24 +13,55 @@ import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.RegionLayout;
 import io.tributary.shm.region.RegionWriter;
 import io.tributary.shm.region.TensorFile;
+import io.tributary.sources.message.Message;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.BitSet;
+import java.util.HashSet;
 import java.util.OptionalInt;
+import java.util.Set;
 
 /** One update that is being put together in its region. Not thread-safe. */
 final class Assembly {
 
-    private ChunkHeader first;
+    private final int lane;
+    private final long position;
     private final RegionWriter region;
+    private final Set<Long> superseded = new HashSet<>();
+    private ChunkHeader first;
     private final BitSet written = new BitSet();
     private final BitSet seenInAttempt = new BitSet();
     private long lastTouched;
     private boolean resent;
 
-    Assembly(ChunkHeader first, RegionWriter region) {
+    /**
+     * @param message what it begins with
+     */
+    Assembly(ChunkHeader first, Message message, RegionWriter region, long now) {
         this.first = first;
+        this.lane = message.lane();
+        this.position = message.position();
         this.region = region;
+        this.lastTouched = now;
+    }
+
+    int lane() {
+        return lane;
+    }
+
+    /** Where in its lane it begins. */
+    long position() {
+        return position;
+    }
+
+    /** Whether nothing of it has come since there was room for it. */
+    boolean expected() {
+        return written.isEmpty();
+    }
+
+    /** Attempts that came before the one of now. */
+    Set<Long> superseded() {
+        return superseded;
     }
 
     ChunkHeader header() {
@@ -43,6 +74,7 @@ final class Assembly {
 
     /** The same update is being sent again; what has been written of it stays. */
     void resend(ChunkHeader header) {
+        superseded.add(first.attempt());
         first = header;
         seenInAttempt.clear();
         resent = true;

@@ -9,16 +9,16 @@ import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionDirectory;
-import io.tributary.sources.mqtt.source.reader.UpdateDecoder;
+import io.tributary.sources.message.Message;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -67,8 +67,7 @@ class ChunkAssemblerTest {
                 "job",
                 MODEL,
                 new RegionDirectory(directory.resolve("regions"), quota),
-                3,
-                Duration.ofSeconds(10),
+                new ChunkAssembler.Limits(3, Duration.ofSeconds(10), false),
                 clock::get);
     }
 
@@ -82,9 +81,9 @@ class ChunkAssemblerTest {
         return bytes.array();
     }
 
-    private List<Chunk> chunks(String trainer, long attempt, byte[] update) {
+    private List<Message> chunks(String trainer, long attempt, byte[] update) {
         int count = ChunkPart.count(update.length, CHUNK);
-        List<Chunk> chunks = new ArrayList<>();
+        List<Message> chunks = new ArrayList<>();
         for (int i = 0; i < count; i++) {
             byte[] part =
                     Arrays.copyOfRange(update, i * CHUNK, Math.min(update.length, (i + 1) * CHUNK));
@@ -110,18 +109,19 @@ class ChunkAssemblerTest {
         return chunks;
     }
 
-    private Chunk chunk(String trainer, Map<String, String> properties, byte[] payload) {
-        return new Chunk("topic/" + trainer, trainer, properties, payload, done::incrementAndGet);
+    private Message chunk(String trainer, Map<String, String> properties, byte[] payload) {
+        return new Message(
+                "topic/" + trainer, 3, -1, trainer, properties, payload, done::incrementAndGet);
     }
 
-    private Chunk with(Chunk chunk, String property, String value) {
+    private Message with(Message chunk, String property, String value) {
         Map<String, String> properties = new HashMap<>(chunk.properties());
         properties.put(property, value);
         return chunk(chunk.sender(), properties, chunk.payload());
     }
 
-    private void accept(List<Chunk> chunks) throws IOException {
-        for (Chunk chunk : chunks) {
+    private void accept(List<Message> chunks) throws IOException {
+        for (Message chunk : chunks) {
             assembler.accept(chunk, arrivals::add);
         }
     }
@@ -146,7 +146,7 @@ class ChunkAssemblerTest {
     @Test
     void chunksInAnyOrderMakeTheUpdate() throws IOException {
         byte[] update = update(1.5f);
-        List<Chunk> chunks = chunks("t-1", 1, update);
+        List<Message> chunks = chunks("t-1", 1, update);
         Collections.shuffle(chunks, new Random(1));
 
         accept(chunks);
@@ -163,7 +163,7 @@ class ChunkAssemblerTest {
 
     @Test
     void aChunkThatComesTwiceIsADeadLetterAndTheUpdateGoesOn() throws IOException {
-        List<Chunk> chunks = chunks("t-1", 1, update(1));
+        List<Message> chunks = chunks("t-1", 1, update(1));
         assembler.accept(chunks.get(0), arrivals::add);
         assembler.accept(chunks.get(0), arrivals::add);
         assertRefused(RejectReason.CHUNK_DUPLICATE, false, "trainer t-1 for round 4.0");
@@ -176,7 +176,7 @@ class ChunkAssemblerTest {
 
     @Test
     void damagedAndOutOfRangeChunksAreDeadLettersAndTheUpdateGoesOn() throws IOException {
-        List<Chunk> chunks = chunks("t-1", 1, update(1));
+        List<Message> chunks = chunks("t-1", 1, update(1));
         byte[] damaged = chunks.get(0).payload().clone();
         damaged[7] ^= 1;
         assembler.accept(chunk("t-1", chunks.get(0).properties(), damaged), arrivals::add);
@@ -189,9 +189,9 @@ class ChunkAssemblerTest {
 
     @Test
     void anUpdateThatIsTooLargeLeavesTheCurrentOneAlone() throws IOException {
-        List<Chunk> chunks = chunks("t-1", 1, update(1));
+        List<Message> chunks = chunks("t-1", 1, update(1));
         accept(chunks.subList(0, 2));
-        List<Chunk> large = chunks("t-1", 2, new byte[2 << 20]);
+        List<Message> large = chunks("t-1", 2, new byte[2 << 20]);
         for (int i = 0; i < 3; i++) {
             assembler.accept(large.get(i), arrivals::add);
         }
@@ -204,8 +204,8 @@ class ChunkAssemblerTest {
 
     @Test
     void aLateChunkOfAnEarlierRoundDoesNotDisturb() throws IOException {
-        List<Chunk> chunks = chunks("t-1", 2, update(1));
-        Chunk late = with(chunks("t-1", 1, update(2)).get(0), "round", "3");
+        List<Message> chunks = chunks("t-1", 2, update(1));
+        Message late = with(chunks("t-1", 1, update(2)).get(0), "round", "3");
         accept(chunks.subList(0, 2));
         assembler.accept(late, arrivals::add);
         assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "round 4.0 already");
@@ -222,7 +222,7 @@ class ChunkAssemblerTest {
 
         UpdateDecoder restored = new UpdateDecoder(directory, assembler(temp, 1 << 20));
         for (int lane = 0; lane < Topics.LANES; lane++) {
-            restored.begin(new LaneSplit(lane, false));
+            restored.begin(lane, false);
         }
         List<Arrival> claims = new ArrayList<>();
         restored.tick(claims::add);
@@ -230,7 +230,7 @@ class ChunkAssemblerTest {
         assertThat(regions()).as("the half staged one is gone").isEqualTo(1);
 
         for (int lane = 0; lane < Topics.LANES; lane++) {
-            restored.begin(new LaneSplit(lane, true));
+            restored.begin(lane, true);
         }
         restored.tick(arrival -> Assertions.fail("a fresh job claims nothing"));
         assertThat(regions()).isZero();
@@ -238,12 +238,12 @@ class ChunkAssemblerTest {
 
     @Test
     void aNewerAttemptSupersedesAnOlderOne() throws IOException {
-        List<Chunk> first = chunks("t-1", 5, update(1));
-        List<Chunk> second = chunks("t-1", 6, update(2));
+        List<Message> first = chunks("t-1", 5, update(1));
+        List<Message> second = chunks("t-1", 6, update(2));
         accept(first.subList(0, 2));
         accept(second.subList(0, 1));
         assembler.accept(first.get(2), arrivals::add);
-        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "superseded by attempt 6");
+        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "attempt 5 was superseded");
         accept(second.subList(1, second.size()));
         assertThat(claim(1).trainer()).isEqualTo("t-1");
         assertThat(regions()).isEqualTo(1);
@@ -253,8 +253,8 @@ class ChunkAssemblerTest {
 
     @Test
     void aResendOfTheSameBytesGoesOnWhereTheFirstSendingWas() throws IOException {
-        List<Chunk> first = chunks("t-1", 5, update(1));
-        List<Chunk> second = chunks("t-1", 6, update(1));
+        List<Message> first = chunks("t-1", 5, update(1));
+        List<Message> second = chunks("t-1", 6, update(1));
         accept(first.subList(0, 4));
         accept(second.subList(0, 2));
         assertThat(arrivals).as("chunks that were written before are no mistake").isEmpty();
@@ -301,7 +301,7 @@ class ChunkAssemblerTest {
                         + " [100]");
         accept(chunks("t-3", 1, "this is not a safetensors file".getBytes()));
         assertRefused(RejectReason.MALFORMED, true, "is this a safetensors file?");
-        List<Chunk> wrongSum = chunks("t-4", 1, update(1));
+        List<Message> wrongSum = chunks("t-4", 1, update(1));
         wrongSum.replaceAll(c -> with(c, "crc32c", "00000001"));
         accept(wrongSum);
         assertRefused(RejectReason.CHECKSUM, true, "should have CRC32C 00000001");
@@ -312,7 +312,7 @@ class ChunkAssemblerTest {
 
     @Test
     void whatIsNotAnUpdateOfThisJobIsRefused() throws IOException {
-        Chunk chunk = chunks("t-1", 1, update(1)).get(0);
+        Message chunk = chunks("t-1", 1, update(1)).get(0);
         assembler.accept(chunk("t-1", Map.of(), new byte[3]), arrivals::add);
         assertRefused(RejectReason.MALFORMED, false, "message from t-1");
         assembler.accept(with(chunk, "job", "other"), arrivals::add);
@@ -351,17 +351,13 @@ class ChunkAssemblerTest {
 
     @Test
     void withoutRoomChunksWaitAndOthersGoOn() throws IOException {
-        long one = 4096 + HEADER.fileLength();
-        assembler = assembler(temp, one);
-        List<Chunk> first = chunks("t-1", 1, update(1));
-        List<Chunk> second = chunks("t-2", 1, update(2));
+        assembler = assembler(temp, 4096 + HEADER.fileLength());
+        List<Message> first = chunks("t-1", 1, update(1));
+        List<Message> second = chunks("t-2", 1, update(2));
         accept(first.subList(0, 1));
-        accept(second.subList(0, 2));
-        assertThat(assembler.waiting()).isEqualTo(2);
-        assertThat(done).hasValue(1);
-        accept(second.subList(2, 4));
-        assertThat(assembler.waiting()).as("at most").isEqualTo(3);
-        assertThat(assembler.forgotten()).isEqualTo(1);
+        accept(second.subList(0, 3));
+        assertThat(assembler.waiting()).isEqualTo(3);
+        assertThat(done).as("not done, so the transport holds back").hasValue(1);
 
         accept(first.subList(1, first.size()));
         assertThat(claim(0).trainer()).isEqualTo("t-1");
@@ -372,6 +368,97 @@ class ChunkAssemblerTest {
         assertThat(assembler.waiting()).isZero();
         accept(second.subList(3, second.size()));
         assertThat(claim(1).trainer()).isEqualTo("t-2");
+    }
+
+    @Test
+    void whoFindsNoRoomIsAskedAgainInTurn() throws IOException {
+        assembler = assembler(temp, 4096 + HEADER.fileLength());
+        List<Message> first = chunks("t-1", 1, update(1));
+        accept(first.subList(0, 1));
+        accept(chunks("t-2", 1, update(2)));
+        accept(chunks("t-3", 1, update(3)));
+        assertThat(assembler.deferred()).isEqualTo(2);
+        assertThat(assembler.waiting()).isZero();
+        accept(first.subList(1, first.size()));
+        accept(chunks("t-4", 1, update(4)));
+
+        for (String next : List.of("t-2", "t-3", "t-4")) {
+            RegionDirectory.release(claim(arrivals.size() - 1).payload());
+            assembler.tick(arrivals::add);
+            assertThat(arrivals.get(arrivals.size() - 1))
+                    .isEqualTo(new Arrival.Room(next, new RoundId(4, 0)));
+            accept(chunks("t-9", 1, update(9)).subList(0, 1));
+            accept(chunks(next, 2, update(7)));
+            assertThat(claim(arrivals.size() - 1).trainer()).isEqualTo(next);
+        }
+    }
+
+    @Test
+    void roomThatNobodyTakesGoesToTheNext() throws IOException {
+        assembler = assembler(temp, 4096 + HEADER.fileLength());
+        accept(chunks("t-1", 1, update(1)));
+        accept(chunks("t-2", 1, update(2)));
+        accept(chunks("t-3", 1, update(3)));
+        RegionDirectory.release(claim(0).payload());
+        assembler.tick(arrivals::add);
+        assertThat(arrivals.get(1)).isEqualTo(new Arrival.Room("t-2", new RoundId(4, 0)));
+        clock.addAndGet(Duration.ofSeconds(11).toNanos());
+        assembler.tick(arrivals::add);
+        assertThat(arrivals.get(2)).isEqualTo(new Arrival.Room("t-3", new RoundId(4, 0)));
+    }
+
+    @Test
+    void aClockThatIsSetBackDoesNotShutATrainerOut() throws IOException {
+        accept(chunks("t-1", 86_400_000, update(1)).subList(0, 2));
+        accept(chunks("t-1", 5, update(1)));
+        assertThat(claim(0).trainer()).isEqualTo("t-1");
+        accept(chunks("t-1", 3, update(1)));
+        assertThat(claim(1).trainer()).as("asks for its receipt again").isEqualTo("t-1");
+    }
+
+    @Test
+    void aLaneIsNeededFromItsFirstUnfinishedUpdateOn() throws IOException {
+        List<Message> first = chunks("t-1", 1, update(1));
+        List<Message> second = chunks("t-2", 1, update(2));
+        accept(at(10, first.subList(0, 2)));
+        accept(at(12, second));
+        assertThat(assembler.neededFrom(3)).hasValue(10);
+        assertThat(assembler.neededFrom(4)).isEmpty();
+        accept(at(20, first.subList(2, first.size())));
+        assertThat(assembler.neededFrom(3)).isEmpty();
+    }
+
+    private static List<Message> at(long position, List<Message> messages) {
+        List<Message> all = new ArrayList<>();
+        for (Message m : messages) {
+            all.add(
+                    new Message(
+                            m.source(),
+                            m.lane(),
+                            position + all.size(),
+                            m.sender(),
+                            m.properties(),
+                            m.payload(),
+                            m.done()));
+        }
+        return all;
+    }
+
+    @Test
+    void inOrderWhatHasNoBeginningIsALeftover() throws IOException {
+        assembler =
+                new ChunkAssembler(
+                        "job",
+                        MODEL,
+                        new RegionDirectory(temp.resolve("regions"), 1 << 20),
+                        new ChunkAssembler.Limits(3, Duration.ofSeconds(10), true),
+                        clock::get);
+        List<Message> chunks = chunks("t-1", 1, update(1));
+        accept(chunks.subList(1, chunks.size()));
+        assertThat(regions()).isZero();
+        assertThat(arrivals).isEmpty();
+        accept(chunks("t-1", 2, update(1)));
+        assertThat(claim(0).trainer()).isEqualTo("t-1");
     }
 
     @Test
@@ -393,7 +480,7 @@ class ChunkAssemblerTest {
         List<Arrival> out = new ArrayList<>();
         try (ChunkAssembler any = assembler(directory, 1 << 20)) {
             any.accept(
-                    new Chunk("topic", "t", properties, payload, handled::incrementAndGet),
+                    new Message("topic", 3, -1, "t", properties, payload, handled::incrementAndGet),
                     out::add);
         }
         Files.delete(directory.resolve("regions"));

@@ -4,8 +4,8 @@ package io.tributary.sources.mqtt.source;
 
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.sources.mqtt.source.reader.ControlDecoder;
-import io.tributary.sources.mqtt.source.reader.MessageDecoder;
+import io.tributary.sources.message.ControlDecoder;
+import io.tributary.sources.message.MessageDecoder;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 
 /** What trainers say about themselves: one split, all control topics of a job. */
@@ -15,8 +15,8 @@ public final class MqttControlSource extends MqttSource {
 
     private final String job;
 
-    public MqttControlSource(String job, BrokerOptions broker) {
-        super(1, broker);
+    public MqttControlSource(String job, String run, BrokerOptions broker) {
+        super(job, run, 1, broker);
         this.job = job;
     }
 

@@ -3,10 +3,11 @@
 package io.tributary.sources.mqtt.source;
 
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.LaneSplit;
-import io.tributary.sources.mqtt.source.reader.MessageDecoder;
+import io.tributary.sources.message.MessageDecoder;
 import io.tributary.sources.mqtt.source.reader.MqttSplitReader;
 import java.util.UUID;
 import org.apache.flink.api.connector.source.SourceReaderContext;
@@ -17,10 +18,14 @@ abstract class MqttSource extends LaneSource {
 
     private static final long serialVersionUID = 1L;
 
+    private final String job;
+    private final String run;
     private final BrokerOptions broker;
 
-    MqttSource(int lanes, BrokerOptions broker) {
+    MqttSource(String job, String run, int lanes, BrokerOptions broker) {
         super(lanes);
+        this.job = job;
+        this.run = run;
         this.broker = broker;
     }
 
@@ -40,6 +45,11 @@ abstract class MqttSource extends LaneSource {
                         .formatted(
                                 clientIdPrefix(), context.getIndexOfSubtask(), UUID.randomUUID());
         return new MqttSplitReader(
-                broker, clientId, this::filter, decoder(context), context.metricGroup());
+                broker,
+                clientId,
+                this::filter,
+                decoder(context),
+                new MqttSplitReader.End(new Topics(job).round(), run),
+                context.metricGroup());
     }
 }

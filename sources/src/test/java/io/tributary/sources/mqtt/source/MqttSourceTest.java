@@ -10,8 +10,9 @@ import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.protocol.mqtt.Delivery;
-import io.tributary.sources.mqtt.source.reader.ControlDecoder;
+import io.tributary.sources.message.ControlDecoder;
+import io.tributary.sources.message.Message;
+import io.tributary.sources.staging.Staging;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,11 +26,12 @@ class MqttSourceTest {
         MqttUpdateSource source =
                 new MqttUpdateSource(
                         "job",
+                        "run",
                         BrokerOptions.of("tcp://localhost:1"),
                         () -> {
                             throw new AssertionError("not needed for topics");
                         },
-                        new MqttUpdateSource.Staging("/tmp/x", 1, Duration.ZERO));
+                        new Staging("/tmp/x", 1, Duration.ZERO));
         assertThat(source.filter(3)).isEqualTo("tributary/v1/job/update/3/+");
         assertThat(new Topics("job").update("t-7"))
                 .isEqualTo("tributary/v1/job/update/" + Topics.lane("t-7") + "/t-7");
@@ -40,19 +42,18 @@ class MqttSourceTest {
         ControlDecoder decoder = new ControlDecoder("job");
         ControlMessage join = new ControlMessage(ControlMessage.Type.JOIN, "job", "t-1", "i", "eu");
         List<Arrival> out = new ArrayList<>();
-        for (String topic :
-                List.of("tributary/v1/job/control/t-1", "tributary/v1/job/control/t-2")) {
-            decoder.accept(new Delivery(topic, Json.encode(join), Map.of(), () -> {}), out::add);
-        }
-        decoder.accept(
-                new Delivery(
-                        "tributary/v1/job/control/t-1", "garbage".getBytes(), Map.of(), () -> {}),
-                out::add);
+        decoder.accept(message("t-1", Json.encode(join)), out::add);
+        decoder.accept(message("t-2", Json.encode(join)), out::add);
+        decoder.accept(message("t-1", "garbage".getBytes()), out::add);
 
         assertThat(out.get(0)).isEqualTo(new Arrival.Control(join));
         assertThat(((Arrival.Refused) out.get(1)).deadLetter().text())
                 .contains("speaks for trainer 't-1'");
         assertThat(((Arrival.Refused) out.get(2)).deadLetter().reason())
                 .isEqualTo(RejectReason.MALFORMED);
+    }
+
+    private static Message message(String sender, byte[] payload) {
+        return new Message("topic", 0, -1, sender, Map.of(), payload, () -> {});
     }
 }

@@ -2,14 +2,24 @@
 
 package io.tributary.sources.mqtt.source.reader;
 
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.Delivery;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.shm.flow.LaneSplit;
+import io.tributary.sources.message.Message;
+import io.tributary.sources.message.MessageDecoder;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -41,8 +51,27 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
     private final BlockingQueue<Delivery> queue = new ArrayBlockingQueue<>(2 * RECEIVE_MAXIMUM);
     private final Counter bytesIn;
     private final Counter errorsIn;
+    private final End end;
+    private final Set<String> splits = new LinkedHashSet<>();
     private Optional<MqttLink> link = Optional.empty();
-    private String anySplit = "";
+
+    /**
+     * What says that the job is over.
+     *
+     * @param topic where its plans are
+     * @param run the submission that is to end
+     */
+    public record End(String topic, String run) {
+
+        boolean isSaidBy(Delivery message) {
+            try {
+                return message.topic().equals(topic)
+                        && Json.decode(message.payload(), RoundPlan.class).ends(run);
+            } catch (RejectedException e) {
+                return false;
+            }
+        }
+    }
 
     /**
      * @param filters the topic filter of a lane
@@ -52,11 +81,13 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
             String clientId,
             IntFunction<String> filters,
             MessageDecoder decoder,
+            End end,
             SourceReaderMetricGroup metrics) {
         this.filters = filters;
         this.broker = broker;
         this.clientId = clientId;
         this.decoder = decoder;
+        this.end = end;
         this.bytesIn = metrics.getIOMetricGroup().getNumBytesInCounter();
         this.errorsIn = metrics.getNumRecordsInErrorsCounter();
     }
@@ -75,13 +106,13 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
                                             clientId, RECEIVE_MAXIMUM, Optional.empty()),
                                     this::enqueue));
         }
-        change.splits().forEach(decoder::begin);
-        anySplit = change.splits().get(0).splitId();
-        link.get()
-                .subscribe(
-                        change.splits().stream()
-                                .map(split -> filters.apply(split.lane()))
-                                .toList());
+        List<String> topics = new ArrayList<>(List.of(end.topic()));
+        for (LaneSplit split : change.splits()) {
+            decoder.begin(split.lane(), split.fresh());
+            splits.add(split.splitId());
+            topics.add(filters.apply(split.lane()));
+        }
+        link.get().subscribe(topics);
     }
 
     private void enqueue(Delivery message) {
@@ -99,8 +130,7 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
             Delivery message = queue.poll(TICK_MILLIS, TimeUnit.MILLISECONDS);
             // Bounded, or a busy broker would keep what has been decoded from going on.
             for (int i = 0; i < RECEIVE_MAXIMUM && message != null && message != WAKE_UP; i++) {
-                bytesIn.inc(message.payload().length);
-                decoder.accept(message, arrival -> add(records, arrival));
+                take(message, records);
                 message = i + 1 < RECEIVE_MAXIMUM ? queue.poll() : WAKE_UP;
             }
         } catch (InterruptedException e) {
@@ -110,12 +140,35 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
         return records.build();
     }
 
+    private void take(Delivery message, RecordsBySplits.Builder<Arrival> records)
+            throws IOException {
+        if (message.topic().equals(end.topic())) {
+            if (end.isSaidBy(message)) {
+                splits.forEach(records::addFinishedSplit);
+            }
+            message.done().run();
+            return;
+        }
+        bytesIn.inc(message.payload().length);
+        String sender = message.topic().substring(message.topic().lastIndexOf('/') + 1);
+        decoder.accept(
+                new Message(
+                        message.topic(),
+                        Topics.lane(sender),
+                        -1,
+                        sender,
+                        message.properties(),
+                        message.payload(),
+                        message.done()),
+                arrival -> add(records, arrival));
+    }
+
     private void add(RecordsBySplits.Builder<Arrival> records, Arrival arrival) {
         if (arrival instanceof Arrival.Refused) {
             errorsIn.inc();
         }
         // Splits have no position, so it does not matter which one a record is booked under.
-        records.add(anySplit, arrival);
+        records.add(splits.iterator().next(), arrival);
     }
 
     @Override

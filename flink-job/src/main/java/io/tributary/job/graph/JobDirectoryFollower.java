@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.protocol.Json;
+import io.tributary.protocol.message.ModelDescription;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.region.JobDirectory;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Reads what a job adds to the files of its directory. */
+final class JobDirectoryFollower {
+
+    private static final Logger LOG = LoggerFactory.getLogger(JobDirectoryFollower.class);
+    private static final long LOOK_MILLIS = 20;
+
+    private JobDirectoryFollower() {}
+
+    /** Reads on a thread of its own until closed. */
+    static AutoCloseable start(JobDirectory files, JobListener listener) {
+        Thread reader = new Thread(() -> follow(files, listener), "job-follower");
+        reader.setDaemon(true);
+        reader.start();
+        return reader::interrupt;
+    }
+
+    private static void follow(JobDirectory files, JobListener listener) {
+        LineReader status = new LineReader(files.status());
+        LineReader models = new LineReader(files.modelLog());
+        try {
+            while (true) {
+                status.read(line -> listener.status(Json.decode(line, RoundStatus.class)));
+                models.read(line -> listener.model(Json.decode(line, ModelDescription.class)));
+                Thread.sleep(LOOK_MILLIS);
+            }
+        } catch (InterruptedException e) {
+            // Closed.
+        } catch (IOException e) {
+            LOG.error("the job's directory cannot be followed", e);
+        }
+    }
+
+    /** Reads lines as they are added to a file. */
+    private static final class LineReader {
+
+        private final Path file;
+        private long position;
+
+        LineReader(Path file) {
+            this.file = file;
+        }
+
+        void read(Consumer<byte[]> out) throws IOException {
+            if (!Files.exists(file)) {
+                return;
+            }
+            try (RandomAccessFile in = new RandomAccessFile(file.toFile(), "r")) {
+                byte[] bytes = new byte[(int) (in.length() - position)];
+                in.seek(position);
+                in.readFully(bytes);
+                String text = new String(bytes, StandardCharsets.UTF_8);
+                int whole = text.lastIndexOf('\n') + 1;
+                text.substring(0, whole)
+                        .lines()
+                        .forEach(line -> out.accept(line.getBytes(StandardCharsets.UTF_8)));
+                position += text.substring(0, whole).getBytes(StandardCharsets.UTF_8).length;
+            }
+        }
+    }
+}

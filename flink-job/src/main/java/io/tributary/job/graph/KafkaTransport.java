@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PublishedModel;
+import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.kafka.KafkaOptions;
+import io.tributary.protocol.kafka.KafkaTopics;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.region.RegionPool;
+import io.tributary.sources.kafka.KafkaArrivalSource;
+import io.tributary.sources.kafka.KafkaSinks;
+import io.tributary.sources.staging.Staging;
+import java.util.Optional;
+import org.apache.flink.api.connector.source.Source;
+import org.apache.flink.connector.base.DeliveryGuarantee;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.DataStreamSink;
+
+/**
+ * Kafka. What waits for a checkpoint leaves in a transaction that commits with it; what does not,
+ * at least once.
+ *
+ * @param kafka the brokers
+ * @param staging where updates are staged
+ * @param fromBeginning whether a job that is not restored reads updates that are there already
+ */
+public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBeginning)
+        implements Transport {
+
+    @Override
+    public String name() {
+        return "kafka";
+    }
+
+    @Override
+    public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
+        return KafkaArrivalSource.updates(
+                job,
+                run,
+                kafka,
+                model::layout,
+                staging,
+                fromBeginning ? OffsetsInitializer.earliest() : OffsetsInitializer.latest());
+    }
+
+    @Override
+    public Optional<Source<Arrival, ?, ?>> control(String job, String run) {
+        return Optional.of(KafkaArrivalSource.control(job, run, kafka));
+    }
+
+    @Override
+    public Optional<RegionPool.Place> partials(String job) {
+        return Optional.empty();
+    }
+
+    private static DeliveryGuarantee guarantee(Publish publish) {
+        return publish == Publish.COMMITTED
+                ? DeliveryGuarantee.EXACTLY_ONCE
+                : DeliveryGuarantee.AT_LEAST_ONCE;
+    }
+
+    @Override
+    public DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish) {
+        String topic = new KafkaTopics(job).rounds();
+        return plans.sinkTo(
+                KafkaSinks.of(
+                        kafka,
+                        job + "-plans",
+                        guarantee(publish),
+                        plan -> KafkaSinks.json(topic, job, plan)));
+    }
+
+    @Override
+    public DataStreamSink<?> models(
+            String job, DataStream<PublishedModel> models, Publish publish) {
+        return models.flatMap(ModelPart::all)
+                .returns(StreamType.json(ModelPart.class))
+                .name("model chunks")
+                .uid("model-chunks")
+                .setParallelism(1)
+                .sinkTo(
+                        KafkaSinks.of(
+                                kafka, job + "-models", guarantee(publish), ModelPart::record));
+    }
+
+    @Override
+    public DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts) {
+        String topic = new KafkaTopics(job).receipts();
+        return receipts.sinkTo(
+                KafkaSinks.of(
+                        kafka,
+                        job + "-receipts",
+                        DeliveryGuarantee.EXACTLY_ONCE,
+                        receipt -> KafkaSinks.json(topic, receipt.trainer(), receipt)));
+    }
+
+    @Override
+    public DataStreamSink<?> status(String job, DataStream<RoundStatus> status) {
+        String topic = new KafkaTopics(job).status();
+        return status.sinkTo(
+                KafkaSinks.of(
+                        kafka,
+                        job + "-status",
+                        DeliveryGuarantee.AT_LEAST_ONCE,
+                        s -> KafkaSinks.json(topic, "status", s)));
+    }
+
+    @Override
+    public DataStreamSink<?> deadLetters(String job, DataStream<DeadLetter> letters) {
+        String topic = new KafkaTopics(job).deadLetters();
+        return letters.sinkTo(
+                KafkaSinks.of(
+                        kafka,
+                        job + "-dead-letters",
+                        DeliveryGuarantee.AT_LEAST_ONCE,
+                        letter -> KafkaSinks.json(topic, letter.trainer(), letter)));
+    }
+
+    @Override
+    public AutoCloseable follow(String job, JobListener listener) {
+        return KafkaFollower.start(kafka, new KafkaTopics(job), listener);
+    }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.kafka.KafkaHeaders;
+import io.tributary.protocol.kafka.KafkaTopics;
+import io.tributary.protocol.message.ModelDescription;
+import io.tributary.sources.kafka.KafkaSinks;
+import io.tributary.sources.message.ModelChunk;
+import java.nio.charset.StandardCharsets;
+import org.apache.flink.util.Collector;
+import org.apache.kafka.clients.producer.ProducerRecord;
+
+/**
+ * One record of a model on its way to Kafka; its bytes are read when it is written.
+ *
+ * @param model the model
+ * @param chunk which chunk; the one after the last stands for the description
+ */
+public record ModelPart(PublishedModel model, int chunk) {
+
+    /** Emits all records of a model, the description last. */
+    static void all(PublishedModel model, Collector<ModelPart> out) {
+        for (int chunk = 0; chunk <= ModelChunk.count(model.description()); chunk++) {
+            out.collect(new ModelPart(model, chunk));
+        }
+    }
+
+    /** What is written. */
+    ProducerRecord<byte[], byte[]> record() {
+        ModelDescription description = model.description();
+        KafkaTopics topics = new KafkaTopics(description.job());
+        if (chunk == ModelChunk.count(description)) {
+            return KafkaSinks.json(topics.status(), "model", description);
+        }
+        ModelChunk read = ModelChunk.read(description, model.path(), chunk);
+        return new ProducerRecord<>(
+                topics.model(),
+                null,
+                Integer.toString(chunk).getBytes(StandardCharsets.UTF_8),
+                read.bytes(),
+                KafkaHeaders.of(read.header().toProperties()));
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import io.tributary.operators.model.PublishedModel;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.flow.OutletSink;
+import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.DataStreamSink;
+
+/** A transport without transactions of its own: what waits for a checkpoint, waits in Flink. */
+interface OutletTransport extends Transport {
+
+    /** What trainers are to do. */
+    Outlet.Factory<RoundPlan> plans(String job);
+
+    /** Global models. */
+    Outlet.Factory<PublishedModel> models(String job);
+
+    /** Answers to trainers. */
+    Outlet.Factory<Receipt> receipts(String job);
+
+    /** How the round stands. */
+    Outlet.Factory<RoundStatus> status(String job);
+
+    /** What was refused. */
+    Outlet.Factory<DeadLetter> deadLetters(String job);
+
+    @Override
+    default DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish) {
+        boolean committed = publish == Publish.COMMITTED;
+        return plans.sinkTo(new OutletSink<>(RoundPlan.class, plans(job), plan -> committed, true));
+    }
+
+    @Override
+    default DataStreamSink<?> models(
+            String job, DataStream<PublishedModel> models, Publish publish) {
+        boolean committed = publish == Publish.COMMITTED;
+        return models.sinkTo(
+                new OutletSink<>(PublishedModel.class, models(job), model -> committed, true));
+    }
+
+    @Override
+    default DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts) {
+        return receipts.sinkTo(
+                new OutletSink<>(
+                        Receipt.class,
+                        receipts(job),
+                        receipt -> receipt.status().durable(),
+                        false));
+    }
+
+    @Override
+    default DataStreamSink<?> status(String job, DataStream<RoundStatus> status) {
+        return status.sinkTo(new OutletSink<>(RoundStatus.class, status(job), s -> false, true));
+    }
+
+    @Override
+    default DataStreamSink<?> deadLetters(String job, DataStream<DeadLetter> letters) {
+        return letters.sinkTo(
+                new OutletSink<>(DeadLetter.class, deadLetters(job), letter -> false, false));
+    }
+}

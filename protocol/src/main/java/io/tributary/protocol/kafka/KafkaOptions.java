@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.kafka;
+
+import java.io.Serializable;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Properties;
+
+/**
+ * How to reach Kafka. Immutable.
+ *
+ * @param bootstrapServers {@code host:port}, several separated by commas
+ * @param properties handed to every Kafka client as they are, for SASL and TLS
+ */
+public record KafkaOptions(String bootstrapServers, Map<String, String> properties)
+        implements Serializable {
+
+    /** A chunk of 1 MiB with its headers. */
+    public static final int MAX_MESSAGE_BYTES = 2 << 20;
+
+    /** How long a broker may be away before a sending fails. */
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
+
+    public KafkaOptions {
+        if (!bootstrapServers.matches("[^:,\\s]+:[0-9]+(,[^:,\\s]+:[0-9]+)*")) {
+            throw new IllegalArgumentException(
+                    "Kafka's bootstrap servers are '%s', expected host:port, several separated by commas"
+                            .formatted(bootstrapServers));
+        }
+        // A map that every serializer knows.
+        properties = new HashMap<>(properties);
+    }
+
+    /** A broker without security. */
+    public static KafkaOptions of(String bootstrapServers) {
+        return new KafkaOptions(bootstrapServers, Map.of());
+    }
+
+    /** What all clients need. */
+    public Properties client() {
+        Properties all = new Properties();
+        all.putAll(properties);
+        all.put("bootstrap.servers", bootstrapServers);
+        // A broker that comes back is to be found soon.
+        all.putIfAbsent("reconnect.backoff.max.ms", "1000");
+        return all;
+    }
+
+    /** A consumer of bytes, of committed transactions alone, that keeps its place itself. */
+    public Properties consumer() {
+        Properties all = client();
+        String bytes = "org.apache.kafka.common.serialization.ByteArrayDeserializer";
+        all.put("key.deserializer", bytes);
+        all.put("value.deserializer", bytes);
+        all.put("isolation.level", "read_committed");
+        all.put("enable.auto.commit", "false");
+        // Where a topic was made anew, all in it is new.
+        all.put("auto.offset.reset", "earliest");
+        all.put("allow.auto.create.topics", "false");
+        all.putIfAbsent("fetch.max.bytes", Integer.toString(32 << 20));
+        all.putIfAbsent("max.partition.fetch.bytes", Integer.toString(8 << 20));
+        all.putIfAbsent("max.poll.records", "32");
+        return all;
+    }
+
+    /** An idempotent producer of bytes. */
+    public Properties producer() {
+        Properties all = producerLimits();
+        String bytes = "org.apache.kafka.common.serialization.ByteArraySerializer";
+        all.put("key.serializer", bytes);
+        all.put("value.serializer", bytes);
+        all.put("enable.idempotence", "true");
+        all.put("acks", "all");
+        return all;
+    }
+
+    /** What every producer of ours needs, also those that Flink's connector makes. */
+    public Properties producerLimits() {
+        Properties all = client();
+        all.put("max.request.size", Integer.toString(MAX_MESSAGE_BYTES));
+        all.putIfAbsent("batch.size", Integer.toString(MAX_MESSAGE_BYTES / 2));
+        all.put("linger.ms", "0");
+        all.put("delivery.timeout.ms", Long.toString(PATIENCE.toMillis()));
+        return all;
+    }
+
+    @Override
+    public String toString() {
+        // Properties may hold passwords.
+        return bootstrapServers;
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.message;
+
+import java.util.List;
+
+/**
+ * Which updates are in a model, written beside it.
+ *
+ * @param job the job
+ * @param round the round
+ * @param epoch the epoch that the updates were for
+ * @param modelEpoch the epoch of the model
+ * @param updates the updates in it, by trainer
+ */
+public record RoundLedger(String job, int round, int epoch, int modelEpoch, List<Entry> updates) {
+
+    public RoundLedger {
+        updates = List.copyOf(updates);
+    }
+
+    /**
+     * One update.
+     *
+     * @param trainer who sent it
+     * @param samples its weight
+     * @param crc32c CRC32C of its file
+     */
+    public record Entry(String trainer, long samples, int crc32c) {}
+
+    /** The model's version. */
+    public RoundId model() {
+        return new RoundId(round, modelEpoch);
+    }
+}

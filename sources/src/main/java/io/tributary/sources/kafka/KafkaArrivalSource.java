@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.sources.kafka;
+
+import io.tributary.protocol.kafka.KafkaOptions;
+import io.tributary.protocol.kafka.KafkaTopics;
+import io.tributary.protocol.kafka.TopicSetup;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.shm.flow.LaneSource.LayoutSupplier;
+import io.tributary.sources.message.ControlDecoder;
+import io.tributary.sources.message.MessageDecoder;
+import io.tributary.sources.staging.Staging;
+import java.io.IOException;
+import java.io.Serializable;
+import org.apache.flink.api.connector.source.Boundedness;
+import org.apache.flink.api.connector.source.Source;
+import org.apache.flink.api.connector.source.SourceReader;
+import org.apache.flink.api.connector.source.SourceReaderContext;
+import org.apache.flink.api.connector.source.SplitEnumerator;
+import org.apache.flink.api.connector.source.SplitEnumeratorContext;
+import org.apache.flink.connector.kafka.source.KafkaSource;
+import org.apache.flink.connector.kafka.source.KafkaSourceOptions;
+import org.apache.flink.connector.kafka.source.enumerator.KafkaSourceEnumState;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.connector.kafka.source.reader.deserializer.KafkaRecordDeserializationSchema;
+import org.apache.flink.connector.kafka.source.split.KafkaPartitionSplit;
+import org.apache.flink.core.io.SimpleVersionedSerializer;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+
+/**
+ * Arrivals from a topic. Partitions, their discovery and what is remembered of them are those of
+ * Flink's connector; the reader is our own, because an update is many records: its offset in a
+ * checkpoint is that of the first record whose update is not whole, so what was half assembled is
+ * read again.
+ *
+ * <p>Metrics of a reader, besides Flink's {@code numRecordsIn}, {@code numBytesIn} and {@code
+ * numRecordsInErrors}: {@code pendingRecords}, and those of {@link Staging}.
+ */
+public final class KafkaArrivalSource
+        implements Source<Arrival, KafkaPartitionSplit, KafkaSourceEnumState> {
+
+    private static final long serialVersionUID = 1L;
+    private static final long DISCOVERY_MILLIS = 10_000;
+
+    private final KafkaSource<byte[]> partitions;
+    private final KafkaOptions kafka;
+    private final KafkaTopics topics;
+    private final String run;
+    private final DecoderFactory decoders;
+
+    @FunctionalInterface
+    private interface DecoderFactory extends Serializable {
+        MessageDecoder create(SourceReaderContext context);
+    }
+
+    private KafkaArrivalSource(
+            KafkaOptions kafka,
+            KafkaTopics topics,
+            String topic,
+            String run,
+            OffsetsInitializer start,
+            DecoderFactory decoders) {
+        this.kafka = kafka;
+        this.topics = topics;
+        this.run = run;
+        this.decoders = decoders;
+        this.partitions =
+                KafkaSource.<byte[]>builder()
+                        .setProperties(kafka.consumer())
+                        .setProperty(
+                                KafkaSourceOptions.PARTITION_DISCOVERY_INTERVAL_MS.key(),
+                                Long.toString(DISCOVERY_MILLIS))
+                        .setClientIdPrefix("tributary-" + topic)
+                        .setTopics(topic)
+                        .setStartingOffsets(start)
+                        .setDeserializer(
+                                KafkaRecordDeserializationSchema.valueOnly(
+                                        ByteArrayDeserializer.class))
+                        .build();
+    }
+
+    /**
+     * Updates, staged into regions.
+     *
+     * @param job the job's name
+     * @param run the submission of the job, which ends when its plan says so
+     * @param model what updates must look like
+     * @param start where a job that is not restored begins
+     */
+    public static KafkaArrivalSource updates(
+            String job,
+            String run,
+            KafkaOptions kafka,
+            LayoutSupplier model,
+            Staging staging,
+            OffsetsInitializer start) {
+        KafkaTopics topics = new KafkaTopics(job);
+        return new KafkaArrivalSource(
+                kafka,
+                topics,
+                topics.updates(),
+                run,
+                start,
+                context -> staging.decoder(job, model.get(), true, context.metricGroup()));
+    }
+
+    /** What trainers say about themselves, from now on: they say it again until they are heard. */
+    public static KafkaArrivalSource control(String job, String run, KafkaOptions kafka) {
+        KafkaTopics topics = new KafkaTopics(job);
+        return new KafkaArrivalSource(
+                kafka,
+                topics,
+                topics.control(),
+                run,
+                OffsetsInitializer.latest(),
+                context -> new ControlDecoder(job));
+    }
+
+    @Override
+    public Boundedness getBoundedness() {
+        return Boundedness.CONTINUOUS_UNBOUNDED;
+    }
+
+    @Override
+    public SourceReader<Arrival, KafkaPartitionSplit> createReader(SourceReaderContext context) {
+        // Topics that were deleted while the job was running are made anew at its restart.
+        TopicSetup.ensure(kafka, topics);
+        return new KafkaArrivalReader(
+                () ->
+                        new KafkaArrivalSplitReader(
+                                kafka,
+                                new PlanWatch(kafka, topics, run),
+                                decoders.create(context),
+                                context.metricGroup()),
+                context);
+    }
+
+    @Override
+    public SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> createEnumerator(
+            SplitEnumeratorContext<KafkaPartitionSplit> context) {
+        TopicSetup.ensure(kafka, topics);
+        return partitions.createEnumerator(context);
+    }
+
+    @Override
+    public SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> restoreEnumerator(
+            SplitEnumeratorContext<KafkaPartitionSplit> context, KafkaSourceEnumState state)
+            throws IOException {
+        TopicSetup.ensure(kafka, topics);
+        return partitions.restoreEnumerator(context, state);
+    }
+
+    @Override
+    public SimpleVersionedSerializer<KafkaPartitionSplit> getSplitSerializer() {
+        return partitions.getSplitSerializer();
+    }
+
+    @Override
+    public SimpleVersionedSerializer<KafkaSourceEnumState> getEnumeratorCheckpointSerializer() {
+        return partitions.getEnumeratorCheckpointSerializer();
+    }
+}

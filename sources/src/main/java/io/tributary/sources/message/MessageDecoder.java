@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.sources.message;
+
+import io.tributary.protocol.message.Arrival;
+import java.io.IOException;
+import java.util.OptionalLong;
+import java.util.function.Consumer;
+
+/** Turns messages into arrivals. Used by one thread. */
+public interface MessageDecoder extends AutoCloseable {
+
+    /**
+     * A lane is going to be read.
+     *
+     * @param fresh whether the job begins with it rather than being restored
+     */
+    default void begin(int lane, boolean fresh) {}
+
+    /** Takes a message and, now or later, marks it done. */
+    void accept(Message message, Consumer<Arrival> out) throws IOException;
+
+    /** Called between messages, several times a second. */
+    default void tick(Consumer<Arrival> out) throws IOException {}
+
+    /**
+     * The first position of a lane that is still needed: whoever is restored reads on from there.
+     *
+     * @return empty when all that has been accepted is dealt with
+     */
+    default OptionalLong neededFrom(int lane) {
+        return OptionalLong.empty();
+    }
+
+    @Override
+    default void close() throws IOException {}
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.sources.staging;
+
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.JobDirectory;
+import java.io.Serializable;
+import java.nio.file.Path;
+import java.time.Duration;
+import org.apache.flink.metrics.MetricGroup;
+
+/**
+ * Where updates are staged.
+ *
+ * <p>Metrics of a reader: gauges {@code updatesStaging}, {@code chunksWaiting} for room, {@code
+ * updatesDeferred} that will be asked for again when there is room.
+ *
+ * @param directory the region directory; the job has one of its own below it
+ * @param quotaBytes bound for all regions of the job
+ * @param idle time without a chunk after which an unfinished update is thrown away
+ */
+public record Staging(String directory, long quotaBytes, Duration idle) implements Serializable {
+
+    /** Half of what an MQTT broker may send, so that waiting chunks never keep others away. */
+    private static final int MAX_WAITING = 16;
+
+    /**
+     * A decoder of chunks for one reader.
+     *
+     * @param ordered whether the chunks of a sending come in order, and from the first
+     */
+    public UpdateDecoder decoder(
+            String job, ModelLayout model, boolean ordered, MetricGroup metrics) {
+        JobDirectory files = JobDirectory.of(Path.of(directory), job);
+        ChunkAssembler assembler =
+                new ChunkAssembler(
+                        job,
+                        model,
+                        files.regions(quotaBytes),
+                        new ChunkAssembler.Limits(MAX_WAITING, idle, ordered),
+                        System::nanoTime);
+        metrics.gauge("updatesStaging", assembler::staging);
+        metrics.gauge("chunksWaiting", assembler::waiting);
+        metrics.gauge("updatesDeferred", assembler::deferred);
+        return new UpdateDecoder(files, assembler);
+    }
+}
