@@ -16,6 +16,7 @@ import io.tributary.shm.region.RegionPool;
 import io.tributary.sources.kafka.KafkaArrivalSource;
 import io.tributary.sources.kafka.KafkaSinks;
 import io.tributary.sources.staging.Staging;
+import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.connector.base.DeliveryGuarantee;
@@ -74,12 +75,14 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                         kafka,
                         job + "-plans",
                         guarantee(publish),
+                        List.of(topic),
                         plan -> KafkaSinks.json(topic, job, plan)));
     }
 
     @Override
     public DataStreamSink<?> models(
             String job, DataStream<PublishedModel> models, Publish publish) {
+        KafkaTopics topics = new KafkaTopics(job);
         return models.flatMap(ModelPart::all)
                 .returns(StreamType.json(ModelPart.class))
                 .name("model chunks")
@@ -87,7 +90,11 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                 .setParallelism(1)
                 .sinkTo(
                         KafkaSinks.of(
-                                kafka, job + "-models", guarantee(publish), ModelPart::record));
+                                kafka,
+                                job + "-models",
+                                guarantee(publish),
+                                List.of(topics.model(), topics.status()),
+                                ModelPart::record));
     }
 
     @Override
@@ -98,6 +105,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                         kafka,
                         job + "-receipts",
                         DeliveryGuarantee.EXACTLY_ONCE,
+                        List.of(topic),
                         receipt -> KafkaSinks.json(topic, receipt.trainer(), receipt)));
     }
 
@@ -109,6 +117,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                         kafka,
                         job + "-status",
                         DeliveryGuarantee.AT_LEAST_ONCE,
+                        List.of(topic),
                         s -> KafkaSinks.json(topic, "status", s)));
     }
 
@@ -120,6 +129,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                         kafka,
                         job + "-dead-letters",
                         DeliveryGuarantee.AT_LEAST_ONCE,
+                        List.of(topic),
                         letter -> KafkaSinks.json(topic, letter.trainer(), letter)));
     }
 

@@ -127,6 +127,11 @@ public final class LocalFlink implements AutoCloseable {
         }
     }
 
+    /** Waits until the job has done its rounds and ended. */
+    public void awaitFinished() throws ExecutionException, InterruptedException {
+        job.orElseThrow().getJobExecutionResult().get();
+    }
+
     @Override
     public void close() throws InterruptedException {
         if (job.isPresent()) {

@@ -3,6 +3,7 @@
 package io.tributary.job.shm;
 
 import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.testutils.TestJob;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -13,7 +14,7 @@ final class JobProcess {
 
     /** Arguments: work directory, agent's port, trainers, rounds. */
     public static void main(String[] args) throws Exception {
-        ShmTestJob job = new ShmTestJob("it", Path.of(args[0]), Integer.parseInt(args[1]));
+        TestJob job = new TestJob("it", Path.of(args[0]), Integer.parseInt(args[1]));
         int rounds = Integer.parseInt(args[3]);
         try (LocalFlink flink = job.start(Integer.parseInt(args[2]), rounds, 1 << 28)) {
             while (!Files.exists(Path.of(args[0], "stop"))) {

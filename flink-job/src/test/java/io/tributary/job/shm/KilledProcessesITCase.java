@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.job.Main;
 import io.tributary.job.demo.EmbeddedBroker;
+import io.tributary.job.testutils.TestJob;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -90,8 +91,8 @@ class KilledProcessesITCase {
         return done;
     }
 
-    private ShmTestJob job() {
-        return new ShmTestJob("it", temp, port);
+    private TestJob job() {
+        return new TestJob("it", temp, port);
     }
 
     @Test

@@ -10,6 +10,7 @@ import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.testutils.SmallModel;
+import io.tributary.job.testutils.TestJob;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.DeadLetter;
@@ -67,7 +68,7 @@ class ShmJobITCase {
         return NodeAgent.start(new AgentOptions(port, bpf, temp, Set.of(user)));
     }
 
-    private static CompletableFuture<Void> run(ShmTestJob job, String id) {
+    private static CompletableFuture<Void> run(TestJob job, String id) {
         return run(() -> job.client(id), id);
     }
 
@@ -76,13 +77,13 @@ class ShmJobITCase {
                 () -> {
                     try (TrainerClient client = connect.get()) {
                         client.join();
-                        ShmTestJob.train(client);
+                        TestJob.train(client);
                     }
                 },
                 task -> new Thread(task, id).start());
     }
 
-    private static List<DeadLetter> deadLetters(ShmTestJob job) throws IOException {
+    private static List<DeadLetter> deadLetters(TestJob job) throws IOException {
         Path file = JobDirectory.of(job.regions(), job.name()).deadLetters();
         List<DeadLetter> letters = new ArrayList<>();
         if (Files.exists(file)) {
@@ -97,7 +98,7 @@ class ShmJobITCase {
     @ParameterizedTest
     @EnumSource(names = {"AUTO", "OFF"})
     void roundsEndInTheWeightedMeanAndAllIsGivenBack(AgentOptions.Bpf bpf) throws Exception {
-        ShmTestJob job = new ShmTestJob("it", temp, port);
+        TestJob job = new TestJob("it", temp, port);
         List<String> ids = List.of("t-1", "t-2", "t-3", "t-4", "t-5");
         try (NodeAgent agent = agent(bpf);
                 LocalFlink flink = job.start(ids.size(), 3, QUOTA)) {
@@ -133,12 +134,12 @@ class ShmJobITCase {
     /** Nothing depends on the agent but speed: a scan finds what was not rung for. */
     @Test
     void aRoundEndsWithoutAnAgentAndWhenOneComesAndGoes() throws Exception {
-        ShmTestJob job = new ShmTestJob("it", temp, port);
+        TestJob job = new TestJob("it", temp, port);
         List<String> ids = List.of("t-1", "t-2");
         try (LocalFlink flink = job.start(2, 3, QUOTA)) {
             CompletableFuture<Void> first = run(job, "t-1");
             CompletableFuture<Void> second = run(job, "t-2");
-            await().atMost(ShmTestJob.PATIENCE).until(() -> Files.exists(job.model(1)));
+            await().atMost(TestJob.PATIENCE).until(() -> Files.exists(job.model(1)));
             agent(AgentOptions.Bpf.AUTO).close();
             try (NodeAgent agent = agent(AgentOptions.Bpf.AUTO)) {
                 first.get();
@@ -151,7 +152,7 @@ class ShmJobITCase {
 
     @Test
     void badRegionsAreRefusedWithAReasonAndTheRoundGoesOn() throws Exception {
-        ShmTestJob job = new ShmTestJob("it", temp, port);
+        TestJob job = new TestJob("it", temp, port);
         JobDirectory directory = JobDirectory.of(job.regions(), "it");
         try (NodeAgent agent = agent(AgentOptions.Bpf.AUTO);
                 LocalFlink flink = job.start(2, 1, QUOTA);
@@ -167,14 +168,14 @@ class ShmJobITCase {
                                         assertThat(e.reason())
                                                 .isEqualTo(RejectReason.DUPLICATE_TRAINER));
             }
-            TrainingRound round = bad.awaitRound(ShmTestJob.PATIENCE).orElseThrow();
-            TrainingRound other = good.awaitRound(ShmTestJob.PATIENCE).orElseThrow();
+            TrainingRound round = bad.awaitRound(TestJob.PATIENCE).orElseThrow();
+            TrainingRound other = good.awaitRound(TestJob.PATIENCE).orElseThrow();
             byte[] file = SmallModel.bytes(1);
 
             ModelUpdate unfinished = round.newUpdate();
             assertThatThrownBy(() -> bad.send(unfinished.samples(1)))
                     .hasMessageContaining("have not been written");
-            ModelUpdate infinite = ShmTestJob.update(round, "bad");
+            ModelUpdate infinite = TestJob.update(round, "bad");
             infinite.floats("layer.bias").put(7, Float.NaN);
             Receipt refused = bad.send(infinite);
             assertThat(refused.status()).isEqualTo(Status.REJECTED);
@@ -198,17 +199,17 @@ class ShmJobITCase {
                 byte[] region = Files.readAllBytes(Path.of(whole.payload().path()));
                 Files.write(truncated, Arrays.copyOf(region, region.length / 2));
             }
-            await().atMost(ShmTestJob.PATIENCE)
+            await().atMost(TestJob.PATIENCE)
                     .until(
                             () ->
                                     deadLetters(job).stream()
                                             .anyMatch(l -> l.text().contains("it was truncated")));
 
-            good.send(ShmTestJob.update(other, "good"));
+            good.send(TestJob.update(other, "good"));
             // The whole region above was a good update of this trainer, so its own is another.
-            assertThat(bad.send(ShmTestJob.update(round, "bad")).reason())
+            assertThat(bad.send(TestJob.update(round, "bad")).reason())
                     .isIn(RejectReason.DIFFERENT_BYTES, RejectReason.LATE);
-            await().atMost(ShmTestJob.PATIENCE).until(() -> Files.exists(job.model(1)));
+            await().atMost(TestJob.PATIENCE).until(() -> Files.exists(job.model(1)));
             flink.check();
         }
     }
@@ -237,15 +238,15 @@ class ShmJobITCase {
         return (int) crc.getValue();
     }
 
-    private static void expect(ShmTestJob job, RejectReason reason) {
-        await().atMost(ShmTestJob.PATIENCE)
+    private static void expect(TestJob job, RejectReason reason) {
+        await().atMost(TestJob.PATIENCE)
                 .until(() -> deadLetters(job).stream().anyMatch(l -> l.reason() == reason));
     }
 
     /** Room for one update at a time: trainers wait for room, and the round ends all the same. */
     @Test
     void aFullQuotaHoldsTrainersBack() throws Exception {
-        ShmTestJob job = new ShmTestJob("it", temp, port);
+        TestJob job = new TestJob("it", temp, port);
         List<String> ids = List.of("t-1", "t-2", "t-3", "t-4");
         long update = SmallModel.HEADER.fileLength() + 4096;
         // A model or two, the sums of a tree with six leaves, and one update and a half.
@@ -263,8 +264,8 @@ class ShmJobITCase {
 
     @Test
     void theModelIsThatOfMqtt() throws Exception {
-        ShmTestJob shm = new ShmTestJob("shm", temp, port);
-        ShmTestJob mqtt = new ShmTestJob("mqtt", temp, port);
+        TestJob shm = new TestJob("shm", temp, port);
+        TestJob mqtt = new TestJob("mqtt", temp, port);
         List<String> ids = List.of("t-1", "t-2", "t-3");
         try (LocalFlink flink = shm.start(ids.size(), 1, QUOTA)) {
             CompletableFuture.allOf(
@@ -307,8 +308,8 @@ class ShmJobITCase {
 
     @Test
     void twoJobsOnOneNodeDoNotMeet() throws Exception {
-        ShmTestJob one = new ShmTestJob("one", temp, port);
-        ShmTestJob two = new ShmTestJob("two", temp, port);
+        TestJob one = new TestJob("one", temp, port);
+        TestJob two = new TestJob("two", temp, port);
         List<String> ids = List.of("t-1", "t-2");
         try (NodeAgent agent = agent(AgentOptions.Bpf.AUTO);
                 LocalFlink first = one.start(2, 2, QUOTA);

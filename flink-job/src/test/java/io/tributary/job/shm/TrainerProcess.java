@@ -2,6 +2,7 @@
 
 package io.tributary.job.shm;
 
+import io.tributary.job.testutils.TestJob;
 import io.tributary.trainer.TrainerClient;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,7 +15,7 @@ final class TrainerProcess {
 
     /** Arguments: work directory, agent's port, ids. */
     public static void main(String[] args) throws Exception {
-        ShmTestJob job = new ShmTestJob("it", Path.of(args[0]), Integer.parseInt(args[1]));
+        TestJob job = new TestJob("it", Path.of(args[0]), Integer.parseInt(args[1]));
         List<Thread> threads = new ArrayList<>();
         for (String id : List.of(args).subList(2, args.length)) {
             Thread thread =
@@ -22,7 +23,7 @@ final class TrainerProcess {
                             () -> {
                                 try (TrainerClient client = job.client(id)) {
                                     client.join();
-                                    ShmTestJob.train(client);
+                                    TestJob.train(client);
                                 }
                             },
                             id);

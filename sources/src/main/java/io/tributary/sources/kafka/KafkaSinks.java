@@ -6,8 +6,15 @@ import io.tributary.protocol.Json;
 import io.tributary.protocol.kafka.KafkaOptions;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Optional;
 import java.util.function.Function;
 import org.apache.flink.connector.base.DeliveryGuarantee;
+import org.apache.flink.connector.kafka.lineage.DefaultKafkaDatasetFacet;
+import org.apache.flink.connector.kafka.lineage.DefaultKafkaDatasetIdentifier;
+import org.apache.flink.connector.kafka.lineage.KafkaDatasetFacet;
+import org.apache.flink.connector.kafka.lineage.KafkaDatasetFacetProvider;
+import org.apache.flink.connector.kafka.sink.KafkaRecordSerializationSchema;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.sink.TransactionNamingStrategy;
 import org.apache.kafka.clients.producer.ProducerRecord;
@@ -30,9 +37,14 @@ public final class KafkaSinks {
 
     /**
      * @param id unique among the sinks of all jobs of a Kafka cluster
+     * @param topics where its records go; transactions that a crash left open there are aborted
      */
     public static <T> KafkaSink<T> of(
-            KafkaOptions kafka, String id, DeliveryGuarantee guarantee, Encoder<T> encoder) {
+            KafkaOptions kafka,
+            String id,
+            DeliveryGuarantee guarantee,
+            List<String> topics,
+            Encoder<T> encoder) {
         return KafkaSink.<T>builder()
                 .setKafkaProducerConfig(kafka.producerLimits())
                 .setProperty("transaction.timeout.ms", TRANSACTION_TIMEOUT_MILLIS)
@@ -40,8 +52,24 @@ public final class KafkaSinks {
                 .setDeliveryGuarantee(guarantee)
                 .setTransactionalIdPrefix("tributary-" + id)
                 .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING)
-                .setRecordSerializer((value, context, timestamp) -> encoder.apply(value))
+                .setRecordSerializer(new RecordSerializer<>(topics, encoder))
                 .build();
+    }
+
+    private record RecordSerializer<T>(List<String> topics, Encoder<T> encoder)
+            implements KafkaRecordSerializationSchema<T>, KafkaDatasetFacetProvider {
+
+        @Override
+        public ProducerRecord<byte[], byte[]> serialize(
+                T value, KafkaSinkContext context, Long timestamp) {
+            return encoder.apply(value);
+        }
+
+        @Override
+        public Optional<KafkaDatasetFacet> getKafkaDatasetFacet() {
+            return Optional.of(
+                    new DefaultKafkaDatasetFacet(DefaultKafkaDatasetIdentifier.ofTopics(topics)));
+        }
     }
 
     /** A value as JSON. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.job.shm;
+package io.tributary.job.testutils;
 
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
@@ -8,7 +8,6 @@ import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
-import io.tributary.job.testutils.SmallModel;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.UpdateKind;
@@ -32,6 +31,7 @@ import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.ExternalizedCheckpointRetention;
 import org.apache.flink.configuration.StateRecoveryOptions;
+import org.awaitility.Awaitility;
 
 /**
  * A job over shared memory, and trainers for it whose updates follow from their id and the round.
@@ -40,22 +40,22 @@ import org.apache.flink.configuration.StateRecoveryOptions;
  * @param work directory for models, checkpoints and, below {@code regions}, regions
  * @param agentPort where the agent is
  */
-record ShmTestJob(String name, Path work, int agentPort) {
+public record TestJob(String name, Path work, int agentPort) {
 
-    static final List<String> GROUPS = List.of("us/west", "us/east", "eu");
-    static final Duration PATIENCE = Duration.ofSeconds(90);
+    public static final List<String> GROUPS = List.of("us/west", "us/east", "eu");
+    public static final Duration PATIENCE = Duration.ofSeconds(90);
 
-    Path regions() {
+    public Path regions() {
         return work.resolve("regions");
     }
 
     /** Starts it, from the newest checkpoint in {@code work} if there is one. */
-    LocalFlink start(int trainers, int rounds, long quotaBytes) throws Exception {
+    public LocalFlink start(int trainers, int rounds, long quotaBytes) throws Exception {
         return start(
                 trainers, rounds, new ShmTransport(regions().toString(), quotaBytes, agentPort));
     }
 
-    LocalFlink start(int trainers, int rounds, io.tributary.job.graph.Transport transport)
+    public LocalFlink start(int trainers, int rounds, io.tributary.job.graph.Transport transport)
             throws Exception {
         Path model = SmallModel.write(work.resolve(name + "-0.safetensors"), 0);
         Path own = Files.createDirectories(work.resolve(name));
@@ -104,15 +104,20 @@ record ShmTestJob(String name, Path work, int agentPort) {
         }
     }
 
-    Path model(int round) {
+    public Path model(int round) {
         return work.resolve(name).resolve("model-" + round + ".safetensors");
     }
 
-    TrainerClient client(String id) {
+    /** Waits until a round's model is there. */
+    public void awaitModel(int round) {
+        Awaitility.await("model " + round).atMost(PATIENCE).until(() -> Files.exists(model(round)));
+    }
+
+    public TrainerClient client(String id) {
         return client(id, Transport.shm(regions(), agentPort));
     }
 
-    TrainerClient client(String id, Transport transport) {
+    public TrainerClient client(String id, Transport transport) {
         return TrainerClient.builder()
                 .job(name)
                 .id(id)
@@ -123,7 +128,7 @@ record ShmTestJob(String name, Path work, int agentPort) {
                 .connect();
     }
 
-    static ModelUpdate update(TrainingRound round, String id) {
+    public static ModelUpdate update(TrainingRound round, String id) {
         ByteBuffer all = ByteBuffer.wrap(SmallModel.bytes(seed(id, round.id().round())));
         ModelUpdate update = round.newUpdate();
         for (TensorInfo tensor : round.header().tensors()) {
@@ -140,12 +145,12 @@ record ShmTestJob(String name, Path work, int agentPort) {
         return id.hashCode() * 100L + round;
     }
 
-    static long samples(String id) {
+    public static long samples(String id) {
         return 1 + Math.abs(id.hashCode() % 1000);
     }
 
     /** Trains all rounds that are left. */
-    static void train(TrainerClient client) {
+    public static void train(TrainerClient client) {
         Optional<TrainingRound> round = client.awaitRound(PATIENCE);
         while (round.isPresent()) {
             client.send(update(round.get(), client.id()));
@@ -154,7 +159,7 @@ record ShmTestJob(String name, Path work, int agentPort) {
     }
 
     /** The error of a round's model against the float64 mean of one update of each trainer. */
-    double error(int round, List<String> trainers) throws IOException {
+    public double error(int round, List<String> trainers) throws IOException {
         Map<Path, Long> updates = new HashMap<>();
         for (String id : trainers) {
             updates.put(SmallModel.write(work.resolve("u-" + id), seed(id, round)), samples(id));
