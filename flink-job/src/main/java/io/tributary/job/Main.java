@@ -2,15 +2,20 @@
 
 package io.tributary.job;
 
+import io.tributary.job.cluster.ClusterUnavailableException;
+import io.tributary.job.cluster.FlinkRestException;
 import io.tributary.job.command.AgentCommand;
 import io.tributary.job.command.AggregateCommand;
+import io.tributary.job.command.ClusterCommand;
 import io.tributary.job.command.DemoCommand;
 import io.tributary.job.command.DoctorCommand;
 import io.tributary.job.command.PlanCommand;
 import io.tributary.job.command.RegionsCommand;
+import io.tributary.job.command.SubmitCommand;
 import io.tributary.job.command.TrainerCommand;
 import io.tributary.job.command.UsageException;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.kafka.KafkaUnavailableException;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.topology.TopologyException;
 import io.tributary.shm.agent.AgentException;
@@ -37,6 +42,8 @@ import picocli.CommandLine.ScopeType;
             AggregateCommand.class,
             TrainerCommand.class,
             AgentCommand.class,
+            ClusterCommand.class,
+            SubmitCommand.class,
             RegionsCommand.class,
             DoctorCommand.class,
             CommandLine.HelpCommand.class
@@ -102,6 +109,9 @@ public final class Main {
         while (at.getCause() != null
                 && !badInput(at)
                 && !(at instanceof BrokerUnavailableException)
+                && !(at instanceof KafkaUnavailableException)
+                && !(at instanceof ClusterUnavailableException)
+                && !(at instanceof FlinkRestException)
                 && !(at instanceof AgentException)) {
             at = at.getCause();
         }
@@ -120,6 +130,9 @@ public final class Main {
         boolean own =
                 badInput(e)
                         || e instanceof BrokerUnavailableException
+                        || e instanceof KafkaUnavailableException
+                        || e instanceof ClusterUnavailableException
+                        || e instanceof FlinkRestException
                         || e instanceof AgentException
                         || e instanceof IllegalStateException
                         || e instanceof CommandLine.ParameterException;

@@ -11,7 +11,7 @@ import java.util.TreeMap;
  * Shows a live line for the round that is open. On a terminal the line is written over; elsewhere
  * each round gets one line when it closes. Thread-safe.
  */
-final class Console {
+public final class Console {
 
     private static final int BAR = 12;
 
@@ -21,19 +21,24 @@ final class Console {
     private final int columns;
     private int width;
 
-    Console(PrintStream out, boolean quiet) {
+    /**
+     * @param quiet whether to leave the live lines out
+     */
+    public Console(PrintStream out, boolean quiet) {
         this.out = out;
         this.quiet = quiet;
         this.terminal = System.console() != null;
         this.columns = Math.max(20, Integer.getInteger("tributary.columns", 80));
     }
 
-    synchronized void say(String line) {
+    /** Prints a line. */
+    public synchronized void say(String line) {
         clear();
         out.println(line);
     }
 
-    synchronized void status(RoundStatus status) {
+    /** Shows how a round stands. */
+    public synchronized void status(RoundStatus status) {
         boolean over =
                 status.state() == RoundStatus.State.CLOSED
                         || status.state() == RoundStatus.State.ABANDONED;

@@ -18,7 +18,10 @@ public final class RoundBoard implements JobListener {
     private final Map<Integer, ModelDescription> models = new TreeMap<>();
     private boolean allLeft;
 
-    RoundBoard(Consumer<RoundStatus> onStatus) {
+    /**
+     * @param onStatus is told of every change
+     */
+    public RoundBoard(Consumer<RoundStatus> onStatus) {
         this.onStatus = onStatus;
     }
 

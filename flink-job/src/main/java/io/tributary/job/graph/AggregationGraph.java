@@ -54,6 +54,9 @@ public record AggregationGraph(
     public static final TypeInformation<PublishedModel> MODEL =
             StreamType.json(PublishedModel.class);
 
+    /** What the uids of the tree's levels begin with. */
+    public static final String LEVEL_UID = "aggregate-";
+
     private static final List<String> LEVEL_NAMES = List.of("leaf", "middle", "top");
 
     /**
@@ -136,7 +139,13 @@ public record AggregationGraph(
 
     /** Uids derive from role names, so that a level keeps its state when others come or go. */
     private String uid(int level) {
-        return "aggregate-" + topology.levels().get(level + 1);
+        return uids(topology).get(level);
+    }
+
+    /** The uids of a tree's levels, the lowest first. */
+    public static List<String> uids(Topology topology) {
+        List<String> roles = topology.levels();
+        return roles.subList(1, roles.size()).stream().map(role -> LEVEL_UID + role).toList();
     }
 
     /** The names that people use: counted from the top, because the top is always there. */

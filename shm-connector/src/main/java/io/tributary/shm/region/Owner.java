@@ -19,6 +19,11 @@ public record Owner(long pid, long startMillis) {
         return SELF;
     }
 
+    /** The process with that id. */
+    public static Owner of(long pid) {
+        return ProcessHandle.of(pid).map(Owner::of).orElseGet(() -> new Owner(pid, 0));
+    }
+
     private static Owner of(ProcessHandle process) {
         return new Owner(
                 process.pid(), process.info().startInstant().map(Instant::toEpochMilli).orElse(0L));

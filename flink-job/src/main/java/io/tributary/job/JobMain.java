@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job;
+
+import io.tributary.job.cluster.SavepointCheck;
+import io.tributary.job.config.JobSpec;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.ExternalizedCheckpointRetention;
+import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.configuration.StateBackendOptions;
+import org.apache.flink.configuration.StateRecoveryOptions;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * What Flink runs: {@code flink run tributary-flink-job.jar --config job.yaml}. With {@code --yaml}
+ * the file's text is given instead, because a file of the submitter is not on the job manager.
+ */
+@Command(name = "job")
+public final class JobMain implements Callable<Integer> {
+
+    @Option(names = "--config", paramLabel = "FILE")
+    private Optional<Path> file;
+
+    @Option(names = "--yaml", paramLabel = "TEXT")
+    private Optional<String> text;
+
+    @Option(names = "--directory", paramLabel = "DIR", defaultValue = ".")
+    private Path directory;
+
+    private JobMain() {}
+
+    /** Builds the job and hands it to Flink. */
+    public static void main(String[] args) throws Exception {
+        JobMain main = new JobMain();
+        new CommandLine(main).parseArgs(args);
+        main.call();
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        JobSpec spec =
+                file.isPresent()
+                        ? JobSpec.read(file.get())
+                        : JobSpec.parse(
+                                "job.yaml",
+                                text.orElseThrow(
+                                        () ->
+                                                new IllegalArgumentException(
+                                                        "--config FILE is missing: the job's job.yaml")),
+                                directory);
+        StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
+        env.configure(configuration(spec));
+        Optional<String> savepoint =
+                env.getConfiguration().getOptional(StateRecoveryOptions.SAVEPOINT_PATH);
+        if (savepoint.isPresent()) {
+            SavepointCheck.requireSameLevels(savepoint.get(), spec.topology());
+        }
+        createModels(spec.models());
+        spec.job(UUID.randomUUID().toString()).build(env);
+        env.executeAsync(spec.name());
+        return 0;
+    }
+
+    private static void createModels(Path directory) throws IOException {
+        Files.createDirectories(directory);
+    }
+
+    private static Configuration configuration(JobSpec spec) {
+        Configuration all = new Configuration();
+        all.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
+        all.set(PipelineOptions.GENERIC_TYPES, false);
+        spec.parallelism()
+                .ifPresent(
+                        p ->
+                                all.set(
+                                        org.apache.flink.configuration.CoreOptions
+                                                .DEFAULT_PARALLELISM,
+                                        p));
+        all.set(StateBackendOptions.STATE_BACKEND, "hashmap");
+        all.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, spec.checkpointInterval());
+        all.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
+        all.set(
+                CheckpointingOptions.CHECKPOINTS_DIRECTORY,
+                "%s/%s".formatted(spec.checkpoints().replaceAll("/+$", ""), spec.name()));
+        all.set(
+                CheckpointingOptions.EXTERNALIZED_CHECKPOINT_RETENTION,
+                ExternalizedCheckpointRetention.RETAIN_ON_CANCELLATION);
+        // A disk that is full is a reason to try again, not to lose the round.
+        all.set(CheckpointingOptions.TOLERABLE_FAILURE_NUMBER, Integer.MAX_VALUE);
+        all.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+        all.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, Integer.MAX_VALUE);
+        all.set(
+                RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY,
+                java.time.Duration.ofSeconds(1));
+        return all;
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.cluster;
+
+import java.io.File;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/** Where the parts of this build are. */
+public final class Distribution {
+
+    /** What the job's jar holds, or nobody needs on a cluster. */
+    private static final Pattern NOT_ON_CLUSTER =
+            Pattern.compile(
+                    ".*/(tributary-job\\.jar|tributary-bench\\.jar|(operators|sources|trainer-client|bench|hivemq|picocli|flink-connector-kafka|flink-test-utils|kafka_|kafka-tools|kafka-server|kafka-group|kafka-storage|kafka-raft|scala-|nd4j)[^/]*|(flink-job|operators|sources|trainer-client|bench)/target/[^/]*)");
+
+    private Distribution() {}
+
+    /** The jar that Flink runs. */
+    public static Path jobJar() {
+        Path jar =
+                Path.of(System.getProperty("tributary.home", "."))
+                        .resolve("flink-job/target/tributary-flink-job.jar")
+                        .toAbsolutePath();
+        if (!Files.exists(jar)) {
+            throw new IllegalStateException(jar + " is missing; build with 'mvn package'");
+        }
+        return jar;
+    }
+
+    /** Flink, and what belongs into its {@code lib/} directory, on this process's class path. */
+    public static String clusterClasspath() {
+        return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
+                .filter(entry -> !NOT_ON_CLUSTER.matcher(entry).matches())
+                .collect(Collectors.joining(File.pathSeparator));
+    }
+}

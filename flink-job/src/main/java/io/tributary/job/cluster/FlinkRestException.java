@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.cluster;
+
+/** Flink refused what it was asked, with its reason. */
+public final class FlinkRestException extends RuntimeException {
+
+    private static final long serialVersionUID = 1L;
+
+    FlinkRestException(String message) {
+        super(message);
+    }
+}

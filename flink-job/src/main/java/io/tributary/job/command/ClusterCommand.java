@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.command;
+
+import io.tributary.job.cluster.ClusterUnavailableException;
+import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.cluster.LocalCluster;
+import io.tributary.shm.region.Owner;
+import java.nio.file.Path;
+import java.util.Map;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.Spec;
+
+/** {@code tributary cluster}. */
+@Command(
+        name = "cluster",
+        description = "Runs a Flink cluster on this machine: a job manager and task managers.")
+public final class ClusterCommand implements Runnable {
+
+    /** Where a cluster is unless said otherwise. */
+    public static final String DIRECTORY = "/tmp/tributary-cluster";
+
+    @Spec private CommandSpec spec;
+
+    @Option(
+            names = "--dir",
+            paramLabel = "DIR",
+            defaultValue = DIRECTORY,
+            scope = ScopeType.INHERIT,
+            description = "Configuration, logs, temporary files. Default: ${DEFAULT-VALUE}.")
+    private Path directory;
+
+    @Override
+    public void run() {
+        spec.commandLine().usage(System.out);
+    }
+
+    /** {@code tributary cluster start}. */
+    @Command(name = "start", description = "Starts what does not run yet, and waits for it.")
+    int start(
+            @Option(
+                            names = "--task-managers",
+                            paramLabel = "N",
+                            defaultValue = "2",
+                            description = "Task managers. Default: ${DEFAULT-VALUE}.")
+                    int taskManagers,
+            @Option(
+                            names = "--slots",
+                            paramLabel = "N",
+                            defaultValue = "2",
+                            description = "Slots of each. Default: ${DEFAULT-VALUE}.")
+                    int slots) {
+        if (taskManagers < 1) {
+            throw new UsageException(
+                    "--task-managers %d: expected 1 or more".formatted(taskManagers));
+        }
+        if (slots < 1) {
+            throw new UsageException("--slots %d: expected 1 or more".formatted(slots));
+        }
+        LocalCluster.State state = cluster().start(taskManagers, slots);
+        System.out.printf("Flink web UI: http://127.0.0.1:%d%n", state.restPort());
+        System.out.printf("Logs: %s%n", directory.resolve("log"));
+        return 0;
+    }
+
+    private LocalCluster cluster() {
+        return new LocalCluster(directory);
+    }
+
+    /** {@code tributary cluster status}. */
+    @Command(name = "status", description = "Shows processes, slots and jobs.")
+    int status() {
+        var state = cluster().state();
+        if (state.isEmpty()) {
+            System.out.printf("no cluster was started in %s%n", directory);
+            return 1;
+        }
+        show("job manager", state.get().jobManager());
+        for (Map.Entry<Integer, Owner> tm : state.get().taskManagers().entrySet()) {
+            show("task manager " + tm.getKey(), tm.getValue());
+        }
+        if (!state.get().jobManager().alive()) {
+            return 1;
+        }
+        try {
+            FlinkRest rest = cluster().rest();
+            System.out.printf("web UI           %s%n", rest.url());
+            Map<String, Integer> slots = rest.slots();
+            System.out.printf(
+                    "slots            %d, %d free%n", slots.get("total"), slots.get("free"));
+            rest.jobs()
+                    .forEach(
+                            job ->
+                                    System.out.printf(
+                                            "job %s %-9s %s%n", job.id(), job.state(), job.name()));
+            return 0;
+        } catch (ClusterUnavailableException e) {
+            System.out.println("the job manager does not answer yet");
+            return 1;
+        }
+    }
+
+    private static void show(String what, Owner owner) {
+        System.out.printf(
+                "%-16s process %d, %s%n", what, owner.pid(), owner.alive() ? "running" : "dead");
+    }
+
+    /** {@code tributary cluster kill-task-manager}. */
+    @Command(
+            name = "kill-task-manager",
+            description = "Kills a task manager; 'cluster start' starts it again.")
+    int killTaskManager(
+            @Parameters(paramLabel = "K", description = "Its number, from 1.") int number) {
+        cluster().killTaskManager(number);
+        System.out.printf("task manager %d is dead%n", number);
+        return 0;
+    }
+
+    /** {@code tributary cluster stop}. */
+    @Command(name = "stop", description = "Ends all processes.")
+    int stop() {
+        cluster().stop();
+        System.out.println("stopped");
+        return 0;
+    }
+}

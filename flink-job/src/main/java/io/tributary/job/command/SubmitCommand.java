@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.command;
+
+import io.tributary.job.cluster.Distribution;
+import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.cluster.LocalCluster;
+import io.tributary.job.cluster.RetainedCheckpoints;
+import io.tributary.job.cluster.Submission;
+import io.tributary.job.config.JobSpec;
+import io.tributary.job.demo.Console;
+import io.tributary.job.demo.RoundBoard;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code tributary submit}. */
+@Command(name = "submit", description = "Runs a job on a Flink cluster, and follows its rounds.")
+public final class SubmitCommand implements Callable<Integer> {
+
+    private static final long LOOK_MILLIS = 500;
+
+    @Option(
+            names = "--config",
+            paramLabel = "FILE",
+            required = true,
+            description = "The job's job.yaml; docs/configuration.md has its keys.")
+    private Path config;
+
+    @Option(
+            names = "--cluster",
+            paramLabel = "HOST:PORT",
+            description = "REST address of the cluster. Default: the one of 'cluster start'.")
+    private Optional<String> address;
+
+    @Option(
+            names = "--dir",
+            paramLabel = "DIR",
+            defaultValue = ClusterCommand.DIRECTORY,
+            description = "Directory of the cluster, without --cluster. Default: ${DEFAULT-VALUE}.")
+    private Path directory;
+
+    @Option(
+            names = "--from-savepoint",
+            paramLabel = "PATH",
+            description = "Goes on from a savepoint or a retained checkpoint.")
+    private Optional<String> savepoint;
+
+    @Option(
+            names = "--from-latest",
+            description =
+                    "Goes on from the newest retained checkpoint of the job, where there is one.")
+    private boolean latest;
+
+    @Option(names = "--detached", description = "Returns when the job runs.")
+    private boolean detached;
+
+    @Override
+    public Integer call() throws Exception {
+        if (latest && savepoint.isPresent()) {
+            throw new UsageException("--from-latest and --from-savepoint exclude each other");
+        }
+        if (address.isPresent() && !address.get().matches("[^:/]+:[0-9]+")) {
+            throw new UsageException("--cluster %s: expected HOST:PORT".formatted(address.get()));
+        }
+        JobSpec spec = JobSpec.read(config);
+        FlinkRest rest =
+                address.map(FlinkRest::new).orElseGet(() -> new LocalCluster(directory).rest());
+        Optional<String> from = latest ? RetainedCheckpoints.newest(spec) : savepoint;
+        from.ifPresent(path -> System.out.println("going on from " + path));
+        Console console = new Console(System.out, false);
+        try (AutoCloseable ignored =
+                detached
+                        ? () -> {}
+                        : spec.transport().follow(spec.name(), new RoundBoard(console::status))) {
+            String job = new Submission(rest, Distribution.jobJar()).run(spec, config, from);
+            console.say("job %s (%s) runs".formatted(spec.name(), job));
+            console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
+            return detached ? 0 : await(rest, job, console);
+        }
+    }
+
+    private static int await(FlinkRest rest, String job, Console console)
+            throws InterruptedException {
+        String state = rest.state(job);
+        while (!state.equals("FINISHED")) {
+            if (state.equals("FAILED")) {
+                throw new IllegalStateException("the job has failed: " + rest.failure(job));
+            }
+            if (state.equals("CANCELED")) {
+                throw new IllegalStateException("the job was cancelled");
+            }
+            Thread.sleep(LOOK_MILLIS);
+            state = rest.state(job);
+        }
+        console.say("all rounds are done; the job is FINISHED");
+        return 0;
+    }
+}

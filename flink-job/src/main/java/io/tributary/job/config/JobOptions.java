@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.config;
+
+import io.tributary.job.graph.Publish;
+import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.shm.mailbox.Mailbox;
+import java.lang.reflect.Modifier;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
+import org.apache.flink.configuration.MemorySize;
+
+/** The keys of {@code job.yaml}. {@code docs/configuration.md} is made from them. */
+public final class JobOptions {
+
+    /** How updates and models travel. */
+    public enum TransportType {
+        MQTT,
+        KAFKA,
+        SHM
+    }
+
+    /** How updates become a model. */
+    public enum Algorithm {
+        /** The mean weighted by samples (McMahan et al., AISTATS 2017). */
+        FEDAVG
+    }
+
+    /** The job's name. */
+    public static final ConfigOption<String> NAME =
+            ConfigOptions.key("job.name")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "Name of the job, in topics, directories and Flink's UI. Required.");
+
+    /** The topology. */
+    public static final ConfigOption<String> TOPOLOGY =
+            ConfigOptions.key("topology")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "File with Flame's schema.json, relative to this file. Required.");
+
+    /** The algorithm. */
+    public static final ConfigOption<Algorithm> ALGORITHM =
+            ConfigOptions.key("algorithm")
+                    .enumType(Algorithm.class)
+                    .defaultValue(Algorithm.FEDAVG)
+                    .withDescription("How updates become a model.");
+
+    /** What updates are. */
+    public static final ConfigOption<UpdateKind> UPDATES =
+            ConfigOptions.key("updates")
+                    .enumType(UpdateKind.class)
+                    .defaultValue(UpdateKind.WEIGHTS)
+                    .withDescription("Whether trainers send weights or what changed.");
+
+    /** Flink's parallelism. */
+    public static final ConfigOption<Integer> PARALLELISM =
+            ConfigOptions.key("parallelism")
+                    .intType()
+                    .noDefaultValue()
+                    .withDescription("Subtasks of sources and aggregators. Flink's own default.");
+
+    /** Number of rounds. */
+    public static final ConfigOption<Integer> ROUNDS =
+            ConfigOptions.key("rounds.count")
+                    .intType()
+                    .defaultValue(10)
+                    .withDescription("Rounds, after which the job is FINISHED.");
+
+    /** Trainers that a round needs to open. */
+    public static final ConfigOption<Integer> MINIMUM_TRAINERS =
+            ConfigOptions.key("rounds.minimum-trainers")
+                    .intType()
+                    .defaultValue(1)
+                    .withDescription("Trainers that must have joined before a round opens.");
+
+    /** Updates that a round needs to close. */
+    public static final ConfigOption<Integer> QUORUM =
+            ConfigOptions.key("rounds.quorum")
+                    .intType()
+                    .defaultValue(1)
+                    .withDescription("Updates without which a round does not close.");
+
+    /** When a round ends at the latest. */
+    public static final ConfigOption<Duration> DEADLINE =
+            ConfigOptions.key("rounds.deadline")
+                    .durationType()
+                    .defaultValue(Duration.ZERO)
+                    .withDescription(
+                            "Time after which an open round closes with its quorum, or opens again without; 0 means never.");
+
+    /** When a silent trainer counts as gone. */
+    public static final ConfigOption<Duration> HEARTBEAT_TIMEOUT =
+            ConfigOptions.key("rounds.heartbeat-timeout")
+                    .durationType()
+                    .defaultValue(Duration.ofSeconds(30))
+                    .withDescription(
+                            "Silence after which a trainer counts as gone; 0 means never.");
+
+    /** How long trainers are answered after the last round. */
+    public static final ConfigOption<Duration> LINGER =
+            ConfigOptions.key("rounds.linger")
+                    .durationType()
+                    .defaultValue(Duration.ofSeconds(60))
+                    .withDescription(
+                            "Time after the last round in which trainers are still answered; the job finishes earlier when all have left.");
+
+    /** When updates are folded. */
+    public static final ConfigOption<Timing> TIMING =
+            ConfigOptions.key("rounds.timing")
+                    .enumType(Timing.class)
+                    .defaultValue(Timing.EAGER)
+                    .withDescription("Whether updates are folded as they come, or at the close.");
+
+    /** The initial model. */
+    public static final ConfigOption<String> MODEL =
+            ConfigOptions.key("model.initial")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "Safetensors file to start from, relative to this file, readable on all hosts. Required.");
+
+    /** Where models go. */
+    public static final ConfigOption<String> MODELS =
+            ConfigOptions.key("model.directory")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "Directory for models and their ledgers, relative to this file, writable on all hosts. Required.");
+
+    /** When models leave. */
+    public static final ConfigOption<Publish> PUBLISH =
+            ConfigOptions.key("model.publish")
+                    .enumType(Publish.class)
+                    .defaultValue(Publish.COMMITTED)
+                    .withDescription("When models, and the plans that name them, leave.");
+
+    /** Elements of a shard. */
+    public static final ConfigOption<Integer> SHARD =
+            ConfigOptions.key("model.shard-elements")
+                    .intType()
+                    .defaultValue(ModelSpec.DEFAULT_SHARD_ELEMENTS)
+                    .withDescription("Elements of a shard of the model.");
+
+    /** The transport. */
+    public static final ConfigOption<TransportType> TRANSPORT =
+            ConfigOptions.key("transport.type")
+                    .enumType(TransportType.class)
+                    .noDefaultValue()
+                    .withDescription("How updates and models travel. Required.");
+
+    /** The MQTT broker. */
+    public static final ConfigOption<String> MQTT_BROKER =
+            ConfigOptions.key("transport.mqtt.broker")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription("tcp://HOST:PORT, or ssl://HOST:PORT. Required with MQTT.");
+
+    /** The MQTT user. */
+    public static final ConfigOption<String> MQTT_USER =
+            ConfigOptions.key("transport.mqtt.user")
+                    .stringType()
+                    .defaultValue("")
+                    .withDescription("User name; empty for none.");
+
+    /** The MQTT user's password. */
+    public static final ConfigOption<String> MQTT_PASSWORD =
+            ConfigOptions.key("transport.mqtt.password")
+                    .stringType()
+                    .defaultValue("")
+                    .withDescription("Password; empty for none.");
+
+    /** Certificates to trust. */
+    public static final ConfigOption<String> MQTT_CA_FILE =
+            ConfigOptions.key("transport.mqtt.ca-file")
+                    .stringType()
+                    .defaultValue("")
+                    .withDescription("PEM file with certificates to trust; empty for the JVM's.");
+
+    /** The client's certificate. */
+    public static final ConfigOption<String> MQTT_CERTIFICATE =
+            ConfigOptions.key("transport.mqtt.certificate")
+                    .stringType()
+                    .defaultValue("")
+                    .withDescription("PEM file with the client's certificate; empty for none.");
+
+    /** The certificate's key. */
+    public static final ConfigOption<String> MQTT_KEY =
+            ConfigOptions.key("transport.mqtt.key")
+                    .stringType()
+                    .defaultValue("")
+                    .withDescription("PEM file with the certificate's PKCS #8 key.");
+
+    /** Kafka's brokers. */
+    public static final ConfigOption<String> KAFKA_SERVERS =
+            ConfigOptions.key("transport.kafka.bootstrap-servers")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "HOST:PORT, several separated by commas. Required with Kafka.");
+
+    /** Properties of Kafka's clients. */
+    public static final ConfigOption<Map<String, String>> KAFKA_PROPERTIES =
+            ConfigOptions.key("transport.kafka.properties")
+                    .mapType()
+                    .defaultValue(Map.of())
+                    .withDescription(
+                            "Properties handed to Kafka's clients as they are, for example those of SASL and TLS.");
+
+    /** Where the node agent is. */
+    public static final ConfigOption<Integer> SHM_AGENT_PORT =
+            ConfigOptions.key("transport.shm.agent-port")
+                    .intType()
+                    .defaultValue(Mailbox.DEFAULT_PORT)
+                    .withDescription("Port of the node agent on 127.0.0.1.");
+
+    /** Where regions are. */
+    public static final ConfigOption<String> REGIONS =
+            ConfigOptions.key("regions.directory")
+                    .stringType()
+                    .defaultValue("/dev/shm/tributary")
+                    .withDescription("Directory of regions, best on a memory file system.");
+
+    /** Bound for regions. */
+    public static final ConfigOption<MemorySize> QUOTA =
+            ConfigOptions.key("regions.quota")
+                    .memoryType()
+                    .defaultValue(MemorySize.ofMebiBytes(1024))
+                    .withDescription("Bound for all regions of the job on a host.");
+
+    /** When unfinished updates are thrown away. */
+    public static final ConfigOption<Duration> STAGING_IDLE =
+            ConfigOptions.key("regions.staging-idle")
+                    .durationType()
+                    .defaultValue(Duration.ofMinutes(5))
+                    .withDescription(
+                            "Time without a chunk after which an unfinished update is thrown away.");
+
+    /** How often checkpoints are made. */
+    public static final ConfigOption<Duration> CHECKPOINT_INTERVAL =
+            ConfigOptions.key("checkpoints.interval")
+                    .durationType()
+                    .defaultValue(Duration.ofSeconds(1))
+                    .withDescription(
+                            "Time between checkpoints, and so the longest that a receipt waits.");
+
+    /** Where checkpoints are. */
+    public static final ConfigOption<String> CHECKPOINTS =
+            ConfigOptions.key("checkpoints.directory")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "Directory or URI for checkpoints, a path relative to this file, reachable from all hosts; the job has one of its own below it. Required.");
+
+    private JobOptions() {}
+
+    /** All options, in the order of this file. */
+    public static List<ConfigOption<?>> all() {
+        return Arrays.stream(JobOptions.class.getFields())
+                .filter(f -> Modifier.isStatic(f.getModifiers()))
+                .filter(f -> f.getType() == ConfigOption.class)
+                .<ConfigOption<?>>map(
+                        f -> {
+                            try {
+                                return (ConfigOption<?>) f.get(null);
+                            } catch (IllegalAccessException e) {
+                                throw new AssertionError(e);
+                            }
+                        })
+                .toList();
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.config;
+
+import io.tributary.job.graph.AggregationGraph;
+import io.tributary.job.graph.FederationJob;
+import io.tributary.job.graph.KafkaTransport;
+import io.tributary.job.graph.MqttTransport;
+import io.tributary.job.graph.ShmTransport;
+import io.tributary.job.graph.Transport;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.kafka.KafkaOptions;
+import io.tributary.protocol.message.Names;
+import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.topology.Topology;
+import io.tributary.sources.staging.Staging;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.flink.configuration.ConfigOption;
+
+/**
+ * A job as {@code job.yaml} describes it. Immutable.
+ *
+ * @param name the job's name
+ * @param topology who aggregates for whom
+ * @param rules how rounds are run
+ * @param model what the model looks like
+ * @param models where models are written
+ * @param transport how the job speaks with trainers
+ * @param publish when models leave
+ * @param checkpointInterval time between checkpoints
+ * @param checkpoints where they are written, a URI
+ * @param parallelism of sources and aggregators; Flink's default without
+ */
+public record JobSpec(
+        String name,
+        Topology topology,
+        RoundRules rules,
+        ModelSpec model,
+        Path models,
+        Transport transport,
+        io.tributary.job.graph.Publish publish,
+        Duration checkpointInterval,
+        String checkpoints,
+        Optional<Integer> parallelism) {
+
+    /**
+     * Reads a file.
+     *
+     * @throws ConfigException at the first mistake
+     */
+    public static JobSpec read(Path file) {
+        try {
+            return parse(
+                    file.toString(), Files.readString(file), file.toAbsolutePath().getParent());
+        } catch (NoSuchFileException e) {
+            throw new ConfigException("%s: there is no such file".formatted(file));
+        } catch (IOException e) {
+            throw new UncheckedIOException("%s cannot be read".formatted(file), e);
+        }
+    }
+
+    /**
+     * Reads a file's text.
+     *
+     * @param file stands for the file in errors
+     * @param directory what paths are relative to
+     * @throws ConfigException at the first mistake
+     */
+    public static JobSpec parse(String file, String text, Path directory) {
+        JobYaml yaml = JobYaml.parse(file, text);
+        String name = yaml.get(JobOptions.NAME);
+        try {
+            Names.check("job", name);
+        } catch (RejectedException e) {
+            throw yaml.wrong(JobOptions.NAME, e.getMessage());
+        }
+        Topology topology =
+                Topology.read(existing(yaml, JobOptions.TOPOLOGY, directory), Optional.empty());
+        ModelSpec model =
+                new ModelSpec(
+                        existing(yaml, JobOptions.MODEL, directory).toString(),
+                        positive(yaml, JobOptions.SHARD),
+                        yaml.get(JobOptions.UPDATES));
+        return new JobSpec(
+                name,
+                topology,
+                rules(yaml),
+                model,
+                directory.resolve(yaml.get(JobOptions.MODELS)).normalize(),
+                transport(yaml),
+                yaml.get(JobOptions.PUBLISH),
+                interval(yaml),
+                uri(yaml.get(JobOptions.CHECKPOINTS), directory),
+                yaml.find(JobOptions.PARALLELISM)
+                        .map(ignored -> positive(yaml, JobOptions.PARALLELISM)));
+    }
+
+    private static Duration interval(JobYaml yaml) {
+        Duration interval = yaml.get(JobOptions.CHECKPOINT_INTERVAL);
+        if (interval.toMillis() < 10) {
+            throw yaml.wrong(JobOptions.CHECKPOINT_INTERVAL, "expected 10 ms or more");
+        }
+        return interval;
+    }
+
+    private static String uri(String text, Path directory) {
+        return text.matches("[a-z0-9]+:.*")
+                ? text
+                : directory.resolve(text).normalize().toUri().toString();
+    }
+
+    private static Path existing(JobYaml yaml, ConfigOption<String> option, Path directory) {
+        Path path = directory.resolve(yaml.get(option)).normalize();
+        if (!Files.isRegularFile(path)) {
+            throw yaml.wrong(option, "but there is no file " + path);
+        }
+        return path;
+    }
+
+    private static int positive(JobYaml yaml, ConfigOption<Integer> option) {
+        if (yaml.get(option) < 1) {
+            throw yaml.wrong(option, "expected 1 or more");
+        }
+        return yaml.get(option);
+    }
+
+    private static Duration time(JobYaml yaml, ConfigOption<Duration> option) {
+        if (yaml.get(option).isNegative()) {
+            throw yaml.wrong(option, "expected 0 or more");
+        }
+        return yaml.get(option);
+    }
+
+    private static RoundRules rules(JobYaml yaml) {
+        return new RoundRules(
+                positive(yaml, JobOptions.ROUNDS),
+                positive(yaml, JobOptions.MINIMUM_TRAINERS),
+                positive(yaml, JobOptions.QUORUM),
+                time(yaml, JobOptions.DEADLINE),
+                time(yaml, JobOptions.HEARTBEAT_TIMEOUT),
+                time(yaml, JobOptions.LINGER),
+                yaml.get(JobOptions.TIMING),
+                yaml.get(JobOptions.UPDATES),
+                Map.of());
+    }
+
+    private static Transport transport(JobYaml yaml) {
+        long quota = yaml.get(JobOptions.QUOTA).getBytes();
+        String regions = yaml.get(JobOptions.REGIONS);
+        Staging staging = new Staging(regions, quota, time(yaml, JobOptions.STAGING_IDLE));
+        return switch (yaml.get(JobOptions.TRANSPORT)) {
+            case MQTT -> new MqttTransport(broker(yaml), staging);
+            case KAFKA -> new KafkaTransport(kafka(yaml), staging, false);
+            case SHM -> new ShmTransport(regions, quota, yaml.get(JobOptions.SHM_AGENT_PORT));
+        };
+    }
+
+    private static BrokerOptions broker(JobYaml yaml) {
+        String url = yaml.get(JobOptions.MQTT_BROKER);
+        try {
+            return BrokerOptions.of(url)
+                    .withPassword(
+                            yaml.get(JobOptions.MQTT_USER), yaml.get(JobOptions.MQTT_PASSWORD))
+                    .withCaFile(yaml.get(JobOptions.MQTT_CA_FILE))
+                    .withCertificate(
+                            yaml.get(JobOptions.MQTT_CERTIFICATE), yaml.get(JobOptions.MQTT_KEY));
+        } catch (IllegalArgumentException e) {
+            throw yaml.wrong(JobOptions.MQTT_BROKER, e.getMessage());
+        }
+    }
+
+    private static KafkaOptions kafka(JobYaml yaml) {
+        String servers = yaml.get(JobOptions.KAFKA_SERVERS);
+        try {
+            return new KafkaOptions(servers, yaml.get(JobOptions.KAFKA_PROPERTIES));
+        } catch (IllegalArgumentException e) {
+            throw yaml.wrong(JobOptions.KAFKA_SERVERS, e.getMessage());
+        }
+    }
+
+    /** The job's graph, ready to be built. */
+    public FederationJob job(String run) {
+        String directory = models.toString();
+        return new FederationJob(
+                new AggregationGraph(
+                        name,
+                        run,
+                        topology,
+                        rules,
+                        model,
+                        round -> Path.of(directory, "model-" + round.round() + ".safetensors")),
+                transport,
+                publish);
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.config;
+
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+
+/** Reads {@code job.yaml}, and remembers on which line each value stands. */
+public final class JobYaml {
+
+    private final String name;
+    private final Map<String, Integer> lines = new LinkedHashMap<>();
+    private final Configuration values = new Configuration();
+
+    private JobYaml(String name) {
+        this.name = name;
+    }
+
+    /**
+     * Reads and checks a file's text: every key is known, every value has its type.
+     *
+     * @param name stands for the file in errors
+     * @throws ConfigException at the first mistake
+     */
+    public static JobYaml parse(String name, String text) {
+        JobYaml yaml = new JobYaml(name);
+        yaml.read(text);
+        JobOptions.all().forEach(yaml::checkType);
+        return yaml;
+    }
+
+    private void read(String text) {
+        Deque<String> path = new ArrayDeque<>();
+        try (JsonParser parser = new YAMLFactory().createParser(text)) {
+            JsonToken token = parser.nextToken();
+            if (token != JsonToken.START_OBJECT) {
+                throw at(1, "expected keys and values such as 'job.name: demo'");
+            }
+            while ((token = parser.nextToken()) != null) {
+                int line = parser.currentTokenLocation().getLineNr();
+                switch (token) {
+                    case FIELD_NAME ->
+                            path.push(
+                                    path.isEmpty()
+                                            ? parser.currentName()
+                                            : path.peek() + "." + parser.currentName());
+                    case START_OBJECT -> {}
+                    case END_OBJECT -> path.poll();
+                    case START_ARRAY ->
+                            throw at(line, "'%s' is a list, expected one value", path.peek());
+                    case VALUE_NULL -> path.pop();
+                    default -> put(path.pop(), parser.getText(), line);
+                }
+            }
+        } catch (JsonProcessingException e) {
+            int line = e.getLocation() == null ? 1 : e.getLocation().getLineNr();
+            throw at(line, "this is not YAML: %s", e.getOriginalMessage());
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private void put(String key, String value, int line) {
+        if (JobOptions.all().stream().noneMatch(option -> covers(option, key))) {
+            throw at(line, "unknown key '%s'%s", key, suggestion(key));
+        }
+        if (lines.put(key, line) != null) {
+            throw at(line, "'%s' is there twice", key);
+        }
+        values.setString(key, value);
+    }
+
+    private static boolean covers(ConfigOption<?> option, String key) {
+        return option.key().equals(key)
+                || option == JobOptions.KAFKA_PROPERTIES && key.startsWith(option.key() + ".");
+    }
+
+    /** The known key that differs least, if that is little. */
+    private static String suggestion(String key) {
+        return JobOptions.all().stream()
+                .map(ConfigOption::key)
+                .min((a, b) -> Integer.compare(distance(a, key), distance(b, key)))
+                .filter(best -> distance(best, key) <= Math.max(2, key.length() / 3))
+                .map("; did you mean '%s'?"::formatted)
+                .orElse("; docs/configuration.md has all keys");
+    }
+
+    /** Levenshtein's. */
+    private static int distance(String a, String b) {
+        int[] row = new int[b.length() + 1];
+        for (int j = 0; j <= b.length(); j++) {
+            row[j] = j;
+        }
+        for (int i = 1; i <= a.length(); i++) {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j <= b.length(); j++) {
+                int above = row[j];
+                int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
+                row[j] = Math.min(replaced, 1 + Math.min(above, row[j - 1]));
+                diagonal = above;
+            }
+        }
+        return row[b.length()];
+    }
+
+    private void checkType(ConfigOption<?> option) {
+        try {
+            values.getOptional(option);
+        } catch (IllegalArgumentException e) {
+            throw wrong(option, "expected " + expected(option));
+        }
+    }
+
+    private static String expected(ConfigOption<?> option) {
+        return OptionType.of(option).expectation();
+    }
+
+    /** The value, or the option's default; empty where it has neither. */
+    public <T> Optional<T> find(ConfigOption<T> option) {
+        return values.getOptional(option).or(() -> Optional.ofNullable(option.defaultValue()));
+    }
+
+    /**
+     * @throws ConfigException when there is neither a value nor a default
+     */
+    public <T> T get(ConfigOption<T> option) {
+        return find(option)
+                .orElseThrow(
+                        () ->
+                                new ConfigException(
+                                        "%s: '%s' is missing: %s"
+                                                .formatted(
+                                                        name,
+                                                        option.key(),
+                                                        OptionType.description(option))));
+    }
+
+    /** A mistake in an option's value. */
+    public ConfigException wrong(ConfigOption<?> option, String expectation) {
+        String found = values.getString(option.key(), OptionType.shown(option.defaultValue()));
+        return at(
+                lines.getOrDefault(option.key(), 1),
+                "'%s' is '%s', %s",
+                option.key(),
+                found,
+                expectation);
+    }
+
+    private ConfigException at(int line, String text, Object... arguments) {
+        return new ConfigException("%s:%d: %s".formatted(name, line, text.formatted(arguments)));
+    }
+}
