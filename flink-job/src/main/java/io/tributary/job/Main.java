@@ -6,6 +6,7 @@ import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.FlinkRestException;
 import io.tributary.job.command.AgentCommand;
 import io.tributary.job.command.AggregateCommand;
+import io.tributary.job.command.ChaosCommand;
 import io.tributary.job.command.ClusterCommand;
 import io.tributary.job.command.DemoCommand;
 import io.tributary.job.command.DoctorCommand;
@@ -44,6 +45,7 @@ import picocli.CommandLine.ScopeType;
             AgentCommand.class,
             ClusterCommand.class,
             SubmitCommand.class,
+            ChaosCommand.class,
             RegionsCommand.class,
             DoctorCommand.class,
             CommandLine.HelpCommand.class

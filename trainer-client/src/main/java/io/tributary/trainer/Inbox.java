@@ -68,6 +68,11 @@ final class Inbox {
         notifyAll();
     }
 
+    /** How often the job has been restored, as far as it has said. */
+    synchronized int restores() {
+        return plan.map(RoundPlan::restores).orElse(0);
+    }
+
     /** Whether the job has said that it answers nobody any more. */
     synchronized boolean ended() {
         return plan.filter(p -> p.state() == RoundPlan.State.ENDED).isPresent();

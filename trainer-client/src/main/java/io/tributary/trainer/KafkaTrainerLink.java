@@ -186,6 +186,11 @@ final class KafkaTrainerLink implements Link {
     }
 
     @Override
+    public boolean keeps() {
+        return true;
+    }
+
+    @Override
     public void abort() {
         end(Duration.ZERO);
     }

@@ -33,6 +33,9 @@ interface Link extends AutoCloseable {
         return 0;
     }
 
+    /** Whether what was sent is there for a job that has been restored. */
+    boolean keeps();
+
     /** Breaks off without a word. */
     void abort();
 

@@ -129,6 +129,11 @@ final class MqttTrainerLink implements Link {
     }
 
     @Override
+    public boolean keeps() {
+        return false;
+    }
+
+    @Override
     public void abort() {
         link.abort();
         regions.close();

@@ -146,6 +146,11 @@ final class ShmTrainerLink implements Link {
     }
 
     @Override
+    public boolean keeps() {
+        return true;
+    }
+
+    @Override
     public void abort() {
         mailbox.close();
         withdraw(files.trainer(self.trainer()));

@@ -45,6 +45,7 @@ public final class TrainerClient implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(TrainerClient.class);
     private static final Duration JOIN_AGAIN = Duration.ofSeconds(2);
     private static final Duration LOOK = Duration.ofMillis(500);
+    private static final Duration LOSS_LOOK = Duration.ofMillis(200);
     private static final Duration LONGEST_RECEIPT_TIMEOUT = Duration.ofMinutes(10);
     private static final long WATCH_MILLIS = 200;
 
@@ -206,9 +207,12 @@ public final class TrainerClient implements AutoCloseable {
                         "job '%s' has ended without an answer to the update for round %s; its ledgers say whether it counts"
                                 .formatted(self.job(), update.id()));
             }
+            int losses = losses();
             link.publish(update);
-            receipt = await(() -> inbox.updateReceipt(update.id()), timeout);
-            if (receipt.isEmpty()) {
+            receipt = answer(update.id(), timeout, losses);
+            if (receipt.isEmpty() && losses != losses()) {
+                LOG.info("{}: what was sent for round {} may be lost", id(), update.id());
+            } else if (receipt.isEmpty()) {
                 LOG.info("{}: no receipt for round {}, sending again", id(), update.id());
                 // The job may be busy with the updates of others; more load would not help it.
                 timeout = timeout.multipliedBy(2);
@@ -226,6 +230,26 @@ public final class TrainerClient implements AutoCloseable {
         }
         link.answered(update);
         return receipt.get();
+    }
+
+    /** Rises when what was sent may be lost: by a broker that went, or a job that was restored. */
+    private int losses() {
+        return link.keeps() ? 0 : link.connections() + inbox.restores();
+    }
+
+    /** The answer to an update, unless none comes in time or the update may be lost meanwhile. */
+    private Optional<Receipt> answer(RoundId update, Duration timeout, int losses) {
+        long end = System.nanoTime() + timeout.toNanos();
+        Optional<Receipt> receipt = Optional.empty();
+        while (receipt.isEmpty() && losses == losses() && System.nanoTime() < end) {
+            link.look();
+            long rest = Math.max(1, end - System.nanoTime());
+            receipt =
+                    inbox.await(
+                            () -> inbox.updateReceipt(update),
+                            Duration.ofNanos(Math.min(rest, LOSS_LOOK.toNanos())));
+        }
+        return receipt;
     }
 
     /** Heartbeats, and one at once after a reconnection: the broker has sent the will. */

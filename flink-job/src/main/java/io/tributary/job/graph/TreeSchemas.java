@@ -29,6 +29,11 @@ public final class TreeSchemas {
      * @param leaves leaf aggregators of each group, ≥ 1
      */
     public static Topology of(int tiers, List<String> groups, int leaves) {
+        return Topology.parse(tiers + "tier", json(tiers, groups, leaves));
+    }
+
+    /** The same as the file that it could be read from. */
+    public static byte[] json(int tiers, List<String> groups, int leaves) {
         if (tiers < 2 || tiers > 4) {
             throw new IllegalArgumentException("a tree has 2, 3 or 4 tiers, not " + tiers);
         }
@@ -59,8 +64,7 @@ public final class TreeSchemas {
             below = top ? List.of() : below.stream().map(g -> above(role, g)).distinct().toList();
             lower = role;
         }
-        return Topology.parse(
-                tiers + "tier", Json.encode(Map.of("roles", roles, "channels", channels)));
+        return Json.encode(Map.of("roles", roles, "channels", channels));
     }
 
     private static String above(String role, String group) {

@@ -68,6 +68,7 @@ final class Announcer {
                         state.modelEpoch,
                         rules.kind(),
                         rules.deadline().toMillis() / 1000.0,
+                        state.restores,
                         run));
     }
 

@@ -67,6 +67,7 @@ public final class CoordinatorState {
 
     Phase phase = Phase.WAITING;
     int epoch;
+    int restores;
     int round = 1;
     int roundEpoch;
     int modelRound;

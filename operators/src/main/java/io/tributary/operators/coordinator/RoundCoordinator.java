@@ -172,6 +172,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         } else if (restored) {
             restored = false;
             state.epoch++;
+            state.restores++;
             Turn turn = new Turn(context, out, state);
             turn.announceAgain();
             turn.dropLost();

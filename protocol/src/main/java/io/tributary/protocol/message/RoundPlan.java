@@ -13,6 +13,8 @@ package io.tributary.protocol.message;
  * @param modelEpoch that round's epoch
  * @param kind what to send
  * @param deadlineSeconds time from the opening to the deadline, in s; 0 means none
+ * @param restores how often the job has been restored; what was sent before the last time, and is
+ *     unanswered, may be lost
  * @param run the submission of the job that says so; empty in plans of earlier versions
  */
 public record RoundPlan(
@@ -24,6 +26,7 @@ public record RoundPlan(
         int modelEpoch,
         UpdateKind kind,
         double deadlineSeconds,
+        int restores,
         String run) {
 
     public RoundPlan {

@@ -40,7 +40,7 @@ class MessagesTest {
             new Arrival.Refused(letter, true),
             new Arrival.Control(new ControlMessage(Type.JOIN, "j", "t", "i", "default/us")),
             new ControlMessage(Type.LEAVE, "j", "t", "i", "eu"),
-            new RoundPlan("j", RoundPlan.State.OPEN, 3, 1, 2, 0, UpdateKind.WEIGHTS, 2.5, "run"),
+            new RoundPlan("j", RoundPlan.State.OPEN, 3, 1, 2, 0, UpdateKind.WEIGHTS, 2.5, 0, "run"),
             new ModelDescription("j", 2, 0, 1L << 33, 1 << 20, 99, 12.5),
             new Receipt("j", "t", "", 3, 1, Receipt.Status.COMMITTED, RejectReason.NONE, ""),
             new RoundStatus(

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.chaos;
+
+import io.tributary.job.Main;
+import io.tributary.job.config.JobOptions.TransportType;
+import io.tributary.job.demo.EmbeddedBroker;
+import io.tributary.job.process.BrokerProcess;
+import io.tributary.job.process.JavaProcess;
+import io.tributary.job.process.KafkaProcess;
+import java.nio.file.Path;
+import java.util.List;
+
+/** What stands between trainers and job: a broker, or the node agent. */
+interface Between extends AutoCloseable {
+
+    /** The transport in {@code job.yaml}. */
+    String yaml();
+
+    void kill();
+
+    void restart();
+
+    @Override
+    void close();
+
+    static Between start(TransportType transport, Path work, Path regions) {
+        return switch (transport) {
+            case MQTT -> new Mqtt(BrokerProcess.start(work.resolve("broker")));
+            case KAFKA -> new Kafka(KafkaProcess.start(work.resolve("kafka")));
+            case SHM -> new Agent(work, regions);
+        };
+    }
+
+    /**
+     * An MQTT broker, which forgets everything when it is killed.
+     *
+     * @param broker it
+     */
+    record Mqtt(BrokerProcess broker) implements Between {
+
+        @Override
+        public String yaml() {
+            return "type: mqtt\nmqtt.broker: " + broker.url();
+        }
+
+        @Override
+        public void kill() {
+            broker.kill();
+        }
+
+        @Override
+        public void restart() {
+            broker.restart();
+        }
+
+        @Override
+        public void close() {
+            broker.close();
+        }
+    }
+
+    /**
+     * A Kafka broker, which remembers.
+     *
+     * @param kafka it
+     */
+    record Kafka(KafkaProcess kafka) implements Between {
+
+        @Override
+        public String yaml() {
+            return "type: kafka\nkafka.bootstrap-servers: " + kafka.options().bootstrapServers();
+        }
+
+        @Override
+        public void kill() {
+            kafka.kill();
+        }
+
+        @Override
+        public void restart() {
+            kafka.restart();
+        }
+
+        @Override
+        public void close() {
+            kafka.close();
+        }
+    }
+
+    /** A node agent. */
+    final class Agent implements Between {
+
+        private final Path work;
+        private final Path regions;
+        private final int port = EmbeddedBroker.freePort();
+        private JavaProcess process;
+
+        Agent(Path work, Path regions) {
+            this.work = work;
+            this.regions = regions;
+            restart();
+        }
+
+        @Override
+        public String yaml() {
+            return "type: shm\nshm.agent-port: " + port;
+        }
+
+        @Override
+        public void kill() {
+            process.kill();
+        }
+
+        /** Nobody waits for an agent: without one all goes on, a little slower. */
+        @Override
+        public void restart() {
+            process =
+                    JavaProcess.start(
+                            JavaProcess.Command.here(
+                                    List.of(
+                                            "-Xmx128m",
+                                            "-Dtributary.log=" + work.resolve("agent.log")),
+                                    Main.class.getName(),
+                                    List.of(
+                                            "agent",
+                                            "--port",
+                                            Integer.toString(port),
+                                            "--dir",
+                                            regions.toString())),
+                            work.resolve("agent.out"));
+        }
+
+        @Override
+        public void close() {
+            process.close();
+        }
+    }
+}

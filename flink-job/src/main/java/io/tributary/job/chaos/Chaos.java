@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.chaos;
+
+import io.tributary.job.chaos.ChaosOptions.Kind;
+import io.tributary.job.cluster.Distribution;
+import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.cluster.LocalCluster;
+import io.tributary.job.cluster.RetainedCheckpoints;
+import io.tributary.job.cluster.Submission;
+import io.tributary.job.config.JobSpec;
+import io.tributary.job.graph.JobListener;
+import io.tributary.job.graph.WorkDirectory;
+import io.tributary.protocol.message.ModelDescription;
+import io.tributary.protocol.message.RoundStatus;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.file.Path;
+import java.time.LocalTime;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * A cluster, a broker or an agent, and trainers, all processes of their own; one of them is killed
+ * every few seconds and started again. In the end {@link Oracle} says whether all is right.
+ */
+public final class Chaos {
+
+    static final List<String> GROUPS = List.of("us/west", "us/east", "eu");
+
+    private static final int TASK_MANAGERS = 2;
+    private static final int SLOTS = 2;
+    private static final long PATIENCE_SECONDS = 120;
+
+    private final ChaosOptions options;
+    private final PrintStream out;
+    private final Random random;
+    private final Map<String, Integer> kills = new TreeMap<>();
+    private final List<Recovery> recoveries = new ArrayList<>();
+    private final List<String> faults = new ArrayList<>();
+
+    public Chaos(ChaosOptions options, PrintStream out) {
+        this.options = options;
+        this.out = out;
+        this.random = new Random(options.seed());
+    }
+
+    static Path config(Path directory) {
+        return directory.resolve("job.yaml");
+    }
+
+    static Path trainers(Path directory) {
+        return directory.resolve("trainers");
+    }
+
+    static Path stop(Path directory) {
+        return directory.resolve("stop");
+    }
+
+    /** Runs it. */
+    public ChaosReport run() throws Exception {
+        try (WorkDirectory work = WorkDirectory.create("chaos");
+                WorkDirectory regions = WorkDirectory.create(options.regions(), "chaos")) {
+            return run(work.path(), regions.path());
+        }
+    }
+
+    private ChaosReport run(Path work, Path regions) throws Exception {
+        long began = System.nanoTime();
+        LocalCluster cluster = new LocalCluster(work.resolve("cluster"));
+        try (Between between = Between.start(options.transport(), work, regions);
+                Crew crew = new Crew(options.trainers(), work)) {
+            JobSpec spec = ChaosJob.write(work, regions, between.yaml(), options.trainers());
+            cluster.start(TASK_MANAGERS, SLOTS);
+            Progress progress = new Progress();
+            try (AutoCloseable ignored = spec.transport().follow(spec.name(), progress)) {
+                submit(cluster, spec, work);
+                crew.start();
+                progress.awaitRound(1, PATIENCE_SECONDS);
+                long start = System.nanoTime();
+                kill(cluster, between, crew, spec, work, progress);
+                double seconds = (System.nanoTime() - start) / 1e9;
+                settle(progress, cluster, work);
+                crew.stop(PATIENCE_SECONDS);
+                return report(seconds, crew, spec);
+            }
+        } finally {
+            cluster.stop();
+            out.printf(Locale.ROOT, "chaos: %.0f s in all%n", (System.nanoTime() - began) / 1e9);
+        }
+    }
+
+    private static String submit(LocalCluster cluster, JobSpec spec, Path work) throws IOException {
+        return new Submission(cluster.rest(), Distribution.jobJar())
+                .run(spec, config(work), RetainedCheckpoints.newest(spec));
+    }
+
+    private void kill(
+            LocalCluster cluster,
+            Between between,
+            Crew crew,
+            JobSpec spec,
+            Path work,
+            Progress progress)
+            throws Exception {
+        long end = System.nanoTime() + options.length().toNanos();
+        while (System.nanoTime() < end) {
+            long next = System.nanoTime() + options.every().toNanos();
+            Kind kind = options.kinds().get(random.nextInt(options.kinds().size()));
+            String name = kind.name().toLowerCase(Locale.ROOT).replace('_', '-');
+            out.printf(
+                    "%s  kill %-12s  %s%n",
+                    LocalTime.now().truncatedTo(ChronoUnit.SECONDS), name, progress);
+            kills.merge(name, 1, Integer::sum);
+            switch (kind) {
+                case TASK_MANAGER -> {
+                    Recovery recovery = new Recovery(cluster.rest(), spec.name(), progress);
+                    cluster.killTaskManager(1 + random.nextInt(TASK_MANAGERS));
+                    recovery.begin();
+                    cluster.start(TASK_MANAGERS, SLOTS);
+                    recoveries.add(recovery);
+                }
+                case JOB_MANAGER -> {
+                    cluster.killJobManager();
+                    cluster.start(TASK_MANAGERS, SLOTS);
+                    submit(cluster, spec, work);
+                }
+                case TRAINER -> crew.killOne(random);
+                case BROKER, AGENT -> {
+                    between.kill();
+                    between.restart();
+                }
+                default -> throw new AssertionError(kind);
+            }
+            // The pace is given, not waited for: what comes too late is killed in its recovery.
+            TimeUnit.NANOSECONDS.sleep(Math.max(0, next - System.nanoTime()));
+        }
+    }
+
+    /** When nothing is killed any more, all must go on by itself. */
+    private void settle(Progress progress, LocalCluster cluster, Path work)
+            throws InterruptedException {
+        int round = progress.round();
+        try {
+            progress.awaitRound(round + 2, PATIENCE_SECONDS);
+        } catch (IllegalStateException e) {
+            FlinkRest rest = cluster.rest();
+            List<String> states = rest.jobs().stream().map(FlinkRest.Job::state).toList();
+            faults.add(
+                    "no round ended within %d s after the last kill; jobs are %s, logs are kept in %s"
+                            .formatted(PATIENCE_SECONDS, states, KeptLogs.keep(work)));
+        }
+    }
+
+    private ChaosReport report(double seconds, Crew crew, JobSpec spec) throws IOException {
+        Oracle oracle = new Oracle(crew.logs(), spec.models());
+        List<String> all = new ArrayList<>(faults);
+        all.addAll(oracle.faults());
+        List<Recovery> complete = recoveries.stream().filter(Recovery::complete).toList();
+        return new ChaosReport(
+                options.transport().name().toLowerCase(Locale.ROOT),
+                seconds,
+                options.seed(),
+                oracle.rounds(),
+                kills,
+                oracle.sent(),
+                oracle.countedOnce(),
+                oracle.countedTwice(),
+                oracle.lost(),
+                oracle.refused(),
+                oracle.unanswered(),
+                oracle.worstError(),
+                complete.stream().map(Recovery::seconds).toList(),
+                complete.stream().map(Recovery::beyondFlinkSeconds).toList(),
+                all);
+    }
+
+    /** What the job says of its rounds. Thread-safe. */
+    static final class Progress implements JobListener {
+
+        private Optional<RoundStatus> newest = Optional.empty();
+        private int closed;
+        private long changes;
+
+        @Override
+        public synchronized void status(RoundStatus status) {
+            boolean change =
+                    newest.isEmpty()
+                            || newest.get().round() != status.round()
+                            || newest.get().updates() != status.updates();
+            newest = Optional.of(status);
+            if (status.state() == RoundStatus.State.CLOSED) {
+                closed = Math.max(closed, status.round());
+            }
+            changes += change ? 1 : 0;
+            notifyAll();
+        }
+
+        @Override
+        public void model(ModelDescription model) {
+            // Rounds say enough.
+        }
+
+        /** Rises with everything that happens in a round. */
+        synchronized long changes() {
+            return changes;
+        }
+
+        /** The newest round that has closed. */
+        synchronized int round() {
+            return closed;
+        }
+
+        synchronized void awaitRound(int round, long seconds) throws InterruptedException {
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+            while (closed < round) {
+                long rest = (end - System.nanoTime()) / 1_000_000;
+                if (rest <= 0) {
+                    throw new IllegalStateException(
+                            "round %d did not end within %d s".formatted(round, seconds));
+                }
+                wait(rest);
+            }
+        }
+
+        @Override
+        public synchronized String toString() {
+            return newest.map(s -> "round %d, %d updates".formatted(s.round(), s.updates()))
+                    .orElse("");
+        }
+    }
+}

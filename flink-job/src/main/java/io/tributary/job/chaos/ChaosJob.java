@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.chaos;
+
+import io.tributary.job.config.JobSpec;
+import io.tributary.job.graph.TreeSchemas;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** The job of a chaos run: three levels over three groups. */
+final class ChaosJob {
+
+    private static final int LEAVES = 2;
+
+    private ChaosJob() {}
+
+    /** Writes all that {@code submit} needs, and reads it. */
+    static JobSpec write(Path work, Path regions, String transport, int trainers)
+            throws IOException {
+        Files.write(work.resolve("schema.json"), TreeSchemas.json(4, Chaos.GROUPS, LEAVES));
+        Files.write(
+                work.resolve("model-0.safetensors"),
+                ChaosUpdates.file(new float[ChaosUpdates.ELEMENTS]).array());
+        Files.writeString(
+                Chaos.config(work),
+                """
+                job.name: chaos
+                topology: schema.json
+                rounds:
+                  count: 1000000
+                  minimum-trainers: %d
+                  quorum: %d
+                  deadline: 60 s
+                  heartbeat-timeout: 4 s
+                model:
+                  initial: model-0.safetensors
+                  directory: models
+                regions:
+                  directory: %s
+                  quota: 256 mb
+                checkpoints:
+                  interval: 500 ms
+                  directory: checkpoints
+                transport:
+                %s"""
+                        .formatted(trainers, trainers - 1, regions, transport.indent(2)));
+        return JobSpec.read(Chaos.config(work));
+    }
+}

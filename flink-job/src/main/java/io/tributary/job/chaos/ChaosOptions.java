@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.chaos;
+
+import io.tributary.job.config.JobOptions.TransportType;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+
+/**
+ * What a chaos run is asked for.
+ *
+ * @param length how long processes are killed
+ * @param every time between kills
+ * @param seed of all that is random
+ * @param transport how updates travel
+ * @param kinds what is killed
+ * @param trainers number of trainers
+ * @param regions where regions are made
+ */
+public record ChaosOptions(
+        Duration length,
+        Duration every,
+        long seed,
+        TransportType transport,
+        List<Kind> kinds,
+        int trainers,
+        Path regions) {
+
+    /** What may be killed. */
+    public enum Kind {
+        TASK_MANAGER,
+        JOB_MANAGER,
+        TRAINER,
+        BROKER,
+        AGENT
+    }
+
+    /** All that there is with a transport. */
+    public static List<Kind> kinds(TransportType transport) {
+        Kind between = transport == TransportType.SHM ? Kind.AGENT : Kind.BROKER;
+        return List.of(Kind.TASK_MANAGER, Kind.JOB_MANAGER, Kind.TRAINER, between);
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.chaos;
+
+import io.tributary.job.process.JavaProcess;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+
+/** The trainers, a process each. */
+final class Crew implements AutoCloseable {
+
+    private final Path work;
+    private final Map<String, JavaProcess> processes = new TreeMap<>();
+    private final List<String> ids;
+
+    Crew(int trainers, Path work) {
+        this.work = work;
+        this.ids =
+                java.util.stream.IntStream.rangeClosed(1, trainers)
+                        .mapToObj(i -> "t-" + i)
+                        .toList();
+    }
+
+    void start() {
+        ids.forEach(this::start);
+    }
+
+    private void start(String id) {
+        String group = Chaos.GROUPS.get(ids.indexOf(id) % Chaos.GROUPS.size());
+        processes.put(
+                id,
+                JavaProcess.start(
+                        JavaProcess.Command.here(
+                                List.of(
+                                        "-Xmx128m",
+                                        "-XX:+UseSerialGC",
+                                        "-XX:TieredStopAtLevel=1",
+                                        "-Dtributary.log=" + work.resolve(id + ".log")),
+                                ChaosTrainer.class.getName(),
+                                List.of(id, group, work.toString())),
+                        work.resolve(id + ".out")));
+    }
+
+    void killOne(Random random) {
+        String id = ids.get(random.nextInt(ids.size()));
+        processes.get(id).kill();
+        start(id);
+    }
+
+    /** Lets all have their last receipt. */
+    void stop(long seconds) throws IOException {
+        Files.writeString(Chaos.stop(work), "");
+        for (JavaProcess process : processes.values()) {
+            process.await(seconds);
+        }
+    }
+
+    Map<String, TrainerLog> logs() {
+        Map<String, TrainerLog> logs = new TreeMap<>();
+        ids.forEach(id -> logs.put(id, new TrainerLog(Chaos.trainers(work), id)));
+        return logs;
+    }
+
+    @Override
+    public void close() {
+        processes.values().forEach(JavaProcess::kill);
+    }
+}
