@@ -11,10 +11,12 @@ import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.WorkDirectory;
+import io.tributary.operators.model.LedgerFiles;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalTime;
 import java.time.temporal.ChronoUnit;
@@ -87,9 +89,12 @@ public final class Chaos {
                 long start = System.nanoTime();
                 kill(cluster, between, crew, spec, work, progress);
                 double seconds = (System.nanoTime() - start) / 1e9;
-                settle(progress, cluster, work);
-                crew.stop(PATIENCE_SECONDS);
-                return report(seconds, crew, spec);
+                settle(progress, cluster);
+                for (String late : crew.stop(PATIENCE_SECONDS)) {
+                    faults.add("trainer %s did not get its last receipt".formatted(late));
+                }
+                awaitLedgers(progress, spec);
+                return report(seconds, crew, spec, work);
             }
         } finally {
             cluster.stop();
@@ -145,8 +150,7 @@ public final class Chaos {
     }
 
     /** When nothing is killed any more, all must go on by itself. */
-    private void settle(Progress progress, LocalCluster cluster, Path work)
-            throws InterruptedException {
+    private void settle(Progress progress, LocalCluster cluster) throws InterruptedException {
         int round = progress.round();
         try {
             progress.awaitRound(round + 2, PATIENCE_SECONDS);
@@ -154,15 +158,38 @@ public final class Chaos {
             FlinkRest rest = cluster.rest();
             List<String> states = rest.jobs().stream().map(FlinkRest.Job::state).toList();
             faults.add(
-                    "no round ended within %d s after the last kill; jobs are %s, logs are kept in %s"
-                            .formatted(PATIENCE_SECONDS, states, KeptLogs.keep(work)));
+                    "no round ended within %d s after the last kill; jobs are %s"
+                            .formatted(PATIENCE_SECONDS, states));
         }
     }
 
-    private ChaosReport report(double seconds, Crew crew, JobSpec spec) throws IOException {
+    /**
+     * When all trainers have left, the last round closes with what it has; it is committed soon.
+     */
+    private void awaitLedgers(Progress progress, JobSpec spec) throws InterruptedException {
+        try {
+            progress.awaitEmptyRound(PATIENCE_SECONDS);
+            Path last = spec.models().resolve("model-%d.safetensors".formatted(progress.round()));
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+            while (!Files.exists(LedgerFiles.of(last)) || !Files.exists(last)) {
+                if (System.nanoTime() > end) {
+                    throw new IllegalStateException("model %s is not committed".formatted(last));
+                }
+                TimeUnit.MILLISECONDS.sleep(50);
+            }
+        } catch (IllegalStateException e) {
+            faults.add("at the end: " + e.getMessage());
+        }
+    }
+
+    private ChaosReport report(double seconds, Crew crew, JobSpec spec, Path work)
+            throws IOException {
         Oracle oracle = new Oracle(crew.logs(), spec.models());
         List<String> all = new ArrayList<>(faults);
         all.addAll(oracle.faults());
+        if (!all.isEmpty()) {
+            out.println("logs are kept in " + KeptLogs.keep(work));
+        }
         List<Recovery> complete = recoveries.stream().filter(Recovery::complete).toList();
         return new ChaosReport(
                 options.transport().name().toLowerCase(Locale.ROOT),
@@ -225,6 +252,20 @@ public final class Chaos {
                 if (rest <= 0) {
                     throw new IllegalStateException(
                             "round %d did not end within %d s".formatted(round, seconds));
+                }
+                wait(rest);
+            }
+        }
+
+        /** Waits until the round of now has no updates. */
+        synchronized void awaitEmptyRound(long seconds) throws InterruptedException {
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
+            while (newest.map(RoundStatus::updates).orElse(0) > 0
+                    && newest.map(RoundStatus::round).orElse(0) > closed) {
+                long rest = (end - System.nanoTime()) / 1_000_000;
+                if (rest <= 0) {
+                    throw new IllegalStateException(
+                            "%s did not close within %d s".formatted(this, seconds));
                 }
                 wait(rest);
             }

@@ -27,10 +27,11 @@ final class ChaosJob {
                 """
                 job.name: chaos
                 topology: schema.json
+                parallelism: 2
                 rounds:
                   count: 1000000
                   minimum-trainers: %d
-                  quorum: %d
+                  quorum: 1
                   deadline: 60 s
                   heartbeat-timeout: 4 s
                 model:
@@ -44,7 +45,7 @@ final class ChaosJob {
                   directory: checkpoints
                 transport:
                 %s"""
-                        .formatted(trainers, trainers - 1, regions, transport.indent(2)));
+                        .formatted(trainers, regions, transport.indent(2)));
         return JobSpec.read(Chaos.config(work));
     }
 }

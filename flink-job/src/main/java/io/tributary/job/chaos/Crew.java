@@ -52,12 +52,14 @@ final class Crew implements AutoCloseable {
         start(id);
     }
 
-    /** Lets all have their last receipt. */
-    void stop(long seconds) throws IOException {
+    /**
+     * Lets all have their last receipt.
+     *
+     * @return those that did not get it
+     */
+    List<String> stop(long seconds) throws IOException {
         Files.writeString(Chaos.stop(work), "");
-        for (JavaProcess process : processes.values()) {
-            process.await(seconds);
-        }
+        return ids.stream().filter(id -> !processes.get(id).await(seconds)).toList();
     }
 
     Map<String, TrainerLog> logs() {
