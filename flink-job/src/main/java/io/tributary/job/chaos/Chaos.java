@@ -19,7 +19,6 @@ import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalTime;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -89,7 +88,9 @@ public final class Chaos {
                 long start = System.nanoTime();
                 kill(cluster, between, crew, spec, work, progress);
                 double seconds = (System.nanoTime() - start) / 1e9;
+                say("no more kills   %s".formatted(progress));
                 settle(progress, cluster);
+                say("stop            %s".formatted(progress));
                 for (String late : crew.stop(PATIENCE_SECONDS)) {
                     faults.add("trainer %s did not get its last receipt".formatted(late));
                 }
@@ -100,6 +101,10 @@ public final class Chaos {
             cluster.stop();
             out.printf(Locale.ROOT, "chaos: %.0f s in all%n", (System.nanoTime() - began) / 1e9);
         }
+    }
+
+    private void say(String what) {
+        out.printf("%tT  %s%n", LocalTime.now(), what);
     }
 
     private static String submit(LocalCluster cluster, JobSpec spec, Path work) throws IOException {
@@ -120,9 +125,7 @@ public final class Chaos {
             long next = System.nanoTime() + options.every().toNanos();
             Kind kind = options.kinds().get(random.nextInt(options.kinds().size()));
             String name = kind.name().toLowerCase(Locale.ROOT).replace('_', '-');
-            out.printf(
-                    "%s  kill %-12s  %s%n",
-                    LocalTime.now().truncatedTo(ChronoUnit.SECONDS), name, progress);
+            say("kill %-12s  %s".formatted(name, progress));
             kills.merge(name, 1, Integer::sum);
             switch (kind) {
                 case TASK_MANAGER -> {
