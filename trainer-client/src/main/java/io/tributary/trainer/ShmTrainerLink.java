@@ -159,6 +159,8 @@ final class ShmTrainerLink implements Link {
 
     @Override
     public void close() {
+        // Also what a join that was refused has left: this process lives on, this client does not.
+        withdraw(files.trainer(self.trainer()));
         mailbox.close();
         regions.close();
     }

@@ -106,6 +106,7 @@ public record FileAggregation(
                                         .returns(CoordinatorOutputs.ARRIVAL)
                                         .name("check files")
                                         .uid("check-files"),
+                                Optional.empty(),
                                 Optional.empty());
         DataStream<Outcome> outcomes =
                 outputs.deadLetters()

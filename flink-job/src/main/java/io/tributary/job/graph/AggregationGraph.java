@@ -82,15 +82,19 @@ public record AggregationGraph(
     /**
      * Adds the graph behind {@code arrivals}.
      *
+     * @param regions the region directory, where one job of a name may be
      * @param partials where partial sums lie; without, they pass through Flink's network
      */
-    public Outputs build(DataStream<Arrival> arrivals, Optional<RegionPool.Place> partials) {
+    public Outputs build(
+            DataStream<Arrival> arrivals,
+            Optional<String> regions,
+            Optional<RegionPool.Place> partials) {
         // The closure of a key selector is serialised; it should hold the name alone.
         String key = job;
         SingleOutputStreamOperator<RoundStatus> coordinator =
                 arrivals.keyBy(arrival -> key, Types.STRING)
                         .process(
-                                new RoundCoordinator(job, run, topology, rules, model),
+                                new RoundCoordinator(job, run, topology, rules, model, regions),
                                 CoordinatorOutputs.STATUS)
                         .name("round coordinator")
                         .uid("round-coordinator")

@@ -74,7 +74,9 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
         env.getCheckpointConfig().enableUnalignedCheckpoints(false);
         env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
         String job = graph.job();
-        AggregationGraph.Outputs outputs = graph.build(arrivals(env), transport.partials(job));
+        AggregationGraph.Outputs outputs =
+                graph.build(
+                        arrivals(env), Optional.of(transport.regions()), transport.partials(job));
         sink(transport.plans(job, outputs.plans(), publish), "plans");
         sink(transport.models(job, initialModel(env).union(outputs.models()), publish), "models");
         sink(transport.receipts(job, outputs.receipts()), "receipts");

@@ -41,6 +41,11 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     @Override
+    public String regions() {
+        return staging.directory();
+    }
+
+    @Override
     public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
         return KafkaArrivalSource.updates(
                 job,

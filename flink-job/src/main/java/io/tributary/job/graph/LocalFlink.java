@@ -18,6 +18,7 @@ import org.apache.flink.configuration.RestOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.configuration.WebOptions;
 import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.core.execution.SavepointFormatType;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /** Flink in this process, with its web UI and checkpoints. */
@@ -125,6 +126,14 @@ public final class LocalFlink implements AutoCloseable {
                 throw new IllegalStateException("the Flink job has failed", e);
             }
         }
+    }
+
+    /** Ends the job with a savepoint, and says where that is. */
+    public String stopWithSavepoint(Path directory)
+            throws ExecutionException, InterruptedException {
+        return job.orElseThrow()
+                .stopWithSavepoint(false, directory.toString(), SavepointFormatType.CANONICAL)
+                .get();
     }
 
     /** Waits until the job has done its rounds and ended. */

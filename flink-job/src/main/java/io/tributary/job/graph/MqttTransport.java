@@ -48,6 +48,11 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
+    public String regions() {
+        return staging.directory();
+    }
+
+    @Override
     public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
         return new MqttUpdateSource(job, run, broker, model::layout, staging);
     }

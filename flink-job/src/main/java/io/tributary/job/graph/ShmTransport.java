@@ -35,6 +35,11 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort)
     }
 
     @Override
+    public String regions() {
+        return directory;
+    }
+
+    @Override
     public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
         return new ShmUpdateSource(
                 job, run, model::layout, directory, agentPort, FloatFiniteCheck::new);

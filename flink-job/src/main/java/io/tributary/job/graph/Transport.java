@@ -21,6 +21,9 @@ public interface Transport {
     /** Its name, in operators' names. */
     String name();
 
+    /** The region directory. */
+    String regions();
+
     /** Where updates come in. */
     Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model);
 

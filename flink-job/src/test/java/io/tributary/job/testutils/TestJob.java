@@ -12,6 +12,7 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.region.RegionDirectory;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -57,6 +58,15 @@ public record TestJob(String name, Path work, int agentPort) {
 
     public LocalFlink start(int trainers, int rounds, io.tributary.job.graph.Transport transport)
             throws Exception {
+        return start(trainers, rounds, transport, new Configuration());
+    }
+
+    public LocalFlink start(
+            int trainers,
+            int rounds,
+            io.tributary.job.graph.Transport transport,
+            Configuration more)
+            throws Exception {
         Path model = SmallModel.write(work.resolve(name + "-0.safetensors"), 0);
         Path own = Files.createDirectories(work.resolve(name));
         Configuration configuration = new Configuration();
@@ -69,6 +79,7 @@ public record TestJob(String name, Path work, int agentPort) {
                                 configuration.set(
                                         StateRecoveryOptions.SAVEPOINT_PATH, path.toString()));
         LocalFlink flink = LocalFlink.start(Optional.empty(), own);
+        configuration.addAll(more);
         flink.environment().configure(configuration);
         String models = work.resolve(name).toString();
         AggregationGraph graph =
@@ -126,6 +137,21 @@ public record TestJob(String name, Path work, int agentPort) {
                 .receiptTimeout(Duration.ofSeconds(5))
                 .heartbeat(Duration.ofSeconds(1))
                 .connect();
+    }
+
+    /** The regions that there are. */
+    public int regionFiles() {
+        return RegionDirectory.list(regions()).size();
+    }
+
+    /** Removes all regions, as if the job came to another host. */
+    public void deleteRegions() {
+        RegionDirectory.list(regions()).forEach(file -> file.toFile().delete());
+    }
+
+    /** The file that a trainer sends for a round. */
+    public static byte[] bytes(String id, int round) {
+        return SmallModel.bytes(seed(id, round));
     }
 
     public static ModelUpdate update(TrainingRound round, String id) {

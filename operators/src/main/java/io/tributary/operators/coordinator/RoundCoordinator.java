@@ -16,19 +16,23 @@ import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.region.JobLock;
 import io.tributary.shm.region.RegionDirectory;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.CheckpointListener;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.runtime.execution.SuppressRestartsException;
 import org.apache.flink.runtime.state.FunctionInitializationContext;
 import org.apache.flink.runtime.state.FunctionSnapshotContext;
 import org.apache.flink.streaming.api.checkpoint.CheckpointedFunction;
@@ -49,11 +53,19 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private static final Logger LOG = LoggerFactory.getLogger(RoundCoordinator.class);
     private static final long TICK_MILLIS = 100;
 
+    /** Longer than Flink takes by default to end the tasks of a job manager that died. */
+    private static final Duration LOCK_PATIENCE = Duration.ofSeconds(70);
+
     private final String job;
     private final String run;
     private final Topology topology;
     private final RoundRules rules;
     private final ModelSpec model;
+
+    /** At most one; unlike an Optional, a list can be shipped. */
+    private final List<String> regions;
+
+    private transient Optional<JobLock> lock;
 
     private transient Admission admission;
     private transient Closing closing;
@@ -75,9 +87,16 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
      * @param topology who aggregates for whom
      * @param rules how rounds are run
      * @param model what the model looks like
+     * @param regions the region directory, where one job of a name may be
      */
     public RoundCoordinator(
-            String job, String run, Topology topology, RoundRules rules, ModelSpec model) {
+            String job,
+            String run,
+            Topology topology,
+            RoundRules rules,
+            ModelSpec model,
+            Optional<String> regions) {
+        this.regions = regions.stream().toList();
         this.job = job;
         this.run = run;
         this.topology = topology;
@@ -110,7 +129,11 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     }
 
     @Override
-    public void open(OpenContext context) {
+    public void open(OpenContext context) throws InterruptedException {
+        lock = Optional.empty();
+        if (!regions.isEmpty()) {
+            lock = Optional.of(lock(Path.of(regions.get(0))));
+        }
         admission = new Admission(job, rules.kind());
         closing = new Closing(rules);
         placement = new Placement(topology);
@@ -122,6 +145,25 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         stateHandle =
                 getRuntimeContext()
                         .getState(new ValueStateDescriptor<>("rounds", CoordinatorState.TYPE));
+    }
+
+    private JobLock lock(Path directory) throws InterruptedException {
+        return JobLock.acquire(directory, job, run, LOCK_PATIENCE)
+                .orElseThrow(
+                        () ->
+                                new SuppressRestartsException(
+                                        new IllegalStateException(
+                                                "a job named '%s' runs already on this host (%s); topics and regions belong to a name, so cancel it or choose another"
+                                                        .formatted(
+                                                                job,
+                                                                JobLock.holder(directory, job)))));
+    }
+
+    @Override
+    public void close() {
+        if (lock != null) {
+            lock.ifPresent(JobLock::close);
+        }
     }
 
     @Override

@@ -19,6 +19,7 @@ import io.tributary.protocol.topology.Topology;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.operators.KeyedProcessOperator;
@@ -39,7 +40,8 @@ public final class CoordinatorHarness implements AutoCloseable {
         harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new KeyedProcessOperator<>(
-                                new RoundCoordinator(JOB, "run", topology, rules, model)),
+                                new RoundCoordinator(
+                                        JOB, "run", topology, rules, model, Optional.empty())),
                         arrival -> JOB,
                         Types.STRING);
         harness.setup();
