@@ -186,10 +186,15 @@ public record TestJob(String name, Path work, int agentPort) {
 
     /** The error of a round's model against the float64 mean of one update of each trainer. */
     public double error(int round, List<String> trainers) throws IOException {
+        return error(model(round), round, trainers);
+    }
+
+    /** The same for a model file that lies elsewhere. */
+    public double error(Path model, int round, List<String> trainers) throws IOException {
         Map<Path, Long> updates = new HashMap<>();
         for (String id : trainers) {
             updates.put(SmallModel.write(work.resolve("u-" + id), seed(id, round)), samples(id));
         }
-        return SmallModel.error(model(round), updates);
+        return SmallModel.error(model, updates);
     }
 }

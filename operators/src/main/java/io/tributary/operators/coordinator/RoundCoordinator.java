@@ -2,29 +2,18 @@
 
 package io.tributary.operators.coordinator;
 
-import io.tributary.operators.aggregate.AggregatorInput;
-import io.tributary.operators.coordinator.Admission.Verdict;
-import io.tributary.operators.coordinator.CoordinatorState.Counted;
 import io.tributary.operators.coordinator.CoordinatorState.Member;
-import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.types.StreamType;
-import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Arrival;
-import io.tributary.protocol.message.Claim;
-import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.region.JobLock;
 import io.tributary.shm.region.RegionDirectory;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.CheckpointListener;
@@ -67,19 +56,12 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
 
     private transient Optional<JobLock> lock;
 
-    private transient Admission admission;
-    private transient Closing closing;
-    private transient Placement placement;
-    private transient Membership membership;
-    private transient TreeCommands tree;
-    private transient CoordinatorMetrics metrics;
-    private transient RegionRelease release;
+    private transient Turn.Policies policies;
     private transient ValueState<CoordinatorState> stateHandle;
     private transient ListState<PayloadRef> releaseHandle;
     private transient ListState<TreeShape> shapeHandle;
     private transient boolean restored;
     private transient boolean statusDue;
-    private transient long startedAt;
 
     /**
      * @param job the job's name
@@ -134,14 +116,21 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         if (!regions.isEmpty()) {
             lock = Optional.of(lock(Path.of(regions.get(0))));
         }
-        admission = new Admission(job, rules.kind());
-        closing = new Closing(rules);
-        placement = new Placement(topology);
-        membership = new Membership(topology, placement);
-        tree = new TreeCommands(topology, rules.timing(), model.layout().shards());
-        metrics = new CoordinatorMetrics(getRuntimeContext().getMetricGroup());
-        release = new RegionRelease();
-        startedAt = System.currentTimeMillis();
+        Placement placement = new Placement(topology);
+        policies =
+                new Turn.Policies(
+                        job,
+                        run,
+                        topology,
+                        rules,
+                        new Admission(job, rules.kind()),
+                        new Closing(rules),
+                        placement,
+                        new Membership(topology, placement),
+                        new TreeCommands(topology, rules.timing(), model.layout().shards()),
+                        new CoordinatorMetrics(getRuntimeContext().getMetricGroup()),
+                        new RegionRelease(),
+                        System.currentTimeMillis());
         stateHandle =
                 getRuntimeContext()
                         .getState(new ValueStateDescriptor<>("rounds", CoordinatorState.TYPE));
@@ -169,7 +158,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     @Override
     public void processElement(Arrival arrival, Context context, Collector<RoundStatus> out)
             throws Exception {
-        Turn turn = new Turn(context, out, state(context, out));
+        Turn turn = turn(context, out);
         if (arrival instanceof Arrival.Staged staged) {
             turn.update(staged.claim());
         } else if (arrival instanceof Arrival.Control control) {
@@ -179,16 +168,20 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         } else if (arrival instanceof Arrival.Room room) {
             turn.room(room);
         }
-        turn.end();
+        end(turn);
     }
 
     @Override
     public void onTimer(long time, OnTimerContext context, Collector<RoundStatus> out)
             throws Exception {
-        Turn turn = new Turn(context, out, state(context, out));
+        Turn turn = turn(context, out);
         turn.expire();
-        turn.end();
-        turn.statusIfDue();
+        end(turn);
+        // A round with many updates is not to be a status message for each.
+        if (statusDue) {
+            turn.status();
+            statusDue = false;
+        }
         schedule(context);
     }
 
@@ -198,247 +191,45 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         context.timerService().registerProcessingTimeTimer(now - now % TICK_MILLIS + TICK_MILLIS);
     }
 
-    private CoordinatorState state(Context context, Collector<RoundStatus> out) throws Exception {
+    private Turn turn(Context context, Collector<RoundStatus> out) throws Exception {
         CoordinatorState state = stateHandle.value();
         if (state == null) {
             state = new CoordinatorState();
+            stateHandle.update(state);
             for (String trainer : rules.cohort().keySet().stream().sorted().toList()) {
                 String group = rules.cohort().get(trainer);
-                String leaf = placement.leaf(group, state).orElseThrow();
+                String leaf = policies.placement().leaf(group, state).orElseThrow();
                 state.members.put(trainer, new Member("", group, leaf, System.currentTimeMillis()));
             }
             if (rules.cohort().isEmpty()) {
                 schedule(context);
             }
-            new Turn(context, out, state).end();
+            end(new Turn(policies, context::output, out, state));
         } else if (restored) {
             restored = false;
             state.epoch++;
             state.restores++;
-            Turn turn = new Turn(context, out, state);
+            Turn turn = new Turn(policies, context::output, out, state);
             turn.announceAgain();
             turn.dropLost();
         }
-        return state;
+        return new Turn(policies, context::output, out, state);
+    }
+
+    private void end(Turn turn) throws Exception {
+        turn.end();
+        statusDue |= turn.changed();
+        // The same object: what it says by now is to be in the next checkpoint.
+        stateHandle.update(stateHandle.value());
     }
 
     @Override
     public void snapshotState(FunctionSnapshotContext context) throws Exception {
-        releaseHandle.update(release.snapshot(context.getCheckpointId()));
+        releaseHandle.update(policies.release().snapshot(context.getCheckpointId()));
     }
 
     @Override
     public void notifyCheckpointComplete(long checkpoint) {
-        release.completed(checkpoint);
-    }
-
-    /** What happens at one arrival or tick. */
-    private final class Turn {
-
-        private final Context context;
-        private final CoordinatorState state;
-        private final Announcer announcer;
-        private boolean changed;
-
-        Turn(Context context, Collector<RoundStatus> out, CoordinatorState state) {
-            this.context = context;
-            this.state = state;
-            this.announcer = new Announcer(job, run, rules, state, context::output, out, metrics);
-        }
-
-        void update(Claim claim) {
-            Verdict verdict = admission.judge(state, claim);
-            if (verdict instanceof Verdict.Count) {
-                count(claim);
-            } else if (verdict instanceof Verdict.Reject reject) {
-                RegionDirectory.release(claim.payload());
-                announcer.rejected(claim, reject);
-            } else {
-                spare(claim);
-                announcer.duplicate(claim);
-            }
-            changed = true;
-        }
-
-        /** Releases a duplicate, which may be the very region that counts, claimed again. */
-        private void spare(Claim claim) {
-            if (state.phase != Phase.OPEN || !state.id().equals(claim.id())) {
-                release.whenCheckpointed(claim.payload());
-            } else if (!state.counts(claim.payload())) {
-                RegionDirectory.release(claim.payload());
-            }
-        }
-
-        private void count(Claim claim) {
-            state.count(
-                    claim,
-                    state.members.get(claim.trainer()),
-                    ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()));
-            tree.counted(state.counted.get(claim.trainer()), this::command);
-            if (rules.timing() == RoundRules.Timing.EAGER) {
-                release.whenCheckpointed(claim.payload());
-            }
-            announcer.counted(claim);
-            LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
-        }
-
-        void control(ControlMessage message) {
-            changed |= membership.take(message, state, announcer);
-        }
-
-        void refused(Arrival.Refused refused) {
-            announcer.refused(refused);
-            changed = true;
-        }
-
-        void room(Arrival.Room room) {
-            announcer.room(room);
-        }
-
-        void expire() {
-            if (rules.heartbeatTimeout().isZero()) {
-                return;
-            }
-            long oldest = System.currentTimeMillis() - rules.heartbeatTimeout().toMillis();
-            // After a restore all had no chance to be heard; they get one full timeout.
-            if (startedAt > oldest) {
-                return;
-            }
-            List<String> silent =
-                    state.members.entrySet().stream()
-                            .filter(m -> m.getValue().lastSeen() < oldest)
-                            .map(Map.Entry::getKey)
-                            .toList();
-            for (String trainer : silent) {
-                LOG.info("trainer {} was not heard of for {}", trainer, rules.heartbeatTimeout());
-                state.remove(trainer);
-                changed = true;
-            }
-        }
-
-        void end() throws Exception {
-            Closing.Verdict verdict = closing.judge(state, System.currentTimeMillis());
-            while (verdict != Closing.Verdict.NOTHING) {
-                if (verdict == Closing.Verdict.CLOSE) {
-                    dropLost();
-                    verdict = closing.judge(state, System.currentTimeMillis());
-                }
-                switch (verdict) {
-                    case NOTHING -> {}
-                    case OPEN -> open();
-                    case CLOSE -> close();
-                    case ABANDON -> abandon();
-                    case END -> endJob();
-                    default -> throw new AssertionError(verdict);
-                }
-                verdict = closing.judge(state, System.currentTimeMillis());
-                changed = true;
-            }
-            statusDue |= changed;
-            metrics.show(state);
-            stateHandle.update(state);
-        }
-
-        /** A round with many updates is not to be a status message for each. */
-        void statusIfDue() {
-            if (statusDue) {
-                announcer.status(shown());
-                statusDue = false;
-            }
-        }
-
-        private RoundStatus.State shown() {
-            return switch (state.phase) {
-                case WAITING -> RoundStatus.State.WAITING;
-                case OPEN -> RoundStatus.State.OPEN;
-                case FINISHED, ENDED -> RoundStatus.State.FINISHED;
-            };
-        }
-
-        private void open() {
-            placement.place(state);
-            state.open(closing.deadline(System.currentTimeMillis()), topology);
-            announcer.plan();
-        }
-
-        private void endJob() {
-            state.phase = Phase.ENDED;
-            LOG.info("job {} has done its rounds and ends", job);
-            announcer.plan();
-        }
-
-        /** Updates that were to be folded at the close, and whose regions are gone. */
-        void dropLost() {
-            if (rules.timing() != RoundRules.Timing.LAZY) {
-                return;
-            }
-            for (Counted update : List.copyOf(state.counted.values())) {
-                Claim claim = update.claim();
-                if (claim.payload().region() && !Files.exists(Path.of(claim.payload().path()))) {
-                    state.counted.remove(claim.trainer());
-                    announcer.rejected(
-                            claim,
-                            new Verdict.Reject(
-                                    RejectReason.PAYLOAD_LOST,
-                                    "update from trainer %s for round %s: its region %s is gone; send it again"
-                                            .formatted(
-                                                    claim.trainer(),
-                                                    claim.id(),
-                                                    claim.payload().path())));
-                    changed = true;
-                }
-            }
-        }
-
-        private void close() {
-            tree.closed(state, this::command);
-            if (rules.timing() == RoundRules.Timing.LAZY) {
-                releaseCounted();
-            }
-            announcer.ledger();
-            announcer.status(RoundStatus.State.CLOSED);
-            LOG.info(
-                    "round {} closed: {} updates, {} rejected, {} duplicates, {} missing",
-                    state.id(),
-                    state.counted.size(),
-                    state.rejected,
-                    state.duplicates,
-                    state.awaited.size());
-            state.close(rules.rounds(), closing.end(System.currentTimeMillis()));
-            if (state.phase == Phase.FINISHED) {
-                announcer.plan();
-            }
-        }
-
-        private void abandon() {
-            tree.abandoned(state, this::command);
-            if (rules.timing() == RoundRules.Timing.LAZY) {
-                releaseCounted();
-            }
-            announcer.status(RoundStatus.State.ABANDONED);
-            LOG.info(
-                    "round {} abandoned at its deadline: {} updates, the quorum is {}",
-                    state.id(),
-                    state.counted.size(),
-                    rules.quorum());
-            state.abandon();
-        }
-
-        private void releaseCounted() {
-            state.counted.values().stream()
-                    .map(Counted::claim)
-                    .map(Claim::payload)
-                    .forEach(release::whenCheckpointed);
-        }
-
-        void announceAgain() {
-            if (state.phase != Phase.WAITING) {
-                announcer.plan();
-            }
-        }
-
-        private void command(int level, AggregatorInput command) {
-            context.output(CoordinatorOutputs.level(level), command);
-        }
+        policies.release().completed(checkpoint);
     }
 }

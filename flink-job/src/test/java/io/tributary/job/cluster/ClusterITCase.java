@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.cluster;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.tributary.job.config.JobSpec;
+import io.tributary.job.config.TrainerAddress;
+import io.tributary.job.graph.JobListener;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.job.process.KafkaProcess;
+import io.tributary.job.testutils.SmallModel;
+import io.tributary.job.testutils.TestJob;
+import io.tributary.operators.model.LedgerFiles;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.message.ModelDescription;
+import io.tributary.protocol.message.RoundLedger;
+import io.tributary.protocol.message.RoundLedger.Entry;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.trainer.TrainerClient;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The job's jar on a cluster of processes, over a real Kafka, with kill -9 in each phase. */
+@Timeout(300)
+class ClusterITCase {
+
+    private static final List<String> IDS = List.of("t-1", "t-2", "t-3", "t-4");
+    private static final Duration PATIENCE = Duration.ofSeconds(120);
+
+    @TempDir static Path shared;
+    private static KafkaProcess kafka;
+    private static LocalCluster cluster;
+
+    @TempDir Path temp;
+
+    @BeforeAll
+    static void start() {
+        kafka = KafkaProcess.start(shared.resolve("kafka"));
+        cluster = new LocalCluster(shared.resolve("cluster"));
+        cluster.start(1, 2);
+    }
+
+    @AfterAll
+    static void stop() {
+        cluster.stop();
+        kafka.close();
+    }
+
+    private Path config(String name, int rounds, Path schema) throws IOException {
+        SmallModel.write(temp.resolve("model-0.safetensors"), 0);
+        return Files.writeString(
+                temp.resolve("job.yaml"),
+                """
+                job.name: %s
+                topology: %s
+                parallelism: 2
+                rounds:
+                  count: %d
+                  minimum-trainers: 4
+                  quorum: 4
+                  heartbeat-timeout: 60 s
+                model:
+                  initial: model-0.safetensors
+                  directory: models
+                  shard-elements: 20000
+                transport:
+                  type: kafka
+                  kafka:
+                    bootstrap-servers: %s
+                regions.directory: %s
+                checkpoints:
+                  interval: 1 s
+                  directory: checkpoints
+                """
+                        .formatted(
+                                name,
+                                schema,
+                                rounds,
+                                kafka.options().bootstrapServers(),
+                                temp.resolve("regions")));
+    }
+
+    private Path schema(int tiers, List<String> groups, int leaves) throws IOException {
+        return Files.write(
+                temp.resolve("schema-%d-%d.json".formatted(tiers, leaves)),
+                TreeSchemas.json(tiers, groups, leaves));
+    }
+
+    private static Submission submission() {
+        return new Submission(cluster.rest(), Distribution.jobJar());
+    }
+
+    private CompletableFuture<Void> train(JobSpec spec, String id) {
+        return CompletableFuture.runAsync(
+                () -> {
+                    try (TrainerClient client =
+                            TrainerClient.builder()
+                                    .job(spec.name())
+                                    .id(id)
+                                    .group(
+                                            TestJob.GROUPS.get(
+                                                    IDS.indexOf(id) % TestJob.GROUPS.size()))
+                                    .transport(TrainerAddress.of(spec.transport()))
+                                    .connect()) {
+                        client.join();
+                        TestJob.train(client);
+                    }
+                },
+                task -> new Thread(task, id).start());
+    }
+
+    private Path model(int round) {
+        return temp.resolve("models/model-%d.safetensors".formatted(round));
+    }
+
+    private void assertRight(String name, int rounds) throws IOException {
+        TestJob updates = new TestJob(name, temp, 1);
+        for (int round = 1; round <= rounds; round++) {
+            assertThat(updates.error(model(round), round, IDS)).isLessThan(1e-6);
+            RoundLedger ledger =
+                    Json.decode(
+                            Files.readAllBytes(LedgerFiles.of(model(round))), RoundLedger.class);
+            assertThat(ledger.updates()).extracting(Entry::trainer).isEqualTo(IDS);
+        }
+    }
+
+    private static void awaitFinished(String job) {
+        Awaitility.await("FINISHED")
+                .atMost(PATIENCE)
+                .until(() -> cluster.rest().state(job).equals("FINISHED"));
+    }
+
+    /** Where a round is, as can be seen from outside, when the task manager is killed. */
+    enum Phase {
+        STAGING,
+        FOLDING,
+        LEAF_CLOSED,
+        TOP_CLOSED,
+        PUBLISHED_NOT_COMMITTED
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void aTaskManagerThatIsKilledLosesNothing(Phase phase) throws Exception {
+        String name = phase.name().toLowerCase().replace('_', '-');
+        Path config = config(name, 2, schema(4, TestJob.GROUPS, 2));
+        JobSpec spec = JobSpec.read(config);
+        Seen seen = new Seen();
+        try (AutoCloseable ignored = spec.transport().follow(name, seen)) {
+            String job = submission().run(spec, config, Optional.empty());
+            AtomicBoolean killed = new AtomicBoolean();
+            Thread killer =
+                    new Thread(
+                            () -> {
+                                BooleanSupplier reached = reached(phase, seen);
+                                while (!reached.getAsBoolean()) {
+                                    Thread.onSpinWait();
+                                }
+                                cluster.killTaskManager(1);
+                                killed.set(true);
+                                cluster.start(1, 2);
+                            });
+            killer.start();
+            List<CompletableFuture<Void>> trainers =
+                    IDS.stream().map(id -> train(spec, id)).toList();
+            for (CompletableFuture<Void> trainer : trainers) {
+                trainer.get();
+            }
+            killer.join();
+            assertThat(killed).isTrue();
+            awaitFinished(job);
+            assertThat(
+                            cluster.rest()
+                                    .get("/jobs/" + job + "/checkpoints")
+                                    .at("/counts/restored")
+                                    .asInt())
+                    .as("the job was restored, or began anew")
+                    .isGreaterThanOrEqualTo(phase == Phase.STAGING ? 0 : 1);
+        }
+        assertRight(name, 2);
+    }
+
+    private BooleanSupplier reached(Phase phase, Seen seen) {
+        return switch (phase) {
+            case STAGING -> () -> !RegionDirectory.list(temp.resolve("regions")).isEmpty();
+            case FOLDING -> () -> seen.any(s -> s.updates() >= 2);
+            case LEAF_CLOSED -> () -> seen.any(s -> s.state() == RoundStatus.State.CLOSED);
+            case TOP_CLOSED -> () -> Files.exists(temp.resolve("models")) && parts();
+            case PUBLISHED_NOT_COMMITTED -> () -> Files.exists(model(1));
+        };
+    }
+
+    /** Whether a model is being written: the top has given its first shards. */
+    private boolean parts() {
+        return temp.resolve("models").toFile().list((d, f) -> f.endsWith(".part")).length > 0
+                || Files.exists(model(1));
+    }
+
+    /** What the job has said. */
+    private static final class Seen implements JobListener {
+
+        private final List<RoundStatus> all = new CopyOnWriteArrayList<>();
+
+        @Override
+        public void status(RoundStatus status) {
+            all.add(status);
+        }
+
+        @Override
+        public void model(ModelDescription model) {
+            // Files say enough.
+        }
+
+        boolean any(java.util.function.Predicate<RoundStatus> condition) {
+            return all.stream().anyMatch(condition);
+        }
+    }
+
+    @Test
+    void aSecondJobOfTheNameIsRefusedAndASavepointOnlyFitsItsTopology() throws Exception {
+        Path config = config("named", 2, schema(4, TestJob.GROUPS, 2));
+        JobSpec spec = JobSpec.read(config);
+        String job = submission().run(spec, config, Optional.empty());
+        assertThatThrownBy(() -> submission().run(spec, config, Optional.empty()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith("a job named 'named' runs already (" + job);
+        Awaitility.await()
+                .atMost(PATIENCE)
+                .until(
+                        () ->
+                                cluster.rest()
+                                                .get("/jobs/" + job + "/checkpoints")
+                                                .at("/counts/completed")
+                                                .asInt()
+                                        > 0);
+        String savepoint =
+                cluster.rest().stopWithSavepoint(job, temp.resolve("savepoints").toString());
+
+        Path threeTiers = config("named", 2, schema(3, TestJob.GROUPS, 1));
+        assertThatThrownBy(
+                        () ->
+                                submission()
+                                        .run(
+                                                JobSpec.read(threeTiers),
+                                                threeTiers,
+                                                Optional.of(savepoint)))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("is of another topology")
+                .hasMessageContaining("aggregate-leaf-aggregator");
+
+        Path otherGroups = config("named", 2, schema(4, List.of("us", "eu"), 1));
+        String refused =
+                submission().run(JobSpec.read(otherGroups), otherGroups, Optional.of(savepoint));
+        Awaitility.await()
+                .atMost(PATIENCE)
+                .until(() -> cluster.rest().state(refused).equals("FAILED"));
+        assertThat(cluster.rest().failure(refused))
+                .contains("the savepoint is of another topology: its groups are")
+                .contains("us/west");
+
+        Path otherFanIn = config("named", 2, schema(4, TestJob.GROUPS, 1));
+        JobSpec changed = JobSpec.read(otherFanIn);
+        String restored = submission().run(changed, otherFanIn, Optional.of(savepoint));
+        List<CompletableFuture<Void>> trainers =
+                IDS.stream().map(id -> train(changed, id)).toList();
+        for (CompletableFuture<Void> trainer : trainers) {
+            trainer.get();
+        }
+        awaitFinished(restored);
+        assertRight("named", 2);
+    }
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.coordinator.Admission.Verdict;
+import io.tributary.operators.coordinator.CoordinatorState.Counted;
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.region.RegionDirectory;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.Map;
+import org.apache.flink.util.Collector;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** What happens at one arrival or tick. */
+final class Turn {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Turn.class);
+
+    private final Policies policies;
+    private final Announcer.SideOutput side;
+    private final CoordinatorState state;
+    private final Announcer announcer;
+    private boolean changed;
+
+    /** What decides, and what is told. */
+    record Policies(
+            String job,
+            String run,
+            Topology topology,
+            RoundRules rules,
+            Admission admission,
+            Closing closing,
+            Placement placement,
+            Membership membership,
+            TreeCommands tree,
+            CoordinatorMetrics metrics,
+            RegionRelease release,
+            long startedAt) {}
+
+    Turn(
+            Policies policies,
+            Announcer.SideOutput side,
+            Collector<RoundStatus> out,
+            CoordinatorState state) {
+        this.policies = policies;
+        this.side = side;
+        this.state = state;
+        this.announcer =
+                new Announcer(
+                        policies.job(),
+                        policies.run(),
+                        policies.rules(),
+                        state,
+                        side,
+                        out,
+                        policies.metrics());
+    }
+
+    void update(Claim claim) {
+        Verdict verdict = policies.admission().judge(state, claim);
+        if (verdict instanceof Verdict.Count) {
+            count(claim);
+        } else if (verdict instanceof Verdict.Reject reject) {
+            RegionDirectory.release(claim.payload());
+            announcer.rejected(claim, reject);
+        } else {
+            spare(claim);
+            announcer.duplicate(claim);
+        }
+        changed = true;
+    }
+
+    /** Releases a duplicate, which may be the very region that counts, claimed again. */
+    private void spare(Claim claim) {
+        if (state.phase != Phase.OPEN || !state.id().equals(claim.id())) {
+            policies.release().whenCheckpointed(claim.payload());
+        } else if (!state.counts(claim.payload())) {
+            RegionDirectory.release(claim.payload());
+        }
+    }
+
+    private void count(Claim claim) {
+        state.count(
+                claim,
+                state.members.get(claim.trainer()),
+                ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()));
+        policies.tree().counted(state.counted.get(claim.trainer()), this::command);
+        if (policies.rules().timing() == RoundRules.Timing.EAGER) {
+            policies.release().whenCheckpointed(claim.payload());
+        }
+        announcer.counted(claim);
+        LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
+    }
+
+    void control(ControlMessage message) {
+        changed |= policies.membership().take(message, state, announcer);
+    }
+
+    void refused(Arrival.Refused refused) {
+        announcer.refused(refused);
+        changed = true;
+    }
+
+    void room(Arrival.Room room) {
+        announcer.room(room);
+    }
+
+    void expire() {
+        if (policies.rules().heartbeatTimeout().isZero()) {
+            return;
+        }
+        long oldest = System.currentTimeMillis() - policies.rules().heartbeatTimeout().toMillis();
+        // After a restore all had no chance to be heard; they get one full timeout.
+        if (policies.startedAt() > oldest) {
+            return;
+        }
+        List<String> silent =
+                state.members.entrySet().stream()
+                        .filter(m -> m.getValue().lastSeen() < oldest)
+                        .map(Map.Entry::getKey)
+                        .toList();
+        for (String trainer : silent) {
+            LOG.info(
+                    "trainer {} was not heard of for {}",
+                    trainer,
+                    policies.rules().heartbeatTimeout());
+            state.remove(trainer);
+            changed = true;
+        }
+    }
+
+    void end() throws Exception {
+        Closing.Verdict verdict = policies.closing().judge(state, System.currentTimeMillis());
+        while (verdict != Closing.Verdict.NOTHING) {
+            if (verdict == Closing.Verdict.CLOSE) {
+                dropLost();
+                verdict = policies.closing().judge(state, System.currentTimeMillis());
+            }
+            switch (verdict) {
+                case NOTHING -> {}
+                case OPEN -> open();
+                case CLOSE -> close();
+                case ABANDON -> abandon();
+                case END -> endJob();
+                default -> throw new AssertionError(verdict);
+            }
+            verdict = policies.closing().judge(state, System.currentTimeMillis());
+            changed = true;
+        }
+        policies.metrics().show(state);
+    }
+
+    /** Whether the world should hear of it. */
+    boolean changed() {
+        return changed;
+    }
+
+    /** Says how the round stands. */
+    void status() {
+        announcer.status(shown());
+    }
+
+    private RoundStatus.State shown() {
+        return switch (state.phase) {
+            case WAITING -> RoundStatus.State.WAITING;
+            case OPEN -> RoundStatus.State.OPEN;
+            case FINISHED, ENDED -> RoundStatus.State.FINISHED;
+        };
+    }
+
+    private void open() {
+        policies.placement().place(state);
+        state.open(policies.closing().deadline(System.currentTimeMillis()), policies.topology());
+        announcer.plan();
+    }
+
+    private void endJob() {
+        state.phase = Phase.ENDED;
+        LOG.info("job {} has done its rounds and ends", policies.job());
+        announcer.plan();
+    }
+
+    /** Updates that were to be folded at the close, and whose regions are gone. */
+    void dropLost() {
+        if (policies.rules().timing() != RoundRules.Timing.LAZY) {
+            return;
+        }
+        for (Counted update : List.copyOf(state.counted.values())) {
+            Claim claim = update.claim();
+            if (claim.payload().region() && !Files.exists(Path.of(claim.payload().path()))) {
+                state.counted.remove(claim.trainer());
+                announcer.rejected(
+                        claim,
+                        new Verdict.Reject(
+                                RejectReason.PAYLOAD_LOST,
+                                "update from trainer %s for round %s: its region %s is gone; send it again"
+                                        .formatted(
+                                                claim.trainer(),
+                                                claim.id(),
+                                                claim.payload().path())));
+                changed = true;
+            }
+        }
+    }
+
+    private void close() {
+        policies.tree().closed(state, this::command);
+        if (policies.rules().timing() == RoundRules.Timing.LAZY) {
+            releaseCounted();
+        }
+        announcer.ledger();
+        announcer.status(RoundStatus.State.CLOSED);
+        LOG.info(
+                "round {} closed: {} updates, {} rejected, {} duplicates, {} missing",
+                state.id(),
+                state.counted.size(),
+                state.rejected,
+                state.duplicates,
+                state.awaited.size());
+        state.close(policies.rules().rounds(), policies.closing().end(System.currentTimeMillis()));
+        if (state.phase == Phase.FINISHED) {
+            announcer.plan();
+        }
+    }
+
+    private void abandon() {
+        policies.tree().abandoned(state, this::command);
+        if (policies.rules().timing() == RoundRules.Timing.LAZY) {
+            releaseCounted();
+        }
+        announcer.status(RoundStatus.State.ABANDONED);
+        LOG.info(
+                "round {} abandoned at its deadline: {} updates, the quorum is {}",
+                state.id(),
+                state.counted.size(),
+                policies.rules().quorum());
+        state.abandon();
+    }
+
+    private void releaseCounted() {
+        state.counted.values().stream()
+                .map(Counted::claim)
+                .map(Claim::payload)
+                .forEach(policies.release()::whenCheckpointed);
+    }
+
+    void announceAgain() {
+        if (state.phase != Phase.WAITING) {
+            announcer.plan();
+        }
+    }
+
+    private void command(int level, AggregatorInput command) {
+        side.emit(CoordinatorOutputs.level(level), command);
+    }
+}
