@@ -23,9 +23,9 @@ public final class Bench implements Callable<Integer> {
 
     @Option(
             names = "--path",
-            paramLabel = "kernel|shm",
+            paramLabel = "kernel|shm|kafka|mqtt",
             required = true,
-            description = "kernel: the fold alone. shm: end to end through shared memory.")
+            description = "kernel: the fold alone. shm, kafka, mqtt: end to end.")
     private BenchPath path;
 
     @Option(
@@ -44,9 +44,8 @@ public final class Bench implements Callable<Integer> {
     @Option(
             names = "--trainers",
             paramLabel = "N",
-            defaultValue = "24",
-            description = "shm: updates in a round. Default: ${DEFAULT-VALUE}.")
-    private int trainers;
+            description = "Updates in a round. Default: 24 for shm, 12 for kafka and mqtt.")
+    private Optional<Integer> trainers;
 
     @Option(
             names = "--levels",
@@ -68,7 +67,9 @@ public final class Bench implements Callable<Integer> {
     /** What can be measured. */
     enum BenchPath {
         KERNEL,
-        SHM
+        SHM,
+        KAFKA,
+        MQTT
     }
 
     /** Runs a benchmark. */
@@ -94,18 +95,25 @@ public final class Bench implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         require(params >= 1, "--params", params, "1 or more");
-        require(trainers >= 1, "--trainers", trainers, "1 or more");
+        require(trainers.orElse(1) >= 1, "--trainers", trainers.orElse(1), "1 or more");
         require(levels >= 2 && levels <= 4, "--levels", levels, "2, 3 or 4");
+        int all = trainers.orElse(path == BenchPath.SHM ? 24 : 12);
         Object report =
-                path == BenchPath.KERNEL
-                        ? KernelBench.run(params, updates.orElse(8), directory)
-                        : new ShmBench(
-                                        params,
-                                        updates.orElse(10 * trainers),
-                                        trainers,
-                                        levels,
-                                        directory)
-                                .run();
+                switch (path) {
+                    case KERNEL -> KernelBench.run(params, updates.orElse(8), directory);
+                    case SHM ->
+                            new ShmBench(params, updates.orElse(10 * all), all, levels, directory)
+                                    .run();
+                    case KAFKA -> new KafkaBench(params, all, levels, directory).run();
+                    case MQTT ->
+                            new MqttBench(
+                                            params,
+                                            all,
+                                            levels,
+                                            Math.max(1, updates.orElse(5 * all) / all),
+                                            directory)
+                                    .run();
+                };
         String text = Json.pretty(report);
         System.out.println(text);
         write(text);

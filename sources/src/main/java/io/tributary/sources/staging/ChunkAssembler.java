@@ -6,7 +6,6 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.message.Arrival;
-import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
@@ -197,7 +196,7 @@ final class ChunkAssembler implements AutoCloseable {
                 out.accept(new Arrival.Staged(assembly.get().finish(model)));
             }
         } catch (RejectedException e) {
-            out.accept(refusal(chunk, header, e));
+            out.accept(Refusals.of(chunk, header, e));
         }
         chunk.done().run();
         return true;
@@ -348,33 +347,6 @@ final class ChunkAssembler implements AutoCloseable {
      * @param superseded the attempts before it
      */
     private record Ended(ChunkHeader header, boolean resent, Set<Long> superseded) {}
-
-    /** A refused chunk is not a refused update: its trainer sends the update again. */
-    private static boolean concernsUpdate(RejectReason reason) {
-        return switch (reason) {
-            case CHUNK_DUPLICATE, CHUNK_CORRUPT, CHUNK_OUT_OF_RANGE, CHUNK_UNKNOWN_ATTEMPT -> false;
-            default -> true;
-        };
-    }
-
-    private static Arrival refusal(
-            Message chunk, Optional<ChunkHeader> header, RejectedException e) {
-        String about =
-                header.map(
-                                h ->
-                                        "update from trainer %s for round %s"
-                                                .formatted(h.trainer(), h.id()))
-                        .orElse("message from " + chunk.sender());
-        return new Arrival.Refused(
-                new DeadLetter(
-                        chunk.source(),
-                        header.map(ChunkHeader::trainer).orElse(""),
-                        header.map(ChunkHeader::round).orElse(0),
-                        header.map(ChunkHeader::epoch).orElse(0),
-                        e.reason(),
-                        about + ": " + e.getMessage()),
-                header.isPresent() && concernsUpdate(e.reason()));
-    }
 
     /** Forgets the trainers not heard of for longest; what is forgotten is a resend's affair. */
     private static final class RecentlyEnded extends LinkedHashMap<String, Ended> {

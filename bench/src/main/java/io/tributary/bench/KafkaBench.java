@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.bench;
+
+import io.tributary.job.graph.AggregationGraph;
+import io.tributary.job.graph.FederationJob;
+import io.tributary.job.graph.KafkaTransport;
+import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.Publish;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.job.graph.WorkDirectory;
+import io.tributary.job.process.JavaProcess;
+import io.tributary.job.process.KafkaProcess;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.chunk.ChunkHeader;
+import io.tributary.protocol.chunk.ChunkPart;
+import io.tributary.protocol.kafka.KafkaHeaders;
+import io.tributary.protocol.kafka.KafkaTopics;
+import io.tributary.protocol.kafka.TopicSetup;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.sources.staging.Staging;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.zip.CRC32C;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+
+/**
+ * A round's updates lie in Kafka; a job reads, checks, stages and folds them, timed from when the
+ * first has arrived until the top has the sum. The limit is Kafka's own {@code
+ * kafka-consumer-perf-test} on the same topic, in a process of its own.
+ */
+final class KafkaBench {
+
+    private static final int REPEATS = 5;
+    private static final List<String> GROUPS = List.of("a", "b", "c");
+
+    private final int params;
+    private final int trainers;
+    private final int levels;
+    private final Path parent;
+
+    KafkaBench(int params, int trainers, int levels, Path parent) {
+        this.params = params;
+        this.trainers = trainers;
+        this.levels = levels;
+        this.parent = parent;
+    }
+
+    PathReport run() throws Exception {
+        try (WorkDirectory work = WorkDirectory.create("bench");
+                WorkDirectory regions = WorkDirectory.create(parent, "bench");
+                KafkaProcess kafka = KafkaProcess.start(work.path().resolve("kafka"))) {
+            Path model = LiveRounds.model(work.path().resolve("model-0.safetensors"), params);
+            byte[] update = Files.readAllBytes(model);
+            List<Double> ours = new ArrayList<>();
+            List<Double> limits = new ArrayList<>();
+            for (int repeat = 0; repeat <= REPEATS; repeat++) {
+                KafkaTopics topics = new KafkaTopics("bench-" + repeat);
+                TopicSetup.ensure(kafka.options(), topics);
+                int records = produce(kafka, topics, update);
+                double limit = limit(kafka, topics, records, work.path());
+                double seconds = round(kafka, topics, model, work.path(), regions.path());
+                // The first is for classes and caches.
+                if (repeat > 0) {
+                    limits.add(limit);
+                    ours.add((double) update.length * trainers / seconds / 1e9);
+                }
+            }
+            return PathReport.of(
+                    "kafka",
+                    params,
+                    trainers,
+                    Samples.median(ours),
+                    "kafka-consumer-perf-test",
+                    Samples.median(limits));
+        }
+    }
+
+    private int produce(KafkaProcess kafka, KafkaTopics topics, byte[] update) {
+        int chunks = ChunkPart.count(update.length, ChunkPart.MAX_CHUNK_BYTES);
+        CRC32C crc = new CRC32C();
+        crc.update(update);
+        try (KafkaProducer<byte[], byte[]> producer =
+                new KafkaProducer<>(kafka.options().producer())) {
+            for (int chunk = 0; chunk < chunks; chunk++) {
+                int from = chunk * ChunkPart.MAX_CHUNK_BYTES;
+                byte[] part =
+                        java.util.Arrays.copyOfRange(
+                                update,
+                                from,
+                                Math.min(update.length, from + ChunkPart.MAX_CHUNK_BYTES));
+                for (int trainer = 0; trainer < trainers; trainer++) {
+                    ChunkHeader header =
+                            new ChunkHeader(
+                                    topics.job(),
+                                    "t-" + trainer,
+                                    1,
+                                    0,
+                                    1,
+                                    1 + trainer,
+                                    UpdateKind.WEIGHTS,
+                                    Map.of(),
+                                    new ChunkPart(
+                                            chunk,
+                                            chunks,
+                                            ChunkPart.MAX_CHUNK_BYTES,
+                                            update.length,
+                                            (int) crc.getValue(),
+                                            ChunkPart.crc(ByteBuffer.wrap(part))));
+                    producer.send(
+                            new ProducerRecord<>(
+                                    topics.updates(),
+                                    null,
+                                    ("t-" + trainer).getBytes(),
+                                    part,
+                                    KafkaHeaders.of(header.toProperties())));
+                }
+            }
+        }
+        return chunks * trainers;
+    }
+
+    /** GB/s of the column {@code fetch.MB.sec}, which leaves the group's rebalancing out. */
+    private static double limit(KafkaProcess kafka, KafkaTopics topics, int records, Path work)
+            throws Exception {
+        Path log = work.resolve(topics.job() + "-perf.out");
+        JavaProcess perf =
+                JavaProcess.start(
+                        JavaProcess.Command.here(
+                                List.of("-Xmx512m"),
+                                "org.apache.kafka.tools.ConsumerPerformance",
+                                List.of(
+                                        "--bootstrap-server",
+                                        kafka.options().bootstrapServers(),
+                                        "--topic",
+                                        topics.updates(),
+                                        "--num-records",
+                                        Integer.toString(records),
+                                        "--timeout",
+                                        "60000")),
+                        log);
+        if (!perf.await(300) || perf.exitCode().orElse(1) != 0) {
+            throw new IllegalStateException("kafka-consumer-perf-test:\n" + perf.logTail());
+        }
+        List<String> lines = Files.readAllLines(log);
+        List<String> names = List.of();
+        for (String line : lines) {
+            List<String> values = List.of(line.split(",\\s*"));
+            if (values.contains("fetch.MB.sec")) {
+                names = values;
+            } else if (!names.isEmpty() && values.size() == names.size()) {
+                return Double.parseDouble(values.get(names.indexOf("fetch.MB.sec")))
+                        * 1.048576
+                        / 1e3;
+            }
+        }
+        throw new IllegalStateException("kafka-consumer-perf-test:\n" + perf.logTail());
+    }
+
+    private double round(
+            KafkaProcess kafka, KafkaTopics topics, Path model, Path work, Path regions)
+            throws Exception {
+        Path own = Files.createDirectories(work.resolve(topics.job()));
+        Map<String, String> cohort = new LinkedHashMap<>();
+        var topology = TreeSchemas.of(levels, GROUPS, 1);
+        List<String> groups = topology.trainerGroups();
+        for (int i = 0; i < trainers; i++) {
+            cohort.put("t-" + i, groups.get(i % groups.size()));
+        }
+        long quota = 2L * trainers * (4L * params + 65_536);
+        try (LocalFlink flink = LocalFlink.start(Optional.empty(), own)) {
+            Configuration configuration = new Configuration();
+            configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(1));
+            flink.environment().configure(configuration);
+            String target = own.toString();
+            AggregationGraph graph =
+                    new AggregationGraph(
+                            topics.job(),
+                            topics.job(),
+                            topology,
+                            new RoundRules(
+                                    1,
+                                    trainers,
+                                    trainers,
+                                    Duration.ZERO,
+                                    Duration.ZERO,
+                                    Duration.ofHours(1),
+                                    RoundRules.Timing.EAGER,
+                                    UpdateKind.WEIGHTS,
+                                    cohort),
+                            new ModelSpec(
+                                    model.toString(),
+                                    ModelSpec.DEFAULT_SHARD_ELEMENTS,
+                                    UpdateKind.WEIGHTS),
+                            round -> Path.of(target, "model.safetensors"));
+            TopProbe.reset(graph.model().layout().shards());
+            new FederationJob(
+                            graph,
+                            new KafkaTransport(
+                                    kafka.options(),
+                                    new Staging(regions.toString(), quota, Duration.ofMinutes(5)),
+                                    true),
+                            Publish.COMMITTED)
+                    .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
+            flink.submit(topics.job());
+            Path staged = regions.resolve(topics.job());
+            while (RegionDirectory.list(staged).isEmpty()) {
+                Thread.sleep(1);
+            }
+            long first = System.nanoTime();
+            double seconds = (TopProbe.await(1).nanos() - first) / 1e9;
+            flink.check();
+            return seconds;
+        }
+    }
+}

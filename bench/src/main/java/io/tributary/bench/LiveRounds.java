@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.bench;
+
+import com.sun.management.OperatingSystemMXBean;
+import io.tributary.job.graph.AggregationGraph;
+import io.tributary.job.graph.FederationJob;
+import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.Publish;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.trainer.ModelUpdate;
+import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainingRound;
+import io.tributary.trainer.Transport;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+
+/**
+ * A whole job with its trainers in this process, timed from when all trainers have written their
+ * updates until the top has the sum.
+ */
+final class LiveRounds {
+
+    static final String JOB = "bench";
+    private static final Duration PATIENCE = Duration.ofMinutes(5);
+    private static final List<String> GROUPS = List.of("a", "b", "c");
+
+    /** The largest tensor that a trainer can write in one piece is 256 MiB. */
+    private static final int TENSOR = 1 << 24;
+
+    private final Load load;
+    private final io.tributary.job.graph.Transport transport;
+    private final Transport trainerTransport;
+    private final OperatingSystemMXBean system =
+            (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    private final List<Double> seconds = new ArrayList<>();
+    private final List<Double> cpuSeconds = new ArrayList<>();
+    private double anonymousMb;
+    private long writtenNanos;
+    private long writtenCpu;
+
+    /**
+     * What is run.
+     *
+     * @param params float32 parameters of an update
+     * @param trainers updates in a round
+     * @param levels tiers of the tree, trainers included
+     * @param warmUp rounds before the measured ones: classes are loaded, regions touched
+     * @param rounds measured rounds
+     * @param checkpoints time between checkpoints
+     */
+    record Load(
+            int params, int trainers, int levels, int warmUp, int rounds, Duration checkpoints) {
+
+        double gigabytes() {
+            return 4.0 * params * trainers / 1e9;
+        }
+    }
+
+    LiveRounds(Load load, io.tributary.job.graph.Transport transport, Transport trainerTransport) {
+        this.load = load;
+        this.transport = transport;
+        this.trainerTransport = trainerTransport;
+    }
+
+    /** Seconds of each measured round. */
+    List<Double> seconds() {
+        return seconds;
+    }
+
+    /** CPU seconds of this process in each measured round. */
+    List<Double> cpuSeconds() {
+        return cpuSeconds;
+    }
+
+    /** Memory besides mapped files at its highest, in MB. */
+    double anonymousMb() {
+        return anonymousMb;
+    }
+
+    /**
+     * Runs it.
+     *
+     * @param work for checkpoints and the initial model
+     * @param models where models are written, always into the same file
+     */
+    void run(Path work, Path models) throws Exception {
+        Path model = model(work.resolve("model-0.safetensors"), load.params());
+        ExecutorService threads = Executors.newFixedThreadPool(load.trainers());
+        try (LocalFlink flink = LocalFlink.start(Optional.empty(), work)) {
+            Configuration configuration = new Configuration();
+            configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, load.checkpoints());
+            flink.environment().configure(configuration);
+            String target = models.toString();
+            AggregationGraph graph =
+                    new AggregationGraph(
+                            JOB,
+                            JOB,
+                            TreeSchemas.of(load.levels(), GROUPS, 1),
+                            new RoundRules(
+                                    load.warmUp() + load.rounds(),
+                                    load.trainers(),
+                                    load.trainers(),
+                                    Duration.ZERO,
+                                    Duration.ZERO,
+                                    Duration.ofHours(1),
+                                    RoundRules.Timing.EAGER,
+                                    UpdateKind.WEIGHTS,
+                                    Map.of()),
+                            new ModelSpec(
+                                    model.toString(),
+                                    ModelSpec.DEFAULT_SHARD_ELEMENTS,
+                                    UpdateKind.WEIGHTS),
+                            round -> Path.of(target, "model-next.safetensors"));
+            int shards = graph.model().layout().shards();
+            TopProbe.reset(shards);
+            new FederationJob(graph, transport, Publish.COMMITTED)
+                    .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
+            flink.submit(JOB);
+            List<Callable<Void>> all = new ArrayList<>();
+            CyclicBarrier written = new CyclicBarrier(load.trainers(), this::started);
+            CyclicBarrier done = new CyclicBarrier(load.trainers());
+            List<String> tags = graph.topology().trainerGroups();
+            for (int i = 0; i < load.trainers(); i++) {
+                int trainer = i;
+                String group = tags.get(i % tags.size());
+                all.add(() -> train(trainer, group, written, done));
+            }
+            for (Future<Void> future : threads.invokeAll(all)) {
+                future.get();
+            }
+            flink.check();
+        } finally {
+            threads.shutdownNow();
+        }
+    }
+
+    private Void train(int trainer, String group, CyclicBarrier written, CyclicBarrier done)
+            throws Exception {
+        float[] values = new float[Math.min(load.params(), 1 << 16)];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (i + trainer) % 1000 * 1e-3f;
+        }
+        try (TrainerClient client =
+                TrainerClient.builder()
+                        .job(JOB)
+                        .id("t-" + trainer)
+                        .group(group)
+                        .transport(trainerTransport)
+                        .connect()) {
+            client.join();
+            Optional<TrainingRound> round = client.awaitRound(PATIENCE);
+            while (round.isPresent()) {
+                ModelUpdate update = round.get().newUpdate().samples(1 + trainer);
+                round.get()
+                        .header()
+                        .tensors()
+                        .forEach(tensor -> fill(update.floats(tensor.name()), values));
+                written.await();
+                Receipt receipt = client.send(update);
+                if (receipt.status() != Receipt.Status.COMMITTED) {
+                    throw new IllegalStateException(receipt.toString());
+                }
+                done.await();
+                if (trainer == 0) {
+                    finished(round.get().id().round());
+                }
+                round = client.awaitRound(PATIENCE);
+            }
+        }
+        return null;
+    }
+
+    private static void fill(FloatBuffer floats, float[] values) {
+        while (floats.hasRemaining()) {
+            floats.put(values, 0, Math.min(values.length, floats.remaining()));
+        }
+    }
+
+    /** All have written; from here on it counts. */
+    private void started() {
+        writtenNanos = System.nanoTime();
+        writtenCpu = system.getProcessCpuTime();
+    }
+
+    private void finished(int round) throws IOException, InterruptedException {
+        TopProbe.End end = TopProbe.await(round);
+        anonymousMb = Math.max(anonymousMb, Samples.anonymousMb());
+        if (round > load.warmUp()) {
+            seconds.add((end.nanos() - writtenNanos) / 1e9);
+            cpuSeconds.add((end.cpuNanos() - writtenCpu) / 1e9);
+        }
+    }
+
+    /** Writes a model of zeros. */
+    static Path model(Path file, int params) throws IOException {
+        List<io.tributary.protocol.tensor.TensorInfo> tensors = new ArrayList<>();
+        for (int at = 0; at < params; at += TENSOR) {
+            tensors.add(
+                    SafetensorsHeader.tensor(
+                            "w%03d".formatted(tensors.size()),
+                            DType.F32,
+                            Math.min(TENSOR, params - at)));
+        }
+        SafetensorsHeader header = SafetensorsHeader.create(tensors, Map.of());
+        try (FileChannel channel =
+                FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+            channel.write(ByteBuffer.wrap(header.bytes()));
+            channel.write(ByteBuffer.allocate(1), header.fileLength() - 1);
+        }
+        return file;
+    }
+}
