@@ -11,6 +11,7 @@ import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.job.process.KafkaProcess;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.chunk.ChunkHeader;
@@ -210,7 +211,11 @@ final class KafkaBench {
                             graph,
                             new KafkaTransport(
                                     kafka.options(),
-                                    new Staging(regions.toString(), quota, Duration.ofMinutes(5)),
+                                    new Staging(
+                                            regions.toString(),
+                                            quota,
+                                            Duration.ofMinutes(5),
+                                            FloatFiniteCheck::new),
                                     true),
                             Publish.COMMITTED)
                     .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));

@@ -5,6 +5,7 @@ package io.tributary.bench;
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.WorkDirectory;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.Topics;
@@ -71,7 +72,8 @@ final class MqttBench {
                                         new Staging(
                                                 regions.path().toString(),
                                                 quota,
-                                                Duration.ofMinutes(5))),
+                                                Duration.ofMinutes(5),
+                                                FloatFiniteCheck::new)),
                                 Transport.mqtt(broker));
                 live.run(work.path(), regions.path());
                 return PathReport.of(

@@ -2,14 +2,11 @@
 
 package io.tributary.job.chaos;
 
-import io.tributary.job.Main;
 import io.tributary.job.config.JobOptions.TransportType;
-import io.tributary.job.demo.EmbeddedBroker;
+import io.tributary.job.process.AgentProcess;
 import io.tributary.job.process.BrokerProcess;
-import io.tributary.job.process.JavaProcess;
 import io.tributary.job.process.KafkaProcess;
 import java.nio.file.Path;
-import java.util.List;
 
 /** What stands between trainers and job: a broker, or the node agent. */
 interface Between extends AutoCloseable {
@@ -28,7 +25,7 @@ interface Between extends AutoCloseable {
         return switch (transport) {
             case MQTT -> new Mqtt(BrokerProcess.start(work.resolve("broker")));
             case KAFKA -> new Kafka(KafkaProcess.start(work.resolve("kafka")));
-            case SHM -> new Agent(work, regions);
+            case SHM -> new Agent(AgentProcess.start(work, regions));
         };
     }
 
@@ -88,52 +85,31 @@ interface Between extends AutoCloseable {
         }
     }
 
-    /** A node agent. */
-    final class Agent implements Between {
-
-        private final Path work;
-        private final Path regions;
-        private final int port = EmbeddedBroker.freePort();
-        private JavaProcess process;
-
-        Agent(Path work, Path regions) {
-            this.work = work;
-            this.regions = regions;
-            restart();
-        }
+    /**
+     * A node agent.
+     *
+     * @param agent it
+     */
+    record Agent(AgentProcess agent) implements Between {
 
         @Override
         public String yaml() {
-            return "type: shm\nshm.agent-port: " + port;
+            return "type: shm\nshm.agent-port: " + agent.port();
         }
 
         @Override
         public void kill() {
-            process.kill();
+            agent.kill();
         }
 
-        /** Nobody waits for an agent: without one all goes on, a little slower. */
         @Override
         public void restart() {
-            process =
-                    JavaProcess.start(
-                            JavaProcess.Command.here(
-                                    List.of(
-                                            "-Xmx128m",
-                                            "-Dtributary.log=" + work.resolve("agent.log")),
-                                    Main.class.getName(),
-                                    List.of(
-                                            "agent",
-                                            "--port",
-                                            Integer.toString(port),
-                                            "--dir",
-                                            regions.toString())),
-                            work.resolve("agent.out"));
+            agent.restart();
         }
 
         @Override
         public void close() {
-            process.close();
+            agent.close();
         }
     }
 }

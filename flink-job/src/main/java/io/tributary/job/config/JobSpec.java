@@ -8,6 +8,7 @@ import io.tributary.job.graph.KafkaTransport;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.Transport;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.RejectedException;
@@ -156,7 +157,9 @@ public record JobSpec(
     private static Transport transport(JobYaml yaml) {
         long quota = yaml.get(JobOptions.QUOTA).getBytes();
         String regions = yaml.get(JobOptions.REGIONS);
-        Staging staging = new Staging(regions, quota, time(yaml, JobOptions.STAGING_IDLE));
+        Staging staging =
+                new Staging(
+                        regions, quota, time(yaml, JobOptions.STAGING_IDLE), FloatFiniteCheck::new);
         return switch (yaml.get(JobOptions.TRANSPORT)) {
             case MQTT -> new MqttTransport(broker(yaml), staging);
             case KAFKA -> new KafkaTransport(kafka(yaml), staging, false);

@@ -5,6 +5,7 @@ package io.tributary.job.demo;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.sources.staging.Staging;
 import java.time.Duration;
@@ -34,7 +35,8 @@ final class BrokerMeetingPlace implements MeetingPlace {
 
     @Override
     public Transport forJob() {
-        return new MqttTransport(address(), new Staging(regions, quotaBytes, STAGING_IDLE));
+        return new MqttTransport(
+                address(), new Staging(regions, quotaBytes, STAGING_IDLE, FloatFiniteCheck::new));
     }
 
     @Override

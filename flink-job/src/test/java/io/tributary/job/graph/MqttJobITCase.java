@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestBroker;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
@@ -93,7 +94,8 @@ class MqttJobITCase {
                                 new Staging(
                                         temp.resolve("regions").toString(),
                                         1 << 26,
-                                        Duration.ofSeconds(20))),
+                                        Duration.ofSeconds(20),
+                                        FloatFiniteCheck::new)),
                         Publish.COMMITTED)
                 .build(flink.environment());
         flink.submit(JOB);

@@ -9,6 +9,7 @@ import io.tributary.job.graph.KafkaTransport;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.process.KafkaProcess;
 import io.tributary.job.testutils.TestJob;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.chunk.ChunkHeader;
@@ -76,7 +77,11 @@ class KafkaJobITCase {
     private static KafkaTransport transport(TestJob job) {
         return new KafkaTransport(
                 kafka.options(),
-                new Staging(job.regions().toString(), 1 << 28, Duration.ofSeconds(60)),
+                new Staging(
+                        job.regions().toString(),
+                        1 << 28,
+                        Duration.ofSeconds(60),
+                        FloatFiniteCheck::new),
                 false);
     }
 

@@ -11,6 +11,7 @@ import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestJob;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.DeadLetter;
@@ -283,7 +284,8 @@ class ShmJobITCase {
                                         new Staging(
                                                 mqtt.regions().toString(),
                                                 QUOTA,
-                                                Duration.ofMinutes(1))))) {
+                                                Duration.ofMinutes(1),
+                                                FloatFiniteCheck::new)))) {
             Transport way = Transport.mqtt(BrokerOptions.of(broker.url()));
             CompletableFuture.allOf(
                             ids.stream()

@@ -112,11 +112,11 @@ final class Assembly {
      *
      * @throws RejectedException CHECKSUM, MALFORMED, WRONG_SHAPE or NOT_FINITE; the region is gone
      */
-    Claim finish(ModelLayout model) throws IOException {
+    Claim finish(ModelLayout model, FiniteCheck floats) throws IOException {
         try (RegionWriter writer = region) {
             PayloadRef payload = writer.payload();
             try (TensorFile file = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
-                file.check(model, OptionalInt.of(first.part().crc32c()), FiniteCheck.JAVA);
+                file.check(model, OptionalInt.of(first.part().crc32c()), floats);
             }
             UpdateDescription description =
                     new UpdateDescription(

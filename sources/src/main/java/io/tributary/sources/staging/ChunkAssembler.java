@@ -7,6 +7,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
@@ -49,6 +50,7 @@ final class ChunkAssembler implements AutoCloseable {
     private final ModelLayout model;
     private final RegionDirectory regions;
     private final Limits limits;
+    private final FiniteCheck floats;
     private final LongSupplier nanoTime;
     private final Map<String, Assembly> assemblies = new HashMap<>();
     private final Map<String, Ended> ended = new RecentlyEnded();
@@ -73,6 +75,7 @@ final class ChunkAssembler implements AutoCloseable {
      * @param job only updates for this job are taken
      * @param model what updates must look like
      * @param regions where they are staged
+     * @param floats how float32 values are checked
      * @param nanoTime the clock
      */
     ChunkAssembler(
@@ -80,11 +83,13 @@ final class ChunkAssembler implements AutoCloseable {
             ModelLayout model,
             RegionDirectory regions,
             Limits limits,
+            FiniteCheck floats,
             LongSupplier nanoTime) {
         this.job = job;
         this.model = model;
         this.regions = regions;
         this.limits = limits;
+        this.floats = floats;
         this.nanoTime = nanoTime;
     }
 
@@ -193,7 +198,7 @@ final class ChunkAssembler implements AutoCloseable {
                     .write(header.get(), ByteBuffer.wrap(chunk.payload()), nanoTime.getAsLong());
             if (assembly.get().complete()) {
                 end(header.get(), assembly.get());
-                out.accept(new Arrival.Staged(assembly.get().finish(model)));
+                out.accept(new Arrival.Staged(assembly.get().finish(model, floats)));
             }
         } catch (RejectedException e) {
             out.accept(Refusals.of(chunk, header, e));

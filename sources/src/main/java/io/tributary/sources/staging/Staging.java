@@ -3,6 +3,7 @@
 package io.tributary.sources.staging;
 
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import java.io.Serializable;
 import java.nio.file.Path;
@@ -18,8 +19,10 @@ import org.apache.flink.metrics.MetricGroup;
  * @param directory the region directory; the job has one of its own below it
  * @param quotaBytes bound for all regions of the job
  * @param idle time without a chunk after which an unfinished update is thrown away
+ * @param floats how float32 values are checked
  */
-public record Staging(String directory, long quotaBytes, Duration idle) implements Serializable {
+public record Staging(String directory, long quotaBytes, Duration idle, FiniteCheck.Factory floats)
+        implements Serializable {
 
     /** Half of what an MQTT broker may send, so that waiting chunks never keep others away. */
     private static final int MAX_WAITING = 16;
@@ -38,6 +41,7 @@ public record Staging(String directory, long quotaBytes, Duration idle) implemen
                         model,
                         files.regions(quotaBytes),
                         new ChunkAssembler.Limits(MAX_WAITING, idle, ordered),
+                        floats.create(),
                         System::nanoTime);
         metrics.gauge("updatesStaging", assembler::staging);
         metrics.gauge("chunksWaiting", assembler::waiting);

@@ -15,6 +15,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionDirectory;
@@ -68,6 +69,7 @@ class ChunkAssemblerTest {
                 MODEL,
                 new RegionDirectory(directory.resolve("regions"), quota),
                 new ChunkAssembler.Limits(3, Duration.ofSeconds(10), false),
+                FiniteCheck.JAVA,
                 clock::get);
     }
 
@@ -452,6 +454,7 @@ class ChunkAssemblerTest {
                         MODEL,
                         new RegionDirectory(temp.resolve("regions"), 1 << 20),
                         new ChunkAssembler.Limits(3, Duration.ofSeconds(10), true),
+                        FiniteCheck.JAVA,
                         clock::get);
         List<Message> chunks = chunks("t-1", 1, update(1));
         accept(chunks.subList(1, chunks.size()));
