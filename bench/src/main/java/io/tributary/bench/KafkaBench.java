@@ -20,17 +20,18 @@ import io.tributary.protocol.kafka.KafkaHeaders;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.shm.region.RegionDirectory;
 import io.tributary.sources.staging.Staging;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Properties;
 import java.util.zip.CRC32C;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
@@ -38,13 +39,15 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 
 /**
- * A round's updates lie in Kafka; a job reads, checks, stages and folds them, timed from when the
- * first has arrived until the top has the sum. The limit is Kafka's own {@code
- * kafka-consumer-perf-test} on the same topic, in a process of its own.
+ * A round's updates are committed to Kafka in one transaction, so a job sees them all at once; it
+ * reads, checks, stages and folds them, timed until the top has the sum. The limit is Kafka's own
+ * {@code kafka-consumer-perf-test} on the same topic, in a process of its own.
  */
 final class KafkaBench {
 
-    private static final int REPEATS = 5;
+    private static final int WARM_UP_ROUNDS = 5;
+    private static final int ROUNDS = 10;
+    private static final int LIMITS = 3;
     private static final List<String> GROUPS = List.of("a", "b", "c");
 
     private final int params;
@@ -60,24 +63,35 @@ final class KafkaBench {
     }
 
     PathReport run() throws Exception {
+        KafkaTopics topics = new KafkaTopics("bench");
         try (WorkDirectory work = WorkDirectory.create("bench");
                 WorkDirectory regions = WorkDirectory.create(parent, "bench");
                 KafkaProcess kafka = KafkaProcess.start(work.path().resolve("kafka"))) {
+            TopicSetup.ensure(kafka.options(), topics);
             Path model = LiveRounds.model(work.path().resolve("model-0.safetensors"), params);
             byte[] update = Files.readAllBytes(model);
             List<Double> ours = new ArrayList<>();
-            List<Double> limits = new ArrayList<>();
-            for (int repeat = 0; repeat <= REPEATS; repeat++) {
-                KafkaTopics topics = new KafkaTopics("bench-" + repeat);
-                TopicSetup.ensure(kafka.options(), topics);
-                int records = produce(kafka, topics, update);
-                double limit = limit(kafka, topics, records, work.path());
-                double seconds = round(kafka, topics, model, work.path(), regions.path());
-                // The first is for classes and caches.
-                if (repeat > 0) {
-                    limits.add(limit);
-                    ours.add((double) update.length * trainers / seconds / 1e9);
+            try (LocalFlink flink = LocalFlink.start(Optional.empty(), work.path());
+                    KafkaProducer<byte[], byte[]> producer = producer(kafka)) {
+                start(flink, kafka, topics, model, work.path(), regions.path());
+                producer.initTransactions();
+                for (int round = 1; round <= WARM_UP_ROUNDS + ROUNDS; round++) {
+                    producer.beginTransaction();
+                    produce(producer, topics, round, update);
+                    long start = System.nanoTime();
+                    // Until now the job has seen nothing of it.
+                    producer.commitTransaction();
+                    double seconds = (TopProbe.await(round).nanos() - start) / 1e9;
+                    if (round > WARM_UP_ROUNDS) {
+                        ours.add((double) update.length * trainers / seconds / 1e9);
+                    }
+                    flink.check();
                 }
+            }
+            List<Double> limits = new ArrayList<>();
+            int records = trainers * ChunkPart.count(update.length, ChunkPart.MAX_CHUNK_BYTES);
+            for (int repeat = 0; repeat < LIMITS; repeat++) {
+                limits.add(limit(kafka, topics, ROUNDS * records, work.path(), repeat));
             }
             return PathReport.of(
                     "kafka",
@@ -89,54 +103,59 @@ final class KafkaBench {
         }
     }
 
-    private int produce(KafkaProcess kafka, KafkaTopics topics, byte[] update) {
+    private static KafkaProducer<byte[], byte[]> producer(KafkaProcess kafka) {
+        Properties properties = kafka.options().producer();
+        properties.put("transactional.id", "bench");
+        return new KafkaProducer<>(properties);
+    }
+
+    private void produce(
+            KafkaProducer<byte[], byte[]> producer, KafkaTopics topics, int round, byte[] update) {
         int chunks = ChunkPart.count(update.length, ChunkPart.MAX_CHUNK_BYTES);
         CRC32C crc = new CRC32C();
         crc.update(update);
-        try (KafkaProducer<byte[], byte[]> producer =
-                new KafkaProducer<>(kafka.options().producer())) {
-            for (int chunk = 0; chunk < chunks; chunk++) {
-                int from = chunk * ChunkPart.MAX_CHUNK_BYTES;
-                byte[] part =
-                        java.util.Arrays.copyOfRange(
-                                update,
-                                from,
-                                Math.min(update.length, from + ChunkPart.MAX_CHUNK_BYTES));
-                for (int trainer = 0; trainer < trainers; trainer++) {
-                    ChunkHeader header =
-                            new ChunkHeader(
-                                    topics.job(),
-                                    "t-" + trainer,
-                                    1,
-                                    0,
-                                    1,
-                                    1 + trainer,
-                                    UpdateKind.WEIGHTS,
-                                    Map.of(),
-                                    new ChunkPart(
-                                            chunk,
-                                            chunks,
-                                            ChunkPart.MAX_CHUNK_BYTES,
-                                            update.length,
-                                            (int) crc.getValue(),
-                                            ChunkPart.crc(ByteBuffer.wrap(part))));
-                    producer.send(
-                            new ProducerRecord<>(
-                                    topics.updates(),
-                                    null,
-                                    ("t-" + trainer).getBytes(),
-                                    part,
-                                    KafkaHeaders.of(header.toProperties())));
-                }
+        for (int chunk = 0; chunk < chunks; chunk++) {
+            int from = chunk * ChunkPart.MAX_CHUNK_BYTES;
+            byte[] part =
+                    Arrays.copyOfRange(
+                            update,
+                            from,
+                            Math.min(update.length, from + ChunkPart.MAX_CHUNK_BYTES));
+            for (int trainer = 0; trainer < trainers; trainer++) {
+                ChunkHeader header =
+                        new ChunkHeader(
+                                topics.job(),
+                                "t-" + trainer,
+                                round,
+                                0,
+                                1,
+                                1 + trainer,
+                                UpdateKind.WEIGHTS,
+                                Map.of(),
+                                new ChunkPart(
+                                        chunk,
+                                        chunks,
+                                        ChunkPart.MAX_CHUNK_BYTES,
+                                        update.length,
+                                        (int) crc.getValue(),
+                                        ChunkPart.crc(ByteBuffer.wrap(part))));
+                producer.send(
+                        new ProducerRecord<>(
+                                topics.updates(),
+                                null,
+                                ("t-" + trainer).getBytes(),
+                                part,
+                                KafkaHeaders.of(header.toProperties())));
             }
         }
-        return chunks * trainers;
+        producer.flush();
     }
 
     /** GB/s of the column {@code fetch.MB.sec}, which leaves the group's rebalancing out. */
-    private static double limit(KafkaProcess kafka, KafkaTopics topics, int records, Path work)
+    private static double limit(
+            KafkaProcess kafka, KafkaTopics topics, int records, Path work, int repeat)
             throws Exception {
-        Path log = work.resolve(topics.job() + "-perf.out");
+        Path log = work.resolve("perf-%d.out".formatted(repeat));
         JavaProcess perf =
                 JavaProcess.start(
                         JavaProcess.Command.here(
@@ -170,10 +189,14 @@ final class KafkaBench {
         throw new IllegalStateException("kafka-consumer-perf-test:\n" + perf.logTail());
     }
 
-    private double round(
-            KafkaProcess kafka, KafkaTopics topics, Path model, Path work, Path regions)
+    private void start(
+            LocalFlink flink,
+            KafkaProcess kafka,
+            KafkaTopics topics,
+            Path model,
+            Path work,
+            Path regions)
             throws Exception {
-        Path own = Files.createDirectories(work.resolve(topics.job()));
         Map<String, String> cohort = new LinkedHashMap<>();
         var topology = TreeSchemas.of(levels, GROUPS, 1);
         List<String> groups = topology.trainerGroups();
@@ -181,53 +204,43 @@ final class KafkaBench {
             cohort.put("t-" + i, groups.get(i % groups.size()));
         }
         long quota = 2L * trainers * (4L * params + 65_536);
-        try (LocalFlink flink = LocalFlink.start(Optional.empty(), own)) {
-            Configuration configuration = new Configuration();
-            configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(1));
-            flink.environment().configure(configuration);
-            String target = own.toString();
-            AggregationGraph graph =
-                    new AggregationGraph(
-                            topics.job(),
-                            topics.job(),
-                            topology,
-                            new RoundRules(
-                                    1,
-                                    trainers,
-                                    trainers,
-                                    Duration.ZERO,
-                                    Duration.ZERO,
-                                    Duration.ofHours(1),
-                                    RoundRules.Timing.EAGER,
-                                    UpdateKind.WEIGHTS,
-                                    cohort),
-                            new ModelSpec(
-                                    model.toString(),
-                                    ModelSpec.DEFAULT_SHARD_ELEMENTS,
-                                    UpdateKind.WEIGHTS),
-                            round -> Path.of(target, "model.safetensors"));
-            TopProbe.reset(graph.model().layout().shards());
-            new FederationJob(
-                            graph,
-                            new KafkaTransport(
-                                    kafka.options(),
-                                    new Staging(
-                                            regions.toString(),
-                                            quota,
-                                            Duration.ofMinutes(5),
-                                            FloatFiniteCheck::new),
-                                    true),
-                            Publish.COMMITTED)
-                    .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
-            flink.submit(topics.job());
-            Path staged = regions.resolve(topics.job());
-            while (RegionDirectory.list(staged).isEmpty()) {
-                Thread.sleep(1);
-            }
-            long first = System.nanoTime();
-            double seconds = (TopProbe.await(1).nanos() - first) / 1e9;
-            flink.check();
-            return seconds;
-        }
+        Configuration configuration = new Configuration();
+        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(1));
+        flink.environment().configure(configuration);
+        String target = work.toString();
+        AggregationGraph graph =
+                new AggregationGraph(
+                        topics.job(),
+                        topics.job(),
+                        topology,
+                        new RoundRules(
+                                WARM_UP_ROUNDS + ROUNDS,
+                                trainers,
+                                trainers,
+                                Duration.ZERO,
+                                Duration.ZERO,
+                                Duration.ofHours(1),
+                                RoundRules.Timing.EAGER,
+                                UpdateKind.WEIGHTS,
+                                cohort),
+                        new ModelSpec(
+                                model.toString(),
+                                ModelSpec.DEFAULT_SHARD_ELEMENTS,
+                                UpdateKind.WEIGHTS),
+                        round -> Path.of(target, "model.safetensors"));
+        TopProbe.reset(graph.model().layout().shards());
+        new FederationJob(
+                        graph,
+                        new KafkaTransport(
+                                kafka.options(),
+                                new Staging(
+                                        regions.toString(),
+                                        quota,
+                                        Duration.ofMinutes(5),
+                                        FloatFiniteCheck::new),
+                                true),
+                        Publish.COMMITTED)
+                .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
+        flink.submit(topics.job());
     }
 }
