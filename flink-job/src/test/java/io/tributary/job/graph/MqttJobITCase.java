@@ -22,6 +22,8 @@ import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.region.RegionHeader;
+import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
@@ -192,10 +194,15 @@ class MqttJobITCase {
                     .until(
                             () -> {
                                 try (Stream<Path> files = Files.walk(temp.resolve("regions"))) {
-                                    return files.noneMatch(f -> f.toString().endsWith(".region"));
+                                    return files.noneMatch(MqttJobITCase::held);
                                 }
                             });
         }
+    }
+
+    private static boolean held(Path file) {
+        return file.toString().endsWith(".region")
+                && RegionHeader.read(file).state() == State.READY;
     }
 
     @ParameterizedTest

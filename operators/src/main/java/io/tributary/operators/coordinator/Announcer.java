@@ -15,6 +15,7 @@ import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundLedger.Entry;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import java.util.Comparator;
 import org.apache.flink.util.Collector;
 import org.apache.flink.util.OutputTag;
 
@@ -145,7 +146,13 @@ final class Announcer {
                         state.epoch,
                         state.counted.values().stream()
                                 .map(Counted::claim)
-                                .map(c -> new Entry(c.trainer(), c.samples(), c.crc32c()))
+                                .sorted(Comparator.comparing(Claim::trainer))
+                                .map(
+                                        c ->
+                                                new Entry(
+                                                        c.trainer(),
+                                                        c.samples(),
+                                                        "%08x".formatted(c.crc32c())))
                                 .toList()));
     }
 

@@ -24,9 +24,9 @@ public record RoundLedger(String job, int round, int epoch, int modelEpoch, List
      *
      * @param trainer who sent it
      * @param samples its weight
-     * @param crc32c CRC32C of its file
+     * @param crc32c CRC32C of its file, 8 hexadecimal digits
      */
-    public record Entry(String trainer, long samples, int crc32c) {}
+    public record Entry(String trainer, long samples, String crc32c) {}
 
     /** The model's version. */
     public RoundId model() {

@@ -93,22 +93,25 @@ public record JobDirectory(Path path) {
 
     /** Gives back what an earlier run of the job left of a lane. */
     public void discard(int lane) {
-        discard(lane, true);
-    }
-
-    /** Gives back what was being staged by a reader of the lane that is no more. */
-    public void discardUnfinished(int lane) {
-        discard(lane, false);
-    }
-
-    private void discard(int lane, boolean finished) {
         for (Path file : updates(lane)) {
             try {
                 RegionHeader header = RegionHeader.read(file);
-                boolean writing = header.state() == State.WRITING;
                 // What a trainer is writing is its own affair.
-                if (writing && !header.ownerTakesBack() || !writing && finished) {
+                if (header.state() != State.WRITING || !header.ownerTakesBack()) {
                     RegionDirectory.release(header.payload(file));
+                }
+            } catch (RejectedException e) {
+                RegionDirectory.delete(file);
+            }
+        }
+    }
+
+    /** Removes what readers of the lane that are no more were staging. */
+    public void discardUnfinished(int lane) {
+        for (Path file : updates(lane)) {
+            try {
+                if (RegionHeader.read(file).state() != State.READY) {
+                    RegionDirectory.delete(file);
                 }
             } catch (RejectedException e) {
                 RegionDirectory.delete(file);

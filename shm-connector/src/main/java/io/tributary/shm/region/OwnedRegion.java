@@ -45,7 +45,8 @@ public final class OwnedRegion implements AutoCloseable {
     static OwnedRegion create(Path file, long length) throws IOException {
         Path part = RegionFiles.part(file);
         try (FileChannel channel = RegionFiles.create(part)) {
-            RegionHeader first = describe(State.WRITING, 1, length, length, "{}");
+            RegionHeader first =
+                    describe(State.WRITING, 1, length, length, OptionalInt.empty(), "{}");
             RegionFiles.write(channel, first.page(), 0);
             RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
@@ -68,16 +69,14 @@ public final class OwnedRegion implements AutoCloseable {
     }
 
     private static RegionHeader describe(
-            State state, int tenure, long length, long capacity, String description) {
+            State state,
+            int tenure,
+            long length,
+            long capacity,
+            OptionalInt crc32c,
+            String description) {
         return new RegionHeader(
-                true,
-                state,
-                tenure,
-                length,
-                OptionalInt.empty(),
-                Owner.self(),
-                capacity,
-                description);
+                true, state, tenure, length, crc32c, Owner.self(), capacity, description);
     }
 
     /** The file. */
@@ -107,7 +106,17 @@ public final class OwnedRegion implements AutoCloseable {
      * @param description JSON that says what it is
      */
     public void publish(String description) {
-        ByteBuffer page = describe(State.WRITING, tenure, length, capacity, description).page();
+        publish(OptionalInt.empty(), description);
+    }
+
+    /**
+     * The same for a payload whose checksum is known.
+     *
+     * @param crc32c of the payload
+     */
+    public void publish(OptionalInt crc32c, String description) {
+        ByteBuffer page =
+                describe(State.WRITING, tenure, length, capacity, crc32c, description).page();
         header.put(0, page.array(), 0, page.capacity());
         touch();
         become(State.READY);
@@ -146,7 +155,8 @@ public final class OwnedRegion implements AutoCloseable {
     public void reuse(long newLength) {
         tenure++;
         length = newLength;
-        ByteBuffer page = describe(State.WRITING, tenure, length, capacity, "{}").page();
+        ByteBuffer page =
+                describe(State.WRITING, tenure, length, capacity, OptionalInt.empty(), "{}").page();
         header.put(0, page.array(), 0, page.capacity());
     }
 

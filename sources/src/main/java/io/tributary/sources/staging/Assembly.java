@@ -10,11 +10,10 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.FiniteCheck;
+import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionLayout;
-import io.tributary.shm.region.RegionWriter;
 import io.tributary.shm.region.TensorFile;
 import io.tributary.sources.message.Message;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.BitSet;
 import java.util.HashSet;
@@ -26,7 +25,7 @@ final class Assembly {
 
     private final int lane;
     private final long position;
-    private final RegionWriter region;
+    private final OwnedRegion region;
     private final Set<Long> superseded = new HashSet<>();
     private ChunkHeader first;
     private final BitSet written = new BitSet();
@@ -37,7 +36,7 @@ final class Assembly {
     /**
      * @param message what it begins with
      */
-    Assembly(ChunkHeader first, Message message, RegionWriter region, long now) {
+    Assembly(ChunkHeader first, Message message, OwnedRegion region, long now) {
         this.first = first;
         this.lane = message.lane();
         this.position = message.position();
@@ -88,7 +87,7 @@ final class Assembly {
     /**
      * @throws RejectedException CHUNK_DUPLICATE; the assembly stays as it is
      */
-    void write(ChunkHeader header, ByteBuffer bytes, long now) throws IOException {
+    void write(ChunkHeader header, ByteBuffer bytes, long now) {
         lastTouched = now;
         int chunk = header.part().chunk();
         if (seenInAttempt.get(chunk)) {
@@ -97,7 +96,7 @@ final class Assembly {
                     "chunk %d of %d has come already".formatted(chunk, header.part().chunks()));
         }
         if (!written.get(chunk)) {
-            region.write(header.part().offset(), bytes);
+            region.memory().slice(header.part().offset(), bytes.remaining()).put(bytes);
             written.set(chunk);
         }
         seenInAttempt.set(chunk);
@@ -110,33 +109,30 @@ final class Assembly {
     /**
      * Checks the whole and publishes the region.
      *
-     * @throws RejectedException CHECKSUM, MALFORMED, WRONG_SHAPE or NOT_FINITE; the region is gone
+     * @throws RejectedException CHECKSUM, MALFORMED, WRONG_SHAPE or NOT_FINITE; the region is as it
+     *     was
      */
-    Claim finish(ModelLayout model, FiniteCheck floats) throws IOException {
-        try (RegionWriter writer = region) {
-            PayloadRef payload = writer.payload();
-            try (TensorFile file = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
-                file.check(model, OptionalInt.of(first.part().crc32c()), floats);
-            }
-            UpdateDescription description =
-                    new UpdateDescription(
-                            first.job(),
-                            first.trainer(),
-                            first.round(),
-                            first.epoch(),
-                            first.samples(),
-                            first.kind(),
-                            first.metrics());
-            writer.publish(
-                    first.part().crc32c(), description.encode(RegionLayout.MAX_DESCRIPTION_BYTES));
-            return description.claim(first.part().crc32c(), payload);
-        } catch (IOException | RuntimeException e) {
-            region.discard();
-            throw e;
+    Claim finish(ModelLayout model, FiniteCheck floats) {
+        PayloadRef payload = region.payload();
+        try (TensorFile file = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
+            file.check(model, OptionalInt.of(first.part().crc32c()), floats);
         }
+        UpdateDescription description =
+                new UpdateDescription(
+                        first.job(),
+                        first.trainer(),
+                        first.round(),
+                        first.epoch(),
+                        first.samples(),
+                        first.kind(),
+                        first.metrics());
+        region.publish(
+                OptionalInt.of(first.part().crc32c()),
+                description.encode(RegionLayout.MAX_DESCRIPTION_BYTES));
+        return description.claim(first.part().crc32c(), payload);
     }
 
-    void discard() throws IOException {
-        region.discard();
+    OwnedRegion region() {
+        return region;
     }
 }

@@ -6,11 +6,11 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.FiniteCheck;
-import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionWriter;
 import io.tributary.sources.message.Message;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -24,7 +24,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
-import java.util.UUID;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.stream.LongStream;
@@ -46,15 +45,19 @@ final class ChunkAssembler implements AutoCloseable {
     /** Time that a trainer has to begin a sending that it was asked for. */
     private static final Duration LONGEST_EXPECTATION = Duration.ofSeconds(30);
 
+    private static final long TRIM_NANOS = 1_000_000_000;
+
     private final String job;
     private final ModelLayout model;
-    private final RegionDirectory regions;
+    private final StagingRegions regions;
     private final Limits limits;
     private final FiniteCheck floats;
     private final LongSupplier nanoTime;
     private final Map<String, Assembly> assemblies = new HashMap<>();
     private final Map<String, Ended> ended = new RecentlyEnded();
     private final Deque<Message> waiting = new ArrayDeque<>();
+
+    private long trimmed;
 
     /** Updates without room, by trainer, in the order in which they came. */
     private final Map<String, Deferred> deferred = new LinkedHashMap<>();
@@ -87,7 +90,7 @@ final class ChunkAssembler implements AutoCloseable {
             LongSupplier nanoTime) {
         this.job = job;
         this.model = model;
-        this.regions = regions;
+        this.regions = new StagingRegions(regions);
         this.limits = limits;
         this.floats = floats;
         this.nanoTime = nanoTime;
@@ -127,7 +130,7 @@ final class ChunkAssembler implements AutoCloseable {
         for (Iterator<Assembly> all = assemblies.values().iterator(); all.hasNext(); ) {
             Assembly assembly = all.next();
             if (now - assembly.lastTouched() > patience(assembly).toNanos()) {
-                assembly.discard();
+                regions.giveBack(assembly.region());
                 all.remove();
             }
         }
@@ -136,6 +139,10 @@ final class ChunkAssembler implements AutoCloseable {
             if (!stage(chunk, out)) {
                 waiting.add(chunk);
             }
+        }
+        if (now - trimmed > TRIM_NANOS) {
+            trimmed = now;
+            regions.trim();
         }
         boolean room = true;
         for (Iterator<Deferred> all = deferred.values().iterator(); all.hasNext() && room; ) {
@@ -198,13 +205,22 @@ final class ChunkAssembler implements AutoCloseable {
                     .write(header.get(), ByteBuffer.wrap(chunk.payload()), nanoTime.getAsLong());
             if (assembly.get().complete()) {
                 end(header.get(), assembly.get());
-                out.accept(new Arrival.Staged(assembly.get().finish(model, floats)));
+                out.accept(new Arrival.Staged(finish(assembly.get())));
             }
         } catch (RejectedException e) {
             out.accept(Refusals.of(chunk, header, e));
         }
         chunk.done().run();
         return true;
+    }
+
+    private Claim finish(Assembly assembly) {
+        try {
+            return assembly.finish(model, floats);
+        } catch (RuntimeException e) {
+            regions.giveBack(assembly.region());
+            throw e;
+        }
     }
 
     private ChunkHeader read(Message chunk) {
@@ -288,12 +304,9 @@ final class ChunkAssembler implements AutoCloseable {
     private Optional<Assembly> reserve(ChunkHeader header, Message chunk) throws IOException {
         Assembly before = assemblies.remove(header.trainer());
         if (before != null) {
-            before.discard();
+            regions.giveBack(before.region());
         }
-        Optional<RegionWriter> region =
-                regions.reserve(
-                        JobDirectory.updateName(chunk.lane(), UUID.randomUUID()),
-                        header.part().length());
+        Optional<OwnedRegion> region = regions.take(chunk.lane(), header.part().length());
         Optional<Assembly> assembly =
                 region.map(r -> new Assembly(header, chunk, r, nanoTime.getAsLong()));
         assembly.ifPresent(
@@ -370,11 +383,10 @@ final class ChunkAssembler implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        for (Assembly assembly : assemblies.values()) {
-            assembly.discard();
-        }
+        assemblies.values().forEach(assembly -> regions.giveBack(assembly.region()));
         assemblies.clear();
         waiting.clear();
         deferred.clear();
+        regions.close();
     }
 }

@@ -37,6 +37,7 @@ public final class UpdateDecoder implements MessageDecoder {
     public void begin(int lane, boolean fresh) {
         if (fresh) {
             directory.discard(lane);
+            directory.discardUnfinished(lane);
             return;
         }
         for (Path file : directory.updates(lane)) {

@@ -19,6 +19,8 @@ import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionHeader;
+import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.sources.message.Message;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -215,6 +217,12 @@ class ChunkAssemblerTest {
         assertThat(claim(1).round()).isEqualTo(4);
     }
 
+    private long ready() {
+        return RegionDirectory.list(temp.resolve("regions")).stream()
+                .filter(file -> RegionHeader.read(file).state() == State.READY)
+                .count();
+    }
+
     @Test
     void whatWasStagedBeforeARestoreIsClaimedAgain() throws IOException {
         accept(chunks("t-1", 1, update(1)));
@@ -307,7 +315,7 @@ class ChunkAssemblerTest {
         wrongSum.replaceAll(c -> with(c, "crc32c", "00000001"));
         accept(wrongSum);
         assertRefused(RejectReason.CHECKSUM, true, "should have CRC32C 00000001");
-        assertThat(regions()).isZero();
+        assertThat(ready()).isZero();
         accept(chunks("t-1", 2, update(1)));
         assertThat(claim(arrivals.size() - 1).trainer()).isEqualTo("t-1");
     }
@@ -470,7 +478,8 @@ class ChunkAssemblerTest {
         assertThat(regions()).isEqualTo(1);
         clock.addAndGet(Duration.ofSeconds(11).toNanos());
         assembler.tick(arrivals::add);
-        assertThat(regions()).isZero();
+        accept(chunks("t-2", 1, update(2)));
+        assertThat(regions()).as("used again").isEqualTo(1);
         assertThat(assembler.staging()).isZero();
     }
 
