@@ -62,6 +62,10 @@ public record KafkaOptions(String bootstrapServers, Map<String, String> properti
         all.putIfAbsent("fetch.max.bytes", Integer.toString(32 << 20));
         all.putIfAbsent("max.partition.fetch.bytes", Integer.toString(8 << 20));
         all.putIfAbsent("max.poll.records", "32");
+        // As much as the system sees fit, rather than 64 KiB.
+        all.putIfAbsent("receive.buffer.bytes", "-1");
+        // Chunks have a checksum of their own, from end to end.
+        all.putIfAbsent("check.crcs", "false");
         return all;
     }
 
@@ -82,6 +86,7 @@ public record KafkaOptions(String bootstrapServers, Map<String, String> properti
         all.put("max.request.size", Integer.toString(MAX_MESSAGE_BYTES));
         all.putIfAbsent("batch.size", Integer.toString(MAX_MESSAGE_BYTES / 2));
         all.put("linger.ms", "0");
+        all.putIfAbsent("send.buffer.bytes", "-1");
         all.put("delivery.timeout.ms", Long.toString(PATIENCE.toMillis()));
         return all;
     }
