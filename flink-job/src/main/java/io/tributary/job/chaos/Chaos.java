@@ -97,6 +97,9 @@ public final class Chaos {
                 awaitLedgers(progress, spec);
                 return report(seconds, crew, spec, work);
             }
+        } catch (RuntimeException e) {
+            out.println("logs are kept in " + KeptLogs.keep(work));
+            throw e;
         } finally {
             cluster.stop();
             out.printf(Locale.ROOT, "chaos: %.0f s in all%n", (System.nanoTime() - began) / 1e9);

@@ -42,7 +42,7 @@ public final class LocalCluster {
             "io.tributary.protocol.;io.tributary.shm.;com.fasterxml.jackson.;com.sun.jna.;org.bytedeco.;org.apache.kafka.;org.eclipse.paho.;org.yaml.";
 
     private static final int FIRST_UI_PORT = 8081;
-    private static final long START_SECONDS = 90;
+    private static final long START_SECONDS = 180;
     private static final long END_SECONDS = 20;
 
     private final Path directory;
@@ -68,7 +68,15 @@ public final class LocalCluster {
             int rpcPort,
             int slots,
             Owner jobManager,
-            TreeMap<Integer, Owner> taskManagers) {}
+            TreeMap<Integer, TaskManager> taskManagers) {}
+
+    /**
+     * A task manager.
+     *
+     * @param id what Flink calls it
+     * @param owner its process
+     */
+    public record TaskManager(String id, Owner owner) {}
 
     /** What is written down; empty where no cluster was started. */
     public Optional<State> state() {
@@ -122,9 +130,12 @@ public final class LocalCluster {
             save(state);
         }
         for (int number = 1; number <= taskManagers; number++) {
-            Owner there = state.taskManagers().get(number);
-            if (there == null || !there.alive()) {
-                state.taskManagers().put(number, owner(startTaskManager(number)));
+            TaskManager there = state.taskManagers().get(number);
+            if (there == null || !there.owner().alive()) {
+                // Unique, because one that was killed is remembered for a while.
+                String id = "task-manager-%d-%d".formatted(number, System.currentTimeMillis());
+                state.taskManagers()
+                        .put(number, new TaskManager(id, owner(startTaskManager(number, id))));
                 save(state);
             }
         }
@@ -213,18 +224,13 @@ public final class LocalCluster {
                 arguments);
     }
 
-    private JavaProcess startTaskManager(int number) {
+    private JavaProcess startTaskManager(int number, String id) {
         TaskExecutorProcessSpec spec =
                 TaskExecutorProcessUtils.processSpecFromConfig(configuration());
         List<String> arguments = new ArrayList<>();
         arguments.addAll(List.of("--configDir", directory.resolve("conf").toString()));
         arguments.addAll(words(TaskExecutorProcessUtils.generateDynamicConfigsStr(spec)));
-        // Unique, because a killed one is remembered for a while.
-        arguments.addAll(
-                List.of(
-                        "-D",
-                        "taskmanager.resource-id=task-manager-%d-%d"
-                                .formatted(number, System.currentTimeMillis())));
+        arguments.addAll(List.of("-D", "taskmanager.resource-id=" + id));
         return start(
                 "task-manager-" + number,
                 ProcessMemoryUtils.generateJvmParametersStr(spec),
@@ -248,45 +254,30 @@ public final class LocalCluster {
 
     private void awaitRegistered(State state) {
         FlinkRest rest = new FlinkRest("127.0.0.1:" + state.restPort());
-        long living = state.taskManagers().values().stream().filter(Owner::alive).count();
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
-        while (registered(rest, state) < living) {
+        List<String> missing = missing(rest, state);
+        while (!missing.isEmpty()) {
             if (!state.jobManager().alive() || System.nanoTime() > end) {
                 throw new IllegalStateException(
-                        "the cluster does not start; see the logs in " + directory.resolve("log"));
+                        "the cluster does not start, %s did not register within %d s; see the logs in %s"
+                                .formatted(missing, START_SECONDS, directory.resolve("log")));
             }
             pause();
+            missing = missing(rest, state);
         }
     }
 
-    private static long registered(FlinkRest rest, State state) {
+    /** Task managers that live and have not registered, or the job manager when it is not there. */
+    private static List<String> missing(FlinkRest rest, State state) {
         try {
-            // One that was killed stays in the list until its heartbeat times out.
-            List<String> ids = rest.taskManagers();
-            return state.taskManagers().entrySet().stream()
-                    .filter(tm -> tm.getValue().alive())
-                    .filter(
-                            tm ->
-                                    ids.stream()
-                                            .filter(
-                                                    id ->
-                                                            id.startsWith(
-                                                                    "task-manager-"
-                                                                            + tm.getKey()
-                                                                            + "-"))
-                                            .anyMatch(
-                                                    id ->
-                                                            Long.parseLong(
-                                                                                    id.substring(
-                                                                                            id
-                                                                                                            .lastIndexOf(
-                                                                                                                    '-')
-                                                                                                    + 1))
-                                                                            + 1000
-                                                                    > tm.getValue().startMillis()))
-                    .count();
+            List<String> there = rest.taskManagers();
+            return state.taskManagers().values().stream()
+                    .filter(tm -> tm.owner().alive())
+                    .map(TaskManager::id)
+                    .filter(id -> !there.contains(id))
+                    .toList();
         } catch (ClusterUnavailableException | FlinkRestException e) {
-            return -1;
+            return List.of("the job manager");
         }
     }
 
@@ -302,18 +293,18 @@ public final class LocalCluster {
     /** Ends a task manager as a crash would. */
     public void killTaskManager(int number) {
         State state = running();
-        Owner there = state.taskManagers().get(number);
-        if (there == null || !there.alive()) {
+        TaskManager there = state.taskManagers().get(number);
+        if (there == null || !there.owner().alive()) {
             throw new IllegalArgumentException(
                     "task manager %d does not run; these do: %s"
                             .formatted(
                                     number,
                                     state.taskManagers().entrySet().stream()
-                                            .filter(tm -> tm.getValue().alive())
+                                            .filter(tm -> tm.getValue().owner().alive())
                                             .map(Map.Entry::getKey)
                                             .toList()));
         }
-        end(there, true);
+        end(there.owner(), true);
     }
 
     /** Ends the job manager as a crash would. */
@@ -325,7 +316,7 @@ public final class LocalCluster {
     public void stop() {
         state().ifPresent(
                         state -> {
-                            state.taskManagers().values().forEach(tm -> end(tm, false));
+                            state.taskManagers().values().forEach(tm -> end(tm.owner(), false));
                             end(state.jobManager(), false);
                         });
     }

@@ -80,8 +80,9 @@ public final class ClusterCommand implements Runnable {
             return 1;
         }
         show("job manager", state.get().jobManager());
-        for (Map.Entry<Integer, Owner> tm : state.get().taskManagers().entrySet()) {
-            show("task manager " + tm.getKey(), tm.getValue());
+        for (Map.Entry<Integer, LocalCluster.TaskManager> tm :
+                state.get().taskManagers().entrySet()) {
+            show("task manager " + tm.getKey(), tm.getValue().owner());
         }
         if (!state.get().jobManager().alive()) {
             return 1;

@@ -57,6 +57,8 @@ public final class LocalFlink implements AutoCloseable {
         configuration.set(CoreOptions.TMP_DIRS, work.resolve("flink").toString());
         configuration.set(WebOptions.TMP_DIR, work.resolve("flink").toString());
         configuration.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
+        // A disk that is full is a reason to try again, not to lose the round.
+        configuration.set(CheckpointingOptions.TOLERABLE_FAILURE_NUMBER, Integer.MAX_VALUE);
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 10);
         configuration.set(

@@ -3,6 +3,7 @@
 package io.tributary.operators.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
@@ -14,12 +15,14 @@ import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.UpdateKind;
@@ -434,6 +437,97 @@ class RoundCoordinatorTest {
                     .filteredOn(FoldUpdate.class::isInstance)
                     .extracting(AggregatorInput::node)
                     .containsExactly("r1/g0/0", "r1/g0/1", "r1/g0/2", "r1/g0/0");
+        }
+    }
+
+    @Test
+    void aJobEndsWhenAllHaveLeftAndOnlyForItsOwnRun() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            for (int round = 1; round <= 3; round++) {
+                harness.update("a", round, 0, round);
+                harness.update("b", round, 0, round);
+            }
+            harness.control(ControlMessage.Type.LEAVE, "a", "i-a", "g0");
+            harness.tick();
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.FINISHED);
+            harness.control(ControlMessage.Type.LEAVE, "b", "i-b", "g1");
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.ENDED);
+            assertThat(harness.plan().ends("run")).isTrue();
+            assertThat(harness.plan().ends("an earlier run")).isFalse();
+        }
+    }
+
+    @Test
+    void aLedgerNamesWhatIsInAModelAndAModelMadeAfterARestoreHasAnotherEpoch() throws Exception {
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("b", "g1");
+            harness.join("a", "g0");
+            harness.update("b", 1, 0, 20);
+            snapshot = harness.snapshot(1);
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.side(CoordinatorOutputs.LEDGERS))
+                    .containsExactly(
+                            new RoundLedger(
+                                    CoordinatorHarness.JOB,
+                                    1,
+                                    0,
+                                    0,
+                                    List.of(
+                                            new RoundLedger.Entry("a", 1, "0000000a"),
+                                            new RoundLedger.Entry("b", 1, "00000014"))));
+            assertThat(harness.plan().model()).isEqualTo(new RoundId(1, 0));
+        }
+        try (CoordinatorHarness harness =
+                harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot)) {
+            harness.update("a", 1, 0, 11);
+            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+            assertThat(harness.plan().model()).as("other bytes").isEqualTo(new RoundId(1, 1));
+            assertThat(harness.plan().restores()).isEqualTo(1);
+            assertThat(harness.commands(1))
+                    .allMatch(c -> ((CloseNode) c).model().equals(new RoundId(1, 1)));
+        }
+    }
+
+    @Test
+    void anOpenRoundKeepsItsTreeWhenTheFanInChanges() throws Exception {
+        OperatorSubtaskState snapshot;
+        Topology before = Topologies.of(List.of(2, 1), 2);
+        RoundRules rules = rules(2, 2, Duration.ZERO, Timing.EAGER);
+        var model0 = TestModels.spec(model, 2, UpdateKind.WEIGHTS);
+        try (CoordinatorHarness harness = new CoordinatorHarness(before, rules, model0)) {
+            harness.join("a", "g0");
+            harness.join("b", "g0");
+            harness.update("a", 1, 0, 1);
+            snapshot = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness =
+                new CoordinatorHarness(TOPOLOGY, rules, model0, snapshot)) {
+            harness.update("b", 1, 0, 2);
+            assertThat(harness.commands(0))
+                    .filteredOn(CloseNode.class::isInstance)
+                    .extracting(AggregatorInput::node)
+                    .containsOnly("r1/g0/0", "r1/g0/1");
+            harness.update("a", 2, 1, 3);
+            harness.update("b", 2, 1, 4);
+            assertThat(harness.commands(0))
+                    .filteredOn(c -> c.round().round() == 2)
+                    .extracting(AggregatorInput::node)
+                    .containsOnly("r1/g0/0");
+        }
+        Topology other = Topologies.of(List.of(3, 1), 2);
+        assertThatThrownBy(() -> new CoordinatorHarness(other, rules, model0, snapshot))
+                .hasStackTraceContaining("the savepoint is of another topology: its groups are");
+    }
+
+    @Test
+    void whoseUpdateFoundNoRoomIsAskedAgain() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.send(new Arrival.Room("a", new RoundId(1, 0)));
+            assertThat(harness.receipt().status()).isEqualTo(Status.RESEND);
+            assertThat(harness.receipt().trainer()).isEqualTo("a");
         }
     }
 }

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.config;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.tributary.job.graph.KafkaTransport;
+import io.tributary.job.graph.Publish;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.job.testutils.SmallModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class JobYamlTest {
+
+    private static final String GOOD =
+            """
+            job.name: digits
+            topology: schema.json
+            rounds:
+              count: 3
+              deadline: 10 min
+            model:
+              initial: model.safetensors
+              directory: models
+              publish: immediate
+            transport:
+              type: kafka
+              kafka:
+                bootstrap-servers: a:9092,b:9092
+                properties:
+                  sasl.mechanism: PLAIN
+            regions.quota: 64 mb
+            checkpoints:
+              interval: 250 ms
+              directory: checkpoints
+            """;
+
+    @TempDir Path temp;
+
+    @BeforeEach
+    void write() throws IOException {
+        Files.write(temp.resolve("schema.json"), TreeSchemas.json(3, List.of("us", "eu"), 1));
+        SmallModel.write(temp.resolve("model.safetensors"), 1);
+    }
+
+    private JobSpec parse(String text) {
+        return JobSpec.parse("job.yaml", text, temp);
+    }
+
+    @Test
+    void aFileBecomesAJob() {
+        JobSpec spec = parse(GOOD);
+        assertThat(spec.name()).isEqualTo("digits");
+        assertThat(spec.rules().rounds()).isEqualTo(3);
+        assertThat(spec.rules().deadline()).isEqualTo(Duration.ofMinutes(10));
+        assertThat(spec.rules().quorum()).as("the default").isEqualTo(1);
+        assertThat(spec.publish()).isEqualTo(Publish.IMMEDIATE);
+        assertThat(spec.models()).isEqualTo(temp.resolve("models"));
+        assertThat(spec.checkpoints()).isEqualTo(temp.resolve("checkpoints").toUri().toString());
+        assertThat(spec.transport())
+                .isInstanceOfSatisfying(
+                        KafkaTransport.class,
+                        kafka -> {
+                            assertThat(kafka.kafka().bootstrapServers()).isEqualTo("a:9092,b:9092");
+                            assertThat(kafka.kafka().properties())
+                                    .containsEntry("sasl.mechanism", "PLAIN");
+                            assertThat(kafka.staging().quotaBytes()).isEqualTo(64 << 20);
+                        });
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "count: 3 | cuont: 3 | job.yaml:4: unknown key 'rounds.cuont'; did you mean 'rounds.count'?",
+                "count: 3 | count: many | job.yaml:4: 'rounds.count' is 'many', expected an integer",
+                "count: 3 | count: 0 | job.yaml:4: 'rounds.count' is '0', expected 1 or more",
+                "count: 3 | count: [1, 2] | job.yaml:4: 'rounds.count' is a list, expected one value",
+                "10 min | soon | job.yaml:5: 'rounds.deadline' is 'soon', expected a duration such as '30 s'",
+                "64 mb | much | job.yaml:16: 'regions.quota' is 'much', expected a size such as '512 mb'",
+                "type: kafka | type: pigeon | job.yaml:11: 'transport.type' is 'pigeon', expected mqtt or kafka or shm",
+                "a:9092,b:9092 | here | job.yaml:13: 'transport.kafka.bootstrap-servers' is 'here', Kafka's bootstrap servers are",
+                "topology: schema.json | topology: gone.json | job.yaml:2: 'topology' is 'gone.json', but there is no file",
+                "job.name: digits | job.name: a/b | job.yaml:1: 'job.name' is 'a/b', job 'a/b': allowed are",
+                "job.name: digits | parallelism: 2 | job.yaml: 'job.name' is missing",
+                "job.name: digits | job.name: 'a: b: {' | job.yaml:1:",
+                "job.name: digits | 'rounds.count: 4\njob.name: x' | job.yaml:5: 'rounds.count' is there twice",
+            })
+    void aMistakeIsNamedWithItsLine(String good, String bad, String message) {
+        assertThatThrownBy(() -> parse(GOOD.replace(good, bad)))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageStartingWith(message);
+    }
+}
