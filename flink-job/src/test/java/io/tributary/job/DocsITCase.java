@@ -32,11 +32,13 @@ class DocsITCase {
                 temp.resolve("schema.json"),
                 "{\"roles\":[{\"name\":\"t\",\"isDataConsumer\":true},{\"name\":\"r\"}],"
                         + "\"channels\":[{\"name\":\"c\",\"pair\":[\"t\",\"r\"]}]}");
+        Files.createSymbolicLink(temp.resolve("docs"), ROOT.resolve("docs"));
         List<String> commands = commands();
         assertThat(commands)
                 .anyMatch(c -> c.startsWith("./tributary demo"))
                 .anyMatch(c -> c.startsWith("./tributary aggregate"))
                 .anyMatch(c -> c.startsWith("./tributary plan"))
+                .anyMatch(c -> c.startsWith("./tributary submit"))
                 .contains("./tributary test");
         for (String command : commands) {
             if (command.equals("./tributary test")) {

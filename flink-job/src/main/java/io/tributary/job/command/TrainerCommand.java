@@ -2,16 +2,22 @@
 
 package io.tributary.job.command;
 
+import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.demo.Demo;
+import io.tributary.job.demo.ModelFiles;
 import io.tributary.job.digits.DigitNetwork;
 import io.tributary.job.digits.DigitTrainer;
 import io.tributary.job.digits.Digits;
 import io.tributary.job.digits.DirichletShares;
 import io.tributary.job.graph.WorkDirectory;
+import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.Transport;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -27,19 +33,37 @@ public final class TrainerCommand implements Callable<Integer> {
 
     @Option(
             names = "--transport",
-            paramLabel = "mqtt|shm",
+            paramLabel = "mqtt|kafka|shm",
             defaultValue = "mqtt",
             description = "How updates travel. Default: ${DEFAULT-VALUE}.")
-    private TransportName transport;
+    private TransportType transport;
 
     @Mixin private BrokerArguments broker;
     @Mixin private ShmArguments shm;
 
-    @Option(names = "--job", paramLabel = "NAME", required = true, description = "The job.")
-    private String job;
+    @Option(
+            names = "--kafka",
+            paramLabel = "HOST:PORT",
+            description = "Kafka's bootstrap servers, separated by commas.")
+    private Optional<String> kafka;
 
-    @Option(names = "--group", paramLabel = "TAG", required = true, description = "Its group.")
-    private String group;
+    @Option(
+            names = "--kafka-property",
+            paramLabel = "KEY=VALUE",
+            description = "Handed to Kafka's clients as it is, for SASL and TLS; repeatable.")
+    private Map<String, String> kafkaProperties = Map.of();
+
+    @Option(names = "--job", paramLabel = "NAME", description = "The job.")
+    private Optional<String> jobName;
+
+    @Option(names = "--group", paramLabel = "TAG", description = "Its group.")
+    private Optional<String> groupTag;
+
+    @Option(
+            names = "--initial-model",
+            paramLabel = "FILE",
+            description = "Only writes the network's initial weights, for a job to start from.")
+    private Optional<Path> initialModel;
 
     @Option(
             names = "--id",
@@ -61,14 +85,18 @@ public final class TrainerCommand implements Callable<Integer> {
     private float proximal;
 
     @Override
-    public Integer call() {
+    public Integer call() throws IOException {
         if (!(proximal >= 0 && Float.isFinite(proximal))) {
             throw new UsageException("--proximal %s: expected 0 or more".formatted(proximal));
         }
-        Transport address =
-                transport == TransportName.MQTT
-                        ? Transport.mqtt(broker.options())
-                        : Transport.shm(shm.directory(), shm.agentPort());
+        if (initialModel.isPresent()) {
+            DigitNetwork network = DigitNetwork.initial(1);
+            ModelFiles.write(initialModel.get(), DigitNetwork.header(), network::values);
+            return 0;
+        }
+        String job = required("--job NAME", jobName);
+        String group = required("--group TAG", groupTag);
+        Transport address = address();
         String name = id.orElseGet(() -> "trainer-" + ProcessHandle.current().pid());
         long seed = name.hashCode();
         Digits all = Demo.digits(data, seed).train();
@@ -80,8 +108,7 @@ public final class TrainerCommand implements Callable<Integer> {
                         Demo.TRAINING.learningRate(),
                         proximal);
         System.out.printf(
-                "%s: connecting to %s%n",
-                name, transport == TransportName.MQTT ? broker.options() : shm.directory());
+                "%s: connecting over %s%n", name, transport.name().toLowerCase(Locale.ROOT));
         try (WorkDirectory work = WorkDirectory.create("trainer");
                 TrainerClient client =
                         TrainerClient.builder()
@@ -98,6 +125,21 @@ public final class TrainerCommand implements Callable<Integer> {
         }
         System.out.printf("%s: all rounds are done%n", name);
         return 0;
+    }
+
+    private static String required(String option, Optional<String> value) {
+        return value.orElseThrow(() -> new UsageException(option + " is missing"));
+    }
+
+    private Transport address() {
+        return switch (transport) {
+            case MQTT -> Transport.mqtt(broker.options());
+            case KAFKA ->
+                    Transport.kafka(
+                            new KafkaOptions(
+                                    required("--kafka HOST:PORT", kafka), kafkaProperties));
+            case SHM -> Transport.shm(shm.directory(), shm.agentPort());
+        };
     }
 
     private static void show(Receipt receipt) {
