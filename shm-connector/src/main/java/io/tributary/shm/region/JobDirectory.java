@@ -81,13 +81,13 @@ public record JobDirectory(Path path) {
                 .toList();
     }
 
-    /** The claim that a staged update's header makes; empty where it is not READY. */
+    /** The claim that a staged update's header makes; empty where it is not READY and whole. */
     public static Optional<Claim> claim(Path update) {
         RegionHeader header = RegionHeader.read(update);
-        return header.state() == State.READY
+        return header.state() == State.READY && header.crc32c().isPresent()
                 ? Optional.of(
                         UpdateDescription.decode(header.description())
-                                .claim(header.crc32c().orElse(0), header.payload(update)))
+                                .claim(header.crc32c().getAsInt(), header.payload(update)))
                 : Optional.empty();
     }
 

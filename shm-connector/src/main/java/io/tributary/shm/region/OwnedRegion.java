@@ -7,6 +7,7 @@ import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -52,6 +53,7 @@ public final class OwnedRegion implements AutoCloseable {
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
             MappedByteBuffer header =
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
+            header.order(ByteOrder.LITTLE_ENDIAN);
             return new OwnedRegion(
                     file,
                     length,
@@ -168,7 +170,10 @@ public final class OwnedRegion implements AutoCloseable {
 
     /** Unmaps it, and leaves the file to whoever has still to read it, who then deletes it. */
     public void abandon() {
-        header.putInt(RegionLayout.FLAGS_OFFSET, 0);
+        // Its checksum, if it has one, stays: whoever claims it again is held against it.
+        header.putInt(
+                RegionLayout.FLAGS_OFFSET,
+                header.getInt(RegionLayout.FLAGS_OFFSET) & ~RegionLayout.OWNER_TAKES_BACK);
         if (released() || writing()) {
             delete();
         } else {

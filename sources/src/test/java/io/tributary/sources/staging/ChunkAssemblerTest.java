@@ -230,6 +230,9 @@ class ChunkAssemblerTest {
         JobDirectory directory = new JobDirectory(temp.resolve("regions"));
         assertThat(regions()).isEqualTo(2);
 
+        // The reader before closes in its own time, or is killed; what it staged stays claimed.
+        assembler.close();
+        assertThat(regions()).isEqualTo(1);
         UpdateDecoder restored = new UpdateDecoder(directory, assembler(temp, 1 << 20));
         for (int lane = 0; lane < Topics.LANES; lane++) {
             restored.begin(lane, false);
@@ -238,6 +241,8 @@ class ChunkAssemblerTest {
         restored.tick(claims::add);
         assertThat(claims).containsExactly(new Arrival.Staged(claim(0)));
         assertThat(regions()).as("the half staged one is gone").isEqualTo(1);
+        RegionDirectory.release(claim(0).payload());
+        assertThat(regions()).as("nobody takes it back").isZero();
 
         for (int lane = 0; lane < Topics.LANES; lane++) {
             restored.begin(lane, true);
