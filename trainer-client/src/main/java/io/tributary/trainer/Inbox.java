@@ -22,6 +22,7 @@ final class Inbox {
     private Optional<RoundPlan> plan = Optional.empty();
     private Optional<ModelDownload> download = Optional.empty();
     private Optional<ModelVersion> model = Optional.empty();
+    private Optional<RuntimeException> failure = Optional.empty();
 
     Inbox(String instance, Path directory) {
         this.instance = instance;
@@ -52,6 +53,27 @@ final class Inbox {
         receipts.clear();
         receipts.addAll(all);
         notifyAll();
+    }
+
+    /** Takes a chunk of a model from where a later one is always of a newer model. */
+    synchronized void newestChunk(ModelChunkHeader header, byte[] bytes) {
+        if (download.isPresent() && !download.get().id().equals(header.id())) {
+            // Of an earlier run of the job, perhaps, whose rounds were more.
+            download.filter(d -> !d.taken()).ifPresent(ModelDownload::discard);
+            download = Optional.empty();
+        }
+        chunk(header, bytes);
+    }
+
+    /** Nothing will come any more. */
+    synchronized void fail(RuntimeException why) {
+        failure = Optional.of(why);
+        notifyAll();
+    }
+
+    /** A job that has ended answers nobody, so a plan that says so is of an earlier run. */
+    synchronized void joined() {
+        plan = plan.filter(p -> p.state() != RoundPlan.State.ENDED);
     }
 
     /** Takes a chunk of a model. */
@@ -127,6 +149,9 @@ final class Inbox {
         long end = System.nanoTime() + timeout.toNanos();
         try {
             while (true) {
+                if (failure.isPresent()) {
+                    throw failure.get();
+                }
                 Optional<T> found = wanted.get();
                 long rest = (end - System.nanoTime()) / 1_000_000;
                 if (found.isPresent() || rest <= 0) {

@@ -16,16 +16,18 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
-import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
 import org.slf4j.Logger;
@@ -71,11 +73,15 @@ final class KafkaTrainerLink implements Link {
     private void read() {
         try (consumer) {
             List<TopicPartition> all = awaitTopics();
+            if (closed) {
+                return;
+            }
             consumer.assign(all);
             consumer.seekToBeginning(all);
             // Receipts are of interest from now on: what is unanswered is sent again.
             consumer.seekToEnd(
                     all.stream().filter(p -> p.topic().equals(topics.receipts())).toList());
+            catchUp(all);
             while (!closed) {
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
                     accept(record);
@@ -83,8 +89,12 @@ final class KafkaTrainerLink implements Link {
             }
         } catch (WakeupException expected) {
             // Closed.
-        } catch (KafkaException e) {
-            LOG.error("{}: the job cannot be heard any more: {}", self.trainer(), e.getMessage());
+        } catch (RuntimeException e) {
+            inbox.fail(
+                    new IllegalStateException(
+                            "%s: the job cannot be heard any more: %s"
+                                    .formatted(self.trainer(), e.getMessage()),
+                            e));
         }
     }
 
@@ -93,9 +103,8 @@ final class KafkaTrainerLink implements Link {
         List<TopicPartition> all = new ArrayList<>();
         for (String topic : List.of(topics.rounds(), topics.model(), topics.receipts())) {
             var partitions = consumer.partitionsFor(topic);
-            while (partitions.isEmpty()) {
-                // Waits, and is woken by the end.
-                consumer.poll(POLL);
+            while (partitions.isEmpty() && !closed) {
+                LockSupport.parkNanos(POLL.toNanos());
                 partitions = consumer.partitionsFor(topic);
             }
             partitions.forEach(p -> all.add(new TopicPartition(topic, p.partition())));
@@ -103,15 +112,33 @@ final class KafkaTrainerLink implements Link {
         return all;
     }
 
+    /** Of the plans that were made before now only the last is worth anything. */
+    private void catchUp(List<TopicPartition> all) {
+        TopicPartition rounds =
+                all.stream().filter(p -> p.topic().equals(topics.rounds())).findFirst().get();
+        long end = consumer.endOffsets(List.of(rounds)).get(rounds);
+        Optional<ConsumerRecord<byte[], byte[]>> newest = Optional.empty();
+        while (!closed && consumer.position(rounds) < end) {
+            for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
+                if (record.topic().equals(topics.rounds())) {
+                    newest = Optional.of(record);
+                } else {
+                    accept(record);
+                }
+            }
+        }
+        newest.ifPresent(this::accept);
+    }
+
     private void accept(ConsumerRecord<byte[], byte[]> record) {
         try {
             if (record.topic().equals(topics.rounds())) {
                 inbox.plan(Json.decode(record.value(), RoundPlan.class));
             } else if (record.topic().equals(topics.model())) {
-                inbox.chunk(
+                inbox.newestChunk(
                         ModelChunkHeader.fromProperties(KafkaHeaders.toMap(record.headers())),
                         record.value());
-            } else if (java.util.Arrays.equals(record.key(), key)) {
+            } else if (Arrays.equals(record.key(), key)) {
                 inbox.receipt(Json.decode(record.value(), Receipt.class));
             }
         } catch (RejectedException e) {

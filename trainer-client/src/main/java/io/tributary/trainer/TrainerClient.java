@@ -48,6 +48,7 @@ public final class TrainerClient implements AutoCloseable {
     private static final Duration LOSS_LOOK = Duration.ofMillis(200);
     private static final Duration LONGEST_RECEIPT_TIMEOUT = Duration.ofMinutes(10);
     private static final long WATCH_MILLIS = 200;
+    private static final long PULSE_MILLIS = 1_000;
 
     private final Identity self;
     private final Duration receiptTimeout;
@@ -130,6 +131,7 @@ public final class TrainerClient implements AutoCloseable {
             throw new TrainerException(answer.get().reason(), answer.get().text());
         }
         if (!joined) {
+            inbox.joined();
             joined = true;
             pulse.start();
         }
@@ -280,11 +282,21 @@ public final class TrainerClient implements AutoCloseable {
         joined = false;
         pulse.interrupt();
         if (leave) {
+            awaitPulse();
             link.say(Type.LEAVE);
         }
         link.close();
         model.ifPresent(TensorFile::close);
         deleteDirectory();
+    }
+
+    /** A heartbeat that comes after the leave would make this trainer a member again. */
+    private void awaitPulse() {
+        try {
+            pulse.join(PULSE_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
     }
 
     /** Breaks off without leaving, as a crash would. */

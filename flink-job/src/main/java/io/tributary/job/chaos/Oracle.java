@@ -111,11 +111,12 @@ final class Oracle {
                     file.elements(file.header().tensors().get(0), 0, mean.length).asFloatBuffer();
             for (int i = 0; i < mean.length; i++) {
                 largest = Math.max(largest, Math.abs(mean[i]));
-                difference = Math.max(difference, Math.abs(mean[i] - values.get(i)));
+                double off = Math.abs(mean[i] - values.get(i));
+                difference = Double.isNaN(off) ? off : Math.max(difference, off);
             }
         }
         worstError = Math.max(worstError, difference / largest);
-        if (difference / largest > TOLERANCE) {
+        if (!(difference <= TOLERANCE * largest)) {
             faults.add(
                     "model %d is off by %.1e of the mean of the %d updates of its ledger"
                             .formatted(

@@ -10,6 +10,7 @@ import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
+import io.tributary.protocol.message.Topics;
 import io.tributary.shm.flow.OutletSink;
 import java.io.IOException;
 import java.io.Serializable;
@@ -112,6 +113,8 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                         "%s (%s)".formatted(what, transport.name()),
                         CoordinatorOutputs.ARRIVAL);
         stream.uid("source-" + what);
+        // A reader without a lane would never hear that the job has ended.
+        stream.setParallelism(Math.min(env.getParallelism(), Topics.LANES));
         return stream;
     }
 

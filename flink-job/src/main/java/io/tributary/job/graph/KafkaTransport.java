@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.connector.base.DeliveryGuarantee;
+import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSink;
@@ -79,7 +80,8 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                 KafkaSinks.of(
                         kafka,
                         job + "-plans",
-                        guarantee(publish),
+                        // Also of models that leave at once: an end cannot be taken back.
+                        DeliveryGuarantee.EXACTLY_ONCE,
                         List.of(topic),
                         plan -> KafkaSinks.json(topic, job, plan)));
     }
@@ -104,14 +106,27 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
 
     @Override
     public DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts) {
+        receipts.filter(receipt -> !receipt.status().durable())
+                .uid("receipts-at-once")
+                .setParallelism(1)
+                .sinkTo(receipts(job, "answers", DeliveryGuarantee.AT_LEAST_ONCE))
+                .name("sink: answers (kafka)")
+                .uid("sink-answers")
+                .setParallelism(1);
+        return receipts.filter(receipt -> receipt.status().durable())
+                .uid("receipts-committed")
+                .setParallelism(1)
+                .sinkTo(receipts(job, "receipts", DeliveryGuarantee.EXACTLY_ONCE));
+    }
+
+    private KafkaSink<Receipt> receipts(String job, String what, DeliveryGuarantee guarantee) {
         String topic = new KafkaTopics(job).receipts();
-        return receipts.sinkTo(
-                KafkaSinks.of(
-                        kafka,
-                        job + "-receipts",
-                        DeliveryGuarantee.EXACTLY_ONCE,
-                        List.of(topic),
-                        receipt -> KafkaSinks.json(topic, receipt.trainer(), receipt)));
+        return KafkaSinks.of(
+                kafka,
+                job + "-" + what,
+                guarantee,
+                List.of(topic),
+                receipt -> KafkaSinks.json(topic, receipt.trainer(), receipt));
     }
 
     @Override

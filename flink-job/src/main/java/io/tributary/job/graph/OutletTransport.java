@@ -33,7 +33,13 @@ interface OutletTransport extends Transport {
     @Override
     default DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish) {
         boolean committed = publish == Publish.COMMITTED;
-        return plans.sinkTo(new OutletSink<>(RoundPlan.class, plans(job), plan -> committed, true));
+        return plans.sinkTo(
+                new OutletSink<>(
+                        RoundPlan.class,
+                        plans(job),
+                        // An end cannot be taken back by a restore.
+                        plan -> committed || plan.state() == RoundPlan.State.ENDED,
+                        true));
     }
 
     @Override

@@ -145,7 +145,9 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                                                 "a job named '%s' runs already on this host (%s); topics and regions belong to a name, so cancel it or choose another"
                                                         .formatted(
                                                                 job,
-                                                                JobLock.holder(directory, job)))));
+                                                                JobLock.holder(directory, job)
+                                                                        .map(Object::toString)
+                                                                        .orElse("")))));
     }
 
     @Override

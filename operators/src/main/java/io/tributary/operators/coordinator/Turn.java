@@ -7,13 +7,16 @@ import io.tributary.operators.coordinator.Admission.Verdict;
 import io.tributary.operators.coordinator.CoordinatorState.Counted;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.region.RegionDirectory;
-import java.nio.file.Files;
+import io.tributary.shm.region.RegionHeader;
+import io.tributary.shm.region.RegionLayout.State;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -199,8 +202,11 @@ final class Turn {
         }
         for (Counted update : List.copyOf(state.counted.values())) {
             Claim claim = update.claim();
-            if (claim.payload().region() && !Files.exists(Path.of(claim.payload().path()))) {
+            if (lost(claim.payload())) {
                 state.counted.remove(claim.trainer());
+                if (state.members.containsKey(claim.trainer())) {
+                    state.awaited.add(claim.trainer());
+                }
                 announcer.rejected(
                         claim,
                         new Verdict.Reject(
@@ -212,6 +218,19 @@ final class Turn {
                                                 claim.payload().path())));
                 changed = true;
             }
+        }
+    }
+
+    /** Whether a region is gone, or holds something else by now. */
+    private static boolean lost(PayloadRef payload) {
+        if (!payload.region()) {
+            return false;
+        }
+        try {
+            RegionHeader header = RegionHeader.read(Path.of(payload.path()));
+            return header.state() != State.READY || header.tenure() != payload.tenure();
+        } catch (RejectedException e) {
+            return true;
         }
     }
 

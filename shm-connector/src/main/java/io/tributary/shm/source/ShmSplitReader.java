@@ -11,7 +11,9 @@ import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.JobLock;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
@@ -32,6 +34,10 @@ import org.apache.flink.metrics.groups.SourceReaderMetricGroup;
 final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
 
     private static final long SCAN_NANOS = TimeUnit.SECONDS.toNanos(2);
+
+    /** Longer than the coordinator, which gets the lock, waits for it. */
+    private static final Duration LOCK_PATIENCE = Duration.ofSeconds(90);
+
     private static final long POLL_MILLIS = 100;
 
     /** What is claimed in one go, so that claims flow on while more is being looked at. */
@@ -99,6 +105,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
         if (!(change instanceof SplitsAddition)) {
             throw new UnsupportedOperationException("lanes are only ever added, got " + change);
         }
+        JobLock.awaitHolder(directory.path().getParent(), job, run, LOCK_PATIENCE);
         for (LaneSplit split : change.splits()) {
             if (split.fresh()) {
                 directory.discard(split.lane());

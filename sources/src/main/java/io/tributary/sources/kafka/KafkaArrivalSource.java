@@ -101,7 +101,7 @@ public final class KafkaArrivalSource
                 topics.updates(),
                 run,
                 start,
-                context -> staging.decoder(job, model.get(), true, context.metricGroup()));
+                context -> staging.decoder(job, run, model.get(), true, context.metricGroup()));
     }
 
     /** What trainers say about themselves, from now on: they say it again until they are heard. */

@@ -110,8 +110,7 @@ final class KafkaArrivalSplitReader implements SplitReader<Step, KafkaPartitionS
             partition.next = record.offset() + 1;
             decoder.accept(message(record), arrival -> add(steps, partition, arrival));
         }
-        Partition any = partitions.values().iterator().next();
-        decoder.tick(arrival -> add(steps, any, arrival));
+        decoder.tick((lane, arrival) -> add(steps, partition(lane), arrival));
         for (Partition partition : partitions.values()) {
             if (neededFrom(partition) != partition.said) {
                 step(steps, partition, Optional.empty());
@@ -121,6 +120,10 @@ final class KafkaArrivalSplitReader implements SplitReader<Step, KafkaPartitionS
             partitions.values().forEach(partition -> steps.addFinishedSplit(partition.splitId));
         }
         return steps.build();
+    }
+
+    private Partition partition(int lane) {
+        return partitions.values().stream().filter(p -> p.lane == lane).findFirst().orElseThrow();
     }
 
     private ConsumerRecords<byte[], byte[]> poll() {

@@ -21,7 +21,13 @@ public interface MessageDecoder extends AutoCloseable {
     void accept(Message message, Consumer<Arrival> out) throws IOException;
 
     /** Called between messages, several times a second. */
-    default void tick(Consumer<Arrival> out) throws IOException {}
+    default void tick(LaneOutput out) throws IOException {}
+
+    /** Takes arrivals with the lane that they came by. */
+    @FunctionalInterface
+    interface LaneOutput {
+        void accept(int lane, Arrival arrival);
+    }
 
     /**
      * The first position of a lane that is still needed: whoever is restored reads on from there.

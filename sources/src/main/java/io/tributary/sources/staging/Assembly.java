@@ -14,7 +14,6 @@ import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionLayout;
 import io.tributary.shm.region.TensorFile;
 import io.tributary.sources.message.Message;
-import java.nio.ByteBuffer;
 import java.util.BitSet;
 import java.util.HashSet;
 import java.util.OptionalInt;
@@ -24,7 +23,7 @@ import java.util.Set;
 final class Assembly {
 
     private final int lane;
-    private final long position;
+    private long position;
     private final OwnedRegion region;
     private final Set<Long> superseded = new HashSet<>();
     private ChunkHeader first;
@@ -87,8 +86,10 @@ final class Assembly {
     /**
      * @throws RejectedException CHUNK_DUPLICATE; the assembly stays as it is
      */
-    void write(ChunkHeader header, ByteBuffer bytes, long now) {
+    void write(ChunkHeader header, Message message, long now) {
         lastTouched = now;
+        // A later chunk may have overtaken one that waited.
+        position = Math.min(position, message.position());
         int chunk = header.part().chunk();
         if (seenInAttempt.get(chunk)) {
             throw new RejectedException(
@@ -96,7 +97,9 @@ final class Assembly {
                     "chunk %d of %d has come already".formatted(chunk, header.part().chunks()));
         }
         if (!written.get(chunk)) {
-            region.memory().slice(header.part().offset(), bytes.remaining()).put(bytes);
+            region.memory()
+                    .slice(header.part().offset(), message.payload().length)
+                    .put(message.payload());
             written.set(chunk);
         }
         seenInAttempt.set(chunk);

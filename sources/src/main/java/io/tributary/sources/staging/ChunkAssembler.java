@@ -12,6 +12,7 @@ import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.sources.message.Message;
+import io.tributary.sources.message.MessageDecoder.LaneOutput;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
@@ -125,7 +126,7 @@ final class ChunkAssembler implements AutoCloseable {
      * Tries the chunks that wait, gives room to deferred updates, and throws away updates that
      * nobody goes on with.
      */
-    void tick(Consumer<Arrival> out) throws IOException {
+    void tick(LaneOutput out) throws IOException {
         long now = nanoTime.getAsLong();
         for (Iterator<Assembly> all = assemblies.values().iterator(); all.hasNext(); ) {
             Assembly assembly = all.next();
@@ -136,7 +137,7 @@ final class ChunkAssembler implements AutoCloseable {
         }
         for (int i = waiting.size(); i > 0; i--) {
             Message chunk = waiting.remove();
-            if (!stage(chunk, out)) {
+            if (!stage(chunk, arrival -> out.accept(chunk.lane(), arrival))) {
                 waiting.add(chunk);
             }
         }
@@ -151,7 +152,9 @@ final class ChunkAssembler implements AutoCloseable {
             room = reserved.isPresent();
             if (room) {
                 all.remove();
-                out.accept(new Arrival.Room(next.header().trainer(), next.header().id()));
+                out.accept(
+                        next.message().lane(),
+                        new Arrival.Room(next.header().trainer(), next.header().id()));
             }
         }
     }
@@ -201,8 +204,7 @@ final class ChunkAssembler implements AutoCloseable {
             if (assembly.isEmpty()) {
                 return false;
             }
-            assembly.get()
-                    .write(header.get(), ByteBuffer.wrap(chunk.payload()), nanoTime.getAsLong());
+            assembly.get().write(header.get(), chunk, nanoTime.getAsLong());
             if (assembly.get().complete()) {
                 end(header.get(), assembly.get());
                 out.accept(new Arrival.Staged(finish(assembly.get())));

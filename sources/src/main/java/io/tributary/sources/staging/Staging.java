@@ -5,6 +5,7 @@ package io.tributary.sources.staging;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.JobLock;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -27,13 +28,16 @@ public record Staging(String directory, long quotaBytes, Duration idle, FiniteCh
     /** Half of what an MQTT broker may send, so that waiting chunks never keep others away. */
     private static final int MAX_WAITING = 16;
 
+    /** Longer than the coordinator, which gets the lock, waits for it. */
+    private static final Duration LOCK_PATIENCE = Duration.ofSeconds(90);
+
     /**
      * A decoder of chunks for one reader.
      *
      * @param ordered whether the chunks of a sending come in order, and from the first
      */
     public UpdateDecoder decoder(
-            String job, ModelLayout model, boolean ordered, MetricGroup metrics) {
+            String job, String run, ModelLayout model, boolean ordered, MetricGroup metrics) {
         JobDirectory files = JobDirectory.of(Path.of(directory), job);
         ChunkAssembler assembler =
                 new ChunkAssembler(
@@ -46,6 +50,9 @@ public record Staging(String directory, long quotaBytes, Duration idle, FiniteCh
         metrics.gauge("updatesStaging", assembler::staging);
         metrics.gauge("chunksWaiting", assembler::waiting);
         metrics.gauge("updatesDeferred", assembler::deferred);
-        return new UpdateDecoder(files, assembler);
+        return new UpdateDecoder(
+                files,
+                assembler,
+                () -> JobLock.awaitHolder(Path.of(directory), job, run, LOCK_PATIENCE));
     }
 }

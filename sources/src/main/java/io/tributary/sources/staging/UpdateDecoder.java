@@ -26,15 +26,23 @@ public final class UpdateDecoder implements MessageDecoder {
 
     private final JobDirectory directory;
     private final ChunkAssembler assembler;
-    private final List<Arrival> recovered = new ArrayList<>();
+    private final Runnable mine;
+    private final List<Recovered> recovered = new ArrayList<>();
 
-    UpdateDecoder(JobDirectory directory, ChunkAssembler assembler) {
+    private record Recovered(int lane, Arrival arrival) {}
+
+    /**
+     * @param mine returns when what lies in the directory is this job's
+     */
+    UpdateDecoder(JobDirectory directory, ChunkAssembler assembler, Runnable mine) {
+        this.mine = mine;
         this.directory = directory;
         this.assembler = assembler;
     }
 
     @Override
     public void begin(int lane, boolean fresh) {
+        mine.run();
         if (fresh) {
             directory.discard(lane);
             directory.discardUnfinished(lane);
@@ -42,7 +50,9 @@ public final class UpdateDecoder implements MessageDecoder {
         }
         for (Path file : directory.updates(lane)) {
             try {
-                JobDirectory.claim(file).map(Arrival.Staged::new).ifPresent(recovered::add);
+                JobDirectory.claim(file)
+                        .map(claim -> new Recovered(lane, new Arrival.Staged(claim)))
+                        .ifPresent(recovered::add);
             } catch (RejectedException e) {
                 LOG.warn("not recovered: {}", e.getMessage());
             }
@@ -57,8 +67,8 @@ public final class UpdateDecoder implements MessageDecoder {
     }
 
     @Override
-    public void tick(Consumer<Arrival> out) throws IOException {
-        recovered.forEach(out);
+    public void tick(LaneOutput out) throws IOException {
+        recovered.forEach(r -> out.accept(r.lane(), r.arrival()));
         recovered.clear();
         assembler.tick(out);
     }

@@ -233,12 +233,12 @@ class ChunkAssemblerTest {
         // The reader before closes in its own time, or is killed; what it staged stays claimed.
         assembler.close();
         assertThat(regions()).isEqualTo(1);
-        UpdateDecoder restored = new UpdateDecoder(directory, assembler(temp, 1 << 20));
+        UpdateDecoder restored = new UpdateDecoder(directory, assembler(temp, 1 << 20), () -> {});
         for (int lane = 0; lane < Topics.LANES; lane++) {
             restored.begin(lane, false);
         }
         List<Arrival> claims = new ArrayList<>();
-        restored.tick(claims::add);
+        restored.tick((lane, arrival) -> claims.add(arrival));
         assertThat(claims).containsExactly(new Arrival.Staged(claim(0)));
         assertThat(regions()).as("the half staged one is gone").isEqualTo(1);
         RegionDirectory.release(claim(0).payload());
@@ -247,7 +247,7 @@ class ChunkAssemblerTest {
         for (int lane = 0; lane < Topics.LANES; lane++) {
             restored.begin(lane, true);
         }
-        restored.tick(arrival -> Assertions.fail("a fresh job claims nothing"));
+        restored.tick((lane, arrival) -> Assertions.fail("a fresh job claims nothing"));
         assertThat(regions()).isZero();
     }
 
@@ -376,10 +376,10 @@ class ChunkAssemblerTest {
 
         accept(first.subList(1, first.size()));
         assertThat(claim(0).trainer()).isEqualTo("t-1");
-        assembler.tick(arrivals::add);
+        assembler.tick((lane, arrival) -> arrivals.add(arrival));
         assertThat(assembler.waiting()).isEqualTo(3);
         RegionDirectory.release(claim(0).payload());
-        assembler.tick(arrivals::add);
+        assembler.tick((lane, arrival) -> arrivals.add(arrival));
         assertThat(assembler.waiting()).isZero();
         accept(second.subList(3, second.size()));
         assertThat(claim(1).trainer()).isEqualTo("t-2");
@@ -399,7 +399,7 @@ class ChunkAssemblerTest {
 
         for (String next : List.of("t-2", "t-3", "t-4")) {
             RegionDirectory.release(claim(arrivals.size() - 1).payload());
-            assembler.tick(arrivals::add);
+            assembler.tick((lane, arrival) -> arrivals.add(arrival));
             assertThat(arrivals.get(arrivals.size() - 1))
                     .isEqualTo(new Arrival.Room(next, new RoundId(4, 0)));
             accept(chunks("t-9", 1, update(9)).subList(0, 1));
@@ -415,10 +415,10 @@ class ChunkAssemblerTest {
         accept(chunks("t-2", 1, update(2)));
         accept(chunks("t-3", 1, update(3)));
         RegionDirectory.release(claim(0).payload());
-        assembler.tick(arrivals::add);
+        assembler.tick((lane, arrival) -> arrivals.add(arrival));
         assertThat(arrivals.get(1)).isEqualTo(new Arrival.Room("t-2", new RoundId(4, 0)));
         clock.addAndGet(Duration.ofSeconds(11).toNanos());
-        assembler.tick(arrivals::add);
+        assembler.tick((lane, arrival) -> arrivals.add(arrival));
         assertThat(arrivals.get(2)).isEqualTo(new Arrival.Room("t-3", new RoundId(4, 0)));
     }
 
@@ -482,7 +482,7 @@ class ChunkAssemblerTest {
         accept(chunks("t-1", 1, update(1)).subList(0, 1));
         assertThat(regions()).isEqualTo(1);
         clock.addAndGet(Duration.ofSeconds(11).toNanos());
-        assembler.tick(arrivals::add);
+        assembler.tick((lane, arrival) -> arrivals.add(arrival));
         accept(chunks("t-2", 1, update(2)));
         assertThat(regions()).as("used again").isEqualTo(1);
         assertThat(assembler.staging()).isZero();

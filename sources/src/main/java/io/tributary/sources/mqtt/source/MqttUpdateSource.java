@@ -19,6 +19,7 @@ public final class MqttUpdateSource extends MqttSource {
     private static final long serialVersionUID = 1L;
 
     private final String job;
+    private final String run;
     private final LayoutSupplier model;
     private final Staging staging;
 
@@ -29,6 +30,7 @@ public final class MqttUpdateSource extends MqttSource {
             String job, String run, BrokerOptions broker, LayoutSupplier model, Staging staging) {
         super(job, run, Topics.LANES, broker);
         this.job = job;
+        this.run = run;
         this.model = model;
         this.staging = staging;
     }
@@ -40,7 +42,7 @@ public final class MqttUpdateSource extends MqttSource {
 
     @Override
     MessageDecoder decoder(SourceReaderContext context) {
-        return staging.decoder(job, model.get(), false, context.metricGroup());
+        return staging.decoder(job, run, model.get(), false, context.metricGroup());
     }
 
     @Override

@@ -136,7 +136,7 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        decoder.tick(arrival -> add(records, arrival));
+        decoder.tick((lane, arrival) -> add(records, arrival));
         return records.build();
     }
 
