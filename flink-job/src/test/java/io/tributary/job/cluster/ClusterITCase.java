@@ -32,6 +32,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -40,7 +41,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** The job's jar on a cluster of processes, over a real Kafka, with kill -9 in each phase. */
-@Timeout(300)
+@Timeout(200)
 class ClusterITCase {
 
     private static final List<String> IDS = List.of("t-1", "t-2", "t-3", "t-4");
@@ -63,6 +64,20 @@ class ClusterITCase {
     static void stop() {
         cluster.stop();
         kafka.close();
+    }
+
+    /** A test that fails must not leave the next one without slots. */
+    @AfterEach
+    void cancelJobs() {
+        cluster.start(1, 2);
+        FlinkRest rest = cluster.rest();
+        rest.jobs().stream()
+                .filter(FlinkRest.Job::live)
+                .map(FlinkRest.Job::id)
+                .forEach(rest::cancel);
+        Awaitility.await()
+                .atMost(PATIENCE)
+                .until(() -> rest.jobs().stream().noneMatch(FlinkRest.Job::live));
     }
 
     private Path config(String name, int rounds, Path schema) throws IOException {
@@ -251,7 +266,7 @@ class ClusterITCase {
                                                 .get("/jobs/" + job + "/checkpoints")
                                                 .at("/counts/completed")
                                                 .asInt()
-                                        > 0);
+                                        >= 3);
         String savepoint =
                 cluster.rest().stopWithSavepoint(job, temp.resolve("savepoints").toString());
 

@@ -14,6 +14,7 @@ import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.TopicExistsException;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,6 +22,9 @@ import org.slf4j.LoggerFactory;
 public final class TopicSetup {
 
     private static final Logger LOG = LoggerFactory.getLogger(TopicSetup.class);
+
+    private static final int MAX_TRIES = 50;
+    private static final long PAUSE_MILLIS = 100;
 
     private TopicSetup() {}
 
@@ -45,7 +49,7 @@ public final class TopicSetup {
             if (!made.isEmpty()) {
                 LOG.info("made topics {}", made);
             }
-            check(admin, old);
+            awaitAndCheck(admin, old);
             return made;
         } catch (ExecutionException e) {
             throw new KafkaUnavailableException(kafka, e.getCause());
@@ -69,6 +73,23 @@ public final class TopicSetup {
                 return false;
             }
             throw e;
+        }
+    }
+
+    /** A topic that another subtask has just made is not known to all of the broker at once. */
+    private static void awaitAndCheck(Admin admin, List<Wanted> all)
+            throws ExecutionException, InterruptedException {
+        for (int tries = 1; ; tries++) {
+            try {
+                check(admin, all);
+                return;
+            } catch (ExecutionException e) {
+                if (!(e.getCause() instanceof UnknownTopicOrPartitionException)
+                        || tries == MAX_TRIES) {
+                    throw e;
+                }
+                Thread.sleep(PAUSE_MILLIS);
+            }
         }
     }
 
