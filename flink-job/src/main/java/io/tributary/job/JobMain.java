@@ -4,14 +4,15 @@ package io.tributary.job;
 
 import io.tributary.job.cluster.SavepointCheck;
 import io.tributary.job.config.JobSpec;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.ExternalizedCheckpointRetention;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
@@ -66,27 +67,17 @@ public final class JobMain implements Callable<Integer> {
         if (savepoint.isPresent()) {
             SavepointCheck.requireSameLevels(savepoint.get(), spec.topology());
         }
-        createModels(spec.models());
+        Files.createDirectories(spec.models());
         spec.job(UUID.randomUUID().toString()).build(env);
         env.executeAsync(spec.name());
         return 0;
-    }
-
-    private static void createModels(Path directory) throws IOException {
-        Files.createDirectories(directory);
     }
 
     private static Configuration configuration(JobSpec spec) {
         Configuration all = new Configuration();
         all.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
         all.set(PipelineOptions.GENERIC_TYPES, false);
-        spec.parallelism()
-                .ifPresent(
-                        p ->
-                                all.set(
-                                        org.apache.flink.configuration.CoreOptions
-                                                .DEFAULT_PARALLELISM,
-                                        p));
+        spec.parallelism().ifPresent(p -> all.set(CoreOptions.DEFAULT_PARALLELISM, p));
         all.set(StateBackendOptions.STATE_BACKEND, "hashmap");
         all.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, spec.checkpointInterval());
         all.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
@@ -100,9 +91,7 @@ public final class JobMain implements Callable<Integer> {
         all.set(CheckpointingOptions.TOLERABLE_FAILURE_NUMBER, Integer.MAX_VALUE);
         all.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
         all.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, Integer.MAX_VALUE);
-        all.set(
-                RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY,
-                java.time.Duration.ofSeconds(1));
+        all.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ofSeconds(1));
         return all;
     }
 }

@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.Comparator;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
@@ -144,13 +145,19 @@ public final class TrainerClient implements AutoCloseable {
 
     /** Waits for something from the job, and looks for it now and then in case nobody says so. */
     private <T> Optional<T> await(Supplier<Optional<T>> wanted, Duration timeout) {
+        return await(wanted, timeout, LOOK, () -> false);
+    }
+
+    /** The same, looking that often, and only until {@code inVain}. */
+    private <T> Optional<T> await(
+            Supplier<Optional<T>> wanted, Duration timeout, Duration look, BooleanSupplier inVain) {
         long end = System.nanoTime() + timeout.toNanos();
         Optional<T> found = Optional.empty();
         for (long rest = timeout.toNanos();
-                found.isEmpty() && rest > 0;
+                found.isEmpty() && rest > 0 && !inVain.getAsBoolean();
                 rest = end - System.nanoTime()) {
             link.look();
-            found = inbox.await(wanted, Duration.ofNanos(Math.min(rest, LOOK.toNanos())));
+            found = inbox.await(wanted, Duration.ofNanos(Math.min(rest, look.toNanos())));
         }
         return found;
     }
@@ -211,7 +218,12 @@ public final class TrainerClient implements AutoCloseable {
             }
             int losses = losses();
             link.publish(update);
-            receipt = answer(update.id(), timeout, losses);
+            receipt =
+                    await(
+                            () -> inbox.updateReceipt(update.id()),
+                            timeout,
+                            LOSS_LOOK,
+                            () -> losses != losses());
             if (receipt.isEmpty() && losses != losses()) {
                 LOG.info("{}: what was sent for round {} may be lost", id(), update.id());
             } else if (receipt.isEmpty()) {
@@ -237,21 +249,6 @@ public final class TrainerClient implements AutoCloseable {
     /** Rises when what was sent may be lost: by a broker that went, or a job that was restored. */
     private int losses() {
         return link.keeps() ? 0 : link.connections() + inbox.restores();
-    }
-
-    /** The answer to an update, unless none comes in time or the update may be lost meanwhile. */
-    private Optional<Receipt> answer(RoundId update, Duration timeout, int losses) {
-        long end = System.nanoTime() + timeout.toNanos();
-        Optional<Receipt> receipt = Optional.empty();
-        while (receipt.isEmpty() && losses == losses() && System.nanoTime() < end) {
-            link.look();
-            long rest = Math.max(1, end - System.nanoTime());
-            receipt =
-                    inbox.await(
-                            () -> inbox.updateReceipt(update),
-                            Duration.ofNanos(Math.min(rest, LOSS_LOOK.toNanos())));
-        }
-        return receipt;
     }
 
     /** Heartbeats, and one at once after a reconnection: the broker has sent the will. */

@@ -18,7 +18,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 
 /**
  * Knows every update that was sent, because trainers write down what they send before they do, and
@@ -158,12 +157,5 @@ final class Oracle {
 
     List<String> faults() {
         return faults;
-    }
-
-    /** What became of updates, for people. */
-    Map<String, Long> answers() {
-        Map<String, Long> all = new TreeMap<>();
-        answers.values().forEach(a -> all.merge(a, 1L, Long::sum));
-        return all;
     }
 }

@@ -2,14 +2,14 @@
 
 package io.tributary.job.cluster;
 
+import io.tributary.job.demo.EmbeddedBroker;
+import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.protocol.Json;
 import io.tributary.shm.region.Owner;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -41,7 +41,6 @@ public final class LocalCluster {
     public static final String PARENT_FIRST =
             "io.tributary.protocol.;io.tributary.shm.;com.fasterxml.jackson.;com.sun.jna.;org.bytedeco.;org.apache.kafka.;org.eclipse.paho.;org.yaml.";
 
-    private static final int FIRST_UI_PORT = 8081;
     private static final long START_SECONDS = 180;
     private static final long END_SECONDS = 20;
 
@@ -113,8 +112,8 @@ public final class LocalCluster {
                 state().orElseGet(
                                 () ->
                                         new State(
-                                                freePort(FIRST_UI_PORT),
-                                                freePort(0),
+                                                LocalFlink.freeUiPort(),
+                                                EmbeddedBroker.freePort(),
                                                 slots,
                                                 new Owner(-1, 1),
                                                 new TreeMap<>()));
@@ -152,19 +151,6 @@ public final class LocalCluster {
             Files.write(directory.resolve("cluster.json"), (Json.pretty(state) + "\n").getBytes());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
-        }
-    }
-
-    private static int freePort(int first) {
-        for (int port = first; ; port++) {
-            try (ServerSocket socket =
-                    new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
-                return socket.getLocalPort();
-            } catch (IOException e) {
-                if (port > first + 100) {
-                    throw new UncheckedIOException("no port is free on 127.0.0.1", e);
-                }
-            }
         }
     }
 

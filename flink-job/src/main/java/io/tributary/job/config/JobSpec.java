@@ -6,6 +6,7 @@ import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.KafkaTransport;
 import io.tributary.job.graph.MqttTransport;
+import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.operators.aggregate.FloatFiniteCheck;
@@ -48,7 +49,7 @@ public record JobSpec(
         ModelSpec model,
         Path models,
         Transport transport,
-        io.tributary.job.graph.Publish publish,
+        Publish publish,
         Duration checkpointInterval,
         String checkpoints,
         Optional<Integer> parallelism) {

@@ -16,8 +16,10 @@ import io.tributary.shm.region.RegionPool;
 import io.tributary.sources.kafka.KafkaArrivalSource;
 import io.tributary.sources.kafka.KafkaSinks;
 import io.tributary.sources.staging.Staging;
+import java.io.Serializable;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Function;
 import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.sink.KafkaSink;
@@ -73,17 +75,29 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                 : DeliveryGuarantee.AT_LEAST_ONCE;
     }
 
+    /** A sink of JSON to one topic. */
+    private <T> KafkaSink<T> json(
+            String id, DeliveryGuarantee guarantee, String topic, Key<T> key) {
+        return KafkaSinks.of(
+                kafka,
+                id,
+                guarantee,
+                List.of(topic),
+                value -> KafkaSinks.json(topic, key.apply(value), value));
+    }
+
+    @FunctionalInterface
+    private interface Key<T> extends Function<T, String>, Serializable {}
+
     @Override
     public DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish) {
-        String topic = new KafkaTopics(job).rounds();
+        // Exactly once also where models leave at once: an end cannot be taken back.
         return plans.sinkTo(
-                KafkaSinks.of(
-                        kafka,
+                json(
                         job + "-plans",
-                        // Also of models that leave at once: an end cannot be taken back.
                         DeliveryGuarantee.EXACTLY_ONCE,
-                        List.of(topic),
-                        plan -> KafkaSinks.json(topic, job, plan)));
+                        new KafkaTopics(job).rounds(),
+                        plan -> job));
     }
 
     @Override
@@ -120,37 +134,27 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     private KafkaSink<Receipt> receipts(String job, String what, DeliveryGuarantee guarantee) {
-        String topic = new KafkaTopics(job).receipts();
-        return KafkaSinks.of(
-                kafka,
-                job + "-" + what,
-                guarantee,
-                List.of(topic),
-                receipt -> KafkaSinks.json(topic, receipt.trainer(), receipt));
+        return json(job + "-" + what, guarantee, new KafkaTopics(job).receipts(), Receipt::trainer);
     }
 
     @Override
     public DataStreamSink<?> status(String job, DataStream<RoundStatus> status) {
-        String topic = new KafkaTopics(job).status();
         return status.sinkTo(
-                KafkaSinks.of(
-                        kafka,
+                json(
                         job + "-status",
                         DeliveryGuarantee.AT_LEAST_ONCE,
-                        List.of(topic),
-                        s -> KafkaSinks.json(topic, "status", s)));
+                        new KafkaTopics(job).status(),
+                        s -> "status"));
     }
 
     @Override
     public DataStreamSink<?> deadLetters(String job, DataStream<DeadLetter> letters) {
-        String topic = new KafkaTopics(job).deadLetters();
         return letters.sinkTo(
-                KafkaSinks.of(
-                        kafka,
+                json(
                         job + "-dead-letters",
                         DeliveryGuarantee.AT_LEAST_ONCE,
-                        List.of(topic),
-                        letter -> KafkaSinks.json(topic, letter.trainer(), letter)));
+                        new KafkaTopics(job).deadLetters(),
+                        DeadLetter::trainer));
     }
 
     @Override

@@ -77,7 +77,8 @@ public final class LocalFlink implements AutoCloseable {
         return port;
     }
 
-    private static int freeUiPort() {
+    /** A port that is free now, the first from 8081 on. */
+    public static int freeUiPort() {
         for (int port = FIRST_UI_PORT; port < FIRST_UI_PORT + UI_PORTS; port++) {
             if (free(port)) {
                 return port;

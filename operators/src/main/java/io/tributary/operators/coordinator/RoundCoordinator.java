@@ -12,7 +12,6 @@ import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.region.JobLock;
 import io.tributary.shm.region.RegionDirectory;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.functions.OpenContext;
@@ -41,9 +40,6 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(RoundCoordinator.class);
     private static final long TICK_MILLIS = 100;
-
-    /** Longer than Flink takes by default to end the tasks of a job manager that died. */
-    private static final Duration LOCK_PATIENCE = Duration.ofSeconds(70);
 
     private final String job;
     private final String run;
@@ -137,7 +133,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     }
 
     private JobLock lock(Path directory) throws InterruptedException {
-        return JobLock.acquire(directory, job, run, LOCK_PATIENCE)
+        return JobLock.acquire(directory, job, run)
                 .orElseThrow(
                         () ->
                                 new SuppressRestartsException(

@@ -22,6 +22,12 @@ public final class JobLock implements AutoCloseable {
 
     private static final long PAUSE_MILLIS = 100;
 
+    /** Longer than Flink takes by default to end the tasks of a job manager that died. */
+    private static final Duration PATIENCE = Duration.ofSeconds(70);
+
+    /** Longer than whoever takes the lock waits for it. */
+    private static final Duration HOLDER_PATIENCE = Duration.ofSeconds(90);
+
     /** Closing any descriptor of a file ends all locks of the process on it, so it has one. */
     private static final Set<Path> HELD_HERE = new HashSet<>();
 
@@ -49,11 +55,11 @@ public final class JobLock implements AutoCloseable {
      * @param run who takes it
      * @return empty when another has it all the while
      */
-    public static Optional<JobLock> acquire(Path root, String job, String run, Duration patience)
+    public static Optional<JobLock> acquire(Path root, String job, String run)
             throws InterruptedException {
         Path directory = JobDirectory.of(root, job).path();
         Path file = RegionDirectory.create(directory).resolve("run.lock");
-        long end = System.nanoTime() + patience.toNanos();
+        long end = System.nanoTime() + PATIENCE.toNanos();
         Optional<JobLock> lock = tryAcquire(file);
         while (lock.isEmpty() && System.nanoTime() < end) {
             Thread.sleep(PAUSE_MILLIS);
@@ -101,8 +107,8 @@ public final class JobLock implements AutoCloseable {
      *
      * @throws IllegalStateException when it does not get it in time
      */
-    public static void awaitHolder(Path root, String job, String run, Duration patience) {
-        long end = System.nanoTime() + patience.toNanos();
+    public static void awaitHolder(Path root, String job, String run) {
+        long end = System.nanoTime() + HOLDER_PATIENCE.toNanos();
         try {
             while (holder(root, job).filter(h -> h.run().equals(run)).isEmpty()) {
                 if (System.nanoTime() > end) {

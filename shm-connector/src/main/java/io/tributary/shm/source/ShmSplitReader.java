@@ -13,7 +13,6 @@ import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.JobLock;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
@@ -34,9 +33,6 @@ import org.apache.flink.metrics.groups.SourceReaderMetricGroup;
 final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
 
     private static final long SCAN_NANOS = TimeUnit.SECONDS.toNanos(2);
-
-    /** Longer than the coordinator, which gets the lock, waits for it. */
-    private static final Duration LOCK_PATIENCE = Duration.ofSeconds(90);
 
     private static final long POLL_MILLIS = 100;
 
@@ -105,7 +101,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
         if (!(change instanceof SplitsAddition)) {
             throw new UnsupportedOperationException("lanes are only ever added, got " + change);
         }
-        JobLock.awaitHolder(directory.path().getParent(), job, run, LOCK_PATIENCE);
+        JobLock.awaitHolder(directory.path().getParent(), job, run);
         for (LaneSplit split : change.splits()) {
             if (split.fresh()) {
                 directory.discard(split.lane());

@@ -3,25 +3,17 @@
 package io.tributary.sources.kafka;
 
 import io.tributary.protocol.message.Arrival;
-import java.util.Map;
+import io.tributary.shm.flow.EndingReader;
 import java.util.Optional;
 import java.util.function.Supplier;
-import org.apache.flink.api.connector.source.ReaderOutput;
 import org.apache.flink.api.connector.source.SourceReaderContext;
-import org.apache.flink.connector.base.source.reader.SingleThreadMultiplexSourceReaderBase;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 import org.apache.flink.connector.kafka.source.split.KafkaPartitionSplit;
-import org.apache.flink.core.io.InputStatus;
 
 /** Emits what its split reader finds, and remembers from where it would have to be read again. */
 final class KafkaArrivalReader
-        extends SingleThreadMultiplexSourceReaderBase<
-                KafkaArrivalReader.Step,
-                Arrival,
-                KafkaPartitionSplit,
-                KafkaArrivalReader.PartitionState> {
-
-    private boolean over;
+        extends EndingReader<
+                KafkaArrivalReader.Step, KafkaPartitionSplit, KafkaArrivalReader.PartitionState> {
 
     /**
      * A step forward in a partition.
@@ -51,19 +43,7 @@ final class KafkaArrivalReader
                     state.neededFrom = step.neededFrom();
                     step.arrival().ifPresent(output::collect);
                 },
-                context.getConfiguration(),
                 context);
-    }
-
-    @Override
-    public InputStatus pollNext(ReaderOutput<Arrival> output) throws Exception {
-        InputStatus status = super.pollNext(output);
-        return over ? InputStatus.END_OF_INPUT : status;
-    }
-
-    @Override
-    protected void onSplitFinished(Map<String, PartitionState> finished) {
-        over = true;
     }
 
     @Override

@@ -28,9 +28,6 @@ public record Staging(String directory, long quotaBytes, Duration idle, FiniteCh
     /** Half of what an MQTT broker may send, so that waiting chunks never keep others away. */
     private static final int MAX_WAITING = 16;
 
-    /** Longer than the coordinator, which gets the lock, waits for it. */
-    private static final Duration LOCK_PATIENCE = Duration.ofSeconds(90);
-
     /**
      * A decoder of chunks for one reader.
      *
@@ -51,8 +48,6 @@ public record Staging(String directory, long quotaBytes, Duration idle, FiniteCh
         metrics.gauge("chunksWaiting", assembler::waiting);
         metrics.gauge("updatesDeferred", assembler::deferred);
         return new UpdateDecoder(
-                files,
-                assembler,
-                () -> JobLock.awaitHolder(Path.of(directory), job, run, LOCK_PATIENCE));
+                files, assembler, () -> JobLock.awaitHolder(Path.of(directory), job, run));
     }
 }
