@@ -18,7 +18,6 @@ import java.util.function.LongSupplier;
 import org.eclipse.paho.mqttv5.client.IMqttToken;
 import org.eclipse.paho.mqttv5.client.MqttAsyncClient;
 import org.eclipse.paho.mqttv5.client.MqttCallback;
-import org.eclipse.paho.mqttv5.client.MqttConnectionOptions;
 import org.eclipse.paho.mqttv5.client.MqttDisconnectResponse;
 import org.eclipse.paho.mqttv5.client.persist.MemoryPersistence;
 import org.eclipse.paho.mqttv5.common.MqttException;
@@ -50,7 +49,7 @@ public final class MqttLink implements AutoCloseable {
 
     private final BrokerOptions broker;
     private final MqttAsyncClient client;
-    private final MqttConnectionOptions connection;
+    private final PayloadModules.Options connection;
     private final Consumer<Delivery> listener;
     private final CopyOnWriteArraySet<String> filters = new CopyOnWriteArraySet<>();
     private final AtomicInteger connections = new AtomicInteger();
@@ -72,15 +71,18 @@ public final class MqttLink implements AutoCloseable {
         this.listener = listener;
         this.connection = connection(broker, settings);
         this.client =
-                new MqttAsyncClient(broker.url(), settings.clientId(), new MemoryPersistence());
+                new MqttAsyncClient(
+                        PayloadModules.PREFIX + broker.url(),
+                        settings.clientId(),
+                        new MemoryPersistence());
         client.setManualAcks(true);
         client.setCallback(new Callback());
         this.keeper = new Thread(this::keepConnected, "mqtt-" + settings.clientId());
         keeper.setDaemon(true);
     }
 
-    private static MqttConnectionOptions connection(BrokerOptions broker, Settings settings) {
-        MqttConnectionOptions connection = new MqttConnectionOptions();
+    private static PayloadModules.Options connection(BrokerOptions broker, Settings settings) {
+        PayloadModules.Options connection = new PayloadModules.Options();
         connection.setCleanStart(true);
         connection.setAutomaticReconnect(false);
         connection.setConnectionTimeout(10);
@@ -329,12 +331,18 @@ public final class MqttLink implements AutoCloseable {
                         .forEach(p -> properties.put(p.getKey(), p.getValue()));
             }
             int connectionNumber = connections.get();
-            listener.accept(
-                    new Delivery(
-                            topic,
-                            message.getPayload(),
-                            properties,
-                            () -> acknowledge(message, connectionNumber)));
+            // Without its payload it came by a connection that is gone, and counts as lost with it.
+            connection
+                    .payloads()
+                    .take(message.getPayload())
+                    .map(
+                            payload ->
+                                    new Delivery(
+                                            topic,
+                                            payload,
+                                            properties,
+                                            () -> acknowledge(message, connectionNumber)))
+                    .ifPresent(listener);
         }
 
         private void acknowledge(MqttMessage message, int connectionNumber) {
