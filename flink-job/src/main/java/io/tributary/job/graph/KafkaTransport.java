@@ -104,9 +104,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     public DataStreamSink<?> models(
             String job, DataStream<PublishedModel> models, Publish publish) {
         KafkaTopics topics = new KafkaTopics(job);
-        return models.flatMap(ModelPart::all)
-                .returns(StreamType.json(ModelPart.class))
-                .name("model chunks")
+        return models.transform("model chunks", StreamType.json(ModelPart.class), new ModelParts())
                 .uid("model-chunks")
                 .setParallelism(1)
                 .sinkTo(

@@ -9,7 +9,6 @@ import io.tributary.protocol.message.ModelDescription;
 import io.tributary.sources.kafka.KafkaSinks;
 import io.tributary.sources.message.ModelChunk;
 import java.nio.charset.StandardCharsets;
-import org.apache.flink.util.Collector;
 import org.apache.kafka.clients.producer.ProducerRecord;
 
 /**
@@ -19,13 +18,6 @@ import org.apache.kafka.clients.producer.ProducerRecord;
  * @param chunk which chunk; the one after the last stands for the description
  */
 public record ModelPart(PublishedModel model, int chunk) {
-
-    /** Emits all records of a model, the description last. */
-    static void all(PublishedModel model, Collector<ModelPart> out) {
-        for (int chunk = 0; chunk <= ModelChunk.count(model.description()); chunk++) {
-            out.collect(new ModelPart(model, chunk));
-        }
-    }
 
     /** What is written. */
     ProducerRecord<byte[], byte[]> record() {
