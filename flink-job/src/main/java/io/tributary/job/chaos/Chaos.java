@@ -24,6 +24,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
@@ -130,13 +131,12 @@ public final class Chaos {
             String name = kind.name().toLowerCase(Locale.ROOT).replace('_', '-');
             say("kill %-12s  %s".formatted(name, progress));
             kills.merge(name, 1, Integer::sum);
+            recoveries.forEach(Recovery::end);
             switch (kind) {
                 case TASK_MANAGER -> {
-                    Recovery recovery = new Recovery(cluster.rest(), spec.name(), progress);
                     cluster.killTaskManager(1 + random.nextInt(TASK_MANAGERS));
-                    recovery.begin();
+                    recoveries.add(Recovery.watch(cluster.rest(), spec.name(), progress));
                     cluster.start(TASK_MANAGERS, SLOTS);
-                    recoveries.add(recovery);
                 }
                 case JOB_MANAGER -> {
                     cluster.killJobManager();
@@ -220,20 +220,24 @@ public final class Chaos {
 
         private Optional<RoundStatus> newest = Optional.empty();
         private int closed;
-        private long changes;
+        private final List<Long> steps = new ArrayList<>();
 
         @Override
         public synchronized void status(RoundStatus status) {
-            boolean change =
-                    newest.isEmpty()
-                            || newest.get().round() != status.round()
-                            || newest.get().updates() != status.updates();
+            if (newest.isEmpty() || further(newest.get(), status)) {
+                steps.add(System.currentTimeMillis());
+            }
             newest = Optional.of(status);
             if (status.state() == RoundStatus.State.CLOSED) {
                 closed = Math.max(closed, status.round());
             }
-            changes += change ? 1 : 0;
             notifyAll();
+        }
+
+        /** A restore goes back, which is no step. */
+        private static boolean further(RoundStatus before, RoundStatus now) {
+            return now.round() > before.round()
+                    || now.round() == before.round() && now.updates() > before.updates();
         }
 
         @Override
@@ -241,9 +245,9 @@ public final class Chaos {
             // Rounds say enough.
         }
 
-        /** Rises with everything that happens in a round. */
-        synchronized long changes() {
-            return changes;
+        /** When a round first went on after {@code millis} since 1970. */
+        synchronized OptionalLong stepSince(long millis) {
+            return steps.stream().mapToLong(Long::longValue).filter(s -> s >= millis).findFirst();
         }
 
         /** The newest round that has closed. */
