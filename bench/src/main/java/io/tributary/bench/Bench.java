@@ -23,9 +23,10 @@ public final class Bench implements Callable<Integer> {
 
     @Option(
             names = "--path",
-            paramLabel = "kernel|shm|kafka|mqtt",
+            paramLabel = "kernel|shm|kafka|mqtt|checkpoint",
             required = true,
-            description = "kernel: the fold alone. shm, kafka, mqtt: end to end.")
+            description =
+                    "kernel: the fold alone. shm, kafka, mqtt: end to end. checkpoint: what one costs a round in progress.")
     private BenchPath path;
 
     @Option(
@@ -44,7 +45,8 @@ public final class Bench implements Callable<Integer> {
     @Option(
             names = "--trainers",
             paramLabel = "N",
-            description = "Updates in a round. Default: 24 for shm, 12 for kafka and mqtt.")
+            description =
+                    "Updates in a round. Default: 24 for shm, 12 for kafka and mqtt, 144 for checkpoint.")
     private Optional<Integer> trainers;
 
     @Option(
@@ -66,10 +68,17 @@ public final class Bench implements Callable<Integer> {
 
     /** What can be measured. */
     enum BenchPath {
-        KERNEL,
-        SHM,
-        KAFKA,
-        MQTT
+        KERNEL(0),
+        SHM(24),
+        KAFKA(12),
+        MQTT(12),
+        CHECKPOINT(144);
+
+        private final int trainers;
+
+        BenchPath(int trainers) {
+            this.trainers = trainers;
+        }
     }
 
     /** Runs a benchmark. */
@@ -97,7 +106,7 @@ public final class Bench implements Callable<Integer> {
         require(params >= 1, "--params", params, "1 or more");
         require(trainers.orElse(1) >= 1, "--trainers", trainers.orElse(1), "1 or more");
         require(levels >= 2 && levels <= 4, "--levels", levels, "2, 3 or 4");
-        int all = trainers.orElse(path == BenchPath.SHM ? 24 : 12);
+        int all = trainers.orElse(path.trainers);
         Object report =
                 switch (path) {
                     case KERNEL -> KernelBench.run(params, updates.orElse(8), directory);
@@ -111,6 +120,14 @@ public final class Bench implements Callable<Integer> {
                                             all,
                                             levels,
                                             Math.max(1, updates.orElse(5 * all) / all),
+                                            directory)
+                                    .run();
+                    case CHECKPOINT ->
+                            new CheckpointBench(
+                                            params,
+                                            all,
+                                            levels,
+                                            Math.max(1, updates.orElse(10 * all) / all),
                                             directory)
                                     .run();
                 };

@@ -3,6 +3,7 @@
 package io.tributary.bench;
 
 import com.sun.management.OperatingSystemMXBean;
+import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.LocalFlink;
@@ -20,6 +21,7 @@ import io.tributary.trainer.TrainingRound;
 import io.tributary.trainer.Transport;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.channels.FileChannel;
@@ -35,6 +37,7 @@ import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.Semaphore;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 
@@ -58,6 +61,7 @@ final class LiveRounds {
             (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     private final List<Double> seconds = new ArrayList<>();
     private final List<Double> cpuSeconds = new ArrayList<>();
+    private final Semaphore written = new Semaphore(0);
     private double anonymousMb;
     private long writtenNanos;
     private long writtenCpu;
@@ -80,10 +84,22 @@ final class LiveRounds {
         }
     }
 
+    /** Something that happens beside the rounds, in a thread of its own. */
+    @FunctionalInterface
+    interface Beside {
+        /** Returns at the latest when the rounds are over. */
+        void run(FlinkRest flink) throws Exception;
+    }
+
     LiveRounds(Load load, io.tributary.job.graph.Transport transport, Transport trainerTransport) {
         this.load = load;
         this.transport = transport;
         this.trainerTransport = trainerTransport;
+    }
+
+    /** Has a permit more each time that all trainers have written their updates. */
+    Semaphore written() {
+        return written;
     }
 
     /** Seconds of each measured round. */
@@ -106,10 +122,11 @@ final class LiveRounds {
      *
      * @param work for checkpoints and the initial model
      * @param models where models are written, always into the same file
+     * @param beside what happens beside the rounds
      */
-    void run(Path work, Path models) throws Exception {
+    void run(Path work, Path models, Beside beside) throws Exception {
         Path model = model(work.resolve("model-0.safetensors"), load.params());
-        ExecutorService threads = Executors.newFixedThreadPool(load.trainers());
+        ExecutorService threads = Executors.newFixedThreadPool(load.trainers() + 1);
         try (LocalFlink flink = LocalFlink.start(Optional.empty(), work)) {
             Configuration configuration = new Configuration();
             configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, load.checkpoints());
@@ -141,24 +158,31 @@ final class LiveRounds {
                     .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
             flink.submit(JOB);
             List<Callable<Void>> all = new ArrayList<>();
-            CyclicBarrier written = new CyclicBarrier(load.trainers(), this::started);
+            CyclicBarrier ready = new CyclicBarrier(load.trainers(), this::started);
             CyclicBarrier done = new CyclicBarrier(load.trainers());
             List<String> tags = graph.topology().trainerGroups();
             for (int i = 0; i < load.trainers(); i++) {
                 int trainer = i;
                 String group = tags.get(i % tags.size());
-                all.add(() -> train(trainer, group, written, done));
+                all.add(() -> train(trainer, group, ready, done));
             }
+            Future<Void> besides =
+                    threads.submit(
+                            () -> {
+                                beside.run(new FlinkRest(URI.create(flink.url()).getAuthority()));
+                                return null;
+                            });
             for (Future<Void> future : threads.invokeAll(all)) {
                 future.get();
             }
+            besides.get();
             flink.check();
         } finally {
             threads.shutdownNow();
         }
     }
 
-    private Void train(int trainer, String group, CyclicBarrier written, CyclicBarrier done)
+    private Void train(int trainer, String group, CyclicBarrier ready, CyclicBarrier done)
             throws Exception {
         float[] values = new float[Math.min(load.params(), 1 << 16)];
         for (int i = 0; i < values.length; i++) {
@@ -179,7 +203,7 @@ final class LiveRounds {
                         .header()
                         .tensors()
                         .forEach(tensor -> fill(update.floats(tensor.name()), values));
-                written.await();
+                ready.await();
                 Receipt receipt = client.send(update);
                 if (receipt.status() != Receipt.Status.COMMITTED) {
                     throw new IllegalStateException(receipt.toString());
@@ -204,6 +228,7 @@ final class LiveRounds {
     private void started() {
         writtenNanos = System.nanoTime();
         writtenCpu = system.getProcessCpuTime();
+        written.release();
     }
 
     private void finished(int round) throws IOException, InterruptedException {

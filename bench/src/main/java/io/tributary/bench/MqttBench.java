@@ -75,7 +75,7 @@ final class MqttBench {
                                                 Duration.ofMinutes(5),
                                                 FloatFiniteCheck::new)),
                                 Transport.mqtt(broker));
-                live.run(work.path(), regions.path());
+                live.run(work.path(), regions.path(), flink -> {});
                 return PathReport.of(
                         "mqtt",
                         load.params(),

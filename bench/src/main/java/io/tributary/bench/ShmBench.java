@@ -103,7 +103,7 @@ final class ShmBench {
                                     Duration.ofSeconds(1)),
                             new ShmTransport(regions.toString(), quota, port),
                             Transport.shm(regions, port));
-            live.run(work, regions);
+            live.run(work, regions, flink -> {});
             return live;
         }
     }

@@ -153,18 +153,31 @@ public final class FlinkRest {
                 send(post("/jobs/" + job + "/stop", Map.of("targetDirectory", directory)))
                         .path("request-id")
                         .asText();
-        while (true) {
-            JsonNode answer = get("/jobs/%s/savepoints/%s".formatted(job, trigger));
-            if (answer.path("status").path("id").asText().equals("COMPLETED")) {
-                JsonNode operation = answer.path("operation");
-                if (operation.has("failure-cause")) {
-                    throw new FlinkRestException(
-                            reason(operation.path("failure-cause").path("stack-trace").asText()));
-                }
-                return operation.path("location").asText();
-            }
+        return await("/jobs/%s/savepoints/%s".formatted(job, trigger)).path("location").asText();
+    }
+
+    /** Makes a checkpoint besides those that are due, and returns its id. */
+    public long checkpoint(String job) throws InterruptedException {
+        String trigger =
+                send(post("/jobs/" + job + "/checkpoints", Map.of())).path("request-id").asText();
+        return await("/jobs/%s/checkpoints/%s".formatted(job, trigger))
+                .path("checkpointId")
+                .asLong();
+    }
+
+    /** Waits for an operation, and returns what came of it. */
+    private JsonNode await(String operation) throws InterruptedException {
+        JsonNode answer = get(operation);
+        while (!answer.path("status").path("id").asText().equals("COMPLETED")) {
             Thread.sleep(100);
+            answer = get(operation);
         }
+        JsonNode result = answer.path("operation");
+        if (result.has("failure-cause")) {
+            throw new FlinkRestException(
+                    reason(result.path("failure-cause").path("stack-trace").asText()));
+        }
+        return result;
     }
 
     private HttpRequest.Builder post(String path, Object body) {
