@@ -21,6 +21,7 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.trainer.TrainerClient;
 import java.io.IOException;
+import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -302,5 +303,43 @@ class ClusterITCase {
         }
         awaitFinished(restored);
         assertRight("named", 2);
+    }
+
+    @Test
+    void theSameJarRunsWithFlinkRun() throws Exception {
+        Path config = config("flink-run", 1, schema(3, TestJob.GROUPS, 1));
+        JobSpec spec = JobSpec.read(config);
+        Path log = temp.resolve("flink.log");
+        ProcessBuilder flink =
+                new ProcessBuilder(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "--add-opens=java.base/java.util=ALL-UNNAMED",
+                                "--add-opens=java.base/java.lang=ALL-UNNAMED",
+                                "-cp",
+                                System.getProperty("java.class.path"),
+                                "org.apache.flink.client.cli.CliFrontend",
+                                "run",
+                                "--detached",
+                                "--jobmanager",
+                                URI.create(cluster.rest().url()).getAuthority(),
+                                Distribution.jobJar().toString(),
+                                "--config",
+                                config.toString())
+                        .redirectErrorStream(true)
+                        .redirectOutput(log.toFile());
+        flink.environment().put("FLINK_CONF_DIR", shared.resolve("cluster/conf").toString());
+        assertThat(flink.start().waitFor()).as(Files.readString(log)).isZero();
+        String job =
+                cluster.rest().jobs().stream()
+                        .filter(j -> j.name().equals("flink-run"))
+                        .map(FlinkRest.Job::id)
+                        .findFirst()
+                        .orElseThrow(() -> new AssertionError(log));
+
+        for (CompletableFuture<Void> trainer : IDS.stream().map(id -> train(spec, id)).toList()) {
+            trainer.get();
+        }
+        awaitFinished(job);
+        assertRight("flink-run", 1);
     }
 }
