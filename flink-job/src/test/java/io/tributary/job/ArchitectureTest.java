@@ -62,6 +62,7 @@ class ArchitectureTest {
                     .resideInAnyPackage(
                             "io.tributary.shm.region..",
                             "io.tributary.shm.mailbox..",
+                            "io.tributary.shm.node..",
                             "io.tributary.shm.agent..")
                     .should()
                     .dependOnClassesThat()

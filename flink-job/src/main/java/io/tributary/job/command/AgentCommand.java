@@ -2,10 +2,14 @@
 
 package io.tributary.job.command;
 
+import io.tributary.protocol.message.Names;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
+import io.tributary.shm.node.NodeSecret;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -15,6 +19,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -28,7 +33,14 @@ import picocli.CommandLine.Option;
                 "Runs this host's node agent: carries descriptors between job and trainers, reaps regions.")
 public final class AgentCommand implements Callable<Integer> {
 
-    private static final int HIGHEST_PORT = 65534;
+    /** Three more ports follow an agent's own. */
+    /** Where this host's processes ask for regions, counted from the agent's port. */
+    static final int LOCAL_OFFSET = 2;
+
+    /** Where other nodes do. */
+    static final int LISTEN_OFFSET = 3;
+
+    private static final int HIGHEST_PORT = 65532;
 
     @Option(
             names = "--port",
@@ -59,9 +71,47 @@ public final class AgentCommand implements Callable<Integer> {
                     "Users whose processes may connect. Default: this process's and the directory's owner.")
     private List<Integer> users;
 
+    @Option(
+            names = "--node",
+            paramLabel = "NAME",
+            description =
+                    "This host's name among others, whose regions can then be read from here, and its from there.")
+    private Optional<String> node;
+
+    @Option(
+            names = "--listen",
+            paramLabel = "HOST[:PORT]",
+            defaultValue = "127.0.0.1",
+            description =
+                    "Where other nodes reach this one. Default: ${DEFAULT-VALUE}, on the third port after --port.")
+    private String listen;
+
+    @Option(
+            names = "--join",
+            paramLabel = "HOST:PORT",
+            description = "A node to join; the others are learnt from it.")
+    private List<String> seeds = List.of();
+
+    @Option(
+            names = "--secret",
+            paramLabel = "FILE",
+            description =
+                    "What all nodes know. Default: node.secret in --dir, made by a node that joins no other.")
+    private Optional<Path> secretFile;
+
+    @Option(
+            names = "--job-rate",
+            paramLabel = "MB/S",
+            defaultValue = "0",
+            description = "Bound of what is sent of each job's regions. Default: none.")
+    private int jobRate;
+
     @Override
     public Integer call() throws Exception {
         requirePort(port);
+        if (node.isEmpty() && !seeds.isEmpty()) {
+            throw new UsageException("--join: expected --node NAME with it");
+        }
         if (!Files.exists(directory)) {
             Files.createDirectories(
                     directory,
@@ -81,8 +131,46 @@ public final class AgentCommand implements Callable<Integer> {
         System.out.printf(
                 "agent on 127.0.0.1:%d, metrics on http://127.0.0.1:%d/metrics, regions in %s%ndescriptors: %s%n",
                 port, port + 1, directory, agent.mode());
+        if (node.isPresent()) {
+            join(node.get(), allowed);
+        }
         new CountDownLatch(1).await();
         return 0;
+    }
+
+    private void join(String name, Set<Integer> allowed) throws IOException {
+        Path file = secretFile.orElse(directory.resolve("node.secret"));
+        if (seeds.isEmpty()) {
+            NodeSecret.create(file);
+        }
+        HostPort here = HostPort.parse("--listen", listen, port + LISTEN_OFFSET);
+        Node member =
+                Node.start(
+                        new Node.Options(
+                                Names.check("node", name),
+                                here.host(),
+                                here.port(),
+                                port + LOCAL_OFFSET,
+                                directory.toAbsolutePath(),
+                                jobRate * 1_000_000L,
+                                allowed),
+                        NodeSecret.read(file));
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> leave(member), "node-close"));
+        for (String seed : seeds) {
+            HostPort there = HostPort.parse("--join", seed, Mailbox.DEFAULT_PORT + LISTEN_OFFSET);
+            member.join(new InetSocketAddress(there.host(), there.port()));
+        }
+        System.out.printf(
+                "node %s on %s:%d, secret in %s%n",
+                name, here.host(), member.address().getPort(), file);
+    }
+
+    private static void leave(Node member) {
+        try {
+            member.close();
+        } catch (IOException e) {
+            System.err.println("tributary: while leaving: " + e.getMessage());
+        }
     }
 
     private static void requirePort(int port) {

@@ -6,6 +6,7 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
+import io.tributary.shm.node.PeerProcess;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
 import java.net.InetAddress;

@@ -8,6 +8,7 @@ import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
+import io.tributary.shm.node.PeerProcess;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;

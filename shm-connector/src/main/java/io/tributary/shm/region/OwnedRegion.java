@@ -44,12 +44,37 @@ public final class OwnedRegion implements AutoCloseable {
 
     /** Makes a region in WRITING, its payload all zero. */
     static OwnedRegion create(Path file, long length) throws IOException {
+        return create(file, length, RegionFiles::fill);
+    }
+
+    /**
+     * The same without reserving memory: what is not written to takes none. Writing to its memory
+     * by other means than reading into it from a channel ends the process where there is no room.
+     */
+    public static OwnedRegion sparse(Path file, long length) throws IOException {
+        RegionDirectory.create(file.getParent());
+        return create(
+                file,
+                length,
+                (channel, at, bytes) -> {
+                    if (bytes > 0) {
+                        RegionFiles.write(channel, ByteBuffer.allocate(1), at + bytes - 1);
+                    }
+                });
+    }
+
+    @FunctionalInterface
+    private interface Filling {
+        void fill(FileChannel channel, long at, long length) throws IOException;
+    }
+
+    private static OwnedRegion create(Path file, long length, Filling filling) throws IOException {
         Path part = RegionFiles.part(file);
         try (FileChannel channel = RegionFiles.create(part)) {
             RegionHeader first =
                     describe(State.WRITING, 1, length, length, OptionalInt.empty(), "{}");
             RegionFiles.write(channel, first.page(), 0);
-            RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
+            filling.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
             MappedByteBuffer header =
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.shm.agent;
+package io.tributary.shm.node;
 
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
@@ -14,7 +14,7 @@ import java.util.Optional;
  * @param user id of the user who made the socket
  * @param pid the process that has it; 0 where this process may not see that
  */
-record PeerProcess(int user, long pid) {
+public record PeerProcess(int user, long pid) {
 
     private static final String LOOPBACK = "0100007F";
     private static final String MAPPED_LOOPBACK = "0000000000000000FFFF00000100007F";
@@ -30,7 +30,7 @@ record PeerProcess(int user, long pid) {
      * @param clientPort the other end's port
      * @param serverPort this end's port
      */
-    static Optional<PeerProcess> find(int clientPort, int serverPort) throws IOException {
+    public static Optional<PeerProcess> find(int clientPort, int serverPort) throws IOException {
         Optional<PeerProcess> found =
                 find(Path.of("/proc/net/tcp"), LOOPBACK, clientPort, serverPort);
         Path six = Path.of("/proc/net/tcp6");

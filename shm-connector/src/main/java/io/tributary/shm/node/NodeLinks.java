@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.node;
+
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Connections to other nodes, used again and again. Those to a node that is lost are closed, so
+ * that nobody waits for it. Thread-safe.
+ */
+final class NodeLinks implements AutoCloseable {
+
+    private final Membership membership;
+    private final NodeSecret secret;
+    private final Map<String, Deque<NodeChannel>> idle = new HashMap<>();
+    private final Map<NodeChannel, String> used = new HashMap<>();
+    private boolean closed;
+
+    NodeLinks(Membership membership, NodeSecret secret) {
+        this.membership = membership;
+        this.secret = secret;
+    }
+
+    /** What is done with a connection. */
+    @FunctionalInterface
+    interface Use<T> {
+        T with(NodeChannel channel) throws IOException;
+    }
+
+    /**
+     * Does something with a connection to a node.
+     *
+     * @throws NodeRefusedException when the node refuses, is not known, or is lost meanwhile
+     */
+    <T> T use(String node, Use<T> use) throws IOException {
+        membership.requireAlive(node);
+        NodeChannel channel = take(node);
+        boolean whole = false;
+        try {
+            T result = use.with(channel);
+            whole = true;
+            return result;
+        } catch (NodeRefusedException e) {
+            // It was said in full, so the connection is as good as before.
+            whole = true;
+            throw e;
+        } catch (IOException e) {
+            membership.requireAlive(node);
+            throw e;
+        } finally {
+            giveBack(node, channel, whole);
+        }
+    }
+
+    private NodeChannel take(String node) throws IOException {
+        synchronized (this) {
+            NodeChannel kept = idle.getOrDefault(node, new ArrayDeque<>()).poll();
+            if (kept != null) {
+                used.put(kept, node);
+                return kept;
+            }
+        }
+        NodeChannel made = NodeChannel.connect(membership.address(node));
+        try {
+            Handshake.connect(made, membership.self().node(), secret);
+        } catch (IOException | RuntimeException e) {
+            made.close();
+            throw e;
+        }
+        synchronized (this) {
+            used.put(made, node);
+        }
+        return made;
+    }
+
+    private synchronized void giveBack(String node, NodeChannel channel, boolean whole) {
+        boolean mine = used.remove(channel) != null;
+        if (whole && mine && !closed) {
+            idle.computeIfAbsent(node, key -> new ArrayDeque<>()).push(channel);
+        } else {
+            channel.close();
+        }
+    }
+
+    /** Closes all connections to a node. */
+    synchronized void lost(String node) {
+        idle.getOrDefault(node, new ArrayDeque<>()).forEach(NodeChannel::close);
+        idle.remove(node);
+        Set<NodeChannel> waiting = new HashSet<>();
+        used.forEach(
+                (channel, name) -> {
+                    if (name.equals(node)) {
+                        waiting.add(channel);
+                    }
+                });
+        waiting.forEach(
+                channel -> {
+                    used.remove(channel);
+                    channel.close();
+                });
+    }
+
+    @Override
+    public synchronized void close() {
+        closed = true;
+        idle.values().forEach(all -> all.forEach(NodeChannel::close));
+        used.keySet().forEach(NodeChannel::close);
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.node;
+
+import io.tributary.protocol.message.RegionRef;
+import java.io.InterruptedIOException;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Bounds what is sent of each job's regions, so that none takes a link for itself. A job is the
+ * first name of its regions. Thread-safe.
+ */
+final class Rates {
+
+    private static final double BURST_SECONDS = 0.1;
+
+    private final long bytesPerSecond;
+    private final Map<String, Long> freeAtNanos = new HashMap<>();
+
+    /**
+     * @param bytesPerSecond for each job; 0 for no bound
+     */
+    Rates(long bytesPerSecond) {
+        this.bytesPerSecond = bytesPerSecond;
+    }
+
+    /** Waits until so many bytes more may be sent. */
+    void take(RegionRef ref, int bytes) throws InterruptedIOException {
+        if (bytesPerSecond == 0) {
+            return;
+        }
+        String job = ref.name().split("/", 2)[0];
+        long wait;
+        synchronized (this) {
+            long now = System.nanoTime();
+            long earliest = now - (long) (BURST_SECONDS * 1e9);
+            long start = Math.max(freeAtNanos.getOrDefault(job, earliest), earliest);
+            freeAtNanos.put(job, start + (long) (1e9 * bytes / bytesPerSecond));
+            wait = start - now;
+        }
+        try {
+            TimeUnit.NANOSECONDS.sleep(wait);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new InterruptedIOException("interrupted while waiting for its turn");
+        }
+    }
+}

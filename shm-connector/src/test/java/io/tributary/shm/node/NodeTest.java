@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.node;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.tributary.protocol.message.RegionRef;
+import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionWriter;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Several nodes on one host, each with its own regions. */
+@Timeout(60)
+class NodeTest {
+
+    private static final NodeSecret SECRET = new NodeSecret("a secret of many letters");
+    private static final int PIECE = RegionShelf.PIECE_BYTES;
+
+    @TempDir Path temp;
+
+    private final List<Node> nodes = new ArrayList<>();
+    private final List<Regions> clients = new ArrayList<>();
+
+    @AfterEach
+    void close() throws IOException {
+        for (Regions client : clients) {
+            client.close();
+        }
+        for (Node node : nodes) {
+            node.abort();
+        }
+    }
+
+    private Node start(String name, long bytesPerSecond, NodeSecret secret) throws IOException {
+        Node node =
+                Node.start(
+                        new Node.Options(
+                                name,
+                                "127.0.0.1",
+                                0,
+                                0,
+                                Files.createDirectories(temp.resolve(name)),
+                                bytesPerSecond,
+                                Set.of((int) Files.getAttribute(temp, "unix:uid"))),
+                        secret);
+        nodes.add(node);
+        return node;
+    }
+
+    private Node start(String name) throws IOException {
+        return start(name, 0, SECRET);
+    }
+
+    private Node join(String name, Node seed) throws IOException {
+        Node node = start(name);
+        node.join(seed.address());
+        return node;
+    }
+
+    private Regions client(Node node) throws IOException {
+        Regions client = Regions.by(node.localPort());
+        clients.add(client);
+        return client;
+    }
+
+    private static byte[] bytes(int length, long seed) {
+        byte[] bytes = new byte[length];
+        new Random(seed).nextBytes(bytes);
+        return bytes;
+    }
+
+    private RegionRef region(Node node, String name, byte[] payload) throws IOException {
+        RegionDirectory directory = new RegionDirectory(temp.resolve(node.name()), 1L << 30);
+        try (RegionWriter writer = directory.reserve(name, payload.length).orElseThrow()) {
+            writer.write(0, ByteBuffer.wrap(payload));
+            writer.publish(0, "{}");
+        }
+        return new RegionRef(node.name(), name, 1, 0, payload.length);
+    }
+
+    private static byte[] read(Regions regions, RegionRef ref) throws IOException {
+        try (Regions.Open open = regions.open(ref)) {
+            byte[] read = new byte[(int) ref.length()];
+            open.memory().slice(ref.offset(), read.length).get(read);
+            return read;
+        }
+    }
+
+    @Test
+    void aRegionIsReadFromAnyNode() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        byte[] payload = bytes(20 * PIECE + 12_345, 1);
+        RegionRef ref = region(b, "job/updates/00-x", payload);
+
+        assertThat(read(client(b), ref)).as("where it lies").isEqualTo(payload);
+        assertThat(read(client(a), ref)).as("elsewhere").isEqualTo(payload);
+        assertThat(a.fetchedBytes()).isEqualTo(payload.length);
+        assertThat(b.fetchedBytes()).isZero();
+        assertThat(client(a).find("b", "job/updates/00-x").ref()).isEqualTo(ref);
+        assertThat(client(a).list("b", "job/")).extracting(RegionInfo::ref).containsExactly(ref);
+    }
+
+    @Test
+    void onlyWhatIsAskedForComesAndOnlyOnce() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        byte[] payload = bytes(30 * PIECE, 2);
+        RegionRef ref = region(b, "job/updates/00-x", payload);
+        Regions regions = client(a);
+
+        RegionRef shard = ref.part(3L * PIECE + 100, 2 * PIECE);
+        assertThat(ByteBuffer.wrap(read(regions, shard)))
+                .isEqualTo(ByteBuffer.wrap(payload, 3 * PIECE + 100, 2 * PIECE));
+        assertThat(a.fetchedBytes()).as("three pieces").isEqualTo(3L * PIECE);
+        read(regions, shard);
+        assertThat(a.fetchedBytes()).isEqualTo(3L * PIECE);
+        assertThat(read(regions, ref)).isEqualTo(payload);
+        assertThat(a.fetchedBytes()).as("the rest").isEqualTo(30L * PIECE);
+    }
+
+    @Test
+    void whatCannotBeReadIsSaid() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        RegionRef ref = region(b, "job/updates/00-x", bytes(1000, 3));
+        Regions regions = client(a);
+
+        assertThatThrownBy(() -> regions.open(new RegionRef("c", "job/x", 1, 0, 1)))
+                .isInstanceOf(NodeRefusedException.class)
+                .hasMessage("node c: expected one of a, b; has it joined?");
+        assertThatThrownBy(() -> regions.open(new RegionRef("b", "job/x", 1, 0, 1)))
+                .isInstanceOf(NodeRefusedException.class)
+                .hasMessageContaining("job/x.region cannot be read");
+        assertThatThrownBy(() -> regions.open(new RegionRef("b", ref.name(), 1, 900, 101)))
+                .hasMessageContaining("expected a range within its 1000 bytes, got 101 at 900");
+        assertThatThrownBy(() -> regions.open(new RegionRef("b", ref.name(), 2, 0, 10)))
+                .hasMessageContaining("expected tenure 2, READY, it is in tenure 1, READY");
+        assertThatThrownBy(() -> regions.find("b", "../../etc/passwd"))
+                .hasMessageContaining("region '../../etc/passwd': expected names");
+        assertThat(read(regions, ref)).as("all goes on").hasSize(1000);
+    }
+
+    @Test
+    void aRegionThatChangesWhileItIsReadIsRefused() throws Exception {
+        Node a = start("a");
+        Node b = start("b", 20L * PIECE, SECRET);
+        b.join(a.address());
+        RegionDirectory directory = new RegionDirectory(temp.resolve("b"), 1L << 30);
+        OwnedRegion region = directory.own("job/updates/00-y", 24L * PIECE).orElseThrow();
+        region.publish("{}");
+        RegionRef ref = new RegionRef("b", "job/updates/00-y", 1, 0, 24L * PIECE);
+        Regions regions = client(a);
+        ExecutorService thread = Executors.newSingleThreadExecutor();
+        try {
+            Future<byte[]> read = thread.submit(() -> read(regions, ref));
+            Awaitility.await()
+                    .until(() -> !RegionDirectory.list(temp.resolve("a/remote")).isEmpty());
+            RegionDirectory.release(region.payload());
+            region.reuse(24L * PIECE);
+            assertThatThrownBy(read::get)
+                    .hasRootCauseInstanceOf(NodeRefusedException.class)
+                    .hasMessageContaining("expected tenure 1, READY, it is in tenure 2, WRITING");
+        } finally {
+            thread.shutdownNow();
+            region.delete();
+        }
+    }
+
+    @Test
+    void aWrongSecretAnotherVersionAndATakenNameAreRefused() throws Exception {
+        Node a = start("a");
+        Node stranger = start("s", 0, new NodeSecret("another secret, as long"));
+        assertThatThrownBy(() -> stranger.join(a.address()))
+                .isInstanceOf(NodeRefusedException.class)
+                .hasMessageContaining("which calls itself a, has another secret");
+
+        Node second = start("a");
+        assertThatThrownBy(() -> second.join(a.address()))
+                .isInstanceOf(NodeRefusedException.class)
+                .hasMessageContaining("the name a belongs to the node at");
+
+        try (NodeChannel channel = NodeChannel.connect(a.address())) {
+            channel.send(
+                    java.util.Map.of(
+                            "magic", "tributary-node", "version", 7, "node", "x", "nonce", "00"));
+            assertThat(channel.receiveSoon(java.util.Map.class).get("refusal"))
+                    .isEqualTo(
+                            "node a speaks version 1 of the protocol, node x version 7; run the same Tributary on both");
+        }
+        try (NodeChannel channel = NodeChannel.connect(a.address())) {
+            channel.write(ByteBuffer.wrap("GET / HTTP/1.1\r\n\r\n".getBytes()));
+            assertThatThrownBy(() -> channel.receiveSoon(java.util.Map.class))
+                    .isInstanceOf(IOException.class);
+        }
+        assertThat(a.members()).hasSize(1);
+    }
+
+    @Test
+    void nodesLearnOfEachOtherAndNoticeWhoDiesAndWhoLeaves() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        Node c = join("c", a);
+        Awaitility.await().until(() -> alive(b).equals(List.of("b", "a", "c")));
+        Awaitility.await().until(() -> alive(c).equals(List.of("c", "a", "b")));
+        RegionRef ref = region(b, "job/updates/00-x", bytes(10, 4));
+        assertThat(read(client(c), ref)).hasSize(10);
+
+        InetSocketAddress seed = a.address();
+        b.abort();
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(3))
+                .until(() -> alive(a).equals(List.of("a", "c")));
+        Awaitility.await().until(() -> alive(c).equals(List.of("c", "a")));
+        assertThatThrownBy(() -> read(client(a), ref))
+                .isInstanceOf(NodeRefusedException.class)
+                .hasMessage("node lost: b");
+
+        Node again = start("b");
+        again.join(seed);
+        Awaitility.await().until(() -> alive(c).equals(List.of("c", "a", "b")));
+        assertThat(read(client(a), ref)).as("its regions are still there").hasSize(10);
+
+        c.close();
+        assertThat(alive(a)).isEqualTo(List.of("a", "b"));
+        assertThatThrownBy(() -> client(a).list("c", ""))
+                .hasMessageContaining("node c: expected one of a, b");
+    }
+
+    private static List<String> alive(Node node) {
+        return node.members().stream()
+                .filter(MemberStatus::alive)
+                .map(m -> m.member().node())
+                .toList();
+    }
+
+    @Test
+    void aThousandReadsAtATimeAndOneThatNeverReads() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        byte[] payload = bytes(64 * PIECE, 5);
+        RegionRef ref = region(b, "job/updates/00-x", payload);
+        try (NodeChannel deaf = NodeChannel.connect(b.address())) {
+            Handshake.connect(deaf, "a", SECRET);
+            deaf.send(new NodeRequest.Read(ref));
+            Regions regions = client(a);
+            ExecutorService threads = Executors.newFixedThreadPool(1000);
+            try {
+                List<Callable<Boolean>> all = new ArrayList<>();
+                for (int i = 0; i < 1000; i++) {
+                    RegionRef part = ref.part(i * 65_536L, 65_536);
+                    all.add(
+                            () ->
+                                    ByteBuffer.wrap(read(regions, part))
+                                            .equals(
+                                                    ByteBuffer.wrap(
+                                                            payload, (int) part.offset(), 65_536)));
+                }
+                for (Future<Boolean> read : threads.invokeAll(all)) {
+                    assertThat(read.get()).isTrue();
+                }
+            } finally {
+                threads.shutdownNow();
+            }
+            assertThat(a.fetchedBytes()).isEqualTo(63L * PIECE);
+        }
+    }
+}
