@@ -234,7 +234,7 @@ public final class LocalCluster {
         all.add("-Dlogback.configurationFile=" + directory.resolve("conf/logback.xml"));
         return JavaProcess.start(
                 new JavaProcess.Command(
-                        Distribution.clusterClasspath(), all, main.getName(), arguments),
+                        List.of(), Distribution.clusterClasspath(), all, main.getName(), arguments),
                 directory.resolve("log").resolve(name + ".out"));
     }
 

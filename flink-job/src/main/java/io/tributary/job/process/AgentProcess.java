@@ -2,64 +2,106 @@
 
 package io.tributary.job.process;
 
+import io.tributary.job.Main;
+import io.tributary.job.cluster.Hosts;
 import io.tributary.job.demo.EmbeddedBroker;
-import io.tributary.shm.agent.AgentOptions;
-import io.tributary.shm.agent.NodeAgent;
-import java.io.IOException;
-import java.nio.file.Files;
+import io.tributary.shm.mailbox.Mailbox;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
+import java.util.Optional;
 
 /** A node agent in a process of its own, that can be killed and started again on its port. */
 public final class AgentProcess implements AutoCloseable {
 
     private final Path work;
-    private final Path regions;
-    private final int port = EmbeddedBroker.freePort();
+    private final List<String> arguments;
+    private final Optional<Hosts.Host> host;
+    private final int port;
     private JavaProcess process;
 
-    private AgentProcess(Path work, Path regions) {
+    private AgentProcess(Path work, int port, Optional<Hosts.Host> host, List<String> arguments) {
         this.work = work;
-        this.regions = regions;
-    }
-
-    /** The agent itself; arguments: port, region directory. */
-    public static void main(String[] args) throws IOException, InterruptedException {
-        Path regions = Path.of(args[1]);
-        int user = (int) Files.getAttribute(regions, "unix:uid");
-        try (NodeAgent ignored =
-                NodeAgent.start(
-                        new AgentOptions(
-                                Integer.parseInt(args[0]),
-                                AgentOptions.Bpf.AUTO,
-                                regions,
-                                Set.of(user)))) {
-            Thread.currentThread().join();
-        }
+        this.port = port;
+        this.host = host;
+        this.arguments = arguments;
     }
 
     /** Starts an agent on a free port. */
     public static AgentProcess start(Path work, Path regions) {
-        AgentProcess agent = new AgentProcess(work, regions);
+        return start(
+                work,
+                EmbeddedBroker.freePort(),
+                Optional.empty(),
+                List.of("--dir", regions.toString()));
+    }
+
+    /**
+     * Starts an agent that is a node, on a host; the first one is joined by the others.
+     *
+     * @param work for its log
+     * @param regions its region directory
+     * @param secret what all nodes know; made by the first
+     */
+    public static AgentProcess start(
+            Path work, Path regions, Path secret, Hosts hosts, Hosts.Host host) {
+        List<String> arguments =
+                new ArrayList<>(
+                        List.of(
+                                "--dir",
+                                regions.toString(),
+                                "--node",
+                                nodeName(host),
+                                "--listen",
+                                host.address(),
+                                "--secret",
+                                secret.toString()));
+        if (host.number() > 1) {
+            arguments.addAll(List.of("--join", hosts.host(1).address()));
+        }
+        return start(work, Mailbox.DEFAULT_PORT, Optional.of(host), arguments);
+    }
+
+    /** What a host's node is called. */
+    public static String nodeName(Hosts.Host host) {
+        return "host-" + host.number();
+    }
+
+    private static AgentProcess start(
+            Path work, int port, Optional<Hosts.Host> host, List<String> arguments) {
+        AgentProcess agent = new AgentProcess(work, port, host, arguments);
         agent.restart();
         return agent;
     }
 
     /** Starts it again. Nobody waits for it: without one all goes on, a little slower. */
     public void restart() {
+        List<String> all = new ArrayList<>(List.of("agent", "--port", Integer.toString(port)));
+        all.addAll(arguments);
+        String name = host.map(AgentProcess::nodeName).map(n -> "agent-" + n).orElse("agent");
+        JavaProcess.Command command =
+                JavaProcess.Command.here(
+                        List.of("-Xmx128m", "-Dtributary.log=" + work.resolve(name + ".log")),
+                        Main.class.getName(),
+                        all);
         process =
                 JavaProcess.start(
-                        JavaProcess.Command.here(
-                                List.of("-Xmx128m", "-Dtributary.log=" + work.resolve("agent.log")),
-                                AgentProcess.class.getName(),
-                                List.of(Integer.toString(port), regions.toString())),
-                        work.resolve("agent.out"));
+                        host.map(command::on).orElse(command), work.resolve(name + ".out"));
     }
 
     /** Its port. */
     public int port() {
         return port;
+    }
+
+    /** Its process. */
+    public long pid() {
+        return process.pid();
+    }
+
+    /** The end of its output, for errors. */
+    public String logTail() {
+        return process.logTail();
     }
 
     /** Ends it as a crash would. */

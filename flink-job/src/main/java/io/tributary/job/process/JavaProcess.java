@@ -2,6 +2,7 @@
 
 package io.tributary.job.process;
 
+import io.tributary.job.cluster.Hosts;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -27,16 +28,28 @@ public final class JavaProcess implements AutoCloseable {
     /**
      * What is started.
      *
+     * @param before what stands before the command, to run it elsewhere; mostly nothing
      * @param classpath its class path
      * @param jvm arguments of the JVM
      * @param main its main class
      * @param arguments arguments of the main class
      */
-    public record Command(String classpath, List<String> jvm, String main, List<String> arguments) {
+    public record Command(
+            List<String> before,
+            String classpath,
+            List<String> jvm,
+            String main,
+            List<String> arguments) {
 
         /** On this process's class path, which knows everything. */
         public static Command here(List<String> jvm, String main, List<String> arguments) {
-            return new Command(System.getProperty("java.class.path"), jvm, main, arguments);
+            return new Command(
+                    List.of(), System.getProperty("java.class.path"), jvm, main, arguments);
+        }
+
+        /** The same on a host. */
+        public Command on(Hosts.Host host) {
+            return new Command(host.enter(), classpath, jvm, main, arguments);
         }
     }
 
@@ -46,7 +59,7 @@ public final class JavaProcess implements AutoCloseable {
      * @param log where its output is appended
      */
     public static JavaProcess start(Command command, Path log) {
-        List<String> line = new ArrayList<>();
+        List<String> line = new ArrayList<>(command.before());
         line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         line.add("-Djava.awt.headless=true");
         line.add("--add-opens=java.base/java.util=ALL-UNNAMED");

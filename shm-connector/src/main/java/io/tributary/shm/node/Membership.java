@@ -75,17 +75,27 @@ final class Membership implements AutoCloseable {
     }
 
     /**
-     * Joins by a node that is there, and goes on trying should it go and come back.
+     * Joins by another node; one that cannot be reached is tried again and again, also later,
+     * should it go and come back.
      *
      * @throws NodeRefusedException when it refuses
-     * @throws IOException when it cannot be reached now
      */
-    void join(InetSocketAddress seed) throws IOException {
+    void join(InetSocketAddress seed) throws NodeRefusedException {
+        try {
+            greetSeed(seed);
+        } catch (NodeRefusedException e) {
+            throw e;
+        } catch (IOException e) {
+            LOG.warn("{} cannot be joined yet: {}", seed, e.getMessage());
+        }
+        start("node-seed-" + seed, () -> keepJoined(seed));
+    }
+
+    private void greetSeed(InetSocketAddress seed) throws IOException {
         try (NodeChannel channel = NodeChannel.connect(seed)) {
             Handshake.connect(channel, self.node(), secret);
             greet(channel);
         }
-        start("node-seed-" + seed, () -> keepJoined(seed));
     }
 
     /** A node that was away for long is forgotten by all; its address is not. */
@@ -94,14 +104,13 @@ final class Membership implements AutoCloseable {
             boolean there =
                     living().stream().anyMatch(m -> !m.equals(self) && m.address().equals(seed));
             if (!there) {
-                try (NodeChannel channel = NodeChannel.connect(seed)) {
-                    Handshake.connect(channel, self.node(), secret);
-                    greet(channel);
+                try {
+                    greetSeed(seed);
                 } catch (IOException | RuntimeException e) {
                     LOG.debug("{} cannot be joined: {}", seed, e.getMessage());
                 }
             }
-            pause(4 * GREET_MILLIS);
+            pause(2 * GREET_MILLIS);
         }
     }
 

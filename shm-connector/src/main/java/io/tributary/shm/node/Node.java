@@ -116,12 +116,11 @@ public final class Node implements AutoCloseable {
     }
 
     /**
-     * Joins the nodes that another one knows.
+     * Joins the nodes that another one knows. One that cannot be reached is tried again and again.
      *
      * @throws NodeRefusedException when it refuses: wrong secret, another version, a taken name
-     * @throws IOException when it cannot be reached
      */
-    public void join(InetSocketAddress seed) throws IOException {
+    public void join(InetSocketAddress seed) throws NodeRefusedException {
         membership.join(seed);
     }
 
