@@ -23,18 +23,18 @@ public final class Bench implements Callable<Integer> {
 
     @Option(
             names = "--path",
-            paramLabel = "kernel|shm|kafka|mqtt|checkpoint",
+            paramLabel = "kernel|shm|kafka|mqtt|checkpoint|remote",
             required = true,
             description =
-                    "kernel: the fold alone. shm, kafka, mqtt: end to end. checkpoint: what one costs a round in progress.")
+                    "kernel: the fold alone. shm, kafka, mqtt: end to end. checkpoint: what one costs a round in progress. remote: regions of another host.")
     private BenchPath path;
 
     @Option(
             names = "--params",
             paramLabel = "N",
-            defaultValue = "11700000",
-            description = "Float32 parameters of an update. Default: ${DEFAULT-VALUE}.")
-    private int params;
+            description =
+                    "Float32 parameters of an update. Default: 11700000, for remote 60000000.")
+    private Optional<Integer> params;
 
     @Option(
             names = "--updates",
@@ -72,7 +72,8 @@ public final class Bench implements Callable<Integer> {
         SHM(24),
         KAFKA(12),
         MQTT(12),
-        CHECKPOINT(144);
+        CHECKPOINT(144),
+        REMOTE(0);
 
         private final int trainers;
 
@@ -103,6 +104,7 @@ public final class Bench implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
+        int params = this.params.orElse(path == BenchPath.REMOTE ? 60_000_000 : 11_700_000);
         require(params >= 1, "--params", params, "1 or more");
         require(trainers.orElse(1) >= 1, "--trainers", trainers.orElse(1), "1 or more");
         require(levels >= 2 && levels <= 4, "--levels", levels, "2, 3 or 4");
@@ -122,6 +124,7 @@ public final class Bench implements Callable<Integer> {
                                             Math.max(1, updates.orElse(5 * all) / all),
                                             directory)
                                     .run();
+                    case REMOTE -> new RemoteBench(params, directory).run();
                     case CHECKPOINT ->
                             new CheckpointBench(
                                             params,

@@ -4,6 +4,7 @@ package io.tributary.bench;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.cluster.FlinkRestException;
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.WorkDirectory;
@@ -29,6 +30,7 @@ final class CheckpointBench {
     /** Checkpoints that commit are made by hand, between the rounds. */
     private static final Duration NEVER = Duration.ofHours(1);
 
+    private static final int LOOKS = 50;
     private static final double INTERVAL_SECONDS = 10;
 
     private final LiveRounds.Load load;
@@ -122,10 +124,7 @@ final class CheckpointBench {
             if (round % 2 == 1) {
                 // Nothing is in the sums at first, and at the end nothing would be slowed down.
                 TimeUnit.NANOSECONDS.sleep(third);
-                JsonNode checkpoint =
-                        flink.get(
-                                "/jobs/%s/checkpoints/details/%d"
-                                        .formatted(job, flink.checkpoint(job)));
+                JsonNode checkpoint = details(flink, job, flink.checkpoint(job));
                 if (undisturbed && round > WARM_UP_ROUNDS) {
                     with.add(round);
                     stateMb.add(checkpoint.path("state_size").asDouble() / 1e6);
@@ -138,6 +137,22 @@ final class CheckpointBench {
             third = round % 2 == 0 ? nanos / 3 : third;
         }
         flink.checkpoint(job);
+    }
+
+    /** Flink shows a checkpoint some seconds after it is complete. */
+    private static JsonNode details(FlinkRest flink, String job, long checkpoint)
+            throws InterruptedException {
+        String path = "/jobs/%s/checkpoints/details/%d".formatted(job, checkpoint);
+        for (int look = 1; ; look++) {
+            try {
+                return flink.get(path);
+            } catch (FlinkRestException e) {
+                if (look == LOOKS) {
+                    throw e;
+                }
+                TimeUnit.MILLISECONDS.sleep(200);
+            }
+        }
     }
 
     /** Whether none of these checkpoints reached into the next round. */

@@ -34,6 +34,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -169,11 +170,25 @@ final class LiveRounds {
             Future<Void> besides =
                     threads.submit(
                             () -> {
-                                beside.run(new FlinkRest(URI.create(flink.url()).getAuthority()));
+                                try {
+                                    beside.run(
+                                            new FlinkRest(URI.create(flink.url()).getAuthority()));
+                                } catch (Exception e) {
+                                    // Without it the rounds might wait for ever.
+                                    threads.shutdownNow();
+                                    throw e;
+                                }
                                 return null;
                             });
-            for (Future<Void> future : threads.invokeAll(all)) {
-                future.get();
+            try {
+                for (Future<Void> future : threads.invokeAll(all)) {
+                    future.get();
+                }
+            } catch (ExecutionException e) {
+                if (besides.isDone()) {
+                    besides.get();
+                }
+                throw e;
             }
             besides.get();
             flink.check();

@@ -8,10 +8,11 @@ package io.tributary.bench;
  * @param path which
  * @param params float32 parameters of an update
  * @param updates updates in a run
- * @param gigabytesPerSecond updates from the broker into the top's sum
+ * @param gigabytesPerSecond updates from the broker into the top's sum, or regions from another
+ *     host into this one's memory
  * @param limit what the limit is
- * @param limitGigabytesPerSecond the same bytes from the same broker to something that only
- *     receives
+ * @param limitGigabytesPerSecond the same bytes from the same broker, or over the same link, to
+ *     something that only receives
  * @param ratio of the two
  */
 record PathReport(

@@ -212,6 +212,7 @@ public final class Chaos {
                 oracle.worstError(),
                 complete.stream().map(Recovery::seconds).toList(),
                 complete.stream().map(Recovery::beyondFlinkSeconds).toList(),
+                (int) recoveries.stream().filter(Recovery::cutOff).count(),
                 all);
     }
 

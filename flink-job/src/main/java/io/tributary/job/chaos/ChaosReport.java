@@ -23,6 +23,7 @@ import java.util.Map;
  *     the mean's largest magnitude
  * @param recoverySeconds for each kill of a task manager, from the kill until the round went on
  * @param beyondFlinkSeconds the part of it after all of Flink's tasks ran again
+ * @param recoveriesCutOff kills of a task manager whose recovery the next kill cut off
  * @param faults what was wrong, a line each; empty when all was right
  */
 public record ChaosReport(
@@ -40,6 +41,7 @@ public record ChaosReport(
         double worstError,
         List<Double> recoverySeconds,
         List<Double> beyondFlinkSeconds,
+        int recoveriesCutOff,
         List<String> faults) {
 
     /** Whether all was right. */

@@ -22,6 +22,7 @@ final class Recovery {
     private final Chaos.Progress progress;
     private final long killed = System.currentTimeMillis();
     private volatile boolean ended;
+    private volatile boolean struck;
     private volatile long running;
     private volatile long wentOn;
 
@@ -49,6 +50,7 @@ final class Recovery {
         try {
             while (!ended && wentOn == 0) {
                 OptionalLong all = runningSince();
+                struck |= all.isEmpty();
                 if (all.isPresent() && all.getAsLong() > killed) {
                     running = all.getAsLong();
                     wentOn = progress.stepSince(running).orElse(0);
@@ -84,6 +86,11 @@ final class Recovery {
             }
         }
         return OptionalLong.of(since);
+    }
+
+    /** Whether the job had to recover, and had not when something else was killed. */
+    boolean cutOff() {
+        return struck && !complete();
     }
 
     boolean complete() {

@@ -207,19 +207,22 @@ public record Hosts(String id, int subnet, int count) {
 
     private static String run(String... command) {
         try {
-            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+            // Some users' path leaves out where these are.
+            ProcessBuilder builder =
+                    new ProcessBuilder(join(List.of("env"), List.of(command)))
+                            .redirectErrorStream(true);
+            builder.environment().merge("PATH", ":/usr/sbin:/sbin", String::concat);
+            Process process = builder.start();
             String output =
                     new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             if (process.waitFor() != 0) {
                 throw new IllegalStateException(
-                        "%s: %s".formatted(String.join(" ", command), output.strip()));
+                        "%s: %s (is it there? apt-get install iproute2 util-linux)"
+                                .formatted(String.join(" ", command), output.strip()));
             }
             return output;
         } catch (IOException e) {
-            throw new IllegalStateException(
-                    "%s cannot be run; on Debian: apt-get install iproute2 util-linux"
-                            .formatted(command[0]),
-                    e);
+            throw new IllegalStateException("env cannot be run", e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while making hosts", e);

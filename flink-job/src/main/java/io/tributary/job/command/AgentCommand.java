@@ -9,7 +9,7 @@ import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.node.NodeSecret;
 import java.io.IOException;
-import java.net.InetSocketAddress;
+import java.net.InetAddress;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -33,13 +33,13 @@ import picocli.CommandLine.Option;
                 "Runs this host's node agent: carries descriptors between job and trainers, reaps regions.")
 public final class AgentCommand implements Callable<Integer> {
 
-    /** Three more ports follow an agent's own. */
     /** Where this host's processes ask for regions, counted from the agent's port. */
     static final int LOCAL_OFFSET = 2;
 
     /** Where other nodes do. */
     static final int LISTEN_OFFSET = 3;
 
+    /** Three more ports follow an agent's own. */
     private static final int HIGHEST_PORT = 65532;
 
     @Option(
@@ -96,7 +96,7 @@ public final class AgentCommand implements Callable<Integer> {
             names = "--secret",
             paramLabel = "FILE",
             description =
-                    "What all nodes know. Default: node.secret in --dir, made by a node that joins no other.")
+                    "What all nodes know. Default: ~/.tributary/node.secret, made by a node that joins no other.")
     private Optional<Path> secretFile;
 
     @Option(
@@ -111,6 +111,9 @@ public final class AgentCommand implements Callable<Integer> {
         requirePort(port);
         if (node.isEmpty() && !seeds.isEmpty()) {
             throw new UsageException("--join: expected --node NAME with it");
+        }
+        if (jobRate < 0) {
+            throw new UsageException("--job-rate %d: expected 0 or more".formatted(jobRate));
         }
         if (!Files.exists(directory)) {
             Files.createDirectories(
@@ -132,18 +135,25 @@ public final class AgentCommand implements Callable<Integer> {
                 "agent on 127.0.0.1:%d, metrics on http://127.0.0.1:%d/metrics, regions in %s%ndescriptors: %s%n",
                 port, port + 1, directory, agent.mode());
         if (node.isPresent()) {
-            join(node.get(), allowed);
+            join(agent, node.get(), allowed);
         }
         new CountDownLatch(1).await();
         return 0;
     }
 
-    private void join(String name, Set<Integer> allowed) throws IOException {
-        Path file = secretFile.orElse(directory.resolve("node.secret"));
+    private void join(NodeAgent agent, String name, Set<Integer> allowed) throws IOException {
+        Path file =
+                secretFile.orElse(
+                        Path.of(System.getProperty("user.home"), ".tributary", "node.secret"));
         if (seeds.isEmpty()) {
             NodeSecret.create(file);
         }
         HostPort here = HostPort.parse("--listen", listen, port + LISTEN_OFFSET);
+        if (InetAddress.getByName(here.host()).isAnyLocalAddress()) {
+            throw new UsageException(
+                    "--listen %s: expected an address by which other nodes reach this host"
+                            .formatted(listen));
+        }
         Node member =
                 Node.start(
                         new Node.Options(
@@ -156,9 +166,16 @@ public final class AgentCommand implements Callable<Integer> {
                                 allowed),
                         NodeSecret.read(file));
         Runtime.getRuntime().addShutdownHook(new Thread(() -> leave(member), "node-close"));
+        agent.join(member);
         for (String seed : seeds) {
             HostPort there = HostPort.parse("--join", seed, Mailbox.DEFAULT_PORT + LISTEN_OFFSET);
-            member.join(new InetSocketAddress(there.host(), there.port()));
+            boolean far = !InetAddress.getByName(there.host()).isLoopbackAddress();
+            if (far && InetAddress.getByName(here.host()).isLoopbackAddress()) {
+                throw new UsageException(
+                        "--join %s: expected --listen with an address by which it reaches this host, which it does not by %s"
+                                .formatted(seed, here.host()));
+            }
+            member.join(there.host(), there.port());
         }
         System.out.printf(
                 "node %s on %s:%d, secret in %s%n",

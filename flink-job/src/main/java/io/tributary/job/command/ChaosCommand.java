@@ -152,9 +152,10 @@ public final class ChaosCommand implements Callable<Integer> {
         if (!report.recoverySeconds().isEmpty()) {
             System.out.printf(
                     Locale.ROOT,
-                    "task manager killed: the round went on after %s s, %s s of them after Flink's restart%n",
+                    "task manager killed: the round went on after %s s, %s s of them after Flink's restart; %d recoveries were cut off by the next kill%n",
                     rounded(report.recoverySeconds()),
-                    rounded(report.beyondFlinkSeconds()));
+                    rounded(report.beyondFlinkSeconds()),
+                    report.recoveriesCutOff());
         }
         report.faults().forEach(fault -> System.out.println("FAULT " + fault));
         System.out.println(report.right() ? "all right" : "NOT right");

@@ -9,12 +9,14 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.SocketTimeoutException;
+import java.nio.ByteBuffer;
 
 /**
  * What a broker sends, with the payload of each PUBLISH packet put aside and a ticket for it in its
  * place. Paho copies payloads byte by byte through a synchronised stream (three times); this way it
- * copies the tickets, and a payload is read from the socket once. Layout of the packets: MQTT 5,
- * sections 2.1 and 3.3. For one reading thread.
+ * copies the tickets, and a payload is read from the socket once. A ticket's bytes come out as the
+ * payload comes in, so that Paho sees the connection live however slow it is. Layout of the
+ * packets: MQTT 5, sections 2.1 and 3.3. For one reading thread.
  */
 final class PayloadStream extends InputStream {
 
@@ -30,6 +32,12 @@ final class PayloadStream extends InputStream {
 
     /** Bytes of that packet that are passed on as they come. */
     private int rest;
+
+    /** The payload that is being read, and how much of it and of its ticket is done. */
+    private byte[] payload = new byte[0];
+
+    private int filled;
+    private ByteBuffer ticket = ByteBuffer.allocate(0);
 
     /**
      * @param maxPacketBytes what the broker was told; more is an error
@@ -48,15 +56,35 @@ final class PayloadStream extends InputStream {
 
     @Override
     public int read(byte[] bytes, int offset, int length) throws IOException {
-        if (ready.available() == 0 && rest == 0 && !begin()) {
+        if (length == 0) {
+            return 0;
+        }
+        if (ready.available() == 0 && rest == 0 && !ticket.hasRemaining() && !begin()) {
             return -1;
         }
         if (ready.available() > 0) {
             return ready.read(bytes, offset, length);
         }
+        if (ticket.hasRemaining()) {
+            bytes[offset] = nextOfTicket();
+            return 1;
+        }
         int read = in.read(bytes, offset, Math.min(length, rest));
         rest -= Math.max(0, read);
         return read;
+    }
+
+    /** Reads a share of the payload; with the ticket's last byte all of it is there. */
+    private byte nextOfTicket() throws IOException {
+        int share = payload.length / Long.BYTES * (ticket.position() + 1);
+        int until = ticket.remaining() == 1 ? payload.length : share;
+        fill(payload, filled, until);
+        filled = until;
+        if (ticket.remaining() == 1) {
+            payloads.put(ticket.getLong(0), payload);
+            payload = new byte[0];
+        }
+        return ticket.get();
     }
 
     @Override
@@ -70,7 +98,7 @@ final class PayloadStream extends InputStream {
     }
 
     /**
-     * Reads the beginning of a packet, of a PUBLISH all of it.
+     * Reads the beginning of a packet, of a PUBLISH all before its payload.
      *
      * @return false at the end of the stream
      * @throws SocketTimeoutException when there is no packet yet; nothing has been read then
@@ -93,16 +121,17 @@ final class PayloadStream extends InputStream {
             rest = length;
         } else {
             byte[] variable = variableHeader((first >> 1 & 3) > 0);
-            int payload = length - variable.length;
-            if (payload < 0) {
+            int payloadLength = length - variable.length;
+            if (payloadLength < 0) {
                 throw new IOException(
                         "expected a PUBLISH packet of %d bytes, its headers alone have %d"
                                 .formatted(length, variable.length));
             }
-            byte[] ticket = payloads.put(exactly(payload));
-            writeVariableByteInteger(header, variable.length + ticket.length);
+            writeVariableByteInteger(header, variable.length + Long.BYTES);
             header.write(variable);
-            header.write(ticket);
+            payload = new byte[payloadLength];
+            filled = 0;
+            ticket = ByteBuffer.allocate(Long.BYTES).putLong(payloads.next()).flip();
         }
         ready = new ByteArrayInputStream(header.toByteArray());
         return true;
@@ -142,26 +171,30 @@ final class PayloadStream extends InputStream {
         out.write(left);
     }
 
-    /** Reads on through timeouts: inside a packet, Paho could not begin it again. */
     private byte[] exactly(int count) throws IOException {
         if (count > maxPacketBytes) {
             throw new IOException("a packet's part of %d bytes is longer than it".formatted(count));
         }
         byte[] bytes = new byte[count];
-        int filled = 0;
-        while (filled < count) {
+        fill(bytes, 0, count);
+        return bytes;
+    }
+
+    /** Reads on through timeouts: inside a packet, Paho could not begin it again. */
+    private void fill(byte[] bytes, int from, int until) throws IOException {
+        int at = from;
+        while (at < until) {
             try {
-                int read = in.read(bytes, filled, count - filled);
+                int read = in.read(bytes, at, until - at);
                 if (read < 0) {
                     throw new EOFException("the broker closed the connection inside a packet");
                 }
-                filled += read;
+                at += read;
             } catch (SocketTimeoutException e) {
                 if (Thread.currentThread().isInterrupted()) {
                     throw e;
                 }
             }
         }
-        return bytes;
     }
 }

@@ -19,10 +19,14 @@ final class Payloads {
     private final Deque<Waiting> waiting = new ArrayDeque<>();
     private long last;
 
-    /** Keeps a payload; what to give for it. */
-    synchronized byte[] put(byte[] payload) {
-        waiting.add(new Waiting(++last, payload));
-        return ByteBuffer.allocate(Long.BYTES).putLong(last).array();
+    /** What to give for a payload that is coming. */
+    synchronized long next() {
+        return ++last;
+    }
+
+    /** Keeps the payload of a ticket. */
+    synchronized void put(long ticket, byte[] payload) {
+        waiting.add(new Waiting(ticket, payload));
     }
 
     /** The payload of a ticket; empty when one that is newer has been taken already. */

@@ -12,6 +12,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.SocketTimeoutException;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -177,12 +178,50 @@ class PayloadStreamTest {
     }
 
     @Test
+    void aSlowPayloadShowsAsItComes() throws Exception {
+        int[] given = {0};
+        byte[] sent = bytes(publish(80_000, 1, 0));
+        InputStream slow =
+                new InputStream() {
+                    @Override
+                    public int read() {
+                        return given[0] < sent.length ? sent[given[0]++] & 0xff : -1;
+                    }
+
+                    @Override
+                    public int read(byte[] target, int offset, int length) {
+                        int next = read();
+                        if (next < 0) {
+                            return -1;
+                        }
+                        target[offset] = (byte) next;
+                        return 1;
+                    }
+                };
+        InputStream stream = new PayloadStream(slow, new Payloads(), MAX_PACKET_BYTES);
+        int most = 0;
+        int before = 0;
+        while (stream.read() >= 0) {
+            most = Math.max(most, given[0] - before);
+            before = given[0];
+        }
+        assertThat(given[0]).isEqualTo(sent.length);
+        assertThat(most).as("bytes read without one to show").isLessThan(80_000 / 8 + 100);
+    }
+
+    @Test
     void whatWasLostWithAConnectionIsForgotten() {
         Payloads payloads = new Payloads();
-        byte[] lost = payloads.put(new byte[] {1});
-        byte[] next = payloads.put(new byte[] {2});
+        long lost = payloads.next();
+        payloads.put(lost, new byte[] {1});
+        long next = payloads.next();
+        payloads.put(next, new byte[] {2});
 
-        assertThat(payloads.take(next)).hasValue(new byte[] {2});
-        assertThat(payloads.take(lost)).isEmpty();
+        assertThat(payloads.take(ticket(next))).hasValue(new byte[] {2});
+        assertThat(payloads.take(ticket(lost))).isEmpty();
+    }
+
+    private static byte[] ticket(long number) {
+        return ByteBuffer.allocate(Long.BYTES).putLong(number).array();
     }
 }

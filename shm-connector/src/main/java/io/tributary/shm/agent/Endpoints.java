@@ -11,6 +11,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * Who is reachable, and how: by the kernel's program, which is kept informed, or by the relay here.
@@ -73,11 +75,31 @@ final class Endpoints {
         bpf.ifPresent(b -> b.read(connection.port(), Math.max(0, count - connection.relayed())));
     }
 
-    /** Carries a descriptor, unless its receiver does not read. */
-    void relay(Connection from, Descriptor descriptor) throws IOException {
-        Connection to = byId.get(descriptor.to());
+    /** All ids there are. */
+    Set<EndpointId> ids() {
+        return Set.copyOf(byId.keySet());
+    }
+
+    /** Who speaks for an endpoint. */
+    Optional<Connection> owner(EndpointId id) {
+        return Optional.ofNullable(byId.get(id));
+    }
+
+    /**
+     * Carries a descriptor to an endpoint, here or elsewhere, unless its receiver does not read.
+     */
+    void relay(Connection from, Descriptor descriptor, Predicate<Descriptor> elsewhere)
+            throws IOException {
         EndpointId sender = from.primaryId().orElseThrow();
-        if (to == null) {
+        Descriptor signed =
+                new Descriptor(
+                        descriptor.kind(),
+                        descriptor.code(),
+                        descriptor.to(),
+                        sender,
+                        descriptor.number(),
+                        descriptor.region());
+        if (!deliver(signed) && !elsewhere.test(signed)) {
             undeliverable++;
             from.send(
                     new Descriptor(
@@ -87,24 +109,26 @@ final class Endpoints {
                             descriptor.to(),
                             descriptor.number(),
                             descriptor.region()));
-            return;
+        }
+    }
+
+    /**
+     * Carries a descriptor to an endpoint of this host.
+     *
+     * @return false when it is not here
+     */
+    boolean deliver(Descriptor descriptor) throws IOException {
+        Connection to = byId.get(descriptor.to());
+        if (to == null) {
+            return false;
         }
         long delivered = bpf.map(b -> b.counters(to.port()).delivered()).orElse(0L);
-        boolean sent =
-                delivered + to.relayed() - to.read() < CREDITS
-                        && to.relay(
-                                new Descriptor(
-                                        descriptor.kind(),
-                                        descriptor.code(),
-                                        descriptor.to(),
-                                        sender,
-                                        descriptor.number(),
-                                        descriptor.region()));
-        if (sent) {
+        if (delivered + to.relayed() - to.read() < CREDITS && to.relay(descriptor)) {
             relayed++;
         } else {
             dropped++;
         }
+        return true;
     }
 
     /** Descriptors carried here. */

@@ -8,6 +8,8 @@ import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
+import io.tributary.shm.node.Exchange;
+import io.tributary.shm.node.Node;
 import io.tributary.shm.node.PeerProcess;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
@@ -23,6 +25,7 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,7 +35,7 @@ import org.slf4j.LoggerFactory;
  * stay in the kernel where its eBPF program can see to it, and are relayed here where it cannot.
  * One thread does it all.
  */
-public final class NodeAgent implements AutoCloseable {
+public final class NodeAgent implements Exchange, AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(NodeAgent.class);
     private static final int MAX_IDS = 256;
@@ -48,6 +51,7 @@ public final class NodeAgent implements AutoCloseable {
     private final Endpoints endpoints;
     private final AgentMetrics metrics;
     private final Thread thread;
+    private volatile Optional<Node> node = Optional.empty();
     private long reapedAt = System.currentTimeMillis();
 
     private NodeAgent(AgentOptions options, Optional<BpfMailbox> bpf, String mode)
@@ -112,6 +116,44 @@ public final class NodeAgent implements AutoCloseable {
             throw new IOException(missing);
         }
         return BpfMailbox.load(options.port());
+    }
+
+    /** Descriptors for endpoints that are not here go by this node from now on, and come by it. */
+    public void join(Node member) {
+        member.connect(this);
+        node = Optional.of(member);
+    }
+
+    @Override
+    public Set<EndpointId> endpoints() {
+        synchronized (endpoints) {
+            return endpoints.ids();
+        }
+    }
+
+    @Override
+    public void deliver(Descriptor descriptor) {
+        synchronized (endpoints) {
+            endpoints
+                    .owner(descriptor.to())
+                    .ifPresent(
+                            to -> {
+                                try {
+                                    endpoints.deliver(descriptor);
+                                } catch (IOException e) {
+                                    endpoints.remove(to);
+                                }
+                            });
+        }
+        // What its socket did not take waits for the selector.
+        selector.wakeup();
+    }
+
+    @Override
+    public void evict(EndpointId id) {
+        synchronized (endpoints) {
+            endpoints.owner(id).ifPresent(connection -> refuse(connection, Refusal.TAKEN));
+        }
     }
 
     /** How descriptors go, for people. */
@@ -195,7 +237,7 @@ public final class NodeAgent implements AutoCloseable {
             if (descriptor.kind() == Kind.READ) {
                 endpoints.read(from, descriptor.number());
             } else if (descriptor.kind().peer()) {
-                endpoints.relay(from, descriptor);
+                endpoints.relay(from, descriptor, d -> node.filter(n -> n.route(d)).isPresent());
             }
             return true;
         } catch (IOException e) {
@@ -215,7 +257,7 @@ public final class NodeAgent implements AutoCloseable {
         if (from.ids().size() >= MAX_IDS) {
             return Optional.of(Refusal.MALFORMED);
         }
-        if (!endpoints.add(from, id)) {
+        if (node.flatMap(n -> n.owner(id)).isPresent() || !endpoints.add(from, id)) {
             return Optional.of(Refusal.TAKEN);
         }
         from.send(new Descriptor(Kind.WELCOME, 0, id, EndpointId.NONE, 0, Optional.empty()));

@@ -30,6 +30,20 @@ final class Handshake {
     private Handshake() {}
 
     /**
+     * Begins as who connects to a certain node.
+     *
+     * @throws NodeRefusedException also when another one answers
+     */
+    static void connect(NodeChannel channel, String self, NodeSecret secret, String wanted)
+            throws IOException {
+        String found = connect(channel, self, secret);
+        if (!found.equals(wanted)) {
+            throw new NodeRefusedException(
+                    "expected node %s at %s, found %s".formatted(wanted, channel.peer(), found));
+        }
+    }
+
+    /**
      * Begins as who connects.
      *
      * @param self this node
@@ -43,17 +57,19 @@ final class Handshake {
         if (!welcome.refusal().isEmpty()) {
             throw new NodeRefusedException(channel.peer() + ": " + welcome.refusal());
         }
-        String expected = secret.proof("server", welcome.node(), nonce, welcome.nonce());
+        String expected = secret.proof("server", welcome.node(), self, nonce, welcome.nonce());
         if (!NodeSecret.same(expected, welcome.proof())) {
             throw new NodeRefusedException(
                     "%s, which calls itself %s, has another secret"
                             .formatted(channel.peer(), welcome.node()));
         }
-        channel.send(new Proof(secret.proof("client", self, welcome.nonce(), nonce)));
+        channel.send(
+                new Proof(secret.proof("client", self, welcome.node(), welcome.nonce(), nonce)));
         Verdict verdict = channel.receiveSoon(Verdict.class);
         if (!verdict.refusal().isEmpty()) {
             throw new NodeRefusedException(channel.peer() + ": " + verdict.refusal());
         }
+        channel.greeted();
         return welcome.node();
     }
 
@@ -83,15 +99,16 @@ final class Handshake {
                         VERSION,
                         self,
                         nonce,
-                        secret.proof("server", self, hello.nonce(), nonce)));
+                        secret.proof("server", self, hello.node(), hello.nonce(), nonce)));
         Proof proof = channel.receiveSoon(Proof.class);
-        String expected = secret.proof("client", hello.node(), nonce, hello.nonce());
+        String expected = secret.proof("client", hello.node(), self, nonce, hello.nonce());
         if (!NodeSecret.same(expected, proof.proof())) {
             String refusal = "node %s has another secret than %s".formatted(hello.node(), self);
             channel.send(new Verdict(refusal));
             throw new NodeRefusedException(refusal);
         }
         channel.send(new Verdict(""));
+        channel.greeted();
         return hello.node();
     }
 }

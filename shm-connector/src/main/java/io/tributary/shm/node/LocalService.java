@@ -2,104 +2,110 @@
 
 package io.tributary.shm.node;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RegionRef;
 import io.tributary.shm.node.Node.Options;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionHeader;
+import io.tributary.shm.node.NodeRequest.Asked;
 import java.io.IOException;
-import java.nio.file.Path;
-import java.util.ArrayList;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /** Serves one process of this host; what it has fetched is released when it goes. */
 final class LocalService {
 
+    private static final int NOBODY = -1;
+    private static final int RELAY_BYTES = 1 << 16;
+
     private final Options options;
     private final int port;
     private final Membership membership;
     private final NodeLinks links;
-    private final RegionShelf shelf;
+    private final Home home;
     private final RemoteRegions remote;
-    private final List<RegionRef> held = new ArrayList<>();
+    private final Map<RegionRef, Deque<Object>> held = new HashMap<>();
 
     LocalService(
             Options options,
             int port,
             Membership membership,
             NodeLinks links,
-            RegionShelf shelf,
+            Home home,
             RemoteRegions remote) {
         this.options = options;
         this.port = port;
         this.membership = membership;
         this.links = links;
-        this.shelf = shelf;
+        this.home = home;
         this.remote = remote;
     }
 
     void serve(NodeChannel channel) throws IOException {
-        Optional<PeerProcess> process = PeerProcess.find(channel.peerPort(), port);
-        boolean known = process.filter(p -> options.users().contains(p.user())).isPresent();
+        channel.greeted();
+        int user = PeerProcess.find(channel.peerPort(), port).map(PeerProcess::user).orElse(NOBODY);
         try {
             while (true) {
                 NodeRequest request = channel.receive(NodeRequest.class);
                 try {
-                    if (!known) {
-                        throw new NodeRefusedException(
-                                "the node serves users %s, not %s"
-                                        .formatted(
-                                                options.users(),
-                                                process.map(PeerProcess::user).orElse(-1)));
+                    if (!options.users().contains(user)) {
+                        channel.send(
+                                NodeAnswer.refused(
+                                        "the node serves users %s, not %d"
+                                                .formatted(options.users(), user)));
+                        return;
                     }
-                    channel.send(NodeAnswer.of(answer(request)));
-                } catch (NodeRefusedException | RejectedException e) {
+                    if (request instanceof NodeRequest.Write write) {
+                        write(user, write.ref(), channel);
+                    } else if (request instanceof NodeRequest.Serve serve) {
+                        home.callees().serve(user, serve.endpoint(), channel);
+                        return;
+                    } else {
+                        channel.send(NodeAnswer.of(answer(user, request)));
+                    }
+                } catch (NodeRefusedException | RejectedException | UncheckedIOException e) {
                     channel.send(NodeAnswer.refused(e.getMessage()));
                 }
             }
         } finally {
-            held.forEach(remote::release);
+            held.values().forEach(copies -> copies.forEach(remote::release));
         }
     }
 
-    private Object answer(NodeRequest request) throws IOException {
+    private Object answer(int user, NodeRequest request) throws IOException {
         if (request instanceof NodeRequest.Fetch fetch) {
-            return fetch(fetch.ref());
+            return fetch(user, fetch.ref());
         }
         if (request instanceof NodeRequest.Release release) {
-            if (held.remove(release.ref())) {
-                remote.release(release.ref());
-            }
+            Optional.ofNullable(held.getOrDefault(release.ref(), new ArrayDeque<>()).poll())
+                    .ifPresent(remote::release);
             return List.of();
         }
         if (request instanceof NodeRequest.Members) {
             return membership.all();
         }
-        if (request instanceof NodeRequest.Listing listing) {
-            return listing.node().equals(options.name())
-                    ? shelf.list(listing.prefix())
-                    : forward(listing.node(), listing, RegionInfo[].class);
-        }
-        if (request instanceof NodeRequest.Find find) {
-            return find.node().equals(options.name())
-                    ? shelf.find(find.name())
-                    : forward(find.node(), find, RegionInfo.class);
+        if (request instanceof NodeRequest.Addressed addressed) {
+            return addressed.node().equals(options.name())
+                    ? home.answer(user, addressed)
+                    : forward(user, addressed);
         }
         throw new NodeRefusedException("%s is for nodes alone".formatted(request));
     }
 
-    private PayloadRef fetch(RegionRef ref) throws IOException {
+    private PayloadRef fetch(int user, RegionRef ref) throws IOException {
         if (ref.node().equals(options.name())) {
-            Path file = options.directory().resolve(ref.name() + RegionDirectory.SUFFIX);
-            shelf.requireReadable(ref);
-            return RegionHeader.read(file).payload(file);
+            return home.shelf().readable(user, ref);
         }
         try {
-            PayloadRef copy = remote.fetch(ref);
-            held.add(ref);
-            return copy;
+            RemoteRegions.Fetched fetched = remote.fetch(user, ref);
+            held.computeIfAbsent(ref, key -> new ArrayDeque<>()).add(fetched.copy());
+            return fetched.payload();
         } catch (NodeRefusedException e) {
             throw e;
         } catch (IOException e) {
@@ -109,12 +115,44 @@ final class LocalService {
         }
     }
 
-    private <T> T forward(String node, NodeRequest request, Class<T> type) throws IOException {
-        return links.use(
-                node,
+    private JsonNode forward(int user, NodeRequest.Addressed request) throws IOException {
+        NodeLinks.Use<JsonNode> ask =
                 channel -> {
-                    channel.send(request);
-                    return channel.receiveSoon(NodeAnswer.class).as(type);
+                    channel.send(new Asked(user, request));
+                    // A barrier takes its time; should the node be lost, the connection ends.
+                    return channel.receive(NodeAnswer.class).as(JsonNode.class);
+                };
+        boolean again =
+                request instanceof NodeRequest.Find || request instanceof NodeRequest.Listing;
+        try {
+            return again ? links.use(request.node(), ask) : links.useFresh(request.node(), ask);
+        } catch (NodeRefusedException e) {
+            throw e;
+        } catch (IOException e) {
+            throw new NodeRefusedException(
+                    "node %s does not answer: %s".formatted(request.node(), e.getMessage()));
+        }
+    }
+
+    private void write(int user, RegionRef ref, NodeChannel channel) throws IOException {
+        if (ref.node().equals(options.name())) {
+            home.shelf().write(user, ref, channel);
+            return;
+        }
+        links.useFresh(
+                ref.node(),
+                there -> {
+                    there.send(new Asked(user, new NodeRequest.Write(ref)));
+                    channel.send(
+                            NodeAnswer.of(there.receiveSoon(NodeAnswer.class).as(RegionRef.class)));
+                    ByteBuffer piece = ByteBuffer.allocateDirect(RELAY_BYTES);
+                    for (RegionRef part : ref.pieces(RELAY_BYTES)) {
+                        channel.read(piece.clear().limit((int) part.length()));
+                        there.write(piece.flip());
+                    }
+                    channel.send(
+                            NodeAnswer.of(there.receiveSoon(NodeAnswer.class).as(RegionRef.class)));
+                    return null;
                 });
     }
 }

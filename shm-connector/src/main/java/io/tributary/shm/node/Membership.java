@@ -2,17 +2,18 @@
 
 package io.tributary.shm.node;
 
+import io.tributary.shm.node.NodeRequest.Asked;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -28,19 +29,24 @@ final class Membership implements AutoCloseable {
     static final Duration SILENCE = Duration.ofMillis(2500);
 
     private static final Logger LOG = LoggerFactory.getLogger(Membership.class);
+    private static final int SELF = -1;
     private static final long GREET_MILLIS = 500;
     private static final Duration FORGET = Duration.ofMinutes(10);
 
     private final Member self;
     private final NodeSecret secret;
-    private final Consumer<String> lost;
-    private final Map<String, Known> known = new TreeMap<>();
-    private final List<Thread> greeters = new CopyOnWriteArrayList<>();
+    private final Listener listener;
+    private final Map<String, Known> all = new TreeMap<>();
+
+    /** The incarnations of those that have left. */
+    private final Map<String, Long> left = new HashMap<>();
+
+    private final List<Thread> threads = new CopyOnWriteArrayList<>();
     private volatile boolean closed;
 
     private static final class Known {
 
-        private Member member;
+        private volatile Member member;
         private long heardNanos = System.nanoTime();
         private boolean alive = true;
 
@@ -53,20 +59,30 @@ final class Membership implements AutoCloseable {
         }
     }
 
-    /**
-     * @param lost told the name of each node that dies or leaves
-     */
-    Membership(Member self, NodeSecret secret, Consumer<String> lost) {
+    /** What is said with greetings, and who hears it. */
+    interface Listener {
+
+        /** This host's endpoints. */
+        List<String> endpoints();
+
+        /** A node has said which endpoints it has. */
+        void heard(String node, List<String> endpoints);
+
+        /** A node has died or left. */
+        void lost(String node);
+    }
+
+    Membership(Member self, NodeSecret secret, Listener listener) {
         this.self = self;
         this.secret = secret;
-        this.lost = lost;
+        this.listener = listener;
         start("node-silence", this::watch);
     }
 
     private void start(String name, Runnable task) {
         Thread thread = new Thread(task, name);
         thread.setDaemon(true);
-        greeters.add(thread);
+        threads.add(thread);
         thread.start();
     }
 
@@ -80,66 +96,82 @@ final class Membership implements AutoCloseable {
      *
      * @throws NodeRefusedException when it refuses
      */
-    void join(InetSocketAddress seed) throws NodeRefusedException {
+    void join(String host, int port) throws NodeRefusedException {
         try {
-            greetSeed(seed);
+            greetSeed(host, port);
         } catch (NodeRefusedException e) {
             throw e;
         } catch (IOException e) {
-            LOG.warn("{} cannot be joined yet: {}", seed, e.getMessage());
+            LOG.warn("{}:{} cannot be joined yet: {}", host, port, e.getMessage());
         }
-        start("node-seed-" + seed, () -> keepJoined(seed));
+        start("node-seed-" + host, () -> keepJoined(host, port));
     }
 
-    private void greetSeed(InetSocketAddress seed) throws IOException {
-        try (NodeChannel channel = NodeChannel.connect(seed)) {
-            Handshake.connect(channel, self.node(), secret);
-            greet(channel);
+    private void greetSeed(String host, int port) throws IOException {
+        // Resolved anew each time: a name may mean another address by now.
+        try (NodeChannel channel = NodeChannel.connect(new InetSocketAddress(host, port))) {
+            String node = Handshake.connect(channel, self.node(), secret);
+            greet(channel, node);
         }
     }
 
     /** A node that was away for long is forgotten by all; its address is not. */
-    private void keepJoined(InetSocketAddress seed) {
+    private void keepJoined(String host, int port) {
         while (!closed) {
             boolean there =
-                    living().stream().anyMatch(m -> !m.equals(self) && m.address().equals(seed));
+                    living().stream()
+                            .anyMatch(m -> !m.equals(self) && m.place().equals(host + ":" + port));
             if (!there) {
                 try {
-                    greetSeed(seed);
+                    greetSeed(host, port);
                 } catch (IOException | RuntimeException e) {
-                    LOG.debug("{} cannot be joined: {}", seed, e.getMessage());
+                    LOG.debug("{}:{} cannot be joined: {}", host, port, e.getMessage());
                 }
             }
             pause(2 * GREET_MILLIS);
         }
     }
 
-    private void greet(NodeChannel channel) throws IOException {
-        channel.send(new NodeRequest.Gossip(living()));
-        Member[] theirs = channel.receiveSoon(NodeAnswer.class).as(Member[].class);
-        for (Member member : theirs) {
-            learn(member, member.equals(theirs[0]));
-        }
+    private void greet(NodeChannel channel, String node) throws IOException {
+        channel.send(new Asked(SELF, greeting()));
+        take(node, channel.receiveSoon(NodeAnswer.class).as(NodeRequest.Gossip.class));
     }
 
     /**
      * Takes a greeting.
      *
-     * @return all living members, this one first
+     * @param node who has shown to be its sender
+     * @return this node's own
      * @throws NodeRefusedException when another living node has the name
      */
-    List<Member> greeted(List<Member> theirs) throws NodeRefusedException {
-        Member sender = theirs.get(0);
-        Optional<Member> holder = holder(sender);
+    NodeRequest.Gossip greeted(String node, NodeRequest.Gossip theirs) throws NodeRefusedException {
+        Optional<Member> holder = holder(theirs.members().get(0));
         if (holder.isPresent()) {
             throw new NodeRefusedException(
                     "the name %s belongs to the node at %s, which lives; choose another with --node"
-                            .formatted(sender.node(), holder.get().place()));
+                            .formatted(node, holder.get().place()));
         }
-        for (Member member : theirs) {
-            learn(member, member.equals(sender));
+        take(node, theirs);
+        return greeting();
+    }
+
+    private NodeRequest.Gossip greeting() {
+        return new NodeRequest.Gossip(living(), listener.endpoints());
+    }
+
+    private void take(String node, NodeRequest.Gossip theirs) throws NodeRefusedException {
+        Member sender = theirs.members().get(0);
+        if (!sender.node().equals(node)) {
+            throw new NodeRefusedException(
+                    "expected node %s to speak for itself, got %s".formatted(node, sender.node()));
         }
-        return living();
+        for (Member member : theirs.members()) {
+            if (learn(member, member.equals(sender))) {
+                // Its former self is gone, and with it all connections.
+                listener.lost(member.node());
+            }
+        }
+        listener.heard(node, theirs.endpoints());
     }
 
     /** Another living node of the same name. */
@@ -147,7 +179,7 @@ final class Membership implements AutoCloseable {
         if (sender.node().equals(self.node())) {
             return Optional.of(self).filter(s -> !s.equals(sender));
         }
-        return Optional.ofNullable(known.get(sender.node()))
+        return Optional.ofNullable(all.get(sender.node()))
                 .filter(k -> k.alive && !k.silentFor(SILENCE))
                 .map(k -> k.member)
                 .filter(m -> !m.equals(sender) && !m.place().equals(sender.place()));
@@ -155,40 +187,49 @@ final class Membership implements AutoCloseable {
 
     /**
      * @param heard whether it spoke itself, rather than being spoken of
+     * @return whether it is another incarnation than the one that was known
      */
-    private synchronized void learn(Member member, boolean heard) {
-        if (member.node().equals(self.node()) || closed) {
-            return;
+    private synchronized boolean learn(Member member, boolean heard) {
+        Long gone = left.get(member.node());
+        if (member.node().equals(self.node())
+                || closed
+                || gone != null && gone == member.incarnation()) {
+            return false;
         }
-        Known before = known.get(member.node());
-        if (before == null) {
-            before = new Known(member);
-            known.put(member.node(), before);
+        Known known = all.get(member.node());
+        boolean renewed = false;
+        if (known == null) {
+            known = new Known(member);
+            all.put(member.node(), known);
             LOG.info("node {} at {} is there", member.node(), member.place());
-            start("node-greet-" + member.node(), () -> greetAlways(member.node()));
-        } else if (member.incarnation() > before.member.incarnation()) {
-            before.member = member;
-        } else if (member.incarnation() < before.member.incarnation()) {
-            return;
+            Known mine = known;
+            start("node-greet-" + member.node(), () -> greetAlways(mine));
+        } else if (member.incarnation() > known.member.incarnation()
+                || heard && member.incarnation() != known.member.incarnation()) {
+            // Clocks go back, so whoever speaks for itself is believed.
+            known.member = member;
+            renewed = true;
         }
         if (heard) {
-            before.heardNanos = System.nanoTime();
-            if (!before.alive) {
-                before.alive = true;
+            known.heardNanos = System.nanoTime();
+            if (!known.alive) {
+                known.alive = true;
                 LOG.info("node {} is back", member.node());
             }
         }
+        return renewed;
     }
 
-    private void greetAlways(String node) {
+    private void greetAlways(Known known) {
         NodeChannel channel = null;
-        while (!closed && isKnown(node)) {
+        while (!closed && isKnown(known)) {
+            String node = known.member.node();
             try {
                 if (channel == null) {
-                    channel = NodeChannel.connect(address(node));
-                    Handshake.connect(channel, self.node(), secret);
+                    channel = NodeChannel.connect(known.member.address());
+                    Handshake.connect(channel, self.node(), secret, node);
                 }
-                greet(channel);
+                greet(channel, node);
             } catch (IOException | RuntimeException e) {
                 LOG.debug("node {}: {}", node, e.getMessage());
                 if (channel != null) {
@@ -201,13 +242,14 @@ final class Membership implements AutoCloseable {
         if (channel != null) {
             channel.close();
         }
+        threads.remove(Thread.currentThread());
     }
 
     private void watch() {
         while (!closed) {
             for (String node : silent()) {
                 LOG.warn("node {} was not heard of for {} and is lost", node, SILENCE);
-                lost.accept(node);
+                listener.lost(node);
             }
             pause(GREET_MILLIS / 5);
         }
@@ -215,9 +257,9 @@ final class Membership implements AutoCloseable {
 
     /** Those that have just become silent; who has been so for long is forgotten. */
     private synchronized List<String> silent() {
-        known.values().removeIf(k -> k.silentFor(FORGET));
+        all.values().removeIf(k -> k.silentFor(FORGET));
         List<String> silent = new ArrayList<>();
-        known.forEach(
+        all.forEach(
                 (node, k) -> {
                     if (k.alive && k.silentFor(SILENCE)) {
                         k.alive = false;
@@ -236,47 +278,50 @@ final class Membership implements AutoCloseable {
         }
     }
 
-    private synchronized boolean isKnown(String node) {
-        return known.containsKey(node);
+    private synchronized boolean isKnown(Known known) {
+        return all.get(known.member.node()) == known;
     }
 
     /** All living members, this one first. */
     synchronized List<Member> living() {
         List<Member> living = new ArrayList<>(List.of(self));
-        known.values().stream().filter(k -> k.alive).map(k -> k.member).forEach(living::add);
+        all.values().stream().filter(k -> k.alive).map(k -> k.member).forEach(living::add);
         return living;
     }
 
     /** All members, this one first. */
     synchronized List<MemberStatus> all() {
-        List<MemberStatus> all = new ArrayList<>(List.of(new MemberStatus(self, true)));
-        known.values().stream().map(k -> new MemberStatus(k.member, k.alive)).forEach(all::add);
-        return all;
+        List<MemberStatus> seen = new ArrayList<>(List.of(new MemberStatus(self, true)));
+        all.values().stream().map(k -> new MemberStatus(k.member, k.alive)).forEach(seen::add);
+        return seen;
     }
 
     /**
-     * Where a living node is.
+     * Where a node is, whether it lives or not.
      *
-     * @throws NodeRefusedException when it is not known, or lost
+     * @throws NodeRefusedException when it is not known
      */
-    synchronized InetSocketAddress address(String node) throws NodeRefusedException {
-        if (node.equals(self.node())) {
-            return self.address();
-        }
-        Known found = known.get(node);
-        if (found == null) {
-            throw new NodeRefusedException(
-                    "node %s: expected one of %s; has it joined?".formatted(node, names(all())));
-        }
-        return found.member.address();
+    InetSocketAddress address(String node) throws NodeRefusedException {
+        Member member =
+                all().stream()
+                        .map(MemberStatus::member)
+                        .filter(m -> m.node().equals(node))
+                        .findFirst()
+                        .orElseThrow(
+                                () ->
+                                        new NodeRefusedException(
+                                                "node %s: expected one of %s; has it joined?"
+                                                        .formatted(node, names(all()))));
+        // Not under the lock: a name server may take its time.
+        return member.address();
     }
 
     /**
      * @throws NodeRefusedException when it is not known, or lost
      */
     void requireAlive(String node) throws NodeRefusedException {
-        address(node);
         if (living().stream().noneMatch(m -> m.node().equals(node))) {
+            address(node);
             throw new NodeRefusedException("node lost: " + node);
         }
     }
@@ -287,18 +332,13 @@ final class Membership implements AutoCloseable {
 
     /** A member goes. */
     void left(Member member) {
-        boolean there;
         synchronized (this) {
-            Known found = known.get(member.node());
-            there = found != null && found.member.incarnation() <= member.incarnation();
-            if (there) {
-                known.remove(member.node());
-            }
+            // Others who have not heard of it may still speak of it.
+            left.put(member.node(), member.incarnation());
+            all.remove(member.node());
         }
-        if (there) {
-            LOG.info("node {} has left", member.node());
-            lost.accept(member.node());
-        }
+        LOG.info("node {} has left", member.node());
+        listener.lost(member.node());
     }
 
     /** Leaves, and says so to all. */
@@ -308,8 +348,8 @@ final class Membership implements AutoCloseable {
         for (Member member : living()) {
             if (!member.equals(self)) {
                 try (NodeChannel channel = NodeChannel.connect(member.address())) {
-                    Handshake.connect(channel, self.node(), secret);
-                    channel.send(new NodeRequest.Leave(self));
+                    Handshake.connect(channel, self.node(), secret, member.node());
+                    channel.send(new Asked(SELF, new NodeRequest.Leave(self)));
                     channel.receiveSoon(NodeAnswer.class);
                 } catch (IOException | RuntimeException e) {
                     LOG.debug("node {} was not told: {}", member.node(), e.getMessage());
@@ -322,6 +362,6 @@ final class Membership implements AutoCloseable {
     /** Stops without a word. */
     void abort() {
         closed = true;
-        greeters.forEach(Thread::interrupt);
+        threads.forEach(Thread::interrupt);
     }
 }

@@ -4,17 +4,24 @@ package io.tributary.shm.node;
 
 import io.tributary.protocol.RejectedException;
 import io.tributary.shm.guard.MemoryGuard;
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.node.NodeRequest.Asked;
 import io.tributary.shm.region.RegionMappings;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * This host among others: it serves its regions to other nodes, has those of others at hand for
@@ -22,6 +29,7 @@ import java.util.concurrent.TimeUnit;
  */
 public final class Node implements AutoCloseable {
 
+    private static final Logger LOG = LoggerFactory.getLogger(Node.class);
     private static final Duration IDLE = Duration.ofSeconds(30);
 
     private final Options options;
@@ -31,8 +39,10 @@ public final class Node implements AutoCloseable {
     private final Membership membership;
     private final NodeLinks links;
     private final RegionShelf shelf;
+    private final Home home;
     private final RemoteRegions remote;
     private final ScheduledExecutorService sweeper;
+    private volatile Optional<Routes> routes = Optional.empty();
 
     /**
      * How a node is run.
@@ -75,14 +85,15 @@ public final class Node implements AutoCloseable {
                                 others.port(),
                                 System.currentTimeMillis()),
                         secret,
-                        this::lost);
+                        new Listener());
         this.links = new NodeLinks(membership, secret);
         this.shelf =
                 new RegionShelf(
                         options.name(),
                         options.directory(),
                         new Rates(options.jobBytesPerSecond()));
-        this.remote = new RemoteRegions(options.directory().resolve("remote"), links, IDLE);
+        this.home = new Home(options.name(), shelf, new Meetings(), new Callees());
+        this.remote = new RemoteRegions(options.directory().resolve(".remote"), links, IDLE);
         this.sweeper =
                 Executors.newSingleThreadScheduledExecutor(
                         task -> {
@@ -108,7 +119,7 @@ public final class Node implements AutoCloseable {
                                         node.local.port(),
                                         node.membership,
                                         node.links,
-                                        node.shelf,
+                                        node.home,
                                         node.remote)
                                 .serve(channel));
         node.sweeper.scheduleWithFixedDelay(node::sweep, 1, 1, TimeUnit.SECONDS);
@@ -120,49 +131,92 @@ public final class Node implements AutoCloseable {
      *
      * @throws NodeRefusedException when it refuses: wrong secret, another version, a taken name
      */
-    public void join(InetSocketAddress seed) throws NodeRefusedException {
-        membership.join(seed);
+    public void join(String host, int port) throws NodeRefusedException {
+        membership.join(host, port);
     }
 
     private void sweep() {
-        remote.sweep();
-        RegionMappings.sweep();
+        try {
+            remote.sweep();
+            RegionMappings.sweep();
+        } catch (RuntimeException e) {
+            // The next one may do what this one could not.
+            LOG.warn("copies cannot be swept: {}", e.getMessage());
+        }
     }
 
-    private void lost(String node) {
-        links.lost(node);
+    private final class Listener implements Membership.Listener {
+
+        @Override
+        public List<String> endpoints() {
+            return routes.map(Routes::told).orElse(List.of());
+        }
+
+        @Override
+        public void heard(String node, List<String> endpoints) {
+            routes.ifPresent(r -> r.learn(node, endpoints));
+        }
+
+        @Override
+        public void lost(String node) {
+            links.lost(node);
+            routes.ifPresent(r -> r.lost(node));
+        }
+    }
+
+    /** From now on descriptors pass between this host's endpoints and those of others. */
+    public void connect(Exchange exchange) {
+        routes = Optional.of(new Routes(options.name(), links, exchange));
+    }
+
+    /** The other node that has an endpoint. */
+    public Optional<String> owner(EndpointId id) {
+        return routes.flatMap(r -> r.owner(id));
+    }
+
+    /**
+     * Sends a descriptor to another node.
+     *
+     * @return false where none has its endpoint
+     */
+    public boolean route(Descriptor descriptor) {
+        return routes.filter(r -> r.route(descriptor)).isPresent();
     }
 
     /** Serves another node. */
     private void serve(NodeChannel channel) throws IOException {
-        Handshake.accept(channel, options.name(), secret);
+        String other = Handshake.accept(channel, options.name(), secret);
         while (true) {
-            NodeRequest request = channel.receive(NodeRequest.class);
+            Asked asked = channel.receive(Asked.class, NodeChannel.IDLE);
             try {
-                if (request instanceof NodeRequest.Read read) {
-                    shelf.send(read.ref(), channel);
+                if (asked.request() instanceof NodeRequest.Read read) {
+                    home.requireHere(read.ref().node());
+                    shelf.send(asked.user(), read.ref(), read.identity(), channel);
+                } else if (asked.request() instanceof NodeRequest.Write write) {
+                    home.requireHere(write.node());
+                    shelf.write(asked.user(), write.ref(), channel);
+                } else if (asked.request() instanceof NodeRequest.Addressed request) {
+                    channel.send(NodeAnswer.of(home.answer(asked.user(), request)));
                 } else {
-                    channel.send(NodeAnswer.of(answer(request)));
+                    channel.send(NodeAnswer.of(answer(other, asked.request())));
                 }
-            } catch (NodeRefusedException | RejectedException e) {
+            } catch (NodeRefusedException | RejectedException | UncheckedIOException e) {
                 channel.send(NodeAnswer.refused(e.getMessage()));
             }
         }
     }
 
-    private Object answer(NodeRequest request) throws NodeRefusedException {
+    private Object answer(String other, NodeRequest request) throws NodeRefusedException {
         if (request instanceof NodeRequest.Gossip gossip) {
-            return membership.greeted(gossip.members());
+            return membership.greeted(other, gossip);
         }
-        if (request instanceof NodeRequest.Leave leave) {
-            membership.left(leave.member());
+        if (request instanceof NodeRequest.Deliver deliver) {
+            routes.ifPresent(r -> r.arrived(deliver.frames()));
             return List.of();
         }
-        if (request instanceof NodeRequest.Listing listing) {
-            return shelf.list(listing.prefix());
-        }
-        if (request instanceof NodeRequest.Find find) {
-            return shelf.find(find.name());
+        if (request instanceof NodeRequest.Leave leave && leave.member().node().equals(other)) {
+            membership.left(leave.member());
+            return List.of();
         }
         throw new NodeRefusedException("%s is not for other nodes".formatted(request));
     }
@@ -203,6 +257,7 @@ public final class Node implements AutoCloseable {
     void abort() throws IOException {
         membership.abort();
         sweeper.shutdownNow();
+        routes.ifPresent(Routes::close);
         others.close();
         local.close();
         links.close();

@@ -23,17 +23,31 @@ import java.util.concurrent.TimeUnit;
 /**
  * A connection between two nodes: messages in JSON, each after its length in four bytes,
  * little-endian, and between them plain bytes. A connection on which nothing moves for {@link
- * #STALLED} while something should is closed. For one thread at a time.
+ * #STALLED} while something should is closed, and so is one that has not shown who it is within
+ * {@link #GREETING}. For one thread at a time.
  */
 final class NodeChannel implements AutoCloseable {
 
     /** Longer than any pause of a living node, shorter than any patience. */
     static final Duration STALLED = Duration.ofSeconds(10);
 
+    /** How long who connects may take to show who it is. */
+    static final Duration GREETING = Duration.ofSeconds(5);
+
+    /** How long a connection is kept that asks nothing. */
+    static final Duration IDLE = Duration.ofSeconds(60);
+
     private static final int MAX_MESSAGE_BYTES = 1 << 20;
+
+    /** Who is not known yet has not much to say. */
+    private static final int MAX_GREETING_BYTES = 1 << 12;
+
     private static final int CONNECT_MILLIS = 2000;
 
-    private static final Set<NodeChannel> BUSY = ConcurrentHashMap.newKeySet();
+    /** What is sent in one call, so that it shows when it moves. */
+    private static final int STEP_BYTES = 1 << 17;
+
+    private static final Set<NodeChannel> WATCHED = ConcurrentHashMap.newKeySet();
 
     static {
         ScheduledExecutorService watch =
@@ -44,11 +58,13 @@ final class NodeChannel implements AutoCloseable {
                             return thread;
                         });
         watch.scheduleWithFixedDelay(
-                () -> BUSY.forEach(NodeChannel::closeIfStalled), 1, 1, TimeUnit.SECONDS);
+                () -> WATCHED.forEach(NodeChannel::closeIfLate), 1, 1, TimeUnit.SECONDS);
     }
 
     private final SocketChannel channel;
-    private volatile long movedAt;
+    private volatile boolean greeting = true;
+    private volatile long greetingUntil = System.nanoTime() + GREETING.toNanos();
+    private volatile long lateAt;
 
     NodeChannel(SocketChannel channel) throws IOException {
         this.channel = channel;
@@ -66,8 +82,14 @@ final class NodeChannel implements AutoCloseable {
         }
     }
 
-    private void closeIfStalled() {
-        if (System.nanoTime() - movedAt > STALLED.toNanos()) {
+    /** It has shown who it is. */
+    void greeted() {
+        greeting = false;
+    }
+
+    private void closeIfLate() {
+        long now = System.nanoTime();
+        if (now - lateAt > 0 || greeting && now - greetingUntil > 0) {
             close();
         }
     }
@@ -78,9 +100,9 @@ final class NodeChannel implements AutoCloseable {
     }
 
     /** Repeats a move of bytes until all have moved. */
-    private void all(long bytes, Move move) throws IOException {
-        movedAt = System.nanoTime();
-        BUSY.add(this);
+    private void all(long bytes, Duration patience, Move move) throws IOException {
+        lateAt = System.nanoTime() + patience.toNanos();
+        WATCHED.add(this);
         try {
             long moved = 0;
             while (moved < bytes) {
@@ -89,17 +111,22 @@ final class NodeChannel implements AutoCloseable {
                     throw new EOFException("the other end closed the connection");
                 }
                 if (step > 0) {
-                    movedAt = System.nanoTime();
+                    lateAt = System.nanoTime() + STALLED.toNanos();
                 }
                 moved += step;
             }
         } finally {
-            BUSY.remove(this);
+            WATCHED.remove(this);
         }
     }
 
     void send(Object message) throws IOException {
         byte[] json = Json.encode(message);
+        if (json.length > MAX_MESSAGE_BYTES) {
+            throw new NodeRefusedException(
+                    "expected a message of at most %d bytes, it would have %d; ask for less at a time"
+                            .formatted(MAX_MESSAGE_BYTES, json.length));
+        }
         ByteBuffer frame =
                 ByteBuffer.allocate(Integer.BYTES + json.length)
                         .order(ByteOrder.LITTLE_ENDIAN)
@@ -109,43 +136,42 @@ final class NodeChannel implements AutoCloseable {
         write(frame);
     }
 
-    /** Waits for the next message as long as it takes; from its first byte on it must come. */
+    /** The next message, which must come soon. */
+    <T> T receiveSoon(Class<T> type) throws IOException {
+        return receive(type, STALLED);
+    }
+
+    /** The next message, however long it takes; from its first byte on it must come. */
     <T> T receive(Class<T> type) throws IOException {
+        return receive(type, Duration.ofDays(365));
+    }
+
+    /**
+     * The next message, if it begins to come in time; the connection is closed where it does not.
+     */
+    <T> T receive(Class<T> type, Duration patience) throws IOException {
         ByteBuffer length = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        if (channel.read(length) < 0) {
-            throw new EOFException("the other end closed the connection");
-        }
-        read(length);
+        all(Integer.BYTES, patience, () -> channel.read(length));
         int bytes = length.getInt(0);
-        if (bytes < 0 || bytes > MAX_MESSAGE_BYTES) {
+        int most = greeting ? MAX_GREETING_BYTES : MAX_MESSAGE_BYTES;
+        if (bytes < 0 || bytes > most) {
             throw new RejectedException(
                     RejectReason.MALFORMED,
                     "expected a message of at most %d bytes, got one of %d; is it a node that speaks?"
-                            .formatted(MAX_MESSAGE_BYTES, bytes));
+                            .formatted(most, bytes));
         }
         ByteBuffer json = ByteBuffer.allocate(bytes);
         read(json);
         return Json.decode(json.array(), type);
     }
 
-    /** The same, and it must come soon. */
-    <T> T receiveSoon(Class<T> type) throws IOException {
-        movedAt = System.nanoTime();
-        BUSY.add(this);
-        try {
-            return receive(type);
-        } finally {
-            BUSY.remove(this);
-        }
-    }
-
     /** Fills the rest of a buffer. */
     void read(ByteBuffer target) throws IOException {
-        all(target.remaining(), () -> channel.read(target));
+        all(target.remaining(), STALLED, () -> channel.read(target));
     }
 
     void write(ByteBuffer source) throws IOException {
-        all(source.remaining(), () -> channel.write(source));
+        all(source.remaining(), STALLED, () -> channel.write(source));
     }
 
     /** Sends part of a file without having its bytes in this process. */
@@ -153,8 +179,13 @@ final class NodeChannel implements AutoCloseable {
         long[] sent = {0};
         all(
                 count,
+                STALLED,
                 () -> {
-                    long step = file.transferTo(position + sent[0], count - sent[0], channel);
+                    long step =
+                            file.transferTo(
+                                    position + sent[0],
+                                    Math.min(STEP_BYTES, count - sent[0]),
+                                    channel);
                     if (step == 0 && file.size() <= position + sent[0]) {
                         throw new EOFException("the region became shorter while it was sent");
                     }
@@ -180,6 +211,15 @@ final class NodeChannel implements AutoCloseable {
 
     @Override
     public void close() {
+        try {
+            // Unlike closing, this wakes a thread that is sending from a file.
+            if (channel.isConnected()) {
+                channel.shutdownInput();
+                channel.shutdownOutput();
+            }
+        } catch (IOException ignored) {
+            // It was not open in that direction any more.
+        }
         try {
             channel.close();
         } catch (IOException ignored) {

@@ -8,6 +8,7 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -15,6 +16,9 @@ import java.util.Set;
  * that nobody waits for it. Thread-safe.
  */
 final class NodeLinks implements AutoCloseable {
+
+    /** Connections to each node that are kept while nobody uses them. */
+    private static final int KEPT = 8;
 
     private final Membership membership;
     private final NodeSecret secret;
@@ -34,13 +38,40 @@ final class NodeLinks implements AutoCloseable {
     }
 
     /**
-     * Does something with a connection to a node.
+     * Does something with a connection to a node, that may be done again: a connection that was
+     * kept may have died unnoticed, and then another is used.
      *
      * @throws NodeRefusedException when the node refuses, is not known, or is lost meanwhile
      */
     <T> T use(String node, Use<T> use) throws IOException {
         membership.requireAlive(node);
-        NodeChannel channel = take(node);
+        Optional<NodeChannel> kept = kept(node);
+        if (kept.isPresent()) {
+            try {
+                return use(node, kept.get(), use);
+            } catch (NodeRefusedException e) {
+                throw e;
+            } catch (IOException e) {
+                return useFresh(node, use);
+            }
+        }
+        return useFresh(node, use);
+    }
+
+    /** The same with a new connection. */
+    <T> T useFresh(String node, Use<T> use) throws IOException {
+        membership.requireAlive(node);
+        try {
+            return use(node, connect(node), use);
+        } catch (NodeRefusedException e) {
+            throw e;
+        } catch (IOException e) {
+            membership.requireAlive(node);
+            throw e;
+        }
+    }
+
+    private <T> T use(String node, NodeChannel channel, Use<T> use) throws IOException {
         boolean whole = false;
         try {
             T result = use.with(channel);
@@ -50,25 +81,22 @@ final class NodeLinks implements AutoCloseable {
             // It was said in full, so the connection is as good as before.
             whole = true;
             throw e;
-        } catch (IOException e) {
-            membership.requireAlive(node);
-            throw e;
         } finally {
             giveBack(node, channel, whole);
         }
     }
 
-    private NodeChannel take(String node) throws IOException {
-        synchronized (this) {
-            NodeChannel kept = idle.getOrDefault(node, new ArrayDeque<>()).poll();
-            if (kept != null) {
-                used.put(kept, node);
-                return kept;
-            }
-        }
+    private synchronized Optional<NodeChannel> kept(String node) {
+        Optional<NodeChannel> kept =
+                Optional.ofNullable(idle.getOrDefault(node, new ArrayDeque<>()).poll());
+        kept.ifPresent(channel -> used.put(channel, node));
+        return kept;
+    }
+
+    private NodeChannel connect(String node) throws IOException {
         NodeChannel made = NodeChannel.connect(membership.address(node));
         try {
-            Handshake.connect(made, membership.self().node(), secret);
+            Handshake.connect(made, membership.self().node(), secret, node);
         } catch (IOException | RuntimeException e) {
             made.close();
             throw e;
@@ -81,8 +109,9 @@ final class NodeLinks implements AutoCloseable {
 
     private synchronized void giveBack(String node, NodeChannel channel, boolean whole) {
         boolean mine = used.remove(channel) != null;
-        if (whole && mine && !closed) {
-            idle.computeIfAbsent(node, key -> new ArrayDeque<>()).push(channel);
+        Deque<NodeChannel> kept = idle.computeIfAbsent(node, key -> new ArrayDeque<>());
+        if (whole && mine && !closed && kept.size() < KEPT) {
+            kept.push(channel);
         } else {
             channel.close();
         }

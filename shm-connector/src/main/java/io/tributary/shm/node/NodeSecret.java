@@ -7,7 +7,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.GeneralSecurityException;
@@ -45,16 +44,29 @@ public final class NodeSecret {
         this.key = new SecretKeySpec(trimmed.getBytes(StandardCharsets.UTF_8), "HmacSHA256");
     }
 
-    /** A new secret that only its owner can read; what is there already stays. */
+    /**
+     * A new secret that only its owner can read, in a directory of its own; one that is there
+     * stays.
+     */
     public static void create(Path file) throws IOException {
+        Path directory = file.toAbsolutePath().getParent();
+        Files.createDirectories(
+                directory,
+                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        Path whole =
+                Files.createTempFile(
+                        directory,
+                        ".secret",
+                        "",
+                        PosixFilePermissions.asFileAttribute(
+                                PosixFilePermissions.fromString("rw-------")));
         try {
-            Files.createFile(
-                    file,
-                    PosixFilePermissions.asFileAttribute(
-                            PosixFilePermissions.fromString("rw-------")));
-            Files.writeString(file, nonce() + "\n", StandardOpenOption.WRITE);
+            Files.writeString(whole, nonce() + "\n");
+            Files.createLink(file, whole);
         } catch (FileAlreadyExistsException expected) {
             // It is used.
+        } finally {
+            Files.delete(whole);
         }
     }
 
@@ -74,6 +86,13 @@ public final class NodeSecret {
                     "the secret %s can be read by others (%s); chmod 600 it"
                             .formatted(file, PosixFilePermissions.toString(all)));
         }
+        int owner = (int) Files.getAttribute(file, "unix:uid");
+        int self = (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
+        if (owner != self) {
+            throw new IOException(
+                    "the secret %s belongs to user %d; expected one of user %d"
+                            .formatted(file, owner, self));
+        }
         return new NodeSecret(Files.readString(file));
     }
 
@@ -85,11 +104,11 @@ public final class NodeSecret {
     }
 
     /** Shows that this end has the secret. */
-    String proof(String role, String node, String theirNonce, String ownNonce) {
+    String proof(String role, String node, String other, String theirNonce, String ownNonce) {
         try {
             Mac mac = Mac.getInstance("HmacSHA256");
             mac.init(key);
-            String text = String.join("\n", role, node, theirNonce, ownNonce);
+            String text = String.join("\n", role, node, other, theirNonce, ownNonce);
             return HexFormat.of().formatHex(mac.doFinal(text.getBytes(StandardCharsets.UTF_8)));
         } catch (GeneralSecurityException e) {
             throw new IllegalStateException("every JVM has HMAC-SHA256", e);

@@ -5,6 +5,7 @@ package io.tributary.shm.node;
 import io.tributary.protocol.message.RegionRef;
 import java.io.InterruptedIOException;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 
@@ -16,6 +17,8 @@ final class Rates {
 
     private static final double BURST_SECONDS = 0.1;
 
+    private static final int STEP_BYTES = 1 << 14;
+
     private final long bytesPerSecond;
     private final Map<String, Long> freeAtNanos = new HashMap<>();
 
@@ -26,11 +29,17 @@ final class Rates {
         this.bytesPerSecond = bytesPerSecond;
     }
 
-    /** Waits until so many bytes more may be sent. */
-    void take(RegionRef ref, int bytes) throws InterruptedIOException {
+    /** Cuts a range so that it shows when it moves, however low the bound. */
+    List<RegionRef> parts(RegionRef range) {
+        return bytesPerSecond == 0 ? List.of(range) : range.pieces(STEP_BYTES);
+    }
+
+    /** Waits until this range may be sent. */
+    void take(RegionRef ref) throws InterruptedIOException {
         if (bytesPerSecond == 0) {
             return;
         }
+        long bytes = ref.length();
         String job = ref.name().split("/", 2)[0];
         long wait;
         synchronized (this) {

@@ -10,5 +10,6 @@ import io.tributary.shm.region.RegionLayout.State;
  *
  * @param ref all of its payload
  * @param state where in its life it is
+ * @param identity tells it apart from a later one of its name
  */
-public record RegionInfo(RegionRef ref, State state) {}
+public record RegionInfo(RegionRef ref, State state, String identity) {}

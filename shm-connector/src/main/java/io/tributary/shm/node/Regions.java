@@ -9,6 +9,8 @@ import io.tributary.shm.region.RegionMappings;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -23,10 +25,12 @@ public final class Regions implements AutoCloseable {
     /** Requests under way at a time; more wait. */
     private static final int CONNECTIONS = 8;
 
+    private final InetSocketAddress address;
     private final List<Connection> connections;
     private final AtomicInteger next = new AtomicInteger();
 
     private Regions(InetSocketAddress address) {
+        this.address = address;
         this.connections =
                 IntStream.range(0, CONNECTIONS).mapToObj(i -> new Connection(address)).toList();
     }
@@ -46,6 +50,21 @@ public final class Regions implements AutoCloseable {
             this.address = address;
         }
 
+        /** What may be asked twice is, where a connection that was kept has died unnoticed. */
+        synchronized <T> T askAgain(NodeRequest request, Class<T> type) throws IOException {
+            boolean kept = channel.isPresent();
+            try {
+                return ask(request, type);
+            } catch (NodeRefusedException e) {
+                throw e;
+            } catch (IOException e) {
+                if (!kept) {
+                    throw e;
+                }
+                return ask(request, type);
+            }
+        }
+
         synchronized <T> T ask(NodeRequest request, Class<T> type) throws IOException {
             NodeChannel open = channel.isPresent() ? channel.get() : connect();
             channel = Optional.of(open);
@@ -60,9 +79,25 @@ public final class Regions implements AutoCloseable {
             }
         }
 
+        synchronized RegionRef write(NodeRequest.Write request, ByteBuffer bytes)
+                throws IOException {
+            ask(request, RegionRef.class);
+            NodeChannel open = channel.orElseThrow();
+            try {
+                open.write(bytes.duplicate());
+                return open.receive(NodeAnswer.class).as(RegionRef.class);
+            } catch (IOException | RuntimeException e) {
+                // How much of it was taken is not known.
+                close();
+                throw e;
+            }
+        }
+
         private NodeChannel connect() throws IOException {
             try {
-                return NodeChannel.connect(address);
+                NodeChannel made = NodeChannel.connect(address);
+                made.greeted();
+                return made;
             } catch (IOException e) {
                 throw new IOException(
                         "no node on port %d of this host (%s); start one with ./tributary agent --node NAME"
@@ -101,6 +136,20 @@ public final class Regions implements AutoCloseable {
             return mapped;
         }
 
+        /**
+         * To be called when the memory has been read: what lies on this host may have been written
+         * to meanwhile. A copy never changes.
+         *
+         * @throws NodeRefusedException when it is another by now
+         */
+        public void requireUnchanged() throws NodeRefusedException {
+            if (RegionMappings.over(payload)) {
+                throw new NodeRefusedException(
+                        "region %s on %s: it changed while it was read"
+                                .formatted(ref.name(), ref.node()));
+            }
+        }
+
         /** Where it lies on this host. */
         public PayloadRef payload() {
             return payload;
@@ -125,12 +174,12 @@ public final class Regions implements AutoCloseable {
      * Maps a range of a region, wherever it lies.
      *
      * @throws NodeRefusedException with the reason: no such node, node lost, no such region, in
-     *     another tenure, a range beyond its end, changed while it was read
+     *     another tenure, a range beyond its end, changed while it was copied
      * @throws IOException when this host's node cannot be reached
      */
     public Open open(RegionRef ref) throws IOException {
         Connection connection = connection();
-        PayloadRef payload = connection.ask(new NodeRequest.Fetch(ref), PayloadRef.class);
+        PayloadRef payload = connection.askAgain(new NodeRequest.Fetch(ref), PayloadRef.class);
         try {
             return new Open(ref, connection, payload);
         } catch (RuntimeException e) {
@@ -141,17 +190,133 @@ public final class Regions implements AutoCloseable {
 
     /** The region of a name. */
     public RegionInfo find(String node, String name) throws IOException {
-        return ask(new NodeRequest.Find(node, name), RegionInfo.class);
+        return connection().askAgain(new NodeRequest.Find(node, name), RegionInfo.class);
     }
 
     /** All regions of a node whose names begin so. */
     public List<RegionInfo> list(String node, String prefix) throws IOException {
-        return List.of(ask(new NodeRequest.Listing(node, prefix), RegionInfo[].class));
+        return List.of(
+                connection().askAgain(new NodeRequest.Listing(node, prefix), RegionInfo[].class));
     }
 
     /** All nodes, this host's first. */
     public List<MemberStatus> members() throws IOException {
-        return List.of(ask(new NodeRequest.Members(), MemberStatus[].class));
+        return List.of(connection().askAgain(new NodeRequest.Members(), MemberStatus[].class));
+    }
+
+    /**
+     * Makes a region of zeros, which belongs to this process's user, and is READY.
+     *
+     * @throws NodeRefusedException when there is one of that name, or no room
+     */
+    public RegionRef allocate(String node, String name, long length) throws IOException {
+        return ask(new NodeRequest.Allocate(node, name, length), RegionInfo.class).ref();
+    }
+
+    /**
+     * Writes the remaining bytes of a buffer over a range of the same length. Whoever reads the
+     * region meanwhile is refused.
+     *
+     * @return the range in the region's next tenure
+     * @throws NodeRefusedException when the region is in another tenure, or belongs to another user
+     */
+    public RegionRef write(RegionRef range, ByteBuffer bytes) throws IOException {
+        if (bytes.remaining() != range.length()) {
+            throw new IllegalArgumentException(
+                    "expected %d bytes for the range, got %d"
+                            .formatted(range.length(), bytes.remaining()));
+        }
+        return connection().write(new NodeRequest.Write(range), bytes);
+    }
+
+    /** Deletes a region that belongs to this process's user, in this tenure. */
+    public void free(RegionRef ref) throws IOException {
+        ask(new NodeRequest.Free(ref), List.class);
+    }
+
+    /** Lets another user's processes read a region that belongs to this process's user. */
+    public void grant(RegionRef ref, int user) throws IOException {
+        ask(new NodeRequest.Grant(ref, user), List.class);
+    }
+
+    /** Adds to a node's counter, and returns what was in it before; a new one holds 0. */
+    public long fetchAndAdd(String node, String counter, long delta) throws IOException {
+        return ask(new NodeRequest.Add(node, counter, delta), Long.class);
+    }
+
+    /**
+     * Waits until so many are at a node's barrier.
+     *
+     * @return which one this was, from 0 on
+     * @throws NodeRefusedException when the others do not come within the patience
+     */
+    public int barrier(String node, String name, int parties, Duration patience)
+            throws IOException {
+        // On a connection of its own, which others need not wait for.
+        Connection own = new Connection(address);
+        try {
+            return own.ask(
+                    new NodeRequest.Barrier(node, name, parties, patience.toMillis()),
+                    Integer.class);
+        } finally {
+            own.close();
+        }
+    }
+
+    /**
+     * Calls an endpoint of a node.
+     *
+     * @param bytes at most 64 KiB
+     * @return the answer, likewise
+     * @throws NodeRefusedException when nobody answers there, or refuses
+     */
+    public byte[] call(String node, String endpoint, byte[] bytes) throws IOException {
+        return ask(new NodeRequest.Call(node, endpoint, bytes), byte[].class);
+    }
+
+    /** Answers calls. */
+    @FunctionalInterface
+    public interface Answerer {
+        /**
+         * @throws IllegalArgumentException with what the caller is to be told instead of an answer
+         */
+        byte[] answer(byte[] call);
+    }
+
+    /**
+     * Answers calls of an endpoint of this host's node, in a thread, one at a time, until closed.
+     *
+     * @throws NodeRefusedException when another user's process answers there
+     */
+    public AutoCloseable serve(String endpoint, Answerer answerer) throws IOException {
+        NodeChannel channel = NodeChannel.connect(address);
+        channel.greeted();
+        try {
+            channel.send(new NodeRequest.Serve(endpoint));
+            channel.receive(NodeAnswer.class).as(String.class);
+        } catch (IOException | RuntimeException e) {
+            channel.close();
+            throw e;
+        }
+        Thread thread = new Thread(() -> answer(channel, answerer), "endpoint-" + endpoint);
+        thread.setDaemon(true);
+        thread.start();
+        return channel;
+    }
+
+    private static void answer(NodeChannel channel, Answerer answerer) {
+        try (channel) {
+            while (true) {
+                byte[] call = channel.receive(Callees.Called.class).bytes();
+                try {
+                    channel.send(NodeAnswer.of(answerer.answer(call)));
+                } catch (IllegalArgumentException e) {
+                    channel.send(NodeAnswer.refused(e.getMessage()));
+                }
+            }
+        } catch (IOException expected) {
+            // It was closed, or its node has gone.
+        }
     }
 
     private <T> T ask(NodeRequest request, Class<T> type) throws IOException {

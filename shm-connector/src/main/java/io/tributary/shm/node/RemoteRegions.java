@@ -4,25 +4,35 @@ package io.tributary.shm.node;
 
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RegionRef;
+import io.tributary.shm.node.NodeRequest.Asked;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.HashMap;
-import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.zip.CRC32C;
 
@@ -41,57 +51,65 @@ final class RemoteRegions implements AutoCloseable {
     private final Path directory;
     private final NodeLinks links;
     private final Duration idle;
-    private final ExecutorService streams;
+    private final Map<String, ExecutorService> streams = new ConcurrentHashMap<>();
+    private final int self;
     private final Map<Key, Copy> copies = new HashMap<>();
     private final AtomicLong fetchedBytes = new AtomicLong();
 
-    private record Key(String node, String name, int tenure) {
+    /** A region, not only a name, and for whom, since a copy is a file of its user. */
+    private record Key(String node, String name, int tenure, String identity, int user) {}
 
-        static Key of(RegionRef ref) {
-            return new Key(ref.node(), ref.name(), ref.tenure());
-        }
-    }
+    /**
+     * A range at hand.
+     *
+     * @param payload where this host has it
+     * @param copy to be released
+     */
+    record Fetched(PayloadRef payload, Object copy) {}
 
     /** What is here of a region. Its pieces belong to whoever holds its monitor. */
     private static final class Copy {
 
+        private final Key key;
         private final OwnedRegion region;
         private final BitSet pieces = new BitSet();
         private int users;
         private long usedNanos = System.nanoTime();
 
-        Copy(OwnedRegion region) {
+        Copy(Key key, OwnedRegion region) {
+            this.key = key;
             this.region = region;
         }
     }
 
     /**
-     * @param directory where copies are made
+     * @param directory where copies are made; begins with a dot, so that no name leads there
      * @param idle how long a copy is kept that nobody uses
      */
     RemoteRegions(Path directory, NodeLinks links, Duration idle) {
         this.directory = directory;
         this.links = links;
         this.idle = idle;
-        this.streams =
-                Executors.newFixedThreadPool(
-                        STREAMS,
-                        task -> {
-                            Thread thread = new Thread(task, "node-stream");
-                            thread.setDaemon(true);
-                            return thread;
-                        });
+        try {
+            Files.createDirectories(
+                    directory,
+                    PosixFilePermissions.asFileAttribute(
+                            PosixFilePermissions.fromString("rwx------")));
+            this.self = (int) Files.getAttribute(directory, "unix:uid");
+        } catch (IOException e) {
+            throw new UncheckedIOException("%s cannot be made".formatted(directory), e);
+        }
         // What an agent that died has left.
         RegionDirectory.reap(directory, Duration.ZERO);
     }
 
     /**
-     * Has a range of a region at hand until it is released as often.
+     * Has a range of a region at hand until it is released.
      *
-     * @return the copy, with that range in it at its place
+     * @param user whose processes are to map the copy
      */
-    PayloadRef fetch(RegionRef ref) throws IOException {
-        Copy copy = copy(ref);
+    Fetched fetch(int user, RegionRef ref) throws IOException {
+        Copy copy = copy(user, ref);
         try {
             if (ref.end() > copy.region.payload().length()) {
                 throw new NodeRefusedException(
@@ -106,77 +124,157 @@ final class RemoteRegions implements AutoCloseable {
             synchronized (copy) {
                 fill(copy, ref);
             }
-            return copy.region.payload();
+            return new Fetched(copy.region.payload(), copy);
         } catch (IOException | RuntimeException e) {
-            release(ref);
+            release(copy);
             throw e;
         }
     }
 
-    /** The copy, with one user more. */
-    private Copy copy(RegionRef ref) throws IOException {
-        synchronized (copies) {
-            Copy known = copies.get(Key.of(ref));
-            if (known != null) {
-                known.users++;
-                return known;
-            }
-        }
-        long length =
+    /**
+     * The copy, with one user more. The region's node is always asked: whether this user may read
+     * it, and whether it is there still.
+     */
+    private Copy copy(int user, RegionRef ref) throws IOException {
+        RegionInfo info =
                 links.use(
-                                ref.node(),
-                                channel -> {
-                                    channel.send(new NodeRequest.Find(ref.node(), ref.name()));
-                                    return channel.receiveSoon(NodeAnswer.class)
-                                            .as(RegionInfo.class);
-                                })
-                        .ref()
-                        .length();
+                        ref.node(),
+                        channel -> {
+                            channel.send(
+                                    new Asked(user, new NodeRequest.Find(ref.node(), ref.name())));
+                            return channel.receiveSoon(NodeAnswer.class).as(RegionInfo.class);
+                        });
+        if (info.ref().tenure() != ref.tenure() || info.state() != State.READY) {
+            throw new NodeRefusedException(
+                    "region %s on %s: expected tenure %d, READY, it is in tenure %d, %s"
+                            .formatted(
+                                    ref.name(),
+                                    ref.node(),
+                                    ref.tenure(),
+                                    info.ref().tenure(),
+                                    info.state()));
+        }
+        Key key = new Key(ref.node(), ref.name(), ref.tenure(), info.identity(), user);
         synchronized (copies) {
-            Copy known = copies.get(Key.of(ref));
+            Copy known = copies.get(key);
             if (known == null) {
-                Path file =
-                        directory
-                                .resolve(ref.node())
-                                .resolve(UUID.randomUUID() + RegionDirectory.SUFFIX);
-                known = new Copy(OwnedRegion.sparse(file, length));
-                copies.put(Key.of(ref), known);
+                known = new Copy(key, make(user, ref.node(), info.ref().length()));
+                copies.put(key, known);
             }
             known.users++;
             return known;
         }
     }
 
-    private void fill(Copy copy, RegionRef ref) throws IOException {
-        List<Future<Void>> parts = new ArrayList<>();
-        for (RegionRef extent : missing(copy, ref)) {
-            parts.add(
-                    streams.submit(
-                            () -> {
-                                receive(extent, copy.region);
-                                return null;
-                            }));
+    private OwnedRegion make(int user, String node, long length) throws IOException {
+        Path below = directory.resolve(node);
+        OwnedRegion made =
+                OwnedRegion.sparse(
+                        below.resolve(UUID.randomUUID() + RegionDirectory.SUFFIX), length);
+        try {
+            if (user != self) {
+                // Only root serves others than itself. They may go to a copy, not look around.
+                for (Path passed : List.of(directory, below)) {
+                    Files.setPosixFilePermissions(
+                            passed, PosixFilePermissions.fromString("rwx--x--x"));
+                }
+                Files.setAttribute(made.file(), "unix:uid", user);
+            }
+            return made;
+        } catch (IOException e) {
+            made.delete();
+            throw e;
         }
-        IOException failure = null;
-        for (Future<Void> part : parts) {
+    }
+
+    private void fill(Copy copy, RegionRef ref) throws IOException {
+        List<RegionRef> missing = missing(copy, ref);
+        makeRoom(missing.stream().mapToLong(RegionRef::length).sum());
+        Map<RegionRef, Future<Void>> parts = new LinkedHashMap<>();
+        for (RegionRef extent : missing) {
+            parts.put(
+                    extent,
+                    streams(ref.node())
+                            .submit(
+                                    () -> {
+                                        receive(copy, extent);
+                                        return null;
+                                    }));
+        }
+        Optional<IOException> failure = Optional.empty();
+        for (Map.Entry<RegionRef, Future<Void>> part : parts.entrySet()) {
             try {
-                part.get();
+                part.getValue().get();
+                for (RegionRef piece : part.getKey().pieces(RegionShelf.PIECE_BYTES)) {
+                    copy.pieces.set(index(piece));
+                }
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new InterruptedIOException("interrupted while reading " + ref);
+            } catch (CancellationException e) {
+                // Another part has failed.
             } catch (ExecutionException e) {
-                failure =
-                        e.getCause() instanceof IOException io
-                                ? io
-                                : new IOException(e.getCause().getMessage(), e.getCause());
+                if (failure.isEmpty()) {
+                    failure = Optional.of(asIo(e.getCause()));
+                    // Nobody will ask for the rest, but what is under way ends by itself.
+                    parts.values().forEach(rest -> rest.cancel(false));
+                }
             }
         }
-        if (failure != null) {
-            throw failure;
+        if (failure.isPresent()) {
+            throw failure.get();
         }
-        for (RegionRef piece : whole(copy, ref).pieces(RegionShelf.PIECE_BYTES)) {
-            copy.pieces.set(index(piece));
+    }
+
+    private static IOException asIo(Throwable e) {
+        return e instanceof IOException io ? io : new IOException(e.getMessage(), e);
+    }
+
+    /** Streams from one node, so that a slow one keeps nobody from the others. */
+    private ExecutorService streams(String node) {
+        return streams.computeIfAbsent(
+                node,
+                name -> {
+                    ThreadPoolExecutor pool =
+                            new ThreadPoolExecutor(
+                                    STREAMS,
+                                    STREAMS,
+                                    1,
+                                    TimeUnit.MINUTES,
+                                    new LinkedBlockingQueue<>(),
+                                    task -> {
+                                        Thread thread = new Thread(task, "node-stream-" + name);
+                                        thread.setDaemon(true);
+                                        return thread;
+                                    });
+                    pool.allowCoreThreadTimeOut(true);
+                    return pool;
+                });
+    }
+
+    /** Copies may take half of the file system; those that nobody uses give way. */
+    private void makeRoom(long bytes) throws IOException {
+        if (bytes == 0) {
+            return;
         }
+        long most = Files.getFileStore(directory).getTotalSpace() / 2;
+        synchronized (copies) {
+            if (heldBytes() + bytes > most) {
+                removeUnused(0);
+            }
+            if (heldBytes() + bytes > most
+                    || bytes > Files.getFileStore(directory).getUsableSpace()) {
+                throw new NodeRefusedException(
+                        "no room for %d bytes more of other nodes' regions: %d of %d are in use"
+                                .formatted(bytes, heldBytes(), most));
+            }
+        }
+    }
+
+    private long heldBytes() {
+        return copies.values().stream()
+                .mapToLong(copy -> (long) RegionShelf.PIECE_BYTES * copy.pieces.cardinality())
+                .sum();
     }
 
     private static int index(RegionRef piece) {
@@ -221,29 +319,21 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     /** Receives a range straight into the copy's memory. */
-    private void receive(RegionRef ref, OwnedRegion copy) throws IOException {
-        try {
-            tryReceive(ref, copy);
-        } catch (NodeRefusedException e) {
-            throw e;
-        } catch (IOException e) {
-            // A connection that was kept may have died meanwhile; reading once more does no harm.
-            tryReceive(ref, copy);
-        }
-    }
-
-    private void tryReceive(RegionRef ref, OwnedRegion copy) throws IOException {
+    private void receive(Copy copy, RegionRef ref) throws IOException {
         links.use(
                 ref.node(),
                 channel -> {
-                    channel.send(new NodeRequest.Read(ref));
+                    channel.send(
+                            new Asked(
+                                    copy.key.user(),
+                                    new NodeRequest.Read(ref, copy.key.identity())));
                     channel.receiveSoon(NodeAnswer.class).as(RegionRef.class);
                     ByteBuffer checksum =
                             ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
                     boolean damaged = false;
                     for (RegionRef piece : ref.pieces(RegionShelf.PIECE_BYTES)) {
                         ByteBuffer target =
-                                copy.memory().slice(piece.offset(), (int) piece.length());
+                                copy.region.memory().slice(piece.offset(), (int) piece.length());
                         channel.read(target.duplicate());
                         channel.read(checksum.clear());
                         CRC32C crc = new CRC32C();
@@ -262,27 +352,29 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     /** One user less. */
-    void release(RegionRef ref) {
+    void release(Object fetched) {
         synchronized (copies) {
-            Copy copy = copies.get(Key.of(ref));
-            if (copy != null) {
-                copy.users--;
-                copy.usedNanos = System.nanoTime();
-            }
+            Copy copy = (Copy) fetched;
+            copy.users--;
+            copy.usedNanos = System.nanoTime();
         }
     }
 
     /** Deletes copies that nobody has used for a while. */
     void sweep() {
         synchronized (copies) {
-            Iterator<Copy> all = copies.values().iterator();
-            while (all.hasNext()) {
-                Copy copy = all.next();
-                if (copy.users == 0 && System.nanoTime() - copy.usedNanos >= idle.toNanos()) {
-                    copy.region.delete();
-                    all.remove();
-                }
-            }
+            removeUnused(idle.toNanos());
+        }
+    }
+
+    private void removeUnused(long nanos) {
+        List<Copy> unused =
+                copies.values().stream()
+                        .filter(c -> c.users == 0 && System.nanoTime() - c.usedNanos >= nanos)
+                        .toList();
+        for (Copy copy : unused) {
+            copies.remove(copy.key);
+            copy.region.delete();
         }
     }
 
@@ -300,10 +392,22 @@ final class RemoteRegions implements AutoCloseable {
 
     @Override
     public void close() {
-        streams.shutdownNow();
-        synchronized (copies) {
-            copies.values().forEach(copy -> copy.region.delete());
-            copies.clear();
+        streams.values().forEach(ExecutorService::shutdownNow);
+        boolean quiet = true;
+        try {
+            for (ExecutorService pool : streams.values()) {
+                quiet &= pool.awaitTermination(5, TimeUnit.SECONDS);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            quiet = false;
+        }
+        if (quiet) {
+            // Otherwise somebody still writes to them; the next agent reaps their files.
+            synchronized (copies) {
+                copies.values().forEach(copy -> copy.region.delete());
+                copies.clear();
+            }
         }
     }
 }

@@ -17,7 +17,6 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.ServerSocket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -31,8 +30,6 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.UUID;
-import java.util.concurrent.BlockingQueue;
-import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
@@ -52,56 +49,8 @@ class NodeAgentTest {
 
     @TempDir Path temp;
 
-    private final int port = freePort();
+    private final int port = Box.freePort();
     private Optional<NodeAgent> agent = Optional.empty();
-
-    /** A mailbox that keeps what comes. */
-    private static final class Box implements AutoCloseable {
-
-        final BlockingQueue<Descriptor> got = new LinkedBlockingQueue<>();
-        final BlockingQueue<Descriptor> welcomes = new LinkedBlockingQueue<>();
-        final Mailbox mailbox;
-
-        Box(int port, EndpointId... ids) throws InterruptedException {
-            mailbox =
-                    Mailbox.open(
-                            port, "test", d -> (d.kind() == Kind.WELCOME ? welcomes : got).add(d));
-            for (EndpointId id : ids) {
-                mailbox.listen(id);
-            }
-            for (int i = 0; i < ids.length; i++) {
-                assertThat(welcomes.poll(5, TimeUnit.SECONDS)).isNotNull();
-            }
-        }
-
-        Descriptor next() throws InterruptedException {
-            Descriptor next = got.poll(5, TimeUnit.SECONDS);
-            assertThat(next).as("a descriptor").isNotNull();
-            return next;
-        }
-
-        @Override
-        public void close() {
-            mailbox.close();
-        }
-    }
-
-    private static int freePort() {
-        // The next one is used as well, for metrics.
-        for (int tries = 0; tries < 100; tries++) {
-            try (ServerSocket first = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-                    ServerSocket next =
-                            new ServerSocket(
-                                    first.getLocalPort() + 1,
-                                    1,
-                                    InetAddress.getLoopbackAddress())) {
-                return next.getLocalPort() - 1;
-            } catch (IOException e) {
-                // The next one is taken; try others.
-            }
-        }
-        throw new IllegalStateException("no two free ports");
-    }
 
     private NodeAgent start(Bpf bpf, Integer... users) throws IOException {
         if (bpf == Bpf.REQUIRE && System.getenv("TRIBUTARY_REQUIRE_BPF") == null) {

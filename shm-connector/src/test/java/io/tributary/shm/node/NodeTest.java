@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.tributary.protocol.message.RegionRef;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -73,7 +74,7 @@ class NodeTest {
 
     private Node join(String name, Node seed) throws IOException {
         Node node = start(name);
-        node.join(seed.address());
+        node.join("127.0.0.1", seed.address().getPort());
         return node;
     }
 
@@ -165,7 +166,7 @@ class NodeTest {
     void aRegionThatChangesWhileItIsReadIsRefused() throws Exception {
         Node a = start("a");
         Node b = start("b", 20L * PIECE, SECRET);
-        b.join(a.address());
+        b.join("127.0.0.1", a.address().getPort());
         RegionDirectory directory = new RegionDirectory(temp.resolve("b"), 1L << 30);
         OwnedRegion region = directory.own("job/updates/00-y", 24L * PIECE).orElseThrow();
         region.publish("{}");
@@ -175,7 +176,7 @@ class NodeTest {
         try {
             Future<byte[]> read = thread.submit(() -> read(regions, ref));
             Awaitility.await()
-                    .until(() -> !RegionDirectory.list(temp.resolve("a/remote")).isEmpty());
+                    .until(() -> !RegionDirectory.list(temp.resolve("a/.remote")).isEmpty());
             RegionDirectory.release(region.payload());
             region.reuse(24L * PIECE);
             assertThatThrownBy(read::get)
@@ -191,12 +192,12 @@ class NodeTest {
     void aWrongSecretAnotherVersionAndATakenNameAreRefused() throws Exception {
         Node a = start("a");
         Node stranger = start("s", 0, new NodeSecret("another secret, as long"));
-        assertThatThrownBy(() -> stranger.join(a.address()))
+        assertThatThrownBy(() -> stranger.join("127.0.0.1", a.address().getPort()))
                 .isInstanceOf(NodeRefusedException.class)
                 .hasMessageContaining("which calls itself a, has another secret");
 
         Node second = start("a");
-        assertThatThrownBy(() -> second.join(a.address()))
+        assertThatThrownBy(() -> second.join("127.0.0.1", a.address().getPort()))
                 .isInstanceOf(NodeRefusedException.class)
                 .hasMessageContaining("the name a belongs to the node at");
 
@@ -237,7 +238,7 @@ class NodeTest {
                 .hasMessage("node lost: b");
 
         Node again = start("b");
-        again.join(seed);
+        again.join("127.0.0.1", seed.getPort());
         Awaitility.await().until(() -> alive(c).equals(List.of("c", "a", "b")));
         assertThat(read(client(a), ref)).as("its regions are still there").hasSize(10);
 
@@ -262,7 +263,10 @@ class NodeTest {
         RegionRef ref = region(b, "job/updates/00-x", payload);
         try (NodeChannel deaf = NodeChannel.connect(b.address())) {
             Handshake.connect(deaf, "a", SECRET);
-            deaf.send(new NodeRequest.Read(ref));
+            deaf.send(
+                    new NodeRequest.Asked(
+                            0,
+                            new NodeRequest.Read(ref, client(b).find("b", ref.name()).identity())));
             Regions regions = client(a);
             ExecutorService threads = Executors.newFixedThreadPool(1000);
             try {
@@ -284,5 +288,146 @@ class NodeTest {
             }
             assertThat(a.fetchedBytes()).isEqualTo(63L * PIECE);
         }
+    }
+
+    @Test
+    void regionsAreMadeWrittenReadAndFreedAnywhere() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        Regions here = client(a);
+        Regions there = client(b);
+        byte[] first = bytes(3 * PIECE + 7, 6);
+
+        RegionRef empty = here.allocate("b", "notes/one", first.length);
+        assertThat(read(here, empty)).isEqualTo(new byte[first.length]);
+        RegionRef written = here.write(empty, ByteBuffer.wrap(first));
+        assertThat(written.tenure()).isEqualTo(2);
+        assertThat(read(here, written)).isEqualTo(first);
+        assertThat(read(there, written)).isEqualTo(first);
+
+        RegionRef part = there.write(written.part(5, 3), ByteBuffer.wrap(new byte[] {1, 2, 3}));
+        assertThat(read(here, part)).isEqualTo(new byte[] {1, 2, 3});
+        assertThatThrownBy(() -> read(here, written))
+                .hasMessageContaining("expected tenure 2, READY, it is in tenure 3, READY");
+        assertThatThrownBy(() -> here.write(written, ByteBuffer.wrap(first)))
+                .hasMessageContaining("expected tenure 2, it is in tenure 3");
+        assertThatThrownBy(() -> here.allocate("b", "notes/one", 1))
+                .hasMessage("region notes/one on b is there already");
+
+        here.free(part);
+        assertThatThrownBy(() -> read(there, part)).hasMessageContaining("cannot be read");
+        assertThat(here.list("b", "")).isEmpty();
+    }
+
+    @Test
+    void aWriteThatBreaksOffLeavesNothingToBeRead() throws Exception {
+        Node a = start("a");
+        Regions regions = client(a);
+        RegionRef ref = regions.allocate("a", "notes/torn", 2 * PIECE);
+        try (NodeChannel channel =
+                NodeChannel.connect(new InetSocketAddress("127.0.0.1", a.localPort()))) {
+            channel.send(new NodeRequest.Write(ref));
+            channel.receiveSoon(NodeAnswer.class).as(RegionRef.class);
+            channel.write(ByteBuffer.allocate(PIECE));
+        }
+        Awaitility.await().until(() -> regions.find("a", "notes/torn").state() == State.WRITING);
+        assertThatThrownBy(() -> read(regions, ref)).hasMessageContaining("tenure 2, WRITING");
+
+        RegionRef again = new RegionRef("a", "notes/torn", 2, 0, 2 * PIECE);
+        RegionRef whole = regions.write(again, ByteBuffer.wrap(bytes(2 * PIECE, 7)));
+        assertThat(read(regions, whole)).isEqualTo(bytes(2 * PIECE, 7));
+    }
+
+    @Test
+    void countersAddUpAndBarriersHoldUntilAllAreThere() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        ExecutorService threads = Executors.newFixedThreadPool(8);
+        try {
+            List<Callable<Integer>> all = new ArrayList<>();
+            for (int i = 0; i < 8; i++) {
+                Regions regions = client(i % 2 == 0 ? a : b);
+                all.add(
+                        () -> {
+                            for (int n = 0; n < 100; n++) {
+                                regions.fetchAndAdd("a", "rounds", 1);
+                            }
+                            return regions.barrier("a", "start", 8, Duration.ofSeconds(20));
+                        });
+            }
+            List<Integer> arrived = new ArrayList<>();
+            for (Future<Integer> one : threads.invokeAll(all)) {
+                arrived.add(one.get());
+            }
+            assertThat(arrived).containsExactlyInAnyOrder(0, 1, 2, 3, 4, 5, 6, 7);
+        } finally {
+            threads.shutdownNow();
+        }
+        assertThat(client(b).fetchAndAdd("a", "rounds", 0)).isEqualTo(800);
+        assertThatThrownBy(() -> client(b).barrier("a", "start", 2, Duration.ofMillis(50)))
+                .hasMessage("barrier start: expected 2 parties within 50 ms, 1 came");
+    }
+
+    @Test
+    void whoMayDoWhat() throws Exception {
+        RegionShelf shelf = new RegionShelf("a", temp, new Rates(0));
+        RegionRef ref = shelf.allocate(1000, "notes/mine", 10).ref();
+
+        assertThat(shelf.find(1000, "notes/mine").ref()).isEqualTo(ref);
+        assertThatThrownBy(() -> shelf.find(1001, "notes/mine"))
+                .hasMessage(
+                        "region notes/mine on a: user 1001 may not read it; its owner may grant it");
+        assertThat(shelf.list(1001, "")).isEmpty();
+        assertThatThrownBy(() -> shelf.grant(1001, ref, 1001))
+                .hasMessage("region notes/mine on a: user 1001 is not its owner");
+
+        shelf.grant(1000, ref, 1001);
+        assertThat(shelf.readable(1001, ref).length()).isEqualTo(10);
+        assertThat(shelf.list(1001, "")).hasSize(1);
+        assertThatThrownBy(() -> shelf.free(1001, ref)).hasMessageContaining("is not its owner");
+        shelf.free(0, ref);
+        assertThat(shelf.list(0, "")).isEmpty();
+    }
+
+    @Test
+    void aLinkThatLeadsOutIsRefused() throws Exception {
+        RegionShelf shelf =
+                new RegionShelf("a", Files.createDirectory(temp.resolve("a")), new Rates(0));
+        Path outside = temp.resolve("secret.region");
+        Files.write(outside, new byte[5000]);
+        Files.createSymbolicLink(temp.resolve("a/in.region"), outside);
+        assertThatThrownBy(() -> shelf.find(0, "in"))
+                .hasMessageContaining("leads out of the region directory");
+    }
+
+    @Test
+    void endpointsAnswerCallsOfOtherNodes() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        Regions here = client(a);
+        try (AutoCloseable ignored =
+                client(b)
+                        .serve(
+                                "reverse",
+                                call -> {
+                                    if (call.length == 0) {
+                                        throw new IllegalArgumentException("expected some bytes");
+                                    }
+                                    return new StringBuilder(new String(call))
+                                            .reverse()
+                                            .toString()
+                                            .getBytes();
+                                })) {
+            assertThat(here.call("b", "reverse", "abc".getBytes())).isEqualTo("cba".getBytes());
+            assertThatThrownBy(() -> here.call("b", "reverse", new byte[0]))
+                    .isInstanceOf(NodeRefusedException.class)
+                    .hasMessage("expected some bytes");
+            assertThatThrownBy(() -> here.call("b", "reverse", new byte[70_000]))
+                    .hasMessage("expected a call of at most 65536 bytes, got 70000");
+            assertThatThrownBy(() -> here.call("b", "other", new byte[0]))
+                    .hasMessage("endpoint other: nobody answers there");
+        }
+        assertThatThrownBy(() -> here.call("b", "reverse", "abc".getBytes()))
+                .hasMessageContaining("endpoint reverse went away");
     }
 }

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.node;
+
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.EndpointId;
+import java.util.Set;
+
+/** The endpoints of this host, as its node needs them. Thread-safe. */
+public interface Exchange {
+
+    /** Those that are connected. */
+    Set<EndpointId> endpoints();
+
+    /** Carries a descriptor that came from another node to one of them. */
+    void deliver(Descriptor descriptor);
+
+    /** One of them belongs to another node, which had it before the two knew each other. */
+    void evict(EndpointId id);
+}

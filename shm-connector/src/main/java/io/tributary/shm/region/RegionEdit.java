@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.region;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.shm.region.RegionLayout.State;
+import java.io.IOException;
+import java.nio.MappedByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+/**
+ * A change of a region that is READY: while it lasts the region is WRITING and in its next tenure,
+ * so whoever reads meanwhile notices. A change that is not committed leaves it so, since what is in
+ * it is neither the old nor the new. For one thread.
+ */
+public final class RegionEdit implements AutoCloseable {
+
+    private final MappedByteBuffer header;
+    private final MappedFile payload;
+    private final int tenure;
+
+    private RegionEdit(MappedByteBuffer header, MappedFile payload, int tenure) {
+        this.header = header;
+        this.payload = payload;
+        this.tenure = tenure;
+    }
+
+    /**
+     * Begins to change a region.
+     *
+     * @param file the region
+     * @param tenure in which it is; of several who try at once only one succeeds
+     * @throws RejectedException PAYLOAD_LOST when it is in another
+     */
+    public static RegionEdit begin(Path file, int tenure) throws IOException {
+        RegionHeader found = RegionHeader.read(file);
+        try (FileChannel channel =
+                FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            MappedByteBuffer header =
+                    channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
+            header.order(java.nio.ByteOrder.LITTLE_ENDIAN);
+            long next = RegionLayout.word(State.WRITING, tenure + 1);
+            boolean mine =
+                    change(header, State.READY, tenure, next)
+                            || change(header, State.WRITING, tenure, next);
+            if (!mine) {
+                Unmapper.unmap(header);
+                throw new RejectedException(
+                        RejectReason.PAYLOAD_LOST,
+                        "region %s: expected tenure %d, it is in tenure %d, %s"
+                                .formatted(file, tenure, found.tenure(), found.state()));
+            }
+            return new RegionEdit(
+                    header,
+                    MappedFile.map(
+                            channel,
+                            FileChannel.MapMode.READ_WRITE,
+                            RegionLayout.PAYLOAD_OFFSET,
+                            found.payloadLength()),
+                    tenure + 1);
+        }
+    }
+
+    private static boolean change(MappedByteBuffer header, State from, int tenure, long to) {
+        return RegionLayout.WORD.compareAndSet(
+                header, RegionLayout.STATE_OFFSET, RegionLayout.word(from, tenure), to);
+    }
+
+    /** The payload's memory, to be written. */
+    public MappedFile memory() {
+        return payload;
+    }
+
+    /** Makes the region READY again. Its checksum, if it had one, is gone. */
+    public int commit() {
+        header.putInt(
+                RegionLayout.FLAGS_OFFSET,
+                header.getInt(RegionLayout.FLAGS_OFFSET) & ~RegionLayout.HAS_CHECKSUM);
+        RegionLayout.WORD.setRelease(
+                header, RegionLayout.STATE_OFFSET, RegionLayout.word(State.READY, tenure));
+        return tenure;
+    }
+
+    @Override
+    public void close() {
+        payload.close();
+        Unmapper.unmap(header);
+    }
+}

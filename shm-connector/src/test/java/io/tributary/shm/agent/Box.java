@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.agent;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.Descriptor.Kind;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.mailbox.Mailbox;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.BindException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+
+/** A mailbox that keeps what comes. */
+final class Box implements AutoCloseable {
+
+    final BlockingQueue<Descriptor> got = new LinkedBlockingQueue<>();
+    final BlockingQueue<Descriptor> welcomes = new LinkedBlockingQueue<>();
+    final Mailbox mailbox;
+
+    Box(int port, EndpointId... ids) throws InterruptedException {
+        mailbox =
+                Mailbox.open(port, "test", d -> (d.kind() == Kind.WELCOME ? welcomes : got).add(d));
+        for (EndpointId id : ids) {
+            mailbox.listen(id);
+        }
+        for (int i = 0; i < ids.length; i++) {
+            assertThat(welcomes.poll(5, TimeUnit.SECONDS)).isNotNull();
+        }
+    }
+
+    Descriptor next() throws InterruptedException {
+        Descriptor next = got.poll(5, TimeUnit.SECONDS);
+        assertThat(next).as("a descriptor").isNotNull();
+        return next;
+    }
+
+    @Override
+    public void close() {
+        mailbox.close();
+    }
+
+    /** A port for an agent: one that is free, as is the next. */
+    static int freePort() {
+        while (true) {
+            try (ServerSocket one = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
+                    ServerSocket next =
+                            new ServerSocket(
+                                    one.getLocalPort() + 1, 1, InetAddress.getLoopbackAddress())) {
+                return next.getLocalPort() - 1;
+            } catch (BindException taken) {
+                // The next try gets another.
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+    }
+}
