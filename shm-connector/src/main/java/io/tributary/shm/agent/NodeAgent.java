@@ -181,6 +181,10 @@ public final class NodeAgent implements Exchange, AutoCloseable {
 
     private void serve(SelectionKey key) {
         synchronized (endpoints) {
+            if (!key.isValid()) {
+                // Another thread has just ended this connection.
+                return;
+            }
             if (key.isAcceptable()) {
                 accept();
                 return;
