@@ -2,9 +2,9 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.cluster.Hosts;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.job.process.AgentProcess;
+import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RegionRef;

@@ -2,8 +2,6 @@
 
 package io.tributary.job.process;
 
-import io.tributary.job.Main;
-import io.tributary.job.cluster.Hosts;
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.shm.mailbox.Mailbox;
 import java.nio.file.Path;
@@ -13,6 +11,9 @@ import java.util.Optional;
 
 /** A node agent in a process of its own, that can be killed and started again on its port. */
 public final class AgentProcess implements AutoCloseable {
+
+    /** By its name: commands use this package, not the other way round. */
+    private static final String MAIN = "io.tributary.job.Main";
 
     private final Path work;
     private final List<String> arguments;
@@ -82,7 +83,7 @@ public final class AgentProcess implements AutoCloseable {
         JavaProcess.Command command =
                 JavaProcess.Command.here(
                         List.of("-Xmx128m", "-Dtributary.log=" + work.resolve(name + ".log")),
-                        Main.class.getName(),
+                        MAIN,
                         all);
         process =
                 JavaProcess.start(

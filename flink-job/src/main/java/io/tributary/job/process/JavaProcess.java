@@ -2,7 +2,6 @@
 
 package io.tributary.job.process;
 
-import io.tributary.job.cluster.Hosts;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

@@ -30,7 +30,7 @@ final class LocalService {
     private final NodeLinks links;
     private final Home home;
     private final RemoteRegions remote;
-    private final Map<RegionRef, Deque<Object>> held = new HashMap<>();
+    private final Map<RegionRef, Deque<RemoteCopy>> held = new HashMap<>();
 
     LocalService(
             Options options,

@@ -17,8 +17,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.BitSet;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -43,9 +41,6 @@ import java.util.zip.CRC32C;
  */
 final class RemoteRegions implements AutoCloseable {
 
-    /** What one connection fetches in a go: a few pieces, so that all streams end together. */
-    private static final int EXTENT_BYTES = 8 * RegionShelf.PIECE_BYTES;
-
     private static final int STREAMS = 4;
 
     private final Path directory;
@@ -53,11 +48,8 @@ final class RemoteRegions implements AutoCloseable {
     private final Duration idle;
     private final Map<String, ExecutorService> streams = new ConcurrentHashMap<>();
     private final int self;
-    private final Map<Key, Copy> copies = new HashMap<>();
+    private final Map<RemoteCopy.Key, RemoteCopy> copies = new HashMap<>();
     private final AtomicLong fetchedBytes = new AtomicLong();
-
-    /** A region, not only a name, and for whom, since a copy is a file of its user. */
-    private record Key(String node, String name, int tenure, String identity, int user) {}
 
     /**
      * A range at hand.
@@ -65,22 +57,7 @@ final class RemoteRegions implements AutoCloseable {
      * @param payload where this host has it
      * @param copy to be released
      */
-    record Fetched(PayloadRef payload, Object copy) {}
-
-    /** What is here of a region. Its pieces belong to whoever holds its monitor. */
-    private static final class Copy {
-
-        private final Key key;
-        private final OwnedRegion region;
-        private final BitSet pieces = new BitSet();
-        private int users;
-        private long usedNanos = System.nanoTime();
-
-        Copy(Key key, OwnedRegion region) {
-            this.key = key;
-            this.region = region;
-        }
-    }
+    record Fetched(PayloadRef payload, RemoteCopy copy) {}
 
     /**
      * @param directory where copies are made; begins with a dot, so that no name leads there
@@ -109,22 +86,22 @@ final class RemoteRegions implements AutoCloseable {
      * @param user whose processes are to map the copy
      */
     Fetched fetch(int user, RegionRef ref) throws IOException {
-        Copy copy = copy(user, ref);
+        RemoteCopy copy = copy(user, ref);
         try {
-            if (ref.end() > copy.region.payload().length()) {
+            if (ref.end() > copy.region().payload().length()) {
                 throw new NodeRefusedException(
                         "region %s on %s: expected a range within its %d bytes, got %d at %d"
                                 .formatted(
                                         ref.name(),
                                         ref.node(),
-                                        copy.region.payload().length(),
+                                        copy.region().payload().length(),
                                         ref.length(),
                                         ref.offset()));
             }
             synchronized (copy) {
                 fill(copy, ref);
             }
-            return new Fetched(copy.region.payload(), copy);
+            return new Fetched(copy.region().payload(), copy);
         } catch (IOException | RuntimeException e) {
             release(copy);
             throw e;
@@ -135,7 +112,7 @@ final class RemoteRegions implements AutoCloseable {
      * The copy, with one user more. The region's node is always asked: whether this user may read
      * it, and whether it is there still.
      */
-    private Copy copy(int user, RegionRef ref) throws IOException {
+    private RemoteCopy copy(int user, RegionRef ref) throws IOException {
         RegionInfo info =
                 links.use(
                         ref.node(),
@@ -154,14 +131,15 @@ final class RemoteRegions implements AutoCloseable {
                                     info.ref().tenure(),
                                     info.state()));
         }
-        Key key = new Key(ref.node(), ref.name(), ref.tenure(), info.identity(), user);
+        RemoteCopy.Key key =
+                new RemoteCopy.Key(ref.node(), ref.name(), ref.tenure(), info.identity(), user);
         synchronized (copies) {
-            Copy known = copies.get(key);
+            RemoteCopy known = copies.get(key);
             if (known == null) {
-                known = new Copy(key, make(user, ref.node(), info.ref().length()));
+                known = new RemoteCopy(key, make(user, ref.node(), info.ref().length()));
                 copies.put(key, known);
             }
-            known.users++;
+            known.use();
             return known;
         }
     }
@@ -187,8 +165,8 @@ final class RemoteRegions implements AutoCloseable {
         }
     }
 
-    private void fill(Copy copy, RegionRef ref) throws IOException {
-        List<RegionRef> missing = missing(copy, ref);
+    private void fill(RemoteCopy copy, RegionRef ref) throws IOException {
+        List<RegionRef> missing = copy.missing(ref);
         makeRoom(missing.stream().mapToLong(RegionRef::length).sum());
         Map<RegionRef, Future<Void>> parts = new LinkedHashMap<>();
         for (RegionRef extent : missing) {
@@ -205,9 +183,7 @@ final class RemoteRegions implements AutoCloseable {
         for (Map.Entry<RegionRef, Future<Void>> part : parts.entrySet()) {
             try {
                 part.getValue().get();
-                for (RegionRef piece : part.getKey().pieces(RegionShelf.PIECE_BYTES)) {
-                    copy.pieces.set(index(piece));
-                }
+                copy.has(part.getKey());
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new InterruptedIOException("interrupted while reading " + ref);
@@ -272,68 +248,25 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     private long heldBytes() {
-        return copies.values().stream()
-                .mapToLong(copy -> (long) RegionShelf.PIECE_BYTES * copy.pieces.cardinality())
-                .sum();
-    }
-
-    private static int index(RegionRef piece) {
-        return (int) (piece.offset() / RegionShelf.PIECE_BYTES);
-    }
-
-    /** The pieces that a range touches, as one range. */
-    private static RegionRef whole(Copy copy, RegionRef ref) {
-        long piece = RegionShelf.PIECE_BYTES;
-        long begin = ref.offset() - ref.offset() % piece;
-        long end =
-                Math.min(copy.region.payload().length(), (ref.end() + piece - 1) / piece * piece);
-        return new RegionRef(ref.node(), ref.name(), ref.tenure(), begin, Math.max(0, end - begin));
-    }
-
-    /** What is not here yet, in ranges of at most an extent. */
-    private static List<RegionRef> missing(Copy copy, RegionRef ref) {
-        List<RegionRef> missing = new ArrayList<>();
-        for (RegionRef extent : whole(copy, ref).pieces(EXTENT_BYTES)) {
-            List<RegionRef> gaps = new ArrayList<>();
-            for (RegionRef piece : extent.pieces(RegionShelf.PIECE_BYTES)) {
-                RegionRef last = gaps.isEmpty() ? null : gaps.get(gaps.size() - 1);
-                if (copy.pieces.get(index(piece))) {
-                    continue;
-                }
-                if (last != null && last.end() == piece.offset()) {
-                    gaps.set(
-                            gaps.size() - 1,
-                            new RegionRef(
-                                    ref.node(),
-                                    ref.name(),
-                                    ref.tenure(),
-                                    last.offset(),
-                                    last.length() + piece.length()));
-                } else {
-                    gaps.add(piece);
-                }
-            }
-            missing.addAll(gaps);
-        }
-        return missing;
+        return copies.values().stream().mapToLong(RemoteCopy::heldBytes).sum();
     }
 
     /** Receives a range straight into the copy's memory. */
-    private void receive(Copy copy, RegionRef ref) throws IOException {
+    private void receive(RemoteCopy copy, RegionRef ref) throws IOException {
         links.use(
                 ref.node(),
                 channel -> {
                     channel.send(
                             new Asked(
-                                    copy.key.user(),
-                                    new NodeRequest.Read(ref, copy.key.identity())));
+                                    copy.key().user(),
+                                    new NodeRequest.Read(ref, copy.key().identity())));
                     channel.receiveSoon(NodeAnswer.class).as(RegionRef.class);
                     ByteBuffer checksum =
                             ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
                     boolean damaged = false;
                     for (RegionRef piece : ref.pieces(RegionShelf.PIECE_BYTES)) {
                         ByteBuffer target =
-                                copy.region.memory().slice(piece.offset(), (int) piece.length());
+                                copy.region().memory().slice(piece.offset(), (int) piece.length());
                         channel.read(target.duplicate());
                         channel.read(checksum.clear());
                         CRC32C crc = new CRC32C();
@@ -352,11 +285,9 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     /** One user less. */
-    void release(Object fetched) {
+    void release(RemoteCopy copy) {
         synchronized (copies) {
-            Copy copy = (Copy) fetched;
-            copy.users--;
-            copy.usedNanos = System.nanoTime();
+            copy.release();
         }
     }
 
@@ -368,13 +299,11 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     private void removeUnused(long nanos) {
-        List<Copy> unused =
-                copies.values().stream()
-                        .filter(c -> c.users == 0 && System.nanoTime() - c.usedNanos >= nanos)
-                        .toList();
-        for (Copy copy : unused) {
-            copies.remove(copy.key);
-            copy.region.delete();
+        List<RemoteCopy> unused =
+                copies.values().stream().filter(copy -> copy.unusedFor(nanos)).toList();
+        for (RemoteCopy copy : unused) {
+            copies.remove(copy.key());
+            copy.region().delete();
         }
     }
 
@@ -405,7 +334,7 @@ final class RemoteRegions implements AutoCloseable {
         if (quiet) {
             // Otherwise somebody still writes to them; the next agent reaps their files.
             synchronized (copies) {
-                copies.values().forEach(copy -> copy.region.delete());
+                copies.values().forEach(copy -> copy.region().delete());
                 copies.clear();
             }
         }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.job.cluster;
+package io.tributary.job.process;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.job.Main;
-import io.tributary.job.process.AgentProcess;
-import io.tributary.job.process.JavaProcess;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;

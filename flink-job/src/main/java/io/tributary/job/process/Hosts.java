@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.job.cluster;
+package io.tributary.job.process;
 
 import com.fasterxml.jackson.annotation.JsonIgnore;
-import io.tributary.job.command.UsageException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -49,14 +48,15 @@ public record Hosts(String id, int subnet, int count) {
      * Makes hosts.
      *
      * @param rate of each link, as tc writes it, such as 1gbit; without, as fast as it goes
-     * @throws UsageException where this process may not
+     * @throws IllegalArgumentException where this process may not
      */
     public static Hosts create(int count, Optional<String> rate) {
         if (count < 1 || count > MOST) {
-            throw new UsageException("--hosts %d: expected 1 to %d".formatted(count, MOST));
+            throw new IllegalArgumentException(
+                    "--hosts %d: expected 1 to %d".formatted(count, MOST));
         }
         if (!"root".equals(System.getProperty("user.name"))) {
-            throw new UsageException(
+            throw new IllegalArgumentException(
                     "--hosts makes network namespaces, which only root may; run it as root, or without --hosts");
         }
         String id = UUID.randomUUID().toString().substring(0, 6);

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.node;
+
+import io.tributary.protocol.message.RegionRef;
+import io.tributary.shm.region.OwnedRegion;
+import java.util.ArrayList;
+import java.util.BitSet;
+import java.util.List;
+
+/** What is here of another node's region. Its pieces belong to whoever holds its monitor. */
+final class RemoteCopy {
+
+    /** What one connection fetches in a go: a few pieces, so that all streams end together. */
+    private static final int EXTENT_BYTES = 8 * RegionShelf.PIECE_BYTES;
+
+    private final Key key;
+    private final OwnedRegion region;
+    private final BitSet pieces = new BitSet();
+
+    private volatile int held;
+    private int users;
+    private long usedNanos = System.nanoTime();
+
+    /** A region, not only a name, and for whom, since a copy is a file of its user. */
+    record Key(String node, String name, int tenure, String identity, int user) {}
+
+    RemoteCopy(Key key, OwnedRegion region) {
+        this.key = key;
+        this.region = region;
+    }
+
+    Key key() {
+        return key;
+    }
+
+    OwnedRegion region() {
+        return region;
+    }
+
+    /** What is not here yet of the pieces that a range touches, in ranges of at most an extent. */
+    List<RegionRef> missing(RegionRef ref) {
+        List<RegionRef> missing = new ArrayList<>();
+        for (RegionRef extent : whole(ref).pieces(EXTENT_BYTES)) {
+            List<RegionRef> gaps = new ArrayList<>();
+            for (RegionRef piece : extent.pieces(RegionShelf.PIECE_BYTES)) {
+                if (pieces.get(index(piece))) {
+                    continue;
+                }
+                RegionRef last = gaps.isEmpty() ? null : gaps.get(gaps.size() - 1);
+                if (last != null && last.end() == piece.offset()) {
+                    gaps.set(gaps.size() - 1, range(ref, last.offset(), piece.end()));
+                } else {
+                    gaps.add(piece);
+                }
+            }
+            missing.addAll(gaps);
+        }
+        return missing;
+    }
+
+    /** The pieces that a range touches, as one range. */
+    private RegionRef whole(RegionRef ref) {
+        long piece = RegionShelf.PIECE_BYTES;
+        long begin = ref.offset() - ref.offset() % piece;
+        long end = Math.min(region.payload().length(), (ref.end() + piece - 1) / piece * piece);
+        return range(ref, begin, Math.max(begin, end));
+    }
+
+    private static RegionRef range(RegionRef ref, long begin, long end) {
+        return new RegionRef(ref.node(), ref.name(), ref.tenure(), begin, end - begin);
+    }
+
+    private static int index(RegionRef piece) {
+        return (int) (piece.offset() / RegionShelf.PIECE_BYTES);
+    }
+
+    /** A range of whole pieces has come. */
+    void has(RegionRef range) {
+        range.pieces(RegionShelf.PIECE_BYTES).forEach(piece -> pieces.set(index(piece)));
+        held = pieces.cardinality();
+    }
+
+    /** Memory that it takes. */
+    long heldBytes() {
+        return (long) RegionShelf.PIECE_BYTES * held;
+    }
+
+    /** One user more. Users are counted by whoever has all copies. */
+    void use() {
+        users++;
+    }
+
+    /** One user less. */
+    void release() {
+        users--;
+        usedNanos = System.nanoTime();
+    }
+
+    /** Whether nobody has used it for so long. */
+    boolean unusedFor(long nanos) {
+        return users == 0 && System.nanoTime() - usedNanos >= nanos;
+    }
+}
