@@ -20,6 +20,8 @@ import io.tributary.protocol.kafka.KafkaUnavailableException;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.topology.TopologyException;
 import io.tributary.shm.agent.AgentException;
+import io.tributary.shm.node.NodeRefusedException;
+import io.tributary.shm.node.NodeUnavailableException;
 import io.tributary.trainer.TrainerException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -114,7 +116,8 @@ public final class Main {
                 && !(at instanceof KafkaUnavailableException)
                 && !(at instanceof ClusterUnavailableException)
                 && !(at instanceof FlinkRestException)
-                && !(at instanceof AgentException)) {
+                && !(at instanceof AgentException)
+                && !(at instanceof NodeUnavailableException)) {
             at = at.getCause();
         }
         return at;
@@ -125,6 +128,7 @@ public final class Main {
                 || e instanceof RejectedException
                 || e instanceof TopologyException
                 || e instanceof TrainerException
+                || e instanceof NodeRefusedException
                 || e instanceof IllegalArgumentException;
     }
 
@@ -136,6 +140,7 @@ public final class Main {
                         || e instanceof ClusterUnavailableException
                         || e instanceof FlinkRestException
                         || e instanceof AgentException
+                        || e instanceof NodeUnavailableException
                         || e instanceof IllegalStateException
                         || e instanceof CommandLine.ParameterException;
         String message =

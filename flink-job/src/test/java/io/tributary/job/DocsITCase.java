@@ -28,10 +28,6 @@ class DocsITCase {
     void theCommandsOfTheReadmeWork() throws Exception {
         Path launcher = temp.resolve("tributary");
         Files.writeString(launcher, "exec '%s/tributary' \"$@\"\n".formatted(ROOT));
-        Files.writeString(
-                temp.resolve("schema.json"),
-                "{\"roles\":[{\"name\":\"t\",\"isDataConsumer\":true},{\"name\":\"r\"}],"
-                        + "\"channels\":[{\"name\":\"c\",\"pair\":[\"t\",\"r\"]}]}");
         Files.createSymbolicLink(temp.resolve("docs"), ROOT.resolve("docs"));
         List<String> commands = commands();
         assertThat(commands)

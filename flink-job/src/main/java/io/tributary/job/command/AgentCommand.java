@@ -3,6 +3,7 @@
 package io.tributary.job.command;
 
 import io.tributary.protocol.message.Names;
+import io.tributary.shm.agent.AgentException;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Mailbox;
@@ -219,7 +220,7 @@ public final class AgentCommand implements Callable<Integer> {
                             .body());
             return 0;
         } catch (IOException e) {
-            throw new IllegalStateException(
+            throw new AgentException(
                     "no agent on port %d; start one with ./tributary agent".formatted(agentPort),
                     e);
         }

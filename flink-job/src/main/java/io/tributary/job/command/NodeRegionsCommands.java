@@ -14,6 +14,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -75,8 +76,9 @@ final class NodeRegionsCommands {
 
         @Override
         void call(Regions regions) throws IOException {
+            List<MemberStatus> members = regions.members();
             System.out.printf("%-24s %-24s %s%n", "node", "address", "state");
-            for (MemberStatus seen : regions.members()) {
+            for (MemberStatus seen : members) {
                 System.out.printf(
                         "%-24s %-24s %s%n",
                         seen.member().node(),
@@ -101,8 +103,9 @@ final class NodeRegionsCommands {
 
         @Override
         void call(Regions regions) throws IOException {
+            List<RegionInfo> found = regions.list(node, prefix);
             System.out.printf("%-9s %6s %12s  %s%n", "state", "tenure", "bytes", "region");
-            for (RegionInfo region : regions.list(node, prefix)) {
+            for (RegionInfo region : found) {
                 System.out.printf(
                         "%-9s %6d %12d  %s%n",
                         region.state(),

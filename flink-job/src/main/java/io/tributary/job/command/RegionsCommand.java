@@ -94,7 +94,9 @@ public final class RegionsCommand implements Runnable {
         List<Path> reaped =
                 RegionDirectory.reap(requireDirectory(directory), Duration.ofSeconds(seconds));
         reaped.forEach(file -> System.out.println(directory.relativize(file)));
-        System.out.printf("%d regions deleted%n", reaped.size());
+        System.out.printf(
+                "%d regions deleted; READY ones are kept for %d s (--older-than)%n",
+                reaped.size(), seconds);
         return 0;
     }
 

@@ -10,16 +10,21 @@ import io.tributary.job.digits.DigitTrainer;
 import io.tributary.job.digits.Digits;
 import io.tributary.job.digits.DirichletShares;
 import io.tributary.job.graph.WorkDirectory;
+import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerException;
 import io.tributary.trainer.Transport;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.TimeUnit;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -30,6 +35,8 @@ public final class TrainerCommand implements Callable<Integer> {
 
     private static final int SHARES = 12;
     private static final double ALPHA = 0.5;
+
+    private static final Duration TAKEN_PATIENCE = Duration.ofSeconds(60);
 
     @Option(
             names = "--transport",
@@ -85,13 +92,14 @@ public final class TrainerCommand implements Callable<Integer> {
     private float proximal;
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() throws IOException, InterruptedException {
         if (!(proximal >= 0 && Float.isFinite(proximal))) {
             throw new UsageException("--proximal %s: expected 0 or more".formatted(proximal));
         }
         if (initialModel.isPresent()) {
             DigitNetwork network = DigitNetwork.initial(1);
             ModelFiles.write(initialModel.get(), DigitNetwork.header(), network::values);
+            System.out.printf("%s: %d bytes%n", initialModel.get(), Files.size(initialModel.get()));
             return 0;
         }
         String job = required("--job NAME", jobName);
@@ -119,12 +127,35 @@ public final class TrainerCommand implements Callable<Integer> {
                                 .directory(work.path())
                                 .connect()) {
             System.out.printf("%s: waiting for job '%s'%n", name, job);
-            client.join();
+            join(client, name);
             System.out.printf("%s: joined %s with %d images%n", name, job, share.size());
             new DigitTrainer(client, share, training, seed).run(TrainerCommand::show);
         }
         System.out.printf("%s: all rounds are done%n", name);
         return 0;
+    }
+
+    /** Who starts again under its id is refused until the job has found its former self dead. */
+    private static void join(TrainerClient client, String name) throws InterruptedException {
+        long end = System.nanoTime() + TAKEN_PATIENCE.toNanos();
+        boolean told = false;
+        while (true) {
+            try {
+                client.join();
+                return;
+            } catch (TrainerException e) {
+                if (e.reason() != RejectReason.DUPLICATE_TRAINER || System.nanoTime() > end) {
+                    throw e;
+                }
+                if (!told) {
+                    told = true;
+                    System.out.printf(
+                            "%s takes part already; waiting for up to %d s until that one is found dead%n",
+                            name, TAKEN_PATIENCE.toSeconds());
+                }
+                TimeUnit.SECONDS.sleep(2);
+            }
+        }
     }
 
     private static String required(String option, Optional<String> value) {

@@ -25,15 +25,16 @@ final class JobDirectoryFollower {
 
     /** Reads on a thread of its own until closed. */
     static AutoCloseable start(JobDirectory files, JobListener listener) {
-        Thread reader = new Thread(() -> follow(files, listener), "job-follower");
+        // What is there already is of an earlier run of the job.
+        LineReader status = new LineReader(files.status());
+        LineReader models = new LineReader(files.modelLog());
+        Thread reader = new Thread(() -> follow(status, models, listener), "job-follower");
         reader.setDaemon(true);
         reader.start();
         return reader::interrupt;
     }
 
-    private static void follow(JobDirectory files, JobListener listener) {
-        LineReader status = new LineReader(files.status());
-        LineReader models = new LineReader(files.modelLog());
+    private static void follow(LineReader status, LineReader models, JobListener listener) {
         try {
             while (true) {
                 status.read(line -> listener.status(Json.decode(line, RoundStatus.class)));
@@ -55,6 +56,7 @@ final class JobDirectoryFollower {
 
         LineReader(Path file) {
             this.file = file;
+            this.position = file.toFile().length();
         }
 
         void read(Consumer<byte[]> out) throws IOException {

@@ -122,12 +122,21 @@ public final class LocalFlink implements AutoCloseable {
      */
     public void check() throws ExecutionException, InterruptedException {
         JobClient client = job.orElseThrow();
-        if (client.getJobStatus().get() == JobStatus.FAILED) {
+        if (ended(client)) {
             try {
                 client.getJobExecutionResult().get();
             } catch (ExecutionException e) {
                 throw new IllegalStateException("the Flink job has failed", e);
             }
+        }
+    }
+
+    /** Whether it has failed, or has ended and its cluster with it. */
+    private static boolean ended(JobClient client) throws ExecutionException, InterruptedException {
+        try {
+            return client.getJobStatus().get() == JobStatus.FAILED;
+        } catch (IllegalStateException e) {
+            return true;
         }
     }
 

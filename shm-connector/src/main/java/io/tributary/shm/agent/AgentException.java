@@ -7,7 +7,7 @@ public final class AgentException extends RuntimeException {
 
     private static final long serialVersionUID = 1L;
 
-    AgentException(String message, Throwable cause) {
+    public AgentException(String message, Throwable cause) {
         super(message, cause);
     }
 }

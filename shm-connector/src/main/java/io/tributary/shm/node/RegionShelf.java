@@ -244,7 +244,11 @@ final class RegionShelf {
     private Path requireName(String name) throws NodeRefusedException {
         // A name that is none is refused before it becomes a path.
         new RegionRef(node, name, 1, 0, 0);
-        return requireBelow(file(name));
+        Path file = file(name);
+        if (!Files.exists(file)) {
+            throw new NodeRefusedException("there is no region %s on %s".formatted(name, node));
+        }
+        return requireBelow(file);
     }
 
     private static boolean owns(int user, Path file) throws NodeRefusedException {

@@ -99,8 +99,8 @@ public final class Regions implements AutoCloseable {
                 made.greeted();
                 return made;
             } catch (IOException e) {
-                throw new IOException(
-                        "no node on port %d of this host (%s); start one with ./tributary agent --node NAME"
+                throw new NodeUnavailableException(
+                        "no node on port %d of this host (%s); start one with ./tributary agent --node NAME, or give its agent's --port"
                                 .formatted(address.getPort(), e.getMessage()),
                         e);
             }
@@ -175,7 +175,7 @@ public final class Regions implements AutoCloseable {
      *
      * @throws NodeRefusedException with the reason: no such node, node lost, no such region, in
      *     another tenure, a range beyond its end, changed while it was copied
-     * @throws IOException when this host's node cannot be reached
+     * @throws NodeUnavailableException when this host's node cannot be reached
      */
     public Open open(RegionRef ref) throws IOException {
         Connection connection = connection();

@@ -152,7 +152,7 @@ class NodeTest {
                 .hasMessage("node c: expected one of a, b; has it joined?");
         assertThatThrownBy(() -> regions.open(new RegionRef("b", "job/x", 1, 0, 1)))
                 .isInstanceOf(NodeRefusedException.class)
-                .hasMessageContaining("job/x.region cannot be read");
+                .hasMessage("there is no region job/x on b");
         assertThatThrownBy(() -> regions.open(new RegionRef("b", ref.name(), 1, 900, 101)))
                 .hasMessageContaining("expected a range within its 1000 bytes, got 101 at 900");
         assertThatThrownBy(() -> regions.open(new RegionRef("b", ref.name(), 2, 0, 10)))
@@ -315,7 +315,7 @@ class NodeTest {
                 .hasMessage("region notes/one on b is there already");
 
         here.free(part);
-        assertThatThrownBy(() -> read(there, part)).hasMessageContaining("cannot be read");
+        assertThatThrownBy(() -> read(there, part)).hasMessage("there is no region notes/one on b");
         assertThat(here.list("b", "")).isEmpty();
     }
 
