@@ -2,6 +2,7 @@
 
 package io.tributary.bench;
 
+import io.tributary.job.command.AgentCommand;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.job.process.AgentProcess;
 import io.tributary.job.process.Hosts;
@@ -35,7 +36,6 @@ final class RemoteBench {
 
     private static final int MEASURED = 5;
     private static final String IPERF_SECONDS = "3";
-    private static final int NODE_OFFSET = 2;
 
     private final int params;
     private final Path parent;
@@ -135,7 +135,7 @@ final class RemoteBench {
 
     /** The process that reads; arguments: node, phase. */
     public static void main(String[] args) throws Exception {
-        try (Regions regions = Regions.by(Mailbox.DEFAULT_PORT + NODE_OFFSET)) {
+        try (Regions regions = Regions.by(Mailbox.DEFAULT_PORT + AgentCommand.LOCAL_OFFSET)) {
             while (regions.members().stream()
                     .noneMatch(m -> m.alive() && m.member().node().equals(args[0]))) {
                 TimeUnit.MILLISECONDS.sleep(50);

@@ -35,7 +35,7 @@ import picocli.CommandLine.Option;
 public final class AgentCommand implements Callable<Integer> {
 
     /** Where this host's processes ask for regions, counted from the agent's port. */
-    static final int LOCAL_OFFSET = 2;
+    public static final int LOCAL_OFFSET = 2;
 
     /** Where other nodes do. */
     static final int LISTEN_OFFSET = 3;

@@ -47,18 +47,22 @@ final class NodeRegionsCommands {
         abstract void call(Regions regions) throws IOException;
     }
 
-    /** A command for one region. */
-    abstract static class OfRegion extends ByNode {
+    /** A command for one node, whichever it is. */
+    abstract static class OfNode extends ByNode {
 
-        @Parameters(paramLabel = "NODE", description = "Where it lies.")
+        @Parameters(paramLabel = "NODE", description = "Which node.")
         private String node;
-
-        @Parameters(paramLabel = "NAME", description = "Its name there.")
-        private String name;
 
         final String node() {
             return node;
         }
+    }
+
+    /** A command for one region. */
+    abstract static class OfRegion extends OfNode {
+
+        @Parameters(paramLabel = "NAME", description = "Its name there.")
+        private String name;
 
         final String name() {
             return name;
@@ -66,7 +70,7 @@ final class NodeRegionsCommands {
 
         /** All of it, as it is now. */
         final RegionRef find(Regions regions) throws IOException {
-            return regions.find(node, name).ref();
+            return regions.find(node(), name).ref();
         }
     }
 
@@ -90,10 +94,7 @@ final class NodeRegionsCommands {
 
     /** {@code tributary regions list}. */
     @Command(name = "list", description = "Lists the regions of a node.")
-    static final class Listing extends ByNode {
-
-        @Parameters(paramLabel = "NODE", description = "Which node.")
-        private String node;
+    static final class Listing extends OfNode {
 
         @Parameters(
                 paramLabel = "PREFIX",
@@ -103,7 +104,7 @@ final class NodeRegionsCommands {
 
         @Override
         void call(Regions regions) throws IOException {
-            List<RegionInfo> found = regions.list(node, prefix);
+            List<RegionInfo> found = regions.list(node(), prefix);
             System.out.printf("%-9s %6s %12s  %s%n", "state", "tenure", "bytes", "region");
             for (RegionInfo region : found) {
                 System.out.printf(

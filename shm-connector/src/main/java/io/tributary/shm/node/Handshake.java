@@ -4,6 +4,7 @@ package io.tributary.shm.node;
 
 import io.tributary.protocol.message.Names;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 
 /**
  * How two nodes begin. Who connects says its version and name and a number; the other answers with
@@ -30,16 +31,25 @@ final class Handshake {
     private Handshake() {}
 
     /**
-     * Begins as who connects to a certain node.
+     * Connects to a certain node.
      *
      * @throws NodeRefusedException also when another one answers
      */
-    static void connect(NodeChannel channel, String self, NodeSecret secret, String wanted)
+    static NodeChannel open(
+            InetSocketAddress address, String self, NodeSecret secret, String wanted)
             throws IOException {
-        String found = connect(channel, self, secret);
-        if (!found.equals(wanted)) {
-            throw new NodeRefusedException(
-                    "expected node %s at %s, found %s".formatted(wanted, channel.peer(), found));
+        NodeChannel channel = NodeChannel.connect(address);
+        try {
+            String found = connect(channel, self, secret);
+            if (!found.equals(wanted)) {
+                throw new NodeRefusedException(
+                        "expected node %s at %s, found %s"
+                                .formatted(wanted, channel.peer(), found));
+            }
+            return channel;
+        } catch (IOException | RuntimeException e) {
+            channel.close();
+            throw e;
         }
     }
 

@@ -29,7 +29,6 @@ final class Membership implements AutoCloseable {
     static final Duration SILENCE = Duration.ofMillis(2500);
 
     private static final Logger LOG = LoggerFactory.getLogger(Membership.class);
-    private static final int SELF = -1;
     private static final long GREET_MILLIS = 500;
     private static final Duration FORGET = Duration.ofMinutes(10);
 
@@ -133,7 +132,7 @@ final class Membership implements AutoCloseable {
     }
 
     private void greet(NodeChannel channel, String node) throws IOException {
-        channel.send(new Asked(SELF, greeting()));
+        channel.send(Asked.own(greeting()));
         take(node, channel.receiveSoon(NodeAnswer.class).as(NodeRequest.Gossip.class));
     }
 
@@ -226,8 +225,7 @@ final class Membership implements AutoCloseable {
             String node = known.member.node();
             try {
                 if (channel == null) {
-                    channel = NodeChannel.connect(known.member.address());
-                    Handshake.connect(channel, self.node(), secret, node);
+                    channel = Handshake.open(known.member.address(), self.node(), secret, node);
                 }
                 greet(channel, node);
             } catch (IOException | RuntimeException e) {
@@ -347,9 +345,9 @@ final class Membership implements AutoCloseable {
         closed = true;
         for (Member member : living()) {
             if (!member.equals(self)) {
-                try (NodeChannel channel = NodeChannel.connect(member.address())) {
-                    Handshake.connect(channel, self.node(), secret, member.node());
-                    channel.send(new Asked(SELF, new NodeRequest.Leave(self)));
+                try (NodeChannel channel =
+                        Handshake.open(member.address(), self.node(), secret, member.node())) {
+                    channel.send(Asked.own(new NodeRequest.Leave(self)));
                     channel.receiveSoon(NodeAnswer.class);
                 } catch (IOException | RuntimeException e) {
                     LOG.debug("node {} was not told: {}", member.node(), e.getMessage());

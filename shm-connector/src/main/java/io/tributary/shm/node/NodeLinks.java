@@ -94,13 +94,8 @@ final class NodeLinks implements AutoCloseable {
     }
 
     private NodeChannel connect(String node) throws IOException {
-        NodeChannel made = NodeChannel.connect(membership.address(node));
-        try {
-            Handshake.connect(made, membership.self().node(), secret, node);
-        } catch (IOException | RuntimeException e) {
-            made.close();
-            throw e;
-        }
+        NodeChannel made =
+                Handshake.open(membership.address(node), membership.self().node(), secret, node);
         synchronized (this) {
             used.put(made, node);
         }

@@ -36,7 +36,13 @@ sealed interface NodeRequest {
      *
      * @param user id of the user on whose behalf, as the sender found out; -1 for its own
      */
-    record Asked(int user, NodeRequest request) {}
+    record Asked(int user, NodeRequest request) {
+
+        /** A request of the node's own. */
+        static Asked own(NodeRequest request) {
+            return new Asked(-1, request);
+        }
+    }
 
     /** Something that one node does, whichever is asked first. */
     sealed interface Addressed extends NodeRequest {

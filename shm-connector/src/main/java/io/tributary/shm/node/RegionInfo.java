@@ -12,4 +12,38 @@ import io.tributary.shm.region.RegionLayout.State;
  * @param state where in its life it is
  * @param identity tells it apart from a later one of its name
  */
-public record RegionInfo(RegionRef ref, State state, String identity) {}
+public record RegionInfo(RegionRef ref, State state, String identity) {
+
+    /**
+     * @throws NodeRefusedException when this range of it is not there to be read
+     */
+    void requireReadable(RegionRef range) throws NodeRefusedException {
+        if (ref.tenure() != range.tenure() || state != State.READY) {
+            throw new NodeRefusedException(
+                    "region %s on %s: expected tenure %d, READY, it is in tenure %d, %s"
+                            .formatted(
+                                    range.name(),
+                                    range.node(),
+                                    range.tenure(),
+                                    ref.tenure(),
+                                    state));
+        }
+        requireWithin(range);
+    }
+
+    /**
+     * @throws NodeRefusedException when a range reaches beyond it
+     */
+    void requireWithin(RegionRef range) throws NodeRefusedException {
+        if (range.end() > ref.length()) {
+            throw new NodeRefusedException(
+                    "region %s on %s: expected a range within its %d bytes, got %d at %d"
+                            .formatted(
+                                    range.name(),
+                                    range.node(),
+                                    ref.length(),
+                                    range.length(),
+                                    range.offset()));
+        }
+    }
+}

@@ -13,7 +13,6 @@ import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionEdit;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout;
-import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.shm.region.RegionMappings;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -81,7 +80,11 @@ final class RegionShelf {
     /** The region of a name. */
     RegionInfo find(int user, String name) throws NodeRefusedException {
         Path file = requireReader(user, name);
-        RegionHeader header = header(file);
+        return info(name, file, header(file));
+    }
+
+    private RegionInfo info(String name, Path file, RegionHeader header)
+            throws NodeRefusedException {
         return new RegionInfo(
                 new RegionRef(node, name, header.tenure(), 0, header.payloadLength()),
                 header.state(),
@@ -159,7 +162,9 @@ final class RegionShelf {
      */
     PayloadRef readable(int user, RegionRef ref) throws NodeRefusedException {
         Path file = requireReader(user, ref.name());
-        return requireReadable(ref, file).payload(file);
+        RegionHeader header = header(file);
+        info(ref.name(), file, header).requireReadable(ref);
+        return header.payload(file);
     }
 
     /** Makes a region of zeros, READY. */
@@ -193,7 +198,7 @@ final class RegionShelf {
      */
     void write(int user, RegionRef ref, NodeChannel channel) throws IOException {
         Path file = requireOwner(user, ref.name());
-        requireWithin(ref, header(file).payloadLength());
+        info(ref.name(), file, header(file)).requireWithin(ref);
         try (RegionEdit edit = RegionEdit.begin(file, ref.tenure())) {
             channel.send(NodeAnswer.of(ref));
             for (RegionRef piece : ref.pieces(PIECE_BYTES)) {
@@ -275,38 +280,15 @@ final class RegionShelf {
         }
     }
 
-    private static void requireWithin(RegionRef ref, long length) throws NodeRefusedException {
-        if (ref.end() > length) {
-            throw new NodeRefusedException(
-                    "region %s on %s: expected a range within its %d bytes, got %d at %d"
-                            .formatted(ref.name(), ref.node(), length, ref.length(), ref.offset()));
-        }
-    }
-
-    private static RegionHeader requireReadable(RegionRef ref, String identity, Path file)
+    private RegionHeader requireReadable(RegionRef ref, String identity, Path file)
             throws NodeRefusedException {
-        RegionHeader header = requireReadable(ref, file);
-        if (!identity(file, header).equals(identity)) {
+        RegionHeader header = header(file);
+        RegionInfo info = info(ref.name(), file, header);
+        info.requireReadable(ref);
+        if (!info.identity().equals(identity)) {
             throw new NodeRefusedException(
                     "region %s on %s is another than it was".formatted(ref.name(), ref.node()));
         }
-        return header;
-    }
-
-    private static RegionHeader requireReadable(RegionRef ref, Path file)
-            throws NodeRefusedException {
-        RegionHeader header = header(file);
-        if (header.tenure() != ref.tenure() || header.state() != State.READY) {
-            throw new NodeRefusedException(
-                    "region %s on %s: expected tenure %d, READY, it is in tenure %d, %s"
-                            .formatted(
-                                    ref.name(),
-                                    ref.node(),
-                                    ref.tenure(),
-                                    header.tenure(),
-                                    header.state()));
-        }
-        requireWithin(ref, header.payloadLength());
         return header;
     }
 }

@@ -66,7 +66,7 @@ public final class Regions implements AutoCloseable {
         }
 
         synchronized <T> T ask(NodeRequest request, Class<T> type) throws IOException {
-            NodeChannel open = channel.isPresent() ? channel.get() : connect();
+            NodeChannel open = channel.isPresent() ? channel.get() : connect(address);
             channel = Optional.of(open);
             try {
                 open.send(request);
@@ -93,22 +93,22 @@ public final class Regions implements AutoCloseable {
             }
         }
 
-        private NodeChannel connect() throws IOException {
-            try {
-                NodeChannel made = NodeChannel.connect(address);
-                made.greeted();
-                return made;
-            } catch (IOException e) {
-                throw new NodeUnavailableException(
-                        "no node on port %d of this host (%s); start one with ./tributary agent --node NAME, or give its agent's --port"
-                                .formatted(address.getPort(), e.getMessage()),
-                        e);
-            }
-        }
-
         synchronized void close() {
             channel.ifPresent(NodeChannel::close);
             channel = Optional.empty();
+        }
+    }
+
+    private static NodeChannel connect(InetSocketAddress address) throws IOException {
+        try {
+            NodeChannel made = NodeChannel.connect(address);
+            made.greeted();
+            return made;
+        } catch (IOException e) {
+            throw new NodeUnavailableException(
+                    "no node on port %d of this host (%s); start one with ./tributary agent --node NAME, or give its agent's --port"
+                            .formatted(address.getPort(), e.getMessage()),
+                    e);
         }
     }
 
@@ -289,8 +289,7 @@ public final class Regions implements AutoCloseable {
      * @throws NodeRefusedException when another user's process answers there
      */
     public AutoCloseable serve(String endpoint, Answerer answerer) throws IOException {
-        NodeChannel channel = NodeChannel.connect(address);
-        channel.greeted();
+        NodeChannel channel = connect(address);
         try {
             channel.send(new NodeRequest.Serve(endpoint));
             channel.receive(NodeAnswer.class).as(String.class);

@@ -7,7 +7,6 @@ import io.tributary.protocol.message.RegionRef;
 import io.tributary.shm.node.NodeRequest.Asked;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
@@ -88,16 +87,6 @@ final class RemoteRegions implements AutoCloseable {
     Fetched fetch(int user, RegionRef ref) throws IOException {
         RemoteCopy copy = copy(user, ref);
         try {
-            if (ref.end() > copy.region().payload().length()) {
-                throw new NodeRefusedException(
-                        "region %s on %s: expected a range within its %d bytes, got %d at %d"
-                                .formatted(
-                                        ref.name(),
-                                        ref.node(),
-                                        copy.region().payload().length(),
-                                        ref.length(),
-                                        ref.offset()));
-            }
             synchronized (copy) {
                 fill(copy, ref);
             }
@@ -121,16 +110,7 @@ final class RemoteRegions implements AutoCloseable {
                                     new Asked(user, new NodeRequest.Find(ref.node(), ref.name())));
                             return channel.receiveSoon(NodeAnswer.class).as(RegionInfo.class);
                         });
-        if (info.ref().tenure() != ref.tenure() || info.state() != State.READY) {
-            throw new NodeRefusedException(
-                    "region %s on %s: expected tenure %d, READY, it is in tenure %d, %s"
-                            .formatted(
-                                    ref.name(),
-                                    ref.node(),
-                                    ref.tenure(),
-                                    info.ref().tenure(),
-                                    info.state()));
-        }
+        info.requireReadable(ref);
         RemoteCopy.Key key =
                 new RemoteCopy.Key(ref.node(), ref.name(), ref.tenure(), info.identity(), user);
         synchronized (copies) {
@@ -310,13 +290,6 @@ final class RemoteRegions implements AutoCloseable {
     /** Bytes received so far. */
     long fetchedBytes() {
         return fetchedBytes.get();
-    }
-
-    /** Copies there are. */
-    int count() {
-        synchronized (copies) {
-            return copies.size();
-        }
     }
 
     @Override

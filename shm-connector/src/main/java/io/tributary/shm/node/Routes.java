@@ -33,7 +33,6 @@ final class Routes implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Routes.class);
     private static final int WAITING = 4096;
     private static final int TOGETHER = 256;
-    private static final int SELF = -1;
 
     private final String self;
     private final NodeLinks links;
@@ -133,7 +132,7 @@ final class Routes implements AutoCloseable {
             links.use(
                     node,
                     channel -> {
-                        channel.send(new Asked(SELF, new NodeRequest.Deliver(frames)));
+                        channel.send(Asked.own(new NodeRequest.Deliver(frames)));
                         return channel.receiveSoon(NodeAnswer.class).as(List.class);
                     });
         } catch (IOException | RuntimeException e) {
