@@ -5,18 +5,11 @@ package io.tributary.bench;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.FlinkRestException;
-import io.tributary.job.demo.EmbeddedBroker;
-import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.shm.agent.AgentOptions;
-import io.tributary.shm.agent.NodeAgent;
-import io.tributary.trainer.Transport;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -76,20 +69,9 @@ final class CheckpointBench {
     Report run() throws Exception {
         try (WorkDirectory regions = WorkDirectory.create(parent, "bench");
                 WorkDirectory work = WorkDirectory.create("bench")) {
-            int port = EmbeddedBroker.freePort();
-            int user = (int) Files.getAttribute(regions.path(), "unix:uid");
-            long quota = 2L * load.trainers() * (4L * load.params() + 8192) + (1L << 30);
             LiveRounds live =
-                    new LiveRounds(
-                            load,
-                            new ShmTransport(regions.path().toString(), quota, port),
-                            Transport.shm(regions.path(), port));
-            try (NodeAgent agent =
-                    NodeAgent.start(
-                            new AgentOptions(
-                                    port, AgentOptions.Bpf.AUTO, regions.path(), Set.of(user)))) {
-                live.run(work.path(), regions.path(), flink -> checkpoint(flink, live));
-            }
+                    LiveRounds.overSharedMemory(
+                            load, regions.path(), work.path(), this::checkpoint);
             double plain = seconds(live, without);
             double disturbed = seconds(live, with);
             return new Report(

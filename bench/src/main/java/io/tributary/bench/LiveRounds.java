@@ -4,10 +4,12 @@ package io.tributary.bench;
 
 import com.sun.management.OperatingSystemMXBean;
 import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.Publish;
+import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
@@ -15,6 +17,8 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.NodeAgent;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -25,6 +29,7 @@ import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
@@ -32,6 +37,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutionException;
@@ -89,13 +95,35 @@ final class LiveRounds {
     @FunctionalInterface
     interface Beside {
         /** Returns at the latest when the rounds are over. */
-        void run(FlinkRest flink) throws Exception;
+        void run(FlinkRest flink, LiveRounds rounds) throws Exception;
     }
 
     LiveRounds(Load load, io.tributary.job.graph.Transport transport, Transport trainerTransport) {
         this.load = load;
         this.transport = transport;
         this.trainerTransport = trainerTransport;
+    }
+
+    /** Runs rounds over shared memory, with an agent of their own. */
+    static LiveRounds overSharedMemory(Load load, Path regions, Path work, Beside beside)
+            throws Exception {
+        int port = EmbeddedBroker.freePort();
+        int user = (int) Files.getAttribute(regions, "unix:uid");
+        long quota =
+                2L * load.trainers() * (4L * load.params() + 8192)
+                        + 32L * load.params()
+                        + (64 << 20);
+        try (NodeAgent agent =
+                NodeAgent.start(
+                        new AgentOptions(port, AgentOptions.Bpf.AUTO, regions, Set.of(user)))) {
+            LiveRounds live =
+                    new LiveRounds(
+                            load,
+                            new ShmTransport(regions.toString(), quota, port),
+                            Transport.shm(regions, port));
+            live.run(work, regions, beside);
+            return live;
+        }
     }
 
     /** Has a permit more each time that all trainers have written their updates. */
@@ -172,7 +200,8 @@ final class LiveRounds {
                             () -> {
                                 try {
                                     beside.run(
-                                            new FlinkRest(URI.create(flink.url()).getAuthority()));
+                                            new FlinkRest(URI.create(flink.url()).getAuthority()),
+                                            this);
                                 } catch (Exception e) {
                                     // Without it the rounds might wait for ever.
                                     threads.shutdownNow();

@@ -75,7 +75,7 @@ final class MqttBench {
                                                 Duration.ofMinutes(5),
                                                 FloatFiniteCheck::new)),
                                 Transport.mqtt(broker));
-                live.run(work.path(), regions.path(), flink -> {});
+                live.run(work.path(), regions.path(), (flink, rounds) -> {});
                 return PathReport.of(
                         "mqtt",
                         load.params(),

@@ -2,19 +2,15 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.demo.EmbeddedBroker;
-import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.aggregate.FloatKernel;
 import io.tributary.operators.aggregate.FloatKernel.Weighted;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.shm.agent.AgentOptions;
-import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
-import io.tributary.trainer.Transport;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -23,7 +19,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -86,26 +81,12 @@ final class ShmBench {
     }
 
     private LiveRounds job(Path regions, Path work) throws Exception {
-        int port = EmbeddedBroker.freePort();
-        int user = (int) Files.getAttribute(regions, "unix:uid");
-        long quota = 2L * trainers * (4L * params + 8192) + 32L * params + (64 << 20);
-        try (NodeAgent agent =
-                NodeAgent.start(
-                        new AgentOptions(port, AgentOptions.Bpf.AUTO, regions, Set.of(user)))) {
-            LiveRounds live =
-                    new LiveRounds(
-                            new LiveRounds.Load(
-                                    params,
-                                    trainers,
-                                    levels,
-                                    WARM_UP_ROUNDS,
-                                    rounds,
-                                    Duration.ofSeconds(1)),
-                            new ShmTransport(regions.toString(), quota, port),
-                            Transport.shm(regions, port));
-            live.run(work, regions, flink -> {});
-            return live;
-        }
+        return LiveRounds.overSharedMemory(
+                new LiveRounds.Load(
+                        params, trainers, levels, WARM_UP_ROUNDS, rounds, Duration.ofSeconds(1)),
+                regions,
+                work,
+                (flink, live) -> {});
     }
 
     private List<Double> modelMs(Path regions) throws IOException {
