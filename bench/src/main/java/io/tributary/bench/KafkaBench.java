@@ -20,6 +20,7 @@ import io.tributary.protocol.kafka.KafkaHeaders;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -234,7 +235,7 @@ final class KafkaBench {
                         new KafkaTransport(
                                 kafka.options(),
                                 new Staging(
-                                        regions.toString(),
+                                        new RegionAccess.Place(regions.toString()),
                                         quota,
                                         Duration.ofMinutes(5),
                                         FloatFiniteCheck::new),

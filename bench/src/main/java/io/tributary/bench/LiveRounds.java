@@ -19,6 +19,7 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.NodeAgent;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -119,7 +120,8 @@ final class LiveRounds {
             LiveRounds live =
                     new LiveRounds(
                             load,
-                            new ShmTransport(regions.toString(), quota, port),
+                            new ShmTransport(
+                                    new RegionAccess.Place(regions.toString()), quota, port),
                             Transport.shm(regions, port));
             live.run(work, regions, beside);
             return live;

@@ -13,6 +13,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.Transport;
 import java.io.IOException;
@@ -70,7 +71,7 @@ final class MqttBench {
                                 new MqttTransport(
                                         broker,
                                         new Staging(
-                                                regions.path().toString(),
+                                                new RegionAccess.Place(regions.path().toString()),
                                                 quota,
                                                 Duration.ofMinutes(5),
                                                 FloatFiniteCheck::new)),

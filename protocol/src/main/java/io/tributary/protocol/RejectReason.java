@@ -47,5 +47,7 @@ public enum RejectReason {
     /** Weights where deltas are asked for, or the other way round. */
     WRONG_KIND,
     /** The payload can no longer be read. */
-    PAYLOAD_LOST
+    PAYLOAD_LOST,
+    /** The payload lies on a host that nobody can reach. */
+    NODE_LOST
 }

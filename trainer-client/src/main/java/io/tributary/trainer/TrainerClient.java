@@ -233,7 +233,8 @@ public final class TrainerClient implements AutoCloseable {
                 if (timeout.compareTo(LONGEST_RECEIPT_TIMEOUT) > 0) {
                     timeout = LONGEST_RECEIPT_TIMEOUT;
                 }
-            } else if (receipt.get().status() == Receipt.Status.RESEND) {
+            } else if (receipt.get().status() == Receipt.Status.RESEND
+                    || receipt.get().reason() == RejectReason.NODE_LOST) {
                 forgetReceipts();
                 receipt = Optional.empty();
             } else if (receipt.get().reason() == RejectReason.UNKNOWN_TRAINER) {

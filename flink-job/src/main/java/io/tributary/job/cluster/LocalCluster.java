@@ -4,31 +4,22 @@ package io.tributary.job.cluster;
 
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.LocalFlink;
+import io.tributary.job.graph.ShmTransport;
+import io.tributary.job.graph.Transport;
+import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.protocol.Json;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.Owner;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.GlobalConfiguration;
-import org.apache.flink.runtime.clusterframework.TaskExecutorProcessSpec;
-import org.apache.flink.runtime.clusterframework.TaskExecutorProcessUtils;
-import org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint;
-import org.apache.flink.runtime.jobmanager.JobManagerProcessSpec;
-import org.apache.flink.runtime.jobmanager.JobManagerProcessUtils;
-import org.apache.flink.runtime.taskexecutor.TaskManagerRunner;
-import org.apache.flink.runtime.util.config.memory.ProcessMemoryUtils;
 
 /**
  * A Flink session cluster on this machine: a job manager and some task managers, each a process of
@@ -61,13 +52,39 @@ public final class LocalCluster {
      * @param slots slots of each task manager
      * @param jobManager the job manager's process
      * @param taskManagers the task managers' processes by number, from 1
+     * @param network the hosts that they run on, task manager K on host K; empty for this machine
+     * @param agents the hosts' node agents by number
+     * @param broker the hosts' MQTT broker
      */
     public record State(
             int restPort,
             int rpcPort,
             int slots,
             Owner jobManager,
-            TreeMap<Integer, TaskManager> taskManagers) {}
+            TreeMap<Integer, TaskManager> taskManagers,
+            List<Hosts> network,
+            TreeMap<Integer, Owner> agents,
+            Owner broker) {
+
+        /** The hosts that they run on; empty for this machine. */
+        public Optional<Hosts> hosts() {
+            return network.stream().findAny();
+        }
+
+        private State with(Owner newJobManager, Owner newBroker) {
+            return new State(
+                    restPort,
+                    rpcPort,
+                    slots,
+                    newJobManager,
+                    taskManagers,
+                    network,
+                    agents,
+                    newBroker);
+        }
+    }
+
+    private static final Owner NOBODY = new Owner(-1, 1);
 
     /**
      * A task manager.
@@ -100,7 +117,75 @@ public final class LocalCluster {
 
     /** The REST API of the cluster that runs. */
     public FlinkRest rest() {
-        return new FlinkRest("127.0.0.1:" + running().restPort());
+        return rest(running());
+    }
+
+    private FlinkRest rest(State state) {
+        return new FlinkRest("%s:%d".formatted(processes(state).address(), state.restPort()));
+    }
+
+    private FlinkProcesses processes(State state) {
+        return new FlinkProcesses(directory, state.hosts());
+    }
+
+    /** The hosts that there are. */
+    public Hosts hosts() {
+        return running()
+                .hosts()
+                .orElseThrow(
+                        () ->
+                                new IllegalArgumentException(
+                                        "the cluster in %s has no hosts of its own; start one with --hosts"
+                                                .formatted(directory)));
+    }
+
+    /**
+     * A transport as this machine sees it: what is in memory on the first host is elsewhere here.
+     */
+    public Transport seen(Transport transport) {
+        Optional<Hosts> hosts = state().flatMap(State::hosts);
+        if (hosts.isEmpty() || !(transport instanceof ShmTransport shm)) {
+            return transport;
+        }
+        Path directory = Path.of(shm.regions().directory());
+        return new ShmTransport(
+                new RegionAccess.Place(hosts.get().host(1).seen(directory).toString()),
+                shm.quotaBytes(),
+                shm.agentPort());
+    }
+
+    /**
+     * The same on hosts of its own, a task manager and an agent on each.
+     *
+     * @param rate of their links, as tc writes it
+     */
+    public State start(int hosts, Optional<String> rate, int slots) {
+        Optional<Hosts> there = state().flatMap(State::hosts).filter(Hosts::exist);
+        if (there.isPresent() && there.get().count() != hosts) {
+            throw new IllegalArgumentException(
+                    "the cluster in %s has %d hosts; stop it first"
+                            .formatted(directory, there.get().count()));
+        }
+        if (there.isEmpty()) {
+            if (state().filter(s -> s.jobManager().alive()).isPresent()) {
+                throw new IllegalArgumentException(
+                        "the cluster in %s runs without hosts; stop it first".formatted(directory));
+            }
+            save(fresh(slots, Optional.of(Hosts.create(hosts, rate))));
+        }
+        return start(hosts, slots);
+    }
+
+    private static State fresh(int slots, Optional<Hosts> hosts) {
+        return new State(
+                LocalFlink.freeUiPort(),
+                EmbeddedBroker.freePort(),
+                slots,
+                NOBODY,
+                new TreeMap<>(),
+                hosts.stream().toList(),
+                new TreeMap<>(),
+                NOBODY);
     }
 
     /**
@@ -108,24 +193,23 @@ public final class LocalCluster {
      * Returns when all have registered. Ports stay the same for the life of the directory.
      */
     public State start(int taskManagers, int slots) {
-        State state =
-                state().orElseGet(
-                                () ->
-                                        new State(
-                                                LocalFlink.freeUiPort(),
-                                                EmbeddedBroker.freePort(),
-                                                slots,
-                                                new Owner(-1, 1),
-                                                new TreeMap<>()));
+        State state = state().orElseGet(() -> fresh(slots, Optional.empty()));
+        if (state.hosts().isPresent()) {
+            HostServices services = new HostServices(directory, state.hosts().get());
+            for (int number = 1; number <= state.hosts().get().count(); number++) {
+                if (!state.agents().getOrDefault(number, NOBODY).alive()) {
+                    state.agents().put(number, services.startAgent(number));
+                    save(state);
+                }
+            }
+            if (!state.broker().alive()) {
+                state = state.with(state.jobManager(), services.startBroker());
+                save(state);
+            }
+        }
         if (!state.jobManager().alive()) {
-            configure(state, slots);
-            state =
-                    new State(
-                            state.restPort(),
-                            state.rpcPort(),
-                            slots,
-                            owner(startJobManager()),
-                            state.taskManagers());
+            processes(state).configure(state.restPort(), state.rpcPort(), slots);
+            state = state.with(owner(processes(state).startJobManager()), state.broker());
             save(state);
         }
         for (int number = 1; number <= taskManagers; number++) {
@@ -134,7 +218,10 @@ public final class LocalCluster {
                 // Unique, because one that was killed is remembered for a while.
                 String id = "task-manager-%d-%d".formatted(number, System.currentTimeMillis());
                 state.taskManagers()
-                        .put(number, new TaskManager(id, owner(startTaskManager(number, id))));
+                        .put(
+                                number,
+                                new TaskManager(
+                                        id, owner(processes(state).startTaskManager(number, id))));
                 save(state);
             }
         }
@@ -148,98 +235,15 @@ public final class LocalCluster {
 
     private void save(State state) {
         try {
+            Files.createDirectories(directory);
             Files.write(directory.resolve("cluster.json"), (Json.pretty(state) + "\n").getBytes());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    private void configure(State state, int slots) {
-        Map<String, Object> all = new LinkedHashMap<>();
-        all.put("jobmanager.rpc.address", "127.0.0.1");
-        all.put("jobmanager.rpc.port", state.rpcPort());
-        all.put("jobmanager.bind-host", "127.0.0.1");
-        all.put("jobmanager.memory.process.size", "1g");
-        all.put("rest.address", "127.0.0.1");
-        all.put("rest.bind-address", "127.0.0.1");
-        all.put("rest.port", state.restPort());
-        all.put("taskmanager.host", "127.0.0.1");
-        all.put("taskmanager.bind-host", "127.0.0.1");
-        all.put("taskmanager.numberOfTaskSlots", slots);
-        all.put("taskmanager.memory.task.heap.size", "768m");
-        all.put("taskmanager.memory.task.off-heap.size", "256m");
-        // State is on the heap.
-        all.put("taskmanager.memory.managed.size", "0");
-        all.put("taskmanager.memory.network.min", "128m");
-        all.put("taskmanager.memory.network.max", "128m");
-        all.put("classloader.parent-first-patterns.additional", PARENT_FIRST);
-        // A process that was killed is to be missed soon.
-        all.put("heartbeat.interval", "1 s");
-        all.put("heartbeat.timeout", "8 s");
-        all.put("cluster.evenly-spread-out-slots", true);
-        all.put("io.tmp.dirs", directory.resolve("tmp").toString());
-        all.put("web.tmpdir", directory.resolve("tmp").toString());
-        StringBuilder yaml = new StringBuilder();
-        all.forEach((key, value) -> yaml.append(key).append(": \"").append(value).append("\"\n"));
-        try {
-            Files.createDirectories(directory.resolve("conf"));
-            Files.createDirectories(directory.resolve("tmp"));
-            Files.writeString(directory.resolve("conf/config.yaml"), yaml);
-            try (InputStream logging =
-                    LocalCluster.class.getResourceAsStream("/cluster-logback.xml")) {
-                Files.write(directory.resolve("conf/logback.xml"), logging.readAllBytes());
-            }
-        } catch (IOException e) {
-            throw new UncheckedIOException("the cluster cannot be configured", e);
-        }
-    }
-
-    private Configuration configuration() {
-        return GlobalConfiguration.loadConfiguration(directory.resolve("conf").toString());
-    }
-
-    private JavaProcess startJobManager() {
-        JobManagerProcessSpec spec = JobManagerProcessUtils.processSpecFromConfig(configuration());
-        List<String> arguments = new ArrayList<>();
-        arguments.addAll(List.of("--configDir", directory.resolve("conf").toString()));
-        arguments.addAll(words(JobManagerProcessUtils.generateDynamicConfigsStr(spec)));
-        return start(
-                "job-manager",
-                JobManagerProcessUtils.generateJvmParametersStr(spec, configuration()),
-                StandaloneSessionClusterEntrypoint.class,
-                arguments);
-    }
-
-    private JavaProcess startTaskManager(int number, String id) {
-        TaskExecutorProcessSpec spec =
-                TaskExecutorProcessUtils.processSpecFromConfig(configuration());
-        List<String> arguments = new ArrayList<>();
-        arguments.addAll(List.of("--configDir", directory.resolve("conf").toString()));
-        arguments.addAll(words(TaskExecutorProcessUtils.generateDynamicConfigsStr(spec)));
-        arguments.addAll(List.of("-D", "taskmanager.resource-id=" + id));
-        return start(
-                "task-manager-" + number,
-                ProcessMemoryUtils.generateJvmParametersStr(spec),
-                TaskManagerRunner.class,
-                arguments);
-    }
-
-    private static List<String> words(String text) {
-        return Arrays.stream(text.trim().split("\\s+")).filter(w -> !w.isEmpty()).toList();
-    }
-
-    private JavaProcess start(String name, String jvm, Class<?> main, List<String> arguments) {
-        List<String> all = new ArrayList<>(words(jvm));
-        all.add("-Dlog.file=" + directory.resolve("log").resolve(name + ".log"));
-        all.add("-Dlogback.configurationFile=" + directory.resolve("conf/logback.xml"));
-        return JavaProcess.start(
-                new JavaProcess.Command(
-                        List.of(), Distribution.clusterClasspath(), all, main.getName(), arguments),
-                directory.resolve("log").resolve(name + ".out"));
-    }
-
     private void awaitRegistered(State state) {
-        FlinkRest rest = new FlinkRest("127.0.0.1:" + state.restPort());
+        FlinkRest rest = rest(state);
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
         List<String> missing = missing(rest, state);
         while (!missing.isEmpty()) {
@@ -248,7 +252,7 @@ public final class LocalCluster {
                         "the cluster does not start, %s did not register within %d s; see the logs in %s"
                                 .formatted(missing, START_SECONDS, directory.resolve("log")));
             }
-            pause();
+            JavaProcess.pause();
             missing = missing(rest, state);
         }
     }
@@ -264,15 +268,6 @@ public final class LocalCluster {
                     .toList();
         } catch (ClusterUnavailableException | FlinkRestException e) {
             return List.of("the job manager");
-        }
-    }
-
-    private static void pause() {
-        try {
-            Thread.sleep(100);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while waiting for the cluster", e);
         }
     }
 
@@ -298,13 +293,41 @@ public final class LocalCluster {
         end(running().jobManager(), true);
     }
 
-    /** Ends all processes. */
+    /**
+     * Ends all that runs on a host but for the job manager and the broker, as when it crashes: its
+     * memory is lost too.
+     */
+    public void killHost(int number) {
+        State state = running();
+        Hosts hosts = hosts();
+        end(state.taskManagers().get(number).owner(), true);
+        end(state.agents().get(number), true);
+        hosts.forget(hosts.host(number));
+    }
+
+    /** Ends all processes, and removes the hosts. */
     public void stop() {
         state().ifPresent(
                         state -> {
                             state.taskManagers().values().forEach(tm -> end(tm.owner(), false));
                             end(state.jobManager(), false);
+                            state.agents().values().forEach(agent -> end(agent, false));
+                            end(state.broker(), false);
+                            if (state.hosts().isPresent()) {
+                                state.hosts().get().delete();
+                                forget();
+                            }
                         });
+    }
+
+    /** The next start may be another cluster, with hosts or without. */
+    private void forget() {
+        try {
+            Files.deleteIfExists(directory.resolve("cluster.json"));
+            Files.deleteIfExists(directory.resolve("node.secret"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static void end(Owner owner, boolean forcibly) {

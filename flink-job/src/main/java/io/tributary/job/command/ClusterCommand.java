@@ -5,9 +5,15 @@ package io.tributary.job.command;
 import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.LocalCluster;
+import io.tributary.job.process.Hosts;
+import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.region.Owner;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -53,7 +59,25 @@ public final class ClusterCommand implements Runnable {
                             paramLabel = "N",
                             defaultValue = "2",
                             description = "Slots of each. Default: ${DEFAULT-VALUE}.")
-                    int slots) {
+                    int slots,
+            @Option(
+                            names = "--hosts",
+                            paramLabel = "N",
+                            description =
+                                    "Runs on N hosts, made of network namespaces, with a task manager and a node agent each; root only.")
+                    Optional<Integer> hosts,
+            @Option(
+                            names = "--link",
+                            paramLabel = "RATE",
+                            description = "With --hosts: rate of their links, such as 1gbit.")
+                    Optional<String> link) {
+        if (link.isPresent() && hosts.isEmpty()) {
+            throw new UsageException("--link is the rate of the hosts' links; give --hosts too");
+        }
+        if (link.isPresent() && !link.get().matches("[0-9]+(\\.[0-9]+)?[kmgt]?(bit|bps)")) {
+            throw new UsageException(
+                    "--link %s: expected a rate such as 1gbit".formatted(link.get()));
+        }
         if (taskManagers < 1) {
             throw new UsageException(
                     "--task-managers %d: expected 1 or more".formatted(taskManagers));
@@ -61,9 +85,67 @@ public final class ClusterCommand implements Runnable {
         if (slots < 1) {
             throw new UsageException("--slots %d: expected 1 or more".formatted(slots));
         }
-        LocalCluster.State state = cluster().start(taskManagers, slots);
-        System.out.printf("Flink web UI: http://127.0.0.1:%d%n", state.restPort());
+        if (hosts.isPresent()) {
+            cluster().start(hosts.get(), link, slots);
+        } else {
+            cluster().start(taskManagers, slots);
+        }
+        System.out.printf("Flink web UI: %s%n", cluster().rest().url());
         System.out.printf("Logs: %s%n", directory.resolve("log"));
+        cluster()
+                .state()
+                .flatMap(LocalCluster.State::hosts)
+                .ifPresent(
+                        there -> {
+                            System.out.printf("Broker: tcp://%s:1883%n", there.host(1).address());
+                            System.out.printf(
+                                    "In job.yaml: regions.node-port: %d%n",
+                                    Mailbox.DEFAULT_PORT + AgentCommand.LOCAL_OFFSET);
+                        });
+        return 0;
+    }
+
+    /** {@code tributary cluster on}. */
+    @Command(
+            name = "on",
+            description =
+                    "Runs a command on a host, as in: cluster on 2 -- ./tributary regions nodes")
+    int on(
+            @Parameters(paramLabel = "K", description = "The host, from 1.") int number,
+            @Parameters(
+                            arity = "1..*",
+                            paramLabel = "COMMAND",
+                            description = "The command and its arguments, after --.")
+                    List<String> command)
+            throws IOException, InterruptedException {
+        Hosts hosts = cluster().hosts();
+        requireHost(hosts, number);
+        List<String> line = new ArrayList<>(hosts.host(number).enter());
+        line.addAll(command);
+        return new ProcessBuilder(line).inheritIO().start().waitFor();
+    }
+
+    private static void requireHost(Hosts hosts, int number) {
+        if (number < 1 || number > hosts.count()) {
+            throw new UsageException("host %d: expected 1 to %d".formatted(number, hosts.count()));
+        }
+    }
+
+    /** {@code tributary cluster cut}. */
+    @Command(name = "cut", description = "Cuts a host's link; 'cluster mend' mends it.")
+    int cut(@Parameters(paramLabel = "K", description = "The host, from 1.") int number) {
+        requireHost(cluster().hosts(), number);
+        cluster().hosts().cut(cluster().hosts().host(number));
+        System.out.printf("host %d is cut off%n", number);
+        return 0;
+    }
+
+    /** {@code tributary cluster mend}. */
+    @Command(name = "mend", description = "Mends a host's link.")
+    int mend(@Parameters(paramLabel = "K", description = "The host, from 1.") int number) {
+        requireHost(cluster().hosts(), number);
+        cluster().hosts().mend(cluster().hosts().host(number));
+        System.out.printf("host %d is back%n", number);
         return 0;
     }
 
@@ -80,6 +162,10 @@ public final class ClusterCommand implements Runnable {
             return 1;
         }
         show("job manager", state.get().jobManager());
+        state.get().agents().forEach((host, agent) -> show("agent of host " + host, agent));
+        if (state.get().hosts().isPresent()) {
+            show("broker", state.get().broker());
+        }
         for (Map.Entry<Integer, LocalCluster.TaskManager> tm :
                 state.get().taskManagers().entrySet()) {
             show("task manager " + tm.getKey(), tm.getValue().owner());

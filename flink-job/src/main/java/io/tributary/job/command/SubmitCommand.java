@@ -10,6 +10,7 @@ import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.demo.Console;
 import io.tributary.job.demo.RoundBoard;
+import io.tributary.job.graph.Transport;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -66,15 +67,14 @@ public final class SubmitCommand implements Callable<Integer> {
             throw new UsageException("--cluster %s: expected HOST:PORT".formatted(address.get()));
         }
         JobSpec spec = JobSpec.read(config);
-        FlinkRest rest =
-                address.map(FlinkRest::new).orElseGet(() -> new LocalCluster(directory).rest());
+        LocalCluster cluster = new LocalCluster(directory);
+        FlinkRest rest = address.map(FlinkRest::new).orElseGet(cluster::rest);
+        Transport seen = address.isPresent() ? spec.transport() : cluster.seen(spec.transport());
         Optional<String> from = latest ? RetainedCheckpoints.newest(spec) : savepoint;
         from.ifPresent(path -> System.out.println("going on from " + path));
         Console console = new Console(System.out, false);
         try (AutoCloseable ignored =
-                detached
-                        ? () -> {}
-                        : spec.transport().follow(spec.name(), new RoundBoard(console::status))) {
+                detached ? () -> {} : seen.follow(spec.name(), new RoundBoard(console::status))) {
             String job = new Submission(rest, Distribution.jobJar()).run(spec, config, from);
             console.say("job %s (%s) runs".formatted(spec.name(), job));
             console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));

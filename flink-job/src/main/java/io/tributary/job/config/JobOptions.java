@@ -121,6 +121,14 @@ public final class JobOptions {
                     .defaultValue(Timing.EAGER)
                     .withDescription("Whether updates are folded as they come, or at the close.");
 
+    /** Where updates are folded. */
+    public static final ConfigOption<Boolean> LOCALITY =
+            ConfigOptions.key("rounds.locality")
+                    .booleanType()
+                    .defaultValue(true)
+                    .withDescription(
+                            "Whether updates are folded on the host where they lie, where there are several; otherwise each is on all hosts.");
+
     /** The initial model. */
     public static final ConfigOption<String> MODEL =
             ConfigOptions.key("model.initial")
@@ -229,6 +237,14 @@ public final class JobOptions {
                     .stringType()
                     .defaultValue("/dev/shm/tributary")
                     .withDescription("Directory of regions, best on a memory file system.");
+
+    /** Where a host's node is. */
+    public static final ConfigOption<Integer> NODE_PORT =
+            ConfigOptions.key("regions.node-port")
+                    .intType()
+                    .defaultValue(0)
+                    .withDescription(
+                            "Where task managers are on several hosts: port of each host's node on 127.0.0.1, that of its agent plus 2. 0 where all are on one host.");
 
     /** Bound for regions. */
     public static final ConfigOption<MemorySize> QUOTA =

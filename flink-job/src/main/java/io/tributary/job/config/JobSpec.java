@@ -17,6 +17,7 @@ import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -152,12 +153,14 @@ public record JobSpec(
                 time(yaml, JobOptions.LINGER),
                 yaml.get(JobOptions.TIMING),
                 yaml.get(JobOptions.UPDATES),
-                Map.of());
+                Map.of(),
+                yaml.get(JobOptions.LOCALITY));
     }
 
     private static Transport transport(JobYaml yaml) {
         long quota = yaml.get(JobOptions.QUOTA).getBytes();
-        String regions = yaml.get(JobOptions.REGIONS);
+        RegionAccess.Place regions =
+                new RegionAccess.Place(yaml.get(JobOptions.REGIONS), nodePort(yaml));
         Staging staging =
                 new Staging(
                         regions, quota, time(yaml, JobOptions.STAGING_IDLE), FloatFiniteCheck::new);
@@ -166,6 +169,14 @@ public record JobSpec(
             case KAFKA -> new KafkaTransport(kafka(yaml), staging, false);
             case SHM -> new ShmTransport(regions, quota, yaml.get(JobOptions.SHM_AGENT_PORT));
         };
+    }
+
+    private static int nodePort(JobYaml yaml) {
+        int port = yaml.get(JobOptions.NODE_PORT);
+        if (port < 0 || port > 65535) {
+            throw yaml.wrong(JobOptions.NODE_PORT, "expected 0 to 65535");
+        }
+        return port;
     }
 
     private static BrokerOptions broker(JobYaml yaml) {

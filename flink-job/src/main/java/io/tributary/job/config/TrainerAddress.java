@@ -22,6 +22,6 @@ public final class TrainerAddress {
             return Transport.kafka(kafka.kafka());
         }
         ShmTransport shm = (ShmTransport) job;
-        return Transport.shm(Path.of(shm.directory()), shm.agentPort());
+        return Transport.shm(Path.of(shm.regions().directory()), shm.agentPort());
     }
 }

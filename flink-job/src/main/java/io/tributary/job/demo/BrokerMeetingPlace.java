@@ -7,6 +7,7 @@ import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import java.time.Duration;
 import org.slf4j.Logger;
@@ -36,7 +37,12 @@ final class BrokerMeetingPlace implements MeetingPlace {
     @Override
     public Transport forJob() {
         return new MqttTransport(
-                address(), new Staging(regions, quotaBytes, STAGING_IDLE, FloatFiniteCheck::new));
+                address(),
+                new Staging(
+                        new RegionAccess.Place(regions),
+                        quotaBytes,
+                        STAGING_IDLE,
+                        FloatFiniteCheck::new));
     }
 
     @Override

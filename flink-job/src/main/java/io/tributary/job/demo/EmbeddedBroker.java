@@ -15,10 +15,13 @@ import java.nio.file.Path;
 public final class EmbeddedBroker implements AutoCloseable {
 
     private final WorkDirectory directory;
+    private final String address;
     private final int port;
     private final EmbeddedHiveMQ broker;
 
-    private EmbeddedBroker(WorkDirectory directory, int port, EmbeddedHiveMQ broker) {
+    private EmbeddedBroker(
+            WorkDirectory directory, String address, int port, EmbeddedHiveMQ broker) {
+        this.address = address;
         this.directory = directory;
         this.port = port;
         this.broker = broker;
@@ -31,10 +34,15 @@ public final class EmbeddedBroker implements AutoCloseable {
 
     /** Starts a broker on a port. */
     public static EmbeddedBroker start(int port) {
+        return start("127.0.0.1", port);
+    }
+
+    /** Starts a broker on an address and a port. */
+    public static EmbeddedBroker start(String address, int port) {
         WorkDirectory directory = WorkDirectory.create("broker");
         try {
             Path configuration = directory.directory("conf");
-            Files.writeString(configuration.resolve("config.xml"), config(port));
+            Files.writeString(configuration.resolve("config.xml"), config(address, port));
             EmbeddedHiveMQ broker =
                     EmbeddedHiveMQ.builder()
                             .withConfigurationFolder(configuration)
@@ -43,20 +51,20 @@ public final class EmbeddedBroker implements AutoCloseable {
                             .withoutLoggingBootstrap()
                             .build();
             broker.start().join();
-            return new EmbeddedBroker(directory, port, broker);
+            return new EmbeddedBroker(directory, address, port, broker);
         } catch (IOException e) {
             throw new UncheckedIOException("the broker cannot be configured", e);
         }
     }
 
-    private static String config(int port) {
+    private static String config(String address, int port) {
         return """
                 <?xml version="1.0"?>
                 <hivemq>
                   <listeners>
                     <tcp-listener>
                       <port>%d</port>
-                      <bind-address>127.0.0.1</bind-address>
+                      <bind-address>%s</bind-address>
                     </tcp-listener>
                   </listeners>
                   <mqtt>
@@ -66,7 +74,7 @@ public final class EmbeddedBroker implements AutoCloseable {
                   <anonymous-usage-statistics><enabled>false</enabled></anonymous-usage-statistics>
                 </hivemq>
                 """
-                .formatted(port);
+                .formatted(port, address);
     }
 
     /** A port that is free now. */
@@ -80,7 +88,7 @@ public final class EmbeddedBroker implements AutoCloseable {
 
     /** Where it listens. */
     public String url() {
-        return "tcp://127.0.0.1:" + port;
+        return "tcp://%s:%d".formatted(address, port);
     }
 
     /** Its port. */

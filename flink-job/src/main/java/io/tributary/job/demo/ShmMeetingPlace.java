@@ -7,6 +7,7 @@ import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.NodeAgent;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.SharedMemory;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -39,7 +40,8 @@ final class ShmMeetingPlace implements MeetingPlace {
 
     @Override
     public Transport forJob() {
-        return new ShmTransport(directory.path().toString(), quotaBytes, port);
+        return new ShmTransport(
+                new RegionAccess.Place(directory.path().toString()), quotaBytes, port);
     }
 
     @Override

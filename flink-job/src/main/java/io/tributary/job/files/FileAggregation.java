@@ -14,6 +14,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.TensorFile;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -106,7 +107,7 @@ public record FileAggregation(
                                         .returns(CoordinatorOutputs.ARRIVAL)
                                         .name("check files")
                                         .uid("check-files"),
-                                Optional.empty(),
+                                RegionAccess.Place.NONE,
                                 Optional.empty());
         DataStream<Outcome> outcomes =
                 outputs.deadLetters()

@@ -22,6 +22,7 @@ import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import java.util.List;
 import java.util.Optional;
@@ -82,46 +83,56 @@ public record AggregationGraph(
     /**
      * Adds the graph behind {@code arrivals}.
      *
-     * @param regions the region directory, where one job of a name may be
+     * @param regions where regions are
      * @param partials where partial sums lie; without, they pass through Flink's network
      */
     public Outputs build(
             DataStream<Arrival> arrivals,
-            Optional<String> regions,
+            RegionAccess.Place regions,
             Optional<RegionPool.Place> partials) {
         // The closure of a key selector is serialised; it should hold the name alone.
         String key = job;
         SingleOutputStreamOperator<RoundStatus> coordinator =
                 arrivals.keyBy(arrival -> key, Types.STRING)
                         .process(
-                                new RoundCoordinator(job, run, topology, rules, model, regions),
+                                new RoundCoordinator(
+                                        job,
+                                        run,
+                                        topology,
+                                        rules,
+                                        model,
+                                        arrivals.getExecutionEnvironment().getParallelism(),
+                                        regions),
                                 CoordinatorOutputs.STATUS)
                         .name("round coordinator")
                         .uid("round-coordinator")
                         .setParallelism(1)
                         .setMaxParallelism(1);
         int levels = topology.nodes().size();
+        Optional<String> together = together(regions);
         DataStream<AggregatorInput> input = coordinator.getSideOutput(CoordinatorOutputs.level(0));
         for (int level = 0; level < levels - 1; level++) {
-            input =
+            SingleOutputStreamOperator<AggregatorInput> sums =
                     keyed(input)
                             .transform(
                                     levelName(levels, level),
                                     AggregatorInput.TYPE,
-                                    new PartialSumOperator(model, partials))
-                            .uid(uid(level))
-                            .union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));
+                                    new PartialSumOperator(model, regions, partials))
+                            .uid(uid(level));
+            together.ifPresent(sums.getTransformation()::setCoLocationGroupKey);
+            input = sums.union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));
         }
         SingleOutputStreamOperator<ModelShard> top =
                 keyed(input)
                         .transform(
                                 levelName(levels, levels - 1),
                                 ModelShard.TYPE,
-                                new TopOperator(model, partials))
+                                new TopOperator(model, regions, partials))
                         .uid(uid(levels - 1));
+        together.ifPresent(top.getTransformation()::setCoLocationGroupKey);
         SingleOutputStreamOperator<PublishedModel> models =
                 top.keyBy(shard -> shard.round().toString(), Types.STRING)
-                        .process(new ModelPublisher(job, model, target, partials), MODEL)
+                        .process(new ModelPublisher(job, model, target, regions, partials), MODEL)
                         .name("model publisher")
                         .uid("model-publisher")
                         .setParallelism(1)
@@ -134,6 +145,14 @@ public record AggregationGraph(
                 coordinator.getSideOutput(CoordinatorOutputs.DEAD_LETTERS),
                 top,
                 models);
+    }
+
+    /**
+     * What makes subtasks of one number sit in one slot, so that a source's word about where it is
+     * holds for the tree's as well.
+     */
+    static Optional<String> together(RegionAccess.Place regions) {
+        return regions.manyHosts() ? Optional.of("tree") : Optional.empty();
     }
 
     private static KeyedStream<AggregatorInput, NodeShard> keyed(

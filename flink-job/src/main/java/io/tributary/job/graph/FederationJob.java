@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.operators.aggregate.Home;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.model.LedgerFiles;
 import io.tributary.operators.model.ModelPublisher;
@@ -37,9 +38,6 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
  */
 public record FederationJob(AggregationGraph graph, Transport transport, Publish publish) {
 
-    /** Largest number of parallel subtasks; never changes, or no state could be restored. */
-    public static final int MAX_PARALLELISM = 128;
-
     /** Adds the job to {@code env}. */
     public void build(StreamExecutionEnvironment env) throws IOException {
         add(env);
@@ -67,7 +65,7 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
     }
 
     private AggregationGraph.Outputs add(StreamExecutionEnvironment env) throws IOException {
-        env.setMaxParallelism(MAX_PARALLELISM);
+        env.setMaxParallelism(Home.KEY_GROUPS);
         // What waits in a network buffer makes a round longer; claims are few and small.
         env.setBufferTimeout(1);
         // A region is released when the checkpoint completes whose barrier came after its fold;
@@ -76,13 +74,16 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
         env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
         String job = graph.job();
         AggregationGraph.Outputs outputs =
-                graph.build(
-                        arrivals(env), Optional.of(transport.regions()), transport.partials(job));
-        sink(transport.plans(job, outputs.plans(), publish), "plans");
-        sink(transport.models(job, initialModel(env).union(outputs.models()), publish), "models");
-        sink(transport.receipts(job, outputs.receipts()), "receipts");
-        sink(transport.status(job, outputs.status()), "status");
-        sink(transport.deadLetters(job, outputs.deadLetters()), "dead letters");
+                graph.build(arrivals(env), transport.regions(), transport.partials(job));
+        int outlets = transport.onEachHost() ? env.getParallelism() : 1;
+        sink(transport.plans(job, outputs.plans(), publish), "plans", outlets);
+        sink(
+                transport.models(job, initialModel(env).union(outputs.models()), publish),
+                "models",
+                outlets);
+        sink(transport.receipts(job, outputs.receipts()), "receipts", outlets);
+        sink(transport.status(job, outputs.status()), "status", outlets);
+        sink(transport.deadLetters(job, outputs.deadLetters()), "dead letters", outlets);
         sink(
                 outputs.ledgers()
                         .sinkTo(
@@ -91,13 +92,16 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                                         LedgerFiles.beside(graph.target()),
                                         ledger -> true,
                                         false)),
-                "ledgers");
+                "ledgers",
+                1);
         return outputs;
     }
 
     private DataStream<Arrival> arrivals(StreamExecutionEnvironment env) {
-        DataStream<Arrival> updates =
+        DataStreamSource<Arrival> updates =
                 source(env, "updates", transport.updates(graph.job(), graph.run(), graph.model()));
+        AggregationGraph.together(transport.regions())
+                .ifPresent(updates.getTransformation()::setCoLocationGroupKey);
         Optional<Source<Arrival, ?, ?>> control = transport.control(graph.job(), graph.run());
         return control.isEmpty()
                 ? updates
@@ -114,7 +118,10 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                         CoordinatorOutputs.ARRIVAL);
         stream.uid("source-" + what);
         // A reader without a lane would never hear that the job has ended.
-        stream.setParallelism(Math.min(env.getParallelism(), Topics.LANES));
+        stream.setParallelism(
+                transport.onEachHost()
+                        ? env.getParallelism()
+                        : Math.min(env.getParallelism(), Topics.LANES));
         return stream;
     }
 
@@ -131,10 +138,10 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                 .setParallelism(1);
     }
 
-    private void sink(DataStreamSink<?> sink, String what) {
+    private void sink(DataStreamSink<?> sink, String what, int parallelism) {
         sink.name("sink: %s (%s)".formatted(what, transport.name()))
                 .uid("sink-" + what.replace(' ', '-'))
-                .setParallelism(1)
+                .setParallelism(parallelism)
                 // An answer from outside should not hold the operator before up.
                 .disableChaining();
     }

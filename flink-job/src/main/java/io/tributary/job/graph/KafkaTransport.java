@@ -12,6 +12,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.sources.kafka.KafkaArrivalSource;
 import io.tributary.sources.kafka.KafkaSinks;
@@ -44,8 +45,8 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     @Override
-    public String regions() {
-        return staging.directory();
+    public RegionAccess.Place regions() {
+        return staging.regions();
     }
 
     @Override

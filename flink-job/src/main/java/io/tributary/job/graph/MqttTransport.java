@@ -18,6 +18,7 @@ import io.tributary.protocol.mqtt.Delivery;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.sources.mqtt.sink.ModelMessages;
 import io.tributary.sources.mqtt.sink.MqttEncoder;
@@ -48,8 +49,8 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
-    public String regions() {
-        return staging.directory();
+    public RegionAccess.Place regions() {
+        return staging.regions();
     }
 
     @Override

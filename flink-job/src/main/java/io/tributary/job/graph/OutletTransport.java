@@ -15,6 +15,10 @@ import org.apache.flink.streaming.api.datastream.DataStreamSink;
 /** A transport without transactions of its own: what waits for a checkpoint, waits in Flink. */
 interface OutletTransport extends Transport {
 
+    private <T> DataStream<T> spread(DataStream<T> values) {
+        return onEachHost() ? values.broadcast() : values;
+    }
+
     /** What trainers are to do. */
     Outlet.Factory<RoundPlan> plans(String job);
 
@@ -33,41 +37,48 @@ interface OutletTransport extends Transport {
     @Override
     default DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish) {
         boolean committed = publish == Publish.COMMITTED;
-        return plans.sinkTo(
-                new OutletSink<>(
-                        RoundPlan.class,
-                        plans(job),
-                        // An end cannot be taken back by a restore.
-                        plan -> committed || plan.state() == RoundPlan.State.ENDED,
-                        true));
+        return spread(plans)
+                .sinkTo(
+                        new OutletSink<>(
+                                RoundPlan.class,
+                                plans(job),
+                                // An end cannot be taken back by a restore.
+                                plan -> committed || plan.state() == RoundPlan.State.ENDED,
+                                true));
     }
 
     @Override
     default DataStreamSink<?> models(
             String job, DataStream<PublishedModel> models, Publish publish) {
         boolean committed = publish == Publish.COMMITTED;
-        return models.sinkTo(
-                new OutletSink<>(PublishedModel.class, models(job), model -> committed, true));
+        return spread(models)
+                .sinkTo(
+                        new OutletSink<>(
+                                PublishedModel.class, models(job), model -> committed, true));
     }
 
     @Override
     default DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts) {
-        return receipts.sinkTo(
-                new OutletSink<>(
-                        Receipt.class,
-                        receipts(job),
-                        receipt -> receipt.status().durable(),
-                        false));
+        return spread(receipts)
+                .sinkTo(
+                        new OutletSink<>(
+                                Receipt.class,
+                                receipts(job),
+                                receipt -> receipt.status().durable(),
+                                false));
     }
 
     @Override
     default DataStreamSink<?> status(String job, DataStream<RoundStatus> status) {
-        return status.sinkTo(new OutletSink<>(RoundStatus.class, status(job), s -> false, true));
+        return spread(status)
+                .sinkTo(new OutletSink<>(RoundStatus.class, status(job), s -> false, true));
     }
 
     @Override
     default DataStreamSink<?> deadLetters(String job, DataStream<DeadLetter> letters) {
-        return letters.sinkTo(
-                new OutletSink<>(DeadLetter.class, deadLetters(job), letter -> false, false));
+        return spread(letters)
+                .sinkTo(
+                        new OutletSink<>(
+                                DeadLetter.class, deadLetters(job), letter -> false, false));
     }
 }

@@ -11,6 +11,7 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.shm.sink.ShmOutlets;
@@ -20,13 +21,13 @@ import java.util.Optional;
 import org.apache.flink.api.connector.source.Source;
 
 /**
- * Shared memory, for trainers on the job's host.
+ * Shared memory, for trainers on the job's hosts.
  *
- * @param directory the region directory
+ * @param regions the region directory
  * @param quotaBytes bound for all regions of the job
  * @param agentPort where the node agent is
  */
-public record ShmTransport(String directory, long quotaBytes, int agentPort)
+public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agentPort)
         implements OutletTransport {
 
     @Override
@@ -35,14 +36,14 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort)
     }
 
     @Override
-    public String regions() {
-        return directory;
+    public boolean onEachHost() {
+        return regions.manyHosts();
     }
 
     @Override
     public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
         return new ShmUpdateSource(
-                job, run, model::layout, directory, agentPort, FloatFiniteCheck::new);
+                job, run, model::layout, regions, agentPort, FloatFiniteCheck::new);
     }
 
     @Override
@@ -52,11 +53,11 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort)
 
     @Override
     public Optional<RegionPool.Place> partials(String job) {
-        return Optional.of(new RegionPool.Place(job, directory, quotaBytes));
+        return Optional.of(new RegionPool.Place(job, regions.directory(), quotaBytes));
     }
 
     private ShmOutlets outlets(String job) {
-        return new ShmOutlets(job, directory, quotaBytes, agentPort);
+        return new ShmOutlets(job, regions, quotaBytes, agentPort);
     }
 
     @Override
@@ -86,6 +87,7 @@ public record ShmTransport(String directory, long quotaBytes, int agentPort)
 
     @Override
     public AutoCloseable follow(String job, JobListener listener) {
-        return JobDirectoryFollower.start(JobDirectory.of(Path.of(directory), job), listener);
+        return JobDirectoryFollower.start(
+                JobDirectory.of(Path.of(regions.directory()), job), listener);
     }
 }

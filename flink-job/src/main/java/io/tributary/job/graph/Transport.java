@@ -9,6 +9,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.Source;
@@ -21,8 +22,13 @@ public interface Transport {
     /** Its name, in operators' names. */
     String name();
 
-    /** The region directory. */
-    String regions();
+    /** Whether each host has trainers of its own, which hear of the job there. */
+    default boolean onEachHost() {
+        return false;
+    }
+
+    /** Where regions are. */
+    RegionAccess.Place regions();
 
     /** Where updates come in. */
     Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model);

@@ -4,50 +4,65 @@ package io.tributary.job.process;
 
 import io.tributary.job.demo.EmbeddedBroker;
 import java.io.IOException;
-import java.net.InetAddress;
 import java.net.Socket;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /** An MQTT broker in a process of its own, that can be killed and started again on its port. */
 public final class BrokerProcess implements AutoCloseable {
 
     private static final long START_SECONDS = 60;
+    private static final int MQTT_PORT = 1883;
 
     private final Path directory;
-    private final int port = EmbeddedBroker.freePort();
+    private final String address;
+    private final int port;
+    private final Optional<Hosts.Host> host;
     private JavaProcess process;
 
-    private BrokerProcess(Path directory) {
+    private BrokerProcess(Path directory, String address, int port, Optional<Hosts.Host> host) {
         this.directory = directory;
+        this.address = address;
+        this.port = port;
+        this.host = host;
     }
 
-    /** The broker itself; argument: its port. */
+    /** The broker itself; arguments: its address and port. */
     public static void main(String[] args) throws InterruptedException {
-        try (EmbeddedBroker ignored = EmbeddedBroker.start(Integer.parseInt(args[0]))) {
+        try (EmbeddedBroker ignored = EmbeddedBroker.start(args[0], Integer.parseInt(args[1]))) {
             Thread.currentThread().join();
         }
     }
 
     /** Starts a broker on a free port. */
     public static BrokerProcess start(Path directory) {
-        BrokerProcess broker = new BrokerProcess(directory);
+        BrokerProcess broker =
+                new BrokerProcess(
+                        directory, "127.0.0.1", EmbeddedBroker.freePort(), Optional.empty());
+        broker.restart();
+        return broker;
+    }
+
+    /** Starts a broker on a host, on MQTT's own port. */
+    public static BrokerProcess start(Path directory, Hosts.Host host) {
+        BrokerProcess broker =
+                new BrokerProcess(directory, host.address(), MQTT_PORT, Optional.of(host));
         broker.restart();
         return broker;
     }
 
     /** Starts it again, and returns when it listens. */
     public void restart() {
+        JavaProcess.Command command =
+                JavaProcess.Command.here(
+                        List.of("-Xmx512m", "-Dtributary.log=" + directory.resolve("broker.log")),
+                        BrokerProcess.class.getName(),
+                        List.of(address, Integer.toString(port)));
         process =
                 JavaProcess.start(
-                        JavaProcess.Command.here(
-                                List.of(
-                                        "-Xmx512m",
-                                        "-Dtributary.log=" + directory.resolve("broker.log")),
-                                BrokerProcess.class.getName(),
-                                List.of(Integer.toString(port))),
-                        directory.resolve("broker.out"));
+                        host.map(command::on).orElse(command), directory.resolve("broker.out"));
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
         while (!listens()) {
             if (!process.alive() || System.nanoTime() > end) {
@@ -59,7 +74,7 @@ public final class BrokerProcess implements AutoCloseable {
     }
 
     private boolean listens() {
-        try (Socket socket = new Socket(InetAddress.getLoopbackAddress(), port)) {
+        try (Socket socket = new Socket(address, port)) {
             return socket.isConnected();
         } catch (IOException e) {
             return false;
@@ -68,7 +83,12 @@ public final class BrokerProcess implements AutoCloseable {
 
     /** Where it listens. */
     public String url() {
-        return "tcp://127.0.0.1:" + port;
+        return "tcp://%s:%d".formatted(address, port);
+    }
+
+    /** Its process. */
+    public long pid() {
+        return process.pid();
     }
 
     /** Ends it as a crash would. */

@@ -9,15 +9,17 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Hosts on this machine: network namespaces, each with one link to a bridge, which has an address
- * itself, so that this machine reaches them all. They share files and memory; what they do not
- * share is the loopback, and all between them passes over their links.
+ * itself, so that this machine reaches them all. They share files; what they do not share is the
+ * loopback and {@code /dev/shm}, and all between them passes over their links.
  *
  * @param id in the names of namespaces and links
  * @param subnet third number of their addresses, 10.77.SUBNET.NUMBER
@@ -27,6 +29,7 @@ public record Hosts(String id, int subnet, int count) {
 
     private static final int MOST = 50;
     private static final int SUBNETS = 250;
+    private static final Path MEMORY = Path.of("/dev/shm");
 
     /**
      * One of them.
@@ -39,8 +42,34 @@ public record Hosts(String id, int subnet, int count) {
 
         /** What to put before a command so that it runs there. */
         public List<String> enter() {
+            List<String> all = new ArrayList<>(network());
+            all.addAll(
+                    List.of(
+                            "unshare",
+                            "--mount",
+                            "sh",
+                            "-c",
+                            "mount --bind \"$0\" %s && exec \"$@\"".formatted(MEMORY),
+                            memory().toString()));
+            return all;
+        }
+
+        private List<String> network() {
             // Unlike 'ip netns exec', this leaves /sys as it is, which the agent's eBPF needs.
             return List.of("nsenter", "--net=/run/netns/" + namespace);
+        }
+
+        /** Its {@code /dev/shm}, as this machine sees it. */
+        public Path memory() {
+            return MEMORY.resolve(namespace);
+        }
+
+        /** A file of the host, as this machine sees it. */
+        public Path seen(Path file) {
+            Path absolute = file.toAbsolutePath();
+            return absolute.startsWith(MEMORY)
+                    ? memory().resolve(MEMORY.relativize(absolute))
+                    : absolute;
         }
     }
 
@@ -84,6 +113,7 @@ public record Hosts(String id, int subnet, int count) {
         run("ip", "link", "set", bridge(), "up");
         for (Host host : all()) {
             String link = link(host);
+            forget(host);
             run("ip", "netns", "add", host.namespace());
             run(
                     "ip",
@@ -156,6 +186,24 @@ public record Hosts(String id, int subnet, int count) {
         run("ip", "link", "set", link(host), "up");
     }
 
+    /** Its memory is empty from now on, as after a crash. */
+    public void forget(Host host) {
+        try {
+            if (Files.exists(host.memory())) {
+                try (Stream<Path> files = Files.walk(host.memory())) {
+                    for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                        if (!file.equals(host.memory())) {
+                            Files.deleteIfExists(file);
+                        }
+                    }
+                }
+            }
+            Files.createDirectories(host.memory());
+        } catch (IOException e) {
+            throw new UncheckedIOException("the memory of %s".formatted(host), e);
+        }
+    }
+
     /** Bytes that have left a host over its link. */
     public long sentBytes(Host host) {
         return counter(host, "rx_bytes");
@@ -183,6 +231,7 @@ public record Hosts(String id, int subnet, int count) {
         for (Host host : all()) {
             tryRun("ip", "link", "del", link(host));
             tryRun("ip", "netns", "del", host.namespace());
+            tryRun("rm", "-rf", host.memory().toString());
         }
         tryRun("ip", "link", "del", bridge());
     }
@@ -194,7 +243,7 @@ public record Hosts(String id, int subnet, int count) {
     }
 
     private static void within(Host host, String... command) {
-        run(join(host.enter(), List.of(command)));
+        run(join(host.network(), List.of(command)));
     }
 
     private static void tryRun(String... command) {

@@ -15,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 public final class JavaProcess implements AutoCloseable {
 
     private static final long END_SECONDS = 20;
+    private static final long PAUSE_MILLIS = 100;
 
     private final Process process;
     private final Path log;
@@ -79,6 +80,16 @@ public final class JavaProcess implements AutoCloseable {
             return new JavaProcess(builder.start(), log);
         } catch (IOException e) {
             throw new UncheckedIOException("no JVM can be started", e);
+        }
+    }
+
+    /** Waits a little, for something that a process is about to do. */
+    public static void pause() {
+        try {
+            Thread.sleep(PAUSE_MILLIS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while waiting for a process", e);
         }
     }
 

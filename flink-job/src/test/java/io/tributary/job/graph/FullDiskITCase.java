@@ -10,6 +10,7 @@ import io.tributary.job.testutils.TestJob;
 import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -52,7 +53,7 @@ class FullDiskITCase {
                                 new MqttTransport(
                                         broker.options(),
                                         new Staging(
-                                                job.regions().toString(),
+                                                new RegionAccess.Place(job.regions().toString()),
                                                 1 << 26,
                                                 Duration.ofSeconds(60),
                                                 FloatFiniteCheck::new)));

@@ -22,6 +22,7 @@ import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.sources.staging.Staging;
@@ -94,7 +95,7 @@ class MqttJobITCase {
                         new MqttTransport(
                                 broker,
                                 new Staging(
-                                        temp.resolve("regions").toString(),
+                                        new RegionAccess.Place(temp.resolve("regions").toString()),
                                         1 << 26,
                                         Duration.ofSeconds(20),
                                         FloatFiniteCheck::new)),

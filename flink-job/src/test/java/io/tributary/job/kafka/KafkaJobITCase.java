@@ -23,6 +23,7 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -78,7 +79,7 @@ class KafkaJobITCase {
         return new KafkaTransport(
                 kafka.options(),
                 new Staging(
-                        job.regions().toString(),
+                        new RegionAccess.Place(job.regions().toString()),
                         1 << 28,
                         Duration.ofSeconds(60),
                         FloatFiniteCheck::new),

@@ -23,6 +23,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.NodeAgent;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
@@ -282,7 +283,7 @@ class ShmJobITCase {
                                 new MqttTransport(
                                         BrokerOptions.of(broker.url()),
                                         new Staging(
-                                                mqtt.regions().toString(),
+                                                new RegionAccess.Place(mqtt.regions().toString()),
                                                 QUOTA,
                                                 Duration.ofMinutes(1),
                                                 FloatFiniteCheck::new)))) {

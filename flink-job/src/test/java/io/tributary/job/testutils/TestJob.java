@@ -12,6 +12,7 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
@@ -53,7 +54,10 @@ public record TestJob(String name, Path work, int agentPort) {
     /** Starts it, from the newest checkpoint in {@code work} if there is one. */
     public LocalFlink start(int trainers, int rounds, long quotaBytes) throws Exception {
         return start(
-                trainers, rounds, new ShmTransport(regions().toString(), quotaBytes, agentPort));
+                trainers,
+                rounds,
+                new ShmTransport(
+                        new RegionAccess.Place(regions().toString()), quotaBytes, agentPort));
     }
 
     public LocalFlink start(int trainers, int rounds, io.tributary.job.graph.Transport transport)

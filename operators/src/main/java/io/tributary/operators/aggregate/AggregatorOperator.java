@@ -10,6 +10,7 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.guard.MemoryGuard;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -32,7 +33,8 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
  * or when a checkpoint begins.
  *
  * <p>Metrics: {@code updatesFolded}, {@code partialSumsFolded}, {@code bytesFolded} of payload and
- * {@code foldTimeMicros}, counters of this subtask.
+ * {@code foldTimeMicros}, counters of this subtask; {@code remoteBytesRead} of updates and partial
+ * sums on other hosts, a gauge.
  *
  * @param <OUT> what a closed node emits
  */
@@ -52,6 +54,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private static final long SWEEP_MILLIS = 1000;
 
     private final ModelSpec model;
+    private final RegionAccess.Place regions;
 
     /** At most one; unlike an Optional, a list can be shipped. */
     private final List<RegionPool.Place> partials;
@@ -69,11 +72,14 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private record FoldKey(NodeShard key, RoundId round) {}
 
     /**
+     * @param regions where updates lie
      * @param partials where partial sums lie, so that they need not pass through Flink's network;
      *     without, all is summed in float64 and sent through Flink's network
      */
-    AggregatorOperator(ModelSpec model, Optional<RegionPool.Place> partials) {
+    AggregatorOperator(
+            ModelSpec model, RegionAccess.Place regions, Optional<RegionPool.Place> partials) {
         this.model = model;
+        this.regions = regions;
         this.partials = partials.stream().toList();
     }
 
@@ -81,9 +87,11 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     public void open() throws Exception {
         super.open();
         layout = model.layout();
-        folder = new Folder(layout, partials.stream().findAny().map(RegionPool.Place::open));
+        RegionAccess access = regions.open();
+        folder =
+                new Folder(layout, access, partials.stream().findAny().map(RegionPool.Place::open));
         folds = new LinkedHashMap<>();
-        if (!partials.isEmpty()) {
+        if (!partials.isEmpty() || regions.manyHosts()) {
             MemoryGuard.install();
         }
         rounds =
@@ -97,6 +105,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         partialSumsFolded = getMetricGroup().counter("partialSumsFolded");
         bytesFolded = getMetricGroup().counter("bytesFolded");
         foldTime = getMetricGroup().counter("foldTimeMicros");
+        getMetricGroup().gauge("remoteBytesRead", access::remoteBytes);
         scheduleSweep();
     }
 

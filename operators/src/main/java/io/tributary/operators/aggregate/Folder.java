@@ -13,6 +13,7 @@ import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionMappings;
@@ -38,14 +39,16 @@ final class Folder implements AutoCloseable {
     private static final int BLOCK = 4096;
 
     private final ModelLayout layout;
+    private final RegionAccess regions;
     private final OpenUpdates updates;
     private final Optional<RegionPool> pool;
     private final FloatBuffer block;
     private final long blockAddress;
 
-    Folder(ModelLayout layout, Optional<RegionPool> pool) {
+    Folder(ModelLayout layout, RegionAccess regions, Optional<RegionPool> pool) {
         this.layout = layout;
-        this.updates = new OpenUpdates(layout);
+        this.regions = regions;
+        this.updates = new OpenUpdates(layout, regions);
         this.pool = pool;
         ByteBuffer bytes =
                 ByteBuffer.allocateDirect(BLOCK * Float.BYTES).order(ByteOrder.nativeOrder());
@@ -87,7 +90,7 @@ final class Folder implements AutoCloseable {
         long faults = RegionMappings.faults();
         List<OpenUpdates.Update> open = new ArrayList<>();
         for (FoldUpdate update : arrived) {
-            open.add(updates.get(update.payload()));
+            open.add(updates.get(update.payload(), shard));
         }
         for (Segment segment : layout.segments(shard)) {
             DType type = layout.header().tensors().get(segment.tensor()).dtype();
@@ -202,13 +205,18 @@ final class Folder implements AutoCloseable {
             return (long) elements * Double.BYTES;
         }
         PartialSum.Lying lying = (PartialSum.Lying) partial;
-        Optional<OwnedRegion> own = pool.flatMap(p -> p.find(lying.payload()));
+        Optional<OwnedRegion> own =
+                regions.elsewhere(lying.payload())
+                        ? Optional.empty()
+                        : pool.flatMap(p -> p.find(lying.payload()));
         if (own.isPresent() && lying.type() == DType.F32 && fold.narrow.isEmpty()) {
             fold.narrow = Optional.of(FloatSum.adopted(own.get(), elements));
             return 0;
         }
-        pool.orElseThrow()
-                .consume(lying.payload(), memory -> add(memory, lying.type(), elements, fold));
+        regions.consume(
+                pool.orElseThrow(),
+                lying.payload(),
+                memory -> add(memory, lying.type(), elements, fold));
         return lying.payload().length();
     }
 
@@ -258,9 +266,9 @@ final class Folder implements AutoCloseable {
         return publish(region);
     }
 
-    private static PayloadRef publish(OwnedRegion region) {
+    private PayloadRef publish(OwnedRegion region) {
         region.publish("{}");
-        return region.payload();
+        return regions.shared(region.payload());
     }
 
     /** The fold is not used any more. */
@@ -278,5 +286,6 @@ final class Folder implements AutoCloseable {
     public void close() {
         updates.close();
         pool.ifPresent(RegionPool::close);
+        regions.close();
     }
 }

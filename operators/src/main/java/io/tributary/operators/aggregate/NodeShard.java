@@ -14,9 +14,10 @@ import org.apache.flink.core.memory.DataOutputView;
 /**
  * The key of an aggregator. Its hash, by which Flink chooses the subtask, is the shard's alone: all
  * nodes of a shard are at the same subtask of their level, so shards advance together, no partial
- * sum waits long for its siblings, and few are alive at a time.
+ * sum waits long for its siblings, and few are alive at a time. Where the node has a home, it is
+ * one of that home's subtasks instead.
  *
- * @param node name of the tree node
+ * @param node name of the tree node, with its {@link Home} if it has one
  * @param shard the shard
  */
 public record NodeShard(String node, int shard) {
@@ -27,7 +28,7 @@ public record NodeShard(String node, int shard) {
 
     @Override
     public int hashCode() {
-        return shard;
+        return Home.hash(node, shard);
     }
 
     /** Node and shard. */

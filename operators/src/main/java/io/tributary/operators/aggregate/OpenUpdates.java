@@ -4,15 +4,19 @@ package io.tributary.operators.aggregate;
 
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.Regions;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionMappings;
 import io.tributary.shm.region.TensorFile;
-import java.util.Iterator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The updates that one subtask has at hand, the least recently used first. A shard is folded in
@@ -22,11 +26,28 @@ final class OpenUpdates implements AutoCloseable {
 
     private static final int MAX_OPEN = 256;
 
-    private final ModelLayout layout;
-    private final Map<PayloadRef, Update> open = new LinkedHashMap<>(16, 0.75f, true);
+    /** Unlike a mapping of what lies here, a copy of what lies elsewhere takes memory. */
+    private static final long KEEP_COPY_NANOS = TimeUnit.SECONDS.toNanos(2);
 
-    OpenUpdates(ModelLayout layout) {
+    private final ModelLayout layout;
+    private final RegionAccess regions;
+    private final Map<PayloadRef, Update> open = new LinkedHashMap<>(16, 0.75f, true);
+    private final Map<PayloadRef, Copy> copies = new HashMap<>();
+
+    OpenUpdates(ModelLayout layout, RegionAccess regions) {
         this.layout = layout;
+        this.regions = regions;
+    }
+
+    /** This host's copy of an update on another one. What is in it stays as long as it is open. */
+    private static final class Copy {
+
+        private final Regions.Open header;
+        private long usedNanos;
+
+        Copy(Regions.Open header) {
+            this.header = header;
+        }
     }
 
     /**
@@ -46,20 +67,73 @@ final class OpenUpdates implements AutoCloseable {
         }
     }
 
-    Update get(PayloadRef payload) {
+    /**
+     * An update of which a shard is to be folded. Of one that lies elsewhere nothing but its header
+     * and the shards that were asked for are in memory.
+     */
+    Update get(PayloadRef payload, int shard) {
+        boolean elsewhere = regions.elsewhere(payload);
         Update known = open.get(payload);
-        if (known != null) {
+        if (known == null) {
+            known = open(payload, elsewhere);
+        } else if (!elsewhere) {
             RegionMappings.requireWhole(payload);
-            return known;
         }
+        if (elsewhere) {
+            copies.get(payload).usedNanos = System.nanoTime();
+            fetch(payload, known, shard);
+        }
+        return known;
+    }
+
+    /** Neighbours in the model mostly are in the update too, and then come together. */
+    private void fetch(PayloadRef payload, Update update, int shard) {
+        long begin = 0;
+        long end = 0;
+        for (Segment segment : layout.segments(shard)) {
+            TensorInfo tensor = update.tensors().get(segment.tensor());
+            int size = tensor.dtype().bytes();
+            long from =
+                    update.file().header().dataOffset() + tensor.begin() + segment.from() * size;
+            if (from != end) {
+                fetch(payload, begin, end);
+                begin = from;
+            }
+            end = from + (long) segment.count() * size;
+        }
+        fetch(payload, begin, end);
+    }
+
+    private void fetch(PayloadRef payload, long begin, long end) {
+        if (end > begin) {
+            // The header keeps the copy, so what is in it from now on stays.
+            regions.open(payload, begin, end - begin).close();
+        }
+    }
+
+    private Update open(PayloadRef payload, boolean elsewhere) {
         if (open.size() >= MAX_OPEN) {
-            Iterator<Update> eldest = open.values().iterator();
-            eldest.next().file().close();
-            eldest.remove();
+            close(open.keySet().iterator().next());
         }
+        if (!elsewhere) {
+            return open(payload, RegionMappings.acquire(payload));
+        }
+        long header = Math.min(payload.length(), layout.maxUpdateHeaderBytes() + Long.BYTES);
+        Regions.Open copy = regions.open(payload, 0, header);
+        try {
+            Update update = open(payload, RegionMappings.acquire(copy.payload()));
+            copies.put(payload, new Copy(copy));
+            return update;
+        } catch (RuntimeException e) {
+            copy.close();
+            throw e;
+        }
+    }
+
+    private Update open(PayloadRef payload, MappedFile mapped) {
         TensorFile file =
                 TensorFile.open(
-                        RegionMappings.acquire(payload),
+                        mapped,
                         payload.length(),
                         payload.region()
                                 ? layout.maxUpdateHeaderBytes()
@@ -71,23 +145,27 @@ final class OpenUpdates implements AutoCloseable {
         return update;
     }
 
+    private void close(PayloadRef payload) {
+        open.remove(payload).file().close();
+        if (copies.containsKey(payload)) {
+            copies.remove(payload).header.close();
+        }
+    }
+
     /** Closes those whose region has been released, so that its memory can go. */
     void sweep() {
-        open.entrySet()
-                .removeIf(
-                        entry -> {
-                            boolean over = RegionMappings.over(entry.getKey());
-                            if (over) {
-                                entry.getValue().file().close();
-                            }
-                            return over;
-                        });
+        open.keySet().stream().filter(this::over).toList().forEach(this::close);
         RegionMappings.sweep();
+    }
+
+    private boolean over(PayloadRef payload) {
+        return copies.containsKey(payload)
+                ? System.nanoTime() - copies.get(payload).usedNanos > KEEP_COPY_NANOS
+                : RegionMappings.over(payload);
     }
 
     @Override
     public void close() {
-        open.values().forEach(update -> update.file().close());
-        open.clear();
+        List.copyOf(open.keySet()).forEach(this::close);
     }
 }

@@ -5,6 +5,7 @@ package io.tributary.operators.aggregate;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
 
@@ -13,8 +14,9 @@ public final class PartialSumOperator extends AggregatorOperator<AggregatorInput
 
     private static final long serialVersionUID = 1L;
 
-    public PartialSumOperator(ModelSpec model, Optional<RegionPool.Place> partials) {
-        super(model, partials);
+    public PartialSumOperator(
+            ModelSpec model, RegionAccess.Place regions, Optional<RegionPool.Place> partials) {
+        super(model, regions, partials);
     }
 
     @Override

@@ -10,6 +10,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.shm.region.TensorFile;
 import java.nio.ByteBuffer;
@@ -34,8 +35,9 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
 
     private transient ValueState<byte[]> globalModel;
 
-    public TopOperator(ModelSpec model, Optional<RegionPool.Place> partials) {
-        super(model, partials);
+    public TopOperator(
+            ModelSpec model, RegionAccess.Place regions, Optional<RegionPool.Place> partials) {
+        super(model, regions, partials);
         this.model = model;
     }
 

@@ -4,6 +4,7 @@ package io.tributary.operators.coordinator;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import io.tributary.operators.aggregate.Home;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
@@ -82,6 +83,9 @@ public final class CoordinatorState {
     /** The tree of the open round; a restored job may bring another for the next one. */
     List<List<Node>> tree = new ArrayList<>();
 
+    /** Who folds for each node, in the open round. */
+    Map<String, Home> homes = new TreeMap<>();
+
     TreeSet<String> awaited = new TreeSet<>();
 
     /** Those that were awaited and have left; when they come back in time they are again. */
@@ -110,9 +114,10 @@ public final class CoordinatorState {
     }
 
     /** Opens the current round for the trainers that are there. */
-    void open(long deadlineMillis, Topology topology) {
+    void open(long deadlineMillis, Topology topology, Map<String, Home> newHomes) {
         phase = Phase.OPEN;
         tree = topology.nodes();
+        homes = new TreeMap<>(newHomes);
         roundEpoch = epoch;
         deadline = deadlineMillis;
         awaited = new TreeSet<>(members.keySet());

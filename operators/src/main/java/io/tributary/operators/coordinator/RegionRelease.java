@@ -3,7 +3,7 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.protocol.message.PayloadRef;
-import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.node.RegionAccess;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SortedMap;
@@ -15,8 +15,13 @@ import java.util.TreeMap;
  */
 final class RegionRelease {
 
+    private final RegionAccess regions;
     private final SortedMap<Long, List<PayloadRef>> byCheckpoint = new TreeMap<>();
     private List<PayloadRef> folded = new ArrayList<>();
+
+    RegionRelease(RegionAccess regions) {
+        this.regions = regions;
+    }
 
     /** All aggregators that need it have been told to fold or to forget it. */
     void whenCheckpointed(PayloadRef payload) {
@@ -38,7 +43,7 @@ final class RegionRelease {
 
     void completed(long checkpoint) {
         SortedMap<Long, List<PayloadRef>> done = byCheckpoint.headMap(checkpoint + 1);
-        done.values().forEach(list -> list.forEach(RegionDirectory::release));
+        done.values().forEach(list -> list.forEach(regions::release));
         done.clear();
     }
 }

@@ -9,8 +9,8 @@ import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobLock;
-import io.tributary.shm.region.RegionDirectory;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -46,10 +46,10 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private final Topology topology;
     private final RoundRules rules;
     private final ModelSpec model;
+    private final int parallelism;
+    private final RegionAccess.Place regions;
 
-    /** At most one; unlike an Optional, a list can be shipped. */
-    private final List<String> regions;
-
+    private transient RegionAccess access;
     private transient Optional<JobLock> lock;
 
     private transient Turn.Policies policies;
@@ -65,7 +65,9 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
      * @param topology who aggregates for whom
      * @param rules how rounds are run
      * @param model what the model looks like
-     * @param regions the region directory, where one job of a name may be
+     * @param parallelism of the tree's levels
+     * @param regions where payloads are; where there is a region directory, one job of a name may
+     *     be
      */
     public RoundCoordinator(
             String job,
@@ -73,8 +75,10 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             Topology topology,
             RoundRules rules,
             ModelSpec model,
-            Optional<String> regions) {
-        this.regions = regions.stream().toList();
+            int parallelism,
+            RegionAccess.Place regions) {
+        this.parallelism = parallelism;
+        this.regions = regions;
         this.job = job;
         this.run = run;
         this.topology = topology;
@@ -85,6 +89,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     @Override
     public void initializeState(FunctionInitializationContext context) throws Exception {
         restored = context.isRestored();
+        access = regions.open();
         TreeShape shape = TreeShape.of(topology);
         shapeHandle =
                 context.getOperatorStateStore()
@@ -102,15 +107,15 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                                         "release", StreamType.json(PayloadRef.class)));
         // The checkpoint that this restores from is complete, and holds their folds.
         for (PayloadRef payload : releaseHandle.get()) {
-            RegionDirectory.release(payload);
+            access.release(payload);
         }
     }
 
     @Override
     public void open(OpenContext context) throws InterruptedException {
         lock = Optional.empty();
-        if (!regions.isEmpty()) {
-            lock = Optional.of(lock(Path.of(regions.get(0))));
+        if (!regions.equals(RegionAccess.Place.NONE)) {
+            lock = Optional.of(lock(Path.of(regions.directory())));
         }
         Placement placement = new Placement(topology);
         policies =
@@ -125,7 +130,10 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                         new Membership(topology, placement),
                         new TreeCommands(topology, rules.timing(), model.layout().shards()),
                         new CoordinatorMetrics(getRuntimeContext().getMetricGroup()),
-                        new RegionRelease(),
+                        access,
+                        new RegionRelease(access),
+                        new Locations(
+                                regions.manyHosts() && rules.locality(), topology, parallelism),
                         System.currentTimeMillis());
         stateHandle =
                 getRuntimeContext()
@@ -151,6 +159,9 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         if (lock != null) {
             lock.ifPresent(JobLock::close);
         }
+        if (access != null) {
+            access.close();
+        }
     }
 
     @Override
@@ -165,6 +176,8 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             turn.refused(refused);
         } else if (arrival instanceof Arrival.Room room) {
             turn.room(room);
+        } else if (arrival instanceof Arrival.Located located) {
+            policies.locations().take(located);
         }
         end(turn);
     }

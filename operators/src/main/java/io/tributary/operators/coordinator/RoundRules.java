@@ -21,6 +21,7 @@ import java.util.Map;
  * @param timing when updates are folded
  * @param kind what updates are
  * @param cohort trainers, with their groups, that take part without having to join
+ * @param locality whether updates are folded on the host where they lie
  */
 public record RoundRules(
         int rounds,
@@ -31,7 +32,8 @@ public record RoundRules(
         Duration linger,
         Timing timing,
         UpdateKind kind,
-        Map<String, String> cohort)
+        Map<String, String> cohort,
+        boolean locality)
         implements Serializable {
 
     /** When updates are folded; the result is the same. */
@@ -50,6 +52,30 @@ public record RoundRules(
         require(!linger.isNegative(), "linger", linger, "zero or more");
         require(!heartbeatTimeout.isNegative(), "heartbeat timeout", heartbeatTimeout, "≥ zero");
         cohort = Map.copyOf(cohort);
+    }
+
+    /** Rules with locality. */
+    public RoundRules(
+            int rounds,
+            int minimumTrainers,
+            int quorum,
+            Duration deadline,
+            Duration heartbeatTimeout,
+            Duration linger,
+            Timing timing,
+            UpdateKind kind,
+            Map<String, String> cohort) {
+        this(
+                rounds,
+                minimumTrainers,
+                quorum,
+                deadline,
+                heartbeatTimeout,
+                linger,
+                timing,
+                kind,
+                cohort,
+                true);
     }
 
     private static void require(boolean ok, String what, Object found, String allowed) {

@@ -7,21 +7,17 @@ import io.tributary.operators.coordinator.Admission.Verdict;
 import io.tributary.operators.coordinator.CoordinatorState.Counted;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.protocol.RejectReason;
-import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
-import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionHeader;
-import io.tributary.shm.region.RegionLayout.State;
-import java.nio.file.Path;
+import io.tributary.shm.node.RegionAccess;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.apache.flink.util.Collector;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -49,7 +45,9 @@ final class Turn {
             Membership membership,
             TreeCommands tree,
             CoordinatorMetrics metrics,
+            RegionAccess regions,
             RegionRelease release,
+            Locations locations,
             long startedAt) {}
 
     Turn(
@@ -74,9 +72,14 @@ final class Turn {
     void update(Claim claim) {
         Verdict verdict = policies.admission().judge(state, claim);
         if (verdict instanceof Verdict.Count) {
-            count(claim);
+            Optional<Verdict.Reject> unreadable = unreadable(claim);
+            if (unreadable.isPresent()) {
+                announcer.rejected(claim, unreadable.get());
+            } else {
+                count(claim);
+            }
         } else if (verdict instanceof Verdict.Reject reject) {
-            RegionDirectory.release(claim.payload());
+            policies.regions().release(claim.payload());
             announcer.rejected(claim, reject);
         } else {
             spare(claim);
@@ -90,8 +93,35 @@ final class Turn {
         if (state.phase != Phase.OPEN || !state.id().equals(claim.id())) {
             policies.release().whenCheckpointed(claim.payload());
         } else if (!state.counts(claim.payload())) {
-            RegionDirectory.release(claim.payload());
+            policies.regions().release(claim.payload());
         }
+    }
+
+    /** Why an update that would have to be read from another host cannot be. */
+    private Optional<Verdict.Reject> unreadable(Claim claim) {
+        boolean here =
+                claim.payload().node().isEmpty() || state.homes.containsKey(claim.payload().node());
+        return here ? Optional.empty() : lost(claim);
+    }
+
+    private Optional<Verdict.Reject> lost(Claim claim) {
+        return policies.regions()
+                .lost(claim.payload())
+                .map(
+                        reason ->
+                                new Verdict.Reject(
+                                        reason,
+                                        "update from trainer %s for round %s: %s; send it again"
+                                                .formatted(
+                                                        claim.trainer(),
+                                                        claim.id(),
+                                                        reason == RejectReason.NODE_LOST
+                                                                ? "node lost: "
+                                                                        + claim.payload().node()
+                                                                : "its region %s is gone"
+                                                                        .formatted(
+                                                                                claim.payload()
+                                                                                        .path()))));
     }
 
     private void count(Claim claim) {
@@ -99,7 +129,7 @@ final class Turn {
                 claim,
                 state.members.get(claim.trainer()),
                 ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()));
-        policies.tree().counted(state.counted.get(claim.trainer()), this::command);
+        policies.tree().counted(state, state.counted.get(claim.trainer()), this::command);
         if (policies.rules().timing() == RoundRules.Timing.EAGER) {
             policies.release().whenCheckpointed(claim.payload());
         }
@@ -145,11 +175,11 @@ final class Turn {
     }
 
     void end() throws Exception {
-        Closing.Verdict verdict = policies.closing().judge(state, System.currentTimeMillis());
+        Closing.Verdict verdict = judge();
         while (verdict != Closing.Verdict.NOTHING) {
             if (verdict == Closing.Verdict.CLOSE) {
                 dropLost();
-                verdict = policies.closing().judge(state, System.currentTimeMillis());
+                verdict = judge();
             }
             switch (verdict) {
                 case NOTHING -> {}
@@ -159,10 +189,16 @@ final class Turn {
                 case END -> endJob();
                 default -> throw new AssertionError(verdict);
             }
-            verdict = policies.closing().judge(state, System.currentTimeMillis());
+            verdict = judge();
             changed = true;
         }
         policies.metrics().show(state);
+    }
+
+    private Closing.Verdict judge() {
+        Closing.Verdict verdict = policies.closing().judge(state, System.currentTimeMillis());
+        boolean early = verdict == Closing.Verdict.OPEN && !policies.locations().known();
+        return early ? Closing.Verdict.NOTHING : verdict;
     }
 
     /** Whether the world should hear of it. */
@@ -185,7 +221,10 @@ final class Turn {
 
     private void open() {
         policies.placement().place(state);
-        state.open(policies.closing().deadline(System.currentTimeMillis()), policies.topology());
+        state.open(
+                policies.closing().deadline(System.currentTimeMillis()),
+                policies.topology(),
+                policies.locations().homes());
         announcer.plan();
     }
 
@@ -202,35 +241,15 @@ final class Turn {
         }
         for (Counted update : List.copyOf(state.counted.values())) {
             Claim claim = update.claim();
-            if (lost(claim.payload())) {
+            Optional<Verdict.Reject> lost = lost(claim);
+            if (lost.isPresent()) {
                 state.counted.remove(claim.trainer());
                 if (state.members.containsKey(claim.trainer())) {
                     state.awaited.add(claim.trainer());
                 }
-                announcer.rejected(
-                        claim,
-                        new Verdict.Reject(
-                                RejectReason.PAYLOAD_LOST,
-                                "update from trainer %s for round %s: its region %s is gone; send it again"
-                                        .formatted(
-                                                claim.trainer(),
-                                                claim.id(),
-                                                claim.payload().path())));
+                announcer.rejected(claim, lost.get());
                 changed = true;
             }
-        }
-    }
-
-    /** Whether a region is gone, or holds something else by now. */
-    private static boolean lost(PayloadRef payload) {
-        if (!payload.region()) {
-            return false;
-        }
-        try {
-            RegionHeader header = RegionHeader.read(Path.of(payload.path()));
-            return header.state() != State.READY || header.tenure() != payload.tenure();
-        } catch (RejectedException e) {
-            return true;
         }
     }
 

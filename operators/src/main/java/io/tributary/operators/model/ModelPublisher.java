@@ -8,6 +8,7 @@ import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
@@ -42,9 +43,12 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
     private final String job;
     private final ModelSpec model;
 
-    /** At most one; unlike an Optional, a list can be shipped. */
-    private final List<RegionPool.Place> regions;
+    private final RegionAccess.Place regions;
 
+    /** At most one; unlike an Optional, a list can be shipped. */
+    private final List<RegionPool.Place> shards;
+
+    private transient RegionAccess access;
     private transient Optional<RegionPool> pool;
     private transient ModelLayout layout;
     private transient ValueState<Written> written;
@@ -67,11 +71,17 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
      * @param job the job's name
      * @param model what the model looks like
      * @param target where models go
-     * @param regions where shards lie; without, they come through Flink's network
+     * @param regions where regions are
+     * @param shards where shards lie; without, they come through Flink's network
      */
     public ModelPublisher(
-            String job, ModelSpec model, Target target, Optional<RegionPool.Place> regions) {
-        this.regions = regions.stream().toList();
+            String job,
+            ModelSpec model,
+            Target target,
+            RegionAccess.Place regions,
+            Optional<RegionPool.Place> shards) {
+        this.regions = regions;
+        this.shards = shards.stream().toList();
         this.job = job;
         this.model = model;
         this.target = target;
@@ -80,7 +90,8 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
     @Override
     public void open(OpenContext context) {
         layout = model.layout();
-        pool = regions.stream().findAny().map(RegionPool.Place::open);
+        access = regions.open();
+        pool = shards.stream().findAny().map(RegionPool.Place::open);
         written =
                 getRuntimeContext()
                         .getState(
@@ -129,10 +140,10 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
             return;
         }
         int length = layout.shardBytes(shard.shard());
-        pool.orElseThrow()
-                .consume(
-                        shard.region().get(),
-                        memory -> write(channel, memory.slice(0, length), offset));
+        access.consume(
+                pool.orElseThrow(),
+                shard.region().get(),
+                memory -> write(channel, memory.slice(0, length), offset));
     }
 
     private static void write(FileChannel channel, ByteBuffer bytes, long offset)
@@ -146,6 +157,9 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
     public void close() {
         if (pool != null) {
             pool.ifPresent(RegionPool::close);
+        }
+        if (access != null) {
+            access.close();
         }
     }
 

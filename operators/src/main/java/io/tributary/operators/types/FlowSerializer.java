@@ -73,11 +73,13 @@ public abstract class FlowSerializer<T> extends TypeSerializer<T> {
         out.writeLong(payload.offset());
         out.writeLong(payload.length());
         out.writeInt(payload.tenure());
+        out.writeUTF(payload.node());
     }
 
     /** Reads what {@link #writePayload} wrote. */
     protected static PayloadRef readPayload(DataInputView in) throws IOException {
-        return new PayloadRef(in.readUTF(), in.readLong(), in.readLong(), in.readInt());
+        return new PayloadRef(
+                in.readUTF(), in.readLong(), in.readLong(), in.readInt(), in.readUTF());
     }
 
     /** Writes length and values; in blocks rather than one call for each value. */

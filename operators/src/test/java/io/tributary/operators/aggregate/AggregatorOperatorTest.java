@@ -16,6 +16,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionPool;
@@ -102,7 +103,11 @@ class AggregatorOperatorTest {
         int shards = spec(UpdateKind.WEIGHTS).layout().shards();
         OperatorSubtaskState snapshot;
         try (var harness =
-                harness(new PartialSumOperator(spec(UpdateKind.WEIGHTS), Optional.empty()))) {
+                harness(
+                        new PartialSumOperator(
+                                spec(UpdateKind.WEIGHTS),
+                                RegionAccess.Place.NONE,
+                                Optional.empty()))) {
             for (int shard = 0; shard < shards; shard++) {
                 harness.processElement(fold(0, shard), 0);
                 harness.processElement(fold(1, shard), 0);
@@ -118,7 +123,10 @@ class AggregatorOperatorTest {
         double[] reference = weightedSum();
         try (var harness =
                 harness(
-                        new PartialSumOperator(spec(UpdateKind.WEIGHTS), Optional.empty()),
+                        new PartialSumOperator(
+                                spec(UpdateKind.WEIGHTS),
+                                RegionAccess.Place.NONE,
+                                Optional.empty()),
                         snapshot)) {
             for (int shard = 0; shard < shards; shard++) {
                 harness.processElement(fold(2, shard), 0);
@@ -157,7 +165,8 @@ class AggregatorOperatorTest {
         // Held by whoever reads, as the next level does in a job.
         try (RegionPool pool = RegionPool.shared(JobDirectory.of(temp, "job"), 1L << 24)) {
             OperatorSubtaskState snapshot;
-            try (var leaf = harness(new PartialSumOperator(spec, partials))) {
+            try (var leaf =
+                    harness(new PartialSumOperator(spec, RegionAccess.Place.NONE, partials))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(0, shard), 0);
                 }
@@ -170,8 +179,11 @@ class AggregatorOperatorTest {
                 }
             }
             List<AggregatorInput> sums;
-            try (var leaf = harness(new PartialSumOperator(spec, partials), snapshot);
-                    var top = harness(new TopOperator(spec, partials))) {
+            try (var leaf =
+                            harness(
+                                    new PartialSumOperator(spec, RegionAccess.Place.NONE, partials),
+                                    snapshot);
+                    var top = harness(new TopOperator(spec, RegionAccess.Place.NONE, partials))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(1, shard), 0);
                     leaf.processElement(fold(2, shard), 0);
@@ -194,7 +206,7 @@ class AggregatorOperatorTest {
         }
         // Integers are exact whatever floats are summed in.
         byte[] exact = new byte[model.length];
-        try (var top = harness(new TopOperator(spec, Optional.empty()))) {
+        try (var top = harness(new TopOperator(spec, RegionAccess.Place.NONE, Optional.empty()))) {
             for (int shard = 0; shard < layout.shards(); shard++) {
                 for (int u = 0; u < weights.length; u++) {
                     top.processElement(
@@ -236,7 +248,12 @@ class AggregatorOperatorTest {
         Optional<RegionPool.Place> regions =
                 Optional.of(new RegionPool.Place("job", temp.toString(), 1L << 24));
         try (RegionPool pool = RegionPool.shared(JobDirectory.of(temp, "job"), 1L << 24);
-                var top = harness(new TopOperator(spec(UpdateKind.WEIGHTS), regions))) {
+                var top =
+                        harness(
+                                new TopOperator(
+                                        spec(UpdateKind.WEIGHTS),
+                                        RegionAccess.Place.NONE,
+                                        regions))) {
             for (int i = 0; i < 3; i++) {
                 top.processElement(
                         new FoldUpdate("top", 0, ROUND, TestModels.payload(update), 1_000_000 + i),
@@ -291,7 +308,12 @@ class AggregatorOperatorTest {
         double[] before = TestModels.values(base);
         OperatorSubtaskState snapshot;
         double[] first = new double[sum.length];
-        try (var harness = harness(new TopOperator(spec(UpdateKind.DELTA), Optional.empty()))) {
+        try (var harness =
+                harness(
+                        new TopOperator(
+                                spec(UpdateKind.DELTA),
+                                RegionAccess.Place.NONE,
+                                Optional.empty()))) {
             top(harness, ROUND, first);
             snapshot = harness.snapshot(1, 1);
         }
@@ -304,7 +326,10 @@ class AggregatorOperatorTest {
 
         double[] second = new double[sum.length];
         try (var harness =
-                harness(new TopOperator(spec(UpdateKind.DELTA), Optional.empty()), snapshot)) {
+                harness(
+                        new TopOperator(
+                                spec(UpdateKind.DELTA), RegionAccess.Place.NONE, Optional.empty()),
+                        snapshot)) {
             top(harness, new RoundId(2, 0), second);
         }
         for (int i = 0; i < sum.length; i++) {
@@ -353,7 +378,11 @@ class AggregatorOperatorTest {
     @Test
     void anAbandonedRoundLeavesNothing() throws Exception {
         try (var harness =
-                harness(new PartialSumOperator(spec(UpdateKind.WEIGHTS), Optional.empty()))) {
+                harness(
+                        new PartialSumOperator(
+                                spec(UpdateKind.WEIGHTS),
+                                RegionAccess.Place.NONE,
+                                Optional.empty()))) {
             harness.processElement(fold(0, 0), 0);
             harness.processElement(new DropRound("leaf", 0, ROUND), 0);
             harness.processElement(
@@ -387,7 +416,11 @@ class AggregatorOperatorTest {
         Path update = TestModels.write(temp.resolve("other"), other, 2);
         double[] values = TestModels.values(update);
         try (var harness =
-                harness(new PartialSumOperator(spec(UpdateKind.WEIGHTS), Optional.empty()))) {
+                harness(
+                        new PartialSumOperator(
+                                spec(UpdateKind.WEIGHTS),
+                                RegionAccess.Place.NONE,
+                                Optional.empty()))) {
             harness.processElement(
                     new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2), 0);
             harness.processElement(close(0, "leaf", "top", 1), 0);

@@ -17,6 +17,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.node.RegionAccess;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -70,7 +71,7 @@ class EarlierSnapshotsTest {
             aggregator(OperatorSubtaskState... restored) throws Exception {
         var harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
-                        new PartialSumOperator(model, Optional.empty()),
+                        new PartialSumOperator(model, RegionAccess.Place.NONE, Optional.empty()),
                         AggregatorOperator.KEY,
                         NodeShard.TYPE);
         harness.setup();

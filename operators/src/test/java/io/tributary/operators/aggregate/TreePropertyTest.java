@@ -17,6 +17,7 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.node.RegionAccess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -151,7 +152,9 @@ class TreePropertyTest {
         }
         for (int level = 0; level < levels - 1; level++) {
             List<AggregatorInput> partials =
-                    drive(new PartialSumOperator(spec, Optional.empty()), inputs.get(level));
+                    drive(
+                            new PartialSumOperator(spec, RegionAccess.Place.NONE, Optional.empty()),
+                            inputs.get(level));
             // Closes and partial sums come by different channels, in any order.
             inputs.get(level + 1).addAll(partials);
             Collections.shuffle(inputs.get(level + 1), random);
@@ -159,7 +162,9 @@ class TreePropertyTest {
         ModelLayout layout = spec.layout();
         byte[] data = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
         List<ModelShard> shards =
-                drive(new TopOperator(spec, Optional.empty()), inputs.get(levels - 1));
+                drive(
+                        new TopOperator(spec, RegionAccess.Place.NONE, Optional.empty()),
+                        inputs.get(levels - 1));
         assertThat(shards).hasSize(layout.shards());
         for (ModelShard shard : shards) {
             System.arraycopy(

@@ -11,6 +11,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.node.RegionAccess;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -55,6 +56,7 @@ class ModelPublisherTest {
                                         "job",
                                         TestModels.spec(expected, 2, UpdateKind.WEIGHTS),
                                         round -> Path.of(target),
+                                        RegionAccess.Place.NONE,
                                         Optional.empty())),
                         shard -> shard.round().toString(),
                         Types.STRING);

@@ -16,10 +16,10 @@ import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.node.RegionAccess;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.api.operators.KeyedProcessOperator;
@@ -41,7 +41,13 @@ public final class CoordinatorHarness implements AutoCloseable {
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new KeyedProcessOperator<>(
                                 new RoundCoordinator(
-                                        JOB, "run", topology, rules, model, Optional.empty())),
+                                        JOB,
+                                        "run",
+                                        topology,
+                                        rules,
+                                        model,
+                                        4,
+                                        RegionAccess.Place.NONE)),
                         arrival -> JOB,
                         Types.STRING);
         harness.setup();

@@ -11,7 +11,8 @@ import com.fasterxml.jackson.annotation.JsonTypeInfo;
     @JsonSubTypes.Type(value = Arrival.Staged.class, name = "staged"),
     @JsonSubTypes.Type(value = Arrival.Control.class, name = "control"),
     @JsonSubTypes.Type(value = Arrival.Refused.class, name = "refused"),
-    @JsonSubTypes.Type(value = Arrival.Room.class, name = "room")
+    @JsonSubTypes.Type(value = Arrival.Room.class, name = "room"),
+    @JsonSubTypes.Type(value = Arrival.Located.class, name = "located")
 })
 public sealed interface Arrival {
 
@@ -45,4 +46,20 @@ public sealed interface Arrival {
      * @param round the round that it is for
      */
     record Room(String trainer, RoundId round) implements Arrival {}
+
+    /**
+     * A source's subtask says where it is; those of the tree with its number are there too.
+     *
+     * @param subtask its number
+     * @param parallelism how many there are of it
+     * @param node its host's node
+     */
+    record Located(int subtask, int parallelism, String node) implements Arrival {}
+
+    /** The same as other hosts have to call it, if it came by {@code node}. */
+    default Arrival by(String node) {
+        return this instanceof Staged staged
+                ? new Staged(staged.claim().with(staged.claim().payload().on(node)))
+                : this;
+    }
 }

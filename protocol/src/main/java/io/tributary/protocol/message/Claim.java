@@ -32,6 +32,11 @@ public record Claim(
         metrics = Map.copyOf(metrics);
     }
 
+    /** The same for a payload that is called otherwise. */
+    public Claim with(PayloadRef other) {
+        return new Claim(job, trainer, round, epoch, samples, kind, crc32c, other, metrics);
+    }
+
     /** The opening that it is for. */
     public RoundId id() {
         return new RoundId(round, epoch);

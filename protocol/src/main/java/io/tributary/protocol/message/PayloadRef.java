@@ -2,6 +2,9 @@
 
 package io.tributary.protocol.message;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.databind.JsonNode;
+
 /**
  * Where a payload lies.
  *
@@ -10,8 +13,30 @@ package io.tributary.protocol.message;
  * @param length bytes of the payload
  * @param tenure which use of a region this is, counted from 1, since an owner may write into a
  *     released region again; 0 where the file is not a region but somebody else's and only read
+ * @param node the node on whose host the file is; empty for the host of whoever reads it
  */
-public record PayloadRef(String path, long offset, long length, int tenure) {
+public record PayloadRef(String path, long offset, long length, int tenure, String node) {
+
+    /** State of a time before there were nodes does not name one. */
+    @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+    static PayloadRef read(JsonNode json) {
+        return new PayloadRef(
+                json.required("path").asText(),
+                json.required("offset").asLong(),
+                json.required("length").asLong(),
+                json.required("tenure").asInt(),
+                json.path("node").asText());
+    }
+
+    /** A payload on this host. */
+    public PayloadRef(String path, long offset, long length, int tenure) {
+        this(path, offset, length, tenure, "");
+    }
+
+    /** The same as other hosts have to call it. */
+    public PayloadRef on(String itsNode) {
+        return new PayloadRef(path, offset, length, tenure, itsNode);
+    }
 
     /** Whether the file is a region, to be released when no longer needed. */
     public boolean region() {

@@ -8,6 +8,7 @@ import io.tributary.shm.mailbox.EndpointId;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -25,6 +26,7 @@ final class Endpoints {
 
     private final Optional<BpfMailbox> bpf;
     private final Map<EndpointId, Connection> byId = new HashMap<>();
+    private final Set<EndpointId> ofThisHost = new HashSet<>();
     private final Map<Integer, Connection> byPort = new HashMap<>();
     private long relayed;
     private long dropped;
@@ -37,9 +39,10 @@ final class Endpoints {
     /**
      * A connection speaks for an endpoint from now on.
      *
+     * @param hereOnly whether other hosts are not to hear of it
      * @return false when another living connection does
      */
-    boolean add(Connection connection, EndpointId id) {
+    boolean add(Connection connection, EndpointId id, boolean hereOnly) {
         Connection owner = byId.putIfAbsent(id, connection);
         if (owner != null) {
             return owner == connection;
@@ -49,6 +52,9 @@ final class Endpoints {
             bpf.ifPresent(b -> b.addSocket(connection.port(), id));
         }
         connection.ids().add(id);
+        if (hereOnly) {
+            ofThisHost.add(id);
+        }
         // One that the kernel does not have, from another network namespace say, is relayed to.
         bpf.filter(b -> b.has(connection.port()))
                 .ifPresent(b -> b.addEndpoint(id, connection.port()));
@@ -60,6 +66,7 @@ final class Endpoints {
         connection.close();
         for (EndpointId id : connection.ids()) {
             byId.remove(id, connection);
+            ofThisHost.remove(id);
             bpf.ifPresent(b -> b.removeEndpoint(id));
         }
         // The port may have been given to another connection already.
@@ -75,9 +82,11 @@ final class Endpoints {
         bpf.ifPresent(b -> b.read(connection.port(), Math.max(0, count - connection.relayed())));
     }
 
-    /** All ids there are. */
-    Set<EndpointId> ids() {
-        return Set.copyOf(byId.keySet());
+    /** All ids that other hosts are to hear of. */
+    Set<EndpointId> shared() {
+        Set<EndpointId> shared = new HashSet<>(byId.keySet());
+        shared.removeAll(ofThisHost);
+        return shared;
     }
 
     /** Who speaks for an endpoint. */

@@ -127,7 +127,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     @Override
     public Set<EndpointId> endpoints() {
         synchronized (endpoints) {
-            return endpoints.ids();
+            return endpoints.shared();
         }
     }
 
@@ -230,7 +230,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private boolean take(Connection from, Descriptor descriptor) {
         try {
             if (descriptor.kind() == Kind.HELLO) {
-                Optional<Refusal> refusal = hello(from, descriptor.from());
+                Optional<Refusal> refusal = hello(from, descriptor.from(), descriptor.code());
                 refusal.ifPresent(r -> refuse(from, r));
                 return refusal.isEmpty();
             }
@@ -250,7 +250,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         }
     }
 
-    private Optional<Refusal> hello(Connection from, EndpointId id) throws IOException {
+    private Optional<Refusal> hello(Connection from, EndpointId id, int code) throws IOException {
         if (from.process().isEmpty()) {
             Optional<PeerProcess> process = PeerProcess.find(from.port(), options.port());
             if (process.isEmpty() || !options.users().contains(process.get().user())) {
@@ -261,7 +261,9 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         if (from.ids().size() >= MAX_IDS) {
             return Optional.of(Refusal.MALFORMED);
         }
-        if (node.flatMap(n -> n.owner(id)).isPresent() || !endpoints.add(from, id)) {
+        boolean hereOnly = code == Descriptor.THIS_HOST;
+        boolean elsewhere = !hereOnly && node.flatMap(n -> n.owner(id)).isPresent();
+        if (elsewhere || !endpoints.add(from, id, hereOnly)) {
             return Optional.of(Refusal.TAKEN);
         }
         from.send(new Descriptor(Kind.WELCOME, 0, id, EndpointId.NONE, 0, Optional.empty()));

@@ -3,7 +3,10 @@
 package io.tributary.shm.flow;
 
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Arrival.Located;
+import io.tributary.shm.node.RegionAccess;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Supplier;
 import org.apache.flink.api.connector.source.ReaderOutput;
 import org.apache.flink.api.connector.source.SourceReaderContext;
@@ -15,6 +18,7 @@ import org.apache.flink.core.io.InputStatus;
 
 /**
  * A reader of arrivals that ends when its split reader finishes a split: then the job is over.
+ * Where there are many hosts, the first thing it says is where it is.
  *
  * @param <E> what the split reader gives
  * @param <S> the splits
@@ -23,17 +27,49 @@ import org.apache.flink.core.io.InputStatus;
 public abstract class EndingReader<E, S extends SourceSplit, M>
         extends SingleThreadMultiplexSourceReaderBase<E, Arrival, S, M> {
 
+    private Optional<Located> unsaid;
     private boolean over;
 
+    /**
+     * @param located where this is; empty where nobody wants to know
+     */
     protected EndingReader(
             Supplier<SplitReader<E, S>> reader,
             RecordEmitter<E, Arrival, M> emitter,
+            Optional<Located> located,
             SourceReaderContext context) {
         super(reader, emitter, context.getConfiguration(), context);
+        this.unsaid = located;
+    }
+
+    /**
+     * Where a reader is.
+     *
+     * @throws IllegalStateException when there are many hosts and this one's node does not answer
+     */
+    public static Optional<Located> locate(
+            RegionAccess.Place regions, SourceReaderContext context) {
+        if (!regions.manyHosts()) {
+            return Optional.empty();
+        }
+        try (RegionAccess access = regions.open()) {
+            return Optional.of(
+                    new Located(
+                            context.getIndexOfSubtask(),
+                            context.currentParallelism(),
+                            access.node()));
+        }
+    }
+
+    /** An arrival as all hosts call it. */
+    protected static Arrival called(Arrival arrival, Optional<Located> located) {
+        return located.map(l -> arrival.by(l.node())).orElse(arrival);
     }
 
     @Override
     public final InputStatus pollNext(ReaderOutput<Arrival> output) throws Exception {
+        unsaid.ifPresent(output::collect);
+        unsaid = Optional.empty();
         InputStatus status = super.pollNext(output);
         return over ? InputStatus.END_OF_INPUT : status;
     }

@@ -3,6 +3,8 @@
 package io.tributary.shm.flow;
 
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Arrival.Located;
+import java.util.Optional;
 import java.util.function.Supplier;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
@@ -10,8 +12,15 @@ import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 /** Emits what its split reader finds. */
 final class LaneReader extends EndingReader<Arrival, LaneSplit, LaneSplit> {
 
-    LaneReader(Supplier<SplitReader<Arrival, LaneSplit>> reader, SourceReaderContext context) {
-        super(reader, (arrival, output, split) -> output.collect(arrival), context);
+    LaneReader(
+            Supplier<SplitReader<Arrival, LaneSplit>> reader,
+            Optional<Located> located,
+            SourceReaderContext context) {
+        super(
+                reader,
+                (arrival, output, split) -> output.collect(called(arrival, located)),
+                located,
+                context);
     }
 
     @Override

@@ -14,23 +14,27 @@ import org.apache.flink.core.memory.DataOutputView;
 /** How splits and enumerator states are written into checkpoints. */
 final class LaneSerializers {
 
+    private static final int VERSION = 2;
+
     private LaneSerializers() {}
 
     private static void write(LaneSplit split, DataOutputView out) throws IOException {
         out.writeInt(split.lane());
         out.writeBoolean(split.fresh());
+        out.writeUTF(split.host());
     }
 
-    private static LaneSplit read(DataInputView in) throws IOException {
-        return new LaneSplit(in.readInt(), in.readBoolean());
+    /** Version 1 did not name hosts. */
+    private static LaneSplit read(int version, DataInputView in) throws IOException {
+        return new LaneSplit(in.readInt(), in.readBoolean(), version < VERSION ? "" : in.readUTF());
     }
 
-    /** Lane, and whether it is fresh. */
+    /** Lane, whether it is fresh, and its host. */
     static final class Split implements SimpleVersionedSerializer<LaneSplit> {
 
         @Override
         public int getVersion() {
-            return 1;
+            return VERSION;
         }
 
         @Override
@@ -42,7 +46,7 @@ final class LaneSerializers {
 
         @Override
         public LaneSplit deserialize(int version, byte[] bytes) throws IOException {
-            return read(new DataInputDeserializer(bytes));
+            return read(version, new DataInputDeserializer(bytes));
         }
     }
 
@@ -51,7 +55,7 @@ final class LaneSerializers {
 
         @Override
         public int getVersion() {
-            return 1;
+            return VERSION;
         }
 
         @Override
@@ -70,7 +74,7 @@ final class LaneSerializers {
             int count = in.readInt();
             List<LaneSplit> unassigned = new ArrayList<>();
             for (int i = 0; i < count; i++) {
-                unassigned.add(read(in));
+                unassigned.add(read(version, in));
             }
             return new LaneEnumeratorState(unassigned);
         }

@@ -3,8 +3,10 @@
 package io.tributary.shm.flow;
 
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Arrival.Located;
 import io.tributary.protocol.tensor.ModelLayout;
 import java.io.Serializable;
+import java.util.Optional;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.apache.flink.api.connector.source.Boundedness;
@@ -13,6 +15,7 @@ import org.apache.flink.api.connector.source.SourceReader;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.api.connector.source.SplitEnumerator;
 import org.apache.flink.api.connector.source.SplitEnumeratorContext;
+import org.apache.flink.api.connector.source.SupportsSplitReassignmentOnRecovery;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 
@@ -20,11 +23,14 @@ import org.apache.flink.core.io.SimpleVersionedSerializer;
  * A source of arrivals whose splits are lanes. It is at most once by itself; a trainer that gets no
  * receipt sends again.
  */
-public abstract class LaneSource implements Source<Arrival, LaneSplit, LaneEnumeratorState> {
+public abstract class LaneSource
+        implements Source<Arrival, LaneSplit, LaneEnumeratorState>,
+                SupportsSplitReassignmentOnRecovery {
 
     private static final long serialVersionUID = 1L;
 
     private final int lanes;
+    private final boolean onEachHost;
 
     /** Gives the model's layout, on the task manager. */
     @FunctionalInterface
@@ -32,9 +38,16 @@ public abstract class LaneSource implements Source<Arrival, LaneSplit, LaneEnume
 
     /**
      * @param lanes number of lanes, the same for ever
+     * @param onEachHost whether each host has lanes of its own
      */
-    protected LaneSource(int lanes) {
+    protected LaneSource(int lanes, boolean onEachHost) {
         this.lanes = lanes;
+        this.onEachHost = onEachHost;
+    }
+
+    /** Where a reader is; empty where nobody wants to know. */
+    protected Optional<Located> locate(SourceReaderContext context) {
+        return Optional.empty();
     }
 
     /** Reads the lanes of one reader, on a thread of its own. */
@@ -51,7 +64,7 @@ public abstract class LaneSource implements Source<Arrival, LaneSplit, LaneEnume
         return restoreEnumerator(
                 context,
                 new LaneEnumeratorState(
-                        IntStream.range(0, lanes)
+                        IntStream.range(0, onEachHost ? 0 : lanes)
                                 .mapToObj(lane -> new LaneSplit(lane, true))
                                 .toList()));
     }
@@ -59,12 +72,12 @@ public abstract class LaneSource implements Source<Arrival, LaneSplit, LaneEnume
     @Override
     public final SplitEnumerator<LaneSplit, LaneEnumeratorState> restoreEnumerator(
             SplitEnumeratorContext<LaneSplit> context, LaneEnumeratorState state) {
-        return new LaneEnumerator(context, state);
+        return new LaneEnumerator(context, state, onEachHost ? lanes : 0);
     }
 
     @Override
     public final SourceReader<Arrival, LaneSplit> createReader(SourceReaderContext context) {
-        return new LaneReader(() -> splitReader(context), context);
+        return new LaneReader(() -> splitReader(context), locate(context), context);
     }
 
     @Override

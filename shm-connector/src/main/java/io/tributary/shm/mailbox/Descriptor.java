@@ -27,7 +27,7 @@ import java.util.UUID;
  * so a lost one costs time and nothing else.
  *
  * @param kind what it is about
- * @param code why, where something is refused; 0 otherwise
+ * @param code why, where something is refused; in HELLO {@link #THIS_HOST}, or 0; 0 otherwise
  * @param to whom it is for
  * @param from whom it comes from, as the sender's socket says; ignored in what is sent
  * @param number round and epoch, or a count
@@ -35,6 +35,9 @@ import java.util.UUID;
  */
 public record Descriptor(
         Kind kind, int code, EndpointId to, EndpointId from, long number, Optional<UUID> region) {
+
+    /** Code of a HELLO: the endpoint is for its host alone. */
+    public static final int THIS_HOST = 1;
 
     private static final UUID NO_REGION = new UUID(0, 0);
 

@@ -11,9 +11,10 @@ import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
-import java.util.List;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -38,7 +39,7 @@ public final class Mailbox implements AutoCloseable {
 
     private final InetSocketAddress agent;
     private final Consumer<Descriptor> listener;
-    private final List<EndpointId> ids = new CopyOnWriteArrayList<>();
+    private final Map<EndpointId, Integer> ids = Collections.synchronizedMap(new LinkedHashMap<>());
     private final Thread reader;
     private final Object sending = new Object();
     private volatile Optional<SocketChannel> channel = Optional.empty();
@@ -68,8 +69,20 @@ public final class Mailbox implements AutoCloseable {
 
     /** Takes descriptors for {@code id} from now on. */
     public void listen(EndpointId id) {
-        ids.add(id);
-        channel.ifPresent(c -> hello(c, id));
+        listen(id, 0);
+    }
+
+    /**
+     * The same for an endpoint of this host alone: descriptors from other hosts do not come, and
+     * others may have one of that id.
+     */
+    public void listenHere(EndpointId id) {
+        listen(id, Descriptor.THIS_HOST);
+    }
+
+    private void listen(EndpointId id, int code) {
+        ids.put(id, code);
+        channel.ifPresent(c -> hello(c, id, code));
     }
 
     /** Whether the agent has welcomed this mailbox on its present connection. */
@@ -103,8 +116,8 @@ public final class Mailbox implements AutoCloseable {
         }
     }
 
-    private void hello(SocketChannel to, EndpointId id) {
-        write(to, new Descriptor(Kind.HELLO, 0, EndpointId.NONE, id, 0, Optional.empty()));
+    private void hello(SocketChannel to, EndpointId id, int code) {
+        write(to, new Descriptor(Kind.HELLO, code, EndpointId.NONE, id, 0, Optional.empty()));
     }
 
     private void keepReading() {
@@ -115,7 +128,7 @@ public final class Mailbox implements AutoCloseable {
                 connected.connect(agent);
                 welcomes = 0;
                 channel = Optional.of(connected);
-                ids.forEach(id -> hello(connected, id));
+                ids.forEach((id, code) -> hello(connected, id, code));
                 read(connected);
                 pause = FIRST_PAUSE_MILLIS;
             } catch (IOException e) {

@@ -9,7 +9,7 @@ import java.util.Set;
 /** The endpoints of this host, as its node needs them. Thread-safe. */
 public interface Exchange {
 
-    /** Those that are connected. */
+    /** Those that are connected and not for this host alone. */
     Set<EndpointId> endpoints();
 
     /** Carries a descriptor that came from another node to one of them. */

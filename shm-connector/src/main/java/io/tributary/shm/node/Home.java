@@ -35,6 +35,10 @@ record Home(String node, RegionShelf shelf, Meetings meetings, Callees callees) 
             shelf.free(user, free.ref());
             return List.of();
         }
+        if (request instanceof NodeRequest.GiveBack back) {
+            shelf.giveBack(user, back.ref());
+            return List.of();
+        }
         if (request instanceof NodeRequest.Grant grant) {
             shelf.grant(user, grant.ref(), grant.user());
             return List.of();

@@ -23,6 +23,7 @@ import java.util.List;
     @Type(value = NodeRequest.Allocate.class, name = "allocate"),
     @Type(value = NodeRequest.Write.class, name = "write"),
     @Type(value = NodeRequest.Free.class, name = "free"),
+    @Type(value = NodeRequest.GiveBack.class, name = "give-back"),
     @Type(value = NodeRequest.Grant.class, name = "grant"),
     @Type(value = NodeRequest.Add.class, name = "add"),
     @Type(value = NodeRequest.Barrier.class, name = "barrier"),
@@ -97,6 +98,15 @@ sealed interface NodeRequest {
 
     /** Delete this region. */
     record Free(RegionRef ref) implements Addressed {
+
+        @Override
+        public String node() {
+            return ref.node();
+        }
+    }
+
+    /** Release this region: its owner takes it back, or it is deleted. */
+    record GiveBack(RegionRef ref) implements Addressed {
 
         @Override
         public String node() {

@@ -221,6 +221,14 @@ final class RegionShelf {
         readers.remove(ref.name());
     }
 
+    /** Releases a region in this tenure; one that is released already stays so. */
+    void giveBack(int user, RegionRef ref) throws NodeRefusedException {
+        Path file = requireOwner(user, ref.name());
+        RegionHeader header = header(file);
+        requireTenure(ref, header);
+        RegionDirectory.release(header.payload(file));
+    }
+
     /** Lets a user read a region. */
     void grant(int user, RegionRef ref, int reader) throws NodeRefusedException {
         requireOwner(user, ref.name());

@@ -234,6 +234,14 @@ public final class Regions implements AutoCloseable {
         ask(new NodeRequest.Free(ref), List.class);
     }
 
+    /**
+     * Releases a region that belongs to this process's user, in this tenure: whoever wrote it takes
+     * it back; where nobody does it is deleted.
+     */
+    public void giveBack(RegionRef ref) throws IOException {
+        ask(new NodeRequest.GiveBack(ref), List.class);
+    }
+
     /** Lets another user's processes read a region that belongs to this process's user. */
     public void grant(RegionRef ref, int user) throws IOException {
         ask(new NodeRequest.Grant(ref, user), List.class);

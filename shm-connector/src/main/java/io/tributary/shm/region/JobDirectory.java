@@ -75,8 +75,14 @@ public record JobDirectory(Path path) {
     /** Regions with updates of one lane, in any state. */
     public List<Path> updates(int lane) {
         String prefix = "%02d-".formatted(lane);
-        return list(path.resolve("updates")).stream()
+        return updates().stream()
                 .filter(f -> f.getFileName().toString().startsWith(prefix))
+                .toList();
+    }
+
+    /** Regions with updates, in any state. */
+    public List<Path> updates() {
+        return list(path.resolve("updates")).stream()
                 .filter(f -> f.toString().endsWith(RegionDirectory.SUFFIX))
                 .toList();
     }
@@ -115,6 +121,20 @@ public record JobDirectory(Path path) {
                 }
             } catch (RejectedException e) {
                 RegionDirectory.delete(file);
+            }
+        }
+    }
+
+    /** Removes what processes that are no more were staging, from whichever lane. */
+    public void discardOrphans() {
+        for (Path file : updates()) {
+            try {
+                RegionHeader header = RegionHeader.read(file);
+                if (header.state() != State.READY && !header.owner().alive()) {
+                    RegionDirectory.delete(file);
+                }
+            } catch (RejectedException e) {
+                // Somebody is just making or deleting it.
             }
         }
     }

@@ -92,25 +92,18 @@ public final class JobLock implements AutoCloseable {
         }
     }
 
-    private static Path holderFile(Path root, String job) {
-        return JobDirectory.of(root, job).path().resolve("run.json");
-    }
-
-    /** Who has the lock, or had it last. */
-    public static Optional<Holder> holder(Path root, String job) {
-        Path file = holderFile(root, job);
-        return Files.exists(file) ? JobDirectory.read(file, Holder.class) : Optional.empty();
-    }
-
     /**
-     * Waits until a run has the lock: before that, what lies in the directory may be another's.
+     * Waits until what lies in a host's directory is a run's own. On the only host that is when it
+     * has the lock; where there are many, one of them has it, and on the others it is enough that
+     * nobody else has.
      *
-     * @throws IllegalStateException when it does not get it in time
+     * @throws IllegalStateException when that does not come in time
      */
-    public static void awaitHolder(Path root, String job, String run) {
+    public static void await(Path root, String job, String run, boolean manyHosts) {
         long end = System.nanoTime() + HOLDER_PATIENCE.toNanos();
         try {
-            while (holder(root, job).filter(h -> h.run().equals(run)).isEmpty()) {
+            while (holder(root, job).filter(h -> h.run().equals(run)).isEmpty()
+                    && !(manyHosts && free(root, job))) {
                 if (System.nanoTime() > end) {
                     throw new IllegalStateException(
                             "a job named '%s' runs already on this host: %s"
@@ -122,6 +115,33 @@ public final class JobLock implements AutoCloseable {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while waiting for the job's lock", e);
         }
+    }
+
+    private static boolean free(Path root, String job) {
+        Path directory = JobDirectory.of(root, job).path();
+        Optional<JobLock> lock = tryAcquire(RegionDirectory.create(directory).resolve("run.lock"));
+        lock.ifPresent(JobLock::close);
+        return lock.isPresent();
+    }
+
+    /**
+     * Takes a lock on a file of the job's directory, for one of several who could all do something
+     * on this host.
+     *
+     * @return empty when another has it
+     */
+    public static Optional<JobLock> one(Path directory, String what) {
+        return tryAcquire(RegionDirectory.create(directory).resolve(what + ".lock"));
+    }
+
+    private static Path holderFile(Path root, String job) {
+        return JobDirectory.of(root, job).path().resolve("run.json");
+    }
+
+    /** Who has the lock, or had it last. */
+    public static Optional<Holder> holder(Path root, String job) {
+        Path file = holderFile(root, job);
+        return Files.exists(file) ? JobDirectory.read(file, Holder.class) : Optional.empty();
     }
 
     @Override

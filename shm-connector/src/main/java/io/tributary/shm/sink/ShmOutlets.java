@@ -14,7 +14,9 @@ import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.JobLock;
 import io.tributary.shm.region.RecentReceipts;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionHeader;
@@ -36,66 +38,135 @@ import java.util.function.Function;
  * The ways from a job to the trainers on its host.
  *
  * @param job the job's name
- * @param directory the region directory
+ * @param regions the region directory; where there are many hosts, each has its outlets
  * @param quotaBytes bound for all regions of the job
  * @param agentPort where the node agent is
  */
-public record ShmOutlets(String job, String directory, long quotaBytes, int agentPort)
+public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes, int agentPort)
         implements Serializable {
 
     private static final long ROOM_MILLIS = 60_000;
     private static final long PAUSE_MILLIS = 20;
 
     private JobDirectory files() {
-        return JobDirectory.of(Path.of(directory), job);
+        return JobDirectory.of(Path.of(regions.directory()), job);
     }
 
     private Mailbox mailbox(String purpose) {
         Mailbox mailbox = Mailbox.open(agentPort, job + "-" + purpose, descriptor -> {});
         // Who has no name may not ring.
-        mailbox.listen(EndpointId.of("%s/sink/%s".formatted(job, purpose)));
+        mailbox.listenHere(EndpointId.of("%s/sink/%s".formatted(job, purpose)));
         return mailbox;
+    }
+
+    /**
+     * Where there are many hosts, all subtasks of a sink get all values, and of those on a host one
+     * sends them.
+     */
+    private <T> Outlet.Factory<T> one(String what, Outlet.Factory<T> outlets) {
+        if (!regions.manyHosts()) {
+            return outlets;
+        }
+        return purpose -> {
+            Optional<JobLock> turn = JobLock.one(files().path(), what + "-" + purpose);
+            return turn.isPresent() ? open(turn.get(), outlets, purpose) : new Silent<>();
+        };
+    }
+
+    private static <T> Outlet<T> open(JobLock turn, Outlet.Factory<T> outlets, String purpose)
+            throws IOException {
+        try {
+            return new OneOfHost<>(turn, outlets.open(purpose));
+        } catch (IOException | RuntimeException e) {
+            turn.close();
+            throw e;
+        }
+    }
+
+    /** The one of a host that sends. */
+    private record OneOfHost<T>(JobLock turn, Outlet<T> outlet) implements Outlet<T> {
+
+        @Override
+        public long send(T value) throws IOException {
+            return outlet.send(value);
+        }
+
+        @Override
+        public int connections() {
+            return outlet.connections();
+        }
+
+        @Override
+        public void close() {
+            outlet.close();
+            turn.close();
+        }
+    }
+
+    /** One of those that do not. */
+    private record Silent<T>() implements Outlet<T> {
+
+        @Override
+        public long send(T value) {
+            return 0;
+        }
+
+        @Override
+        public void close() {
+            // Nothing is held.
+        }
     }
 
     /** The round plan. */
     public Outlet.Factory<RoundPlan> plans() {
-        return purpose -> {
-            files().quotaBytes(quotaBytes);
-            return outlet(
-                    mailbox("plans-" + purpose),
-                    (plan, mailbox) -> {
-                        JobDirectory.replace(files().round(), plan);
-                        files().trainers().stream()
-                                .map(f -> f.getFileName().toString())
-                                .map(f -> f.substring(0, f.length() - ".json".length()))
-                                .map(trainer -> EndpointId.trainer(job, trainer))
-                                .forEach(id -> mailbox.send(Descriptor.ring(Kind.PLAN, id)));
-                    });
-        };
+        return one(
+                "plans",
+                purpose -> {
+                    files().quotaBytes(quotaBytes);
+                    return outlet(
+                            mailbox("plans-" + purpose),
+                            (plan, mailbox) -> {
+                                JobDirectory.replace(files().round(), plan);
+                                files().trainers().stream()
+                                        .map(f -> f.getFileName().toString())
+                                        .map(f -> f.substring(0, f.length() - ".json".length()))
+                                        .map(trainer -> EndpointId.trainer(job, trainer))
+                                        .forEach(
+                                                id -> mailbox.send(Descriptor.ring(Kind.PLAN, id)));
+                            });
+                });
     }
 
     /** Answers to trainers. */
     public Outlet.Factory<Receipt> receipts() {
-        return purpose ->
-                outlet(
-                        mailbox("receipts-" + purpose),
-                        (receipt, mailbox) -> {
-                            RecentReceipts.add(files().receipts(receipt.trainer()), receipt);
-                            mailbox.send(
-                                    Descriptor.ring(
-                                            Kind.RECEIPT,
-                                            EndpointId.trainer(job, receipt.trainer())));
-                        });
+        return one(
+                "receipts",
+                purpose ->
+                        outlet(
+                                mailbox("receipts-" + purpose),
+                                (receipt, mailbox) -> {
+                                    if (regions.manyHosts()
+                                            && !Files.exists(files().trainer(receipt.trainer()))) {
+                                        // It is on another host.
+                                        return;
+                                    }
+                                    RecentReceipts.add(
+                                            files().receipts(receipt.trainer()), receipt);
+                                    mailbox.send(
+                                            Descriptor.ring(
+                                                    Kind.RECEIPT,
+                                                    EndpointId.trainer(job, receipt.trainer())));
+                                }));
     }
 
     /** How the round stands, a line for each change. */
     public Outlet.Factory<RoundStatus> status() {
-        return purpose -> lines(JobDirectory::status);
+        return one("status", purpose -> lines(JobDirectory::status));
     }
 
     /** What was refused, a line for each. */
     public Outlet.Factory<DeadLetter> deadLetters() {
-        return purpose -> lines(JobDirectory::deadLetters);
+        return one("dead-letters", purpose -> lines(JobDirectory::deadLetters));
     }
 
     /**
@@ -107,7 +178,7 @@ public record ShmOutlets(String job, String directory, long quotaBytes, int agen
      * @param <M> the models' type
      */
     public <M> Outlet.Factory<M> models(Of<M, ModelDescription> description, Of<M, String> file) {
-        return purpose -> new Models<>(description, file);
+        return one("models", purpose -> new Models<>(description, file));
     }
 
     /**
@@ -157,7 +228,7 @@ public record ShmOutlets(String job, String directory, long quotaBytes, int agen
 
         private final Of<M, ModelDescription> description;
         private final Of<M, String> file;
-        private final RegionDirectory regions = files().regions(quotaBytes);
+        private final RegionDirectory room = files().regions(quotaBytes);
         private final Deque<Path> published = new ArrayDeque<>();
 
         Models(Of<M, ModelDescription> description, Of<M, String> file) {
@@ -221,7 +292,7 @@ public record ShmOutlets(String job, String directory, long quotaBytes, int agen
         private RegionWriter reserve(ModelDescription model) throws IOException {
             long end = System.currentTimeMillis() + ROOM_MILLIS;
             Optional<RegionWriter> writer =
-                    regions.reserve(JobDirectory.modelName(model.id()), model.bytes());
+                    room.reserve(JobDirectory.modelName(model.id()), model.bytes());
             while (writer.isEmpty()) {
                 RegionPool.trim(files());
                 if (System.currentTimeMillis() > end) {
@@ -230,7 +301,7 @@ public record ShmOutlets(String job, String directory, long quotaBytes, int agen
                                     .formatted(
                                             model.id(),
                                             model.bytes(),
-                                            directory,
+                                            regions.directory(),
                                             ROOM_MILLIS / 1000,
                                             quotaBytes));
                 }
@@ -240,7 +311,7 @@ public record ShmOutlets(String job, String directory, long quotaBytes, int agen
                     Thread.currentThread().interrupt();
                     throw new IOException("interrupted while waiting for room", e);
                 }
-                writer = regions.reserve(JobDirectory.modelName(model.id()), model.bytes());
+                writer = room.reserve(JobDirectory.modelName(model.id()), model.bytes());
             }
             return writer.get();
         }

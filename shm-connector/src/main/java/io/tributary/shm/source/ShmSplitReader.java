@@ -45,6 +45,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
     private final String run;
     private final JobDirectory directory;
     private final UpdateInspector updates;
+    private final boolean manyHosts;
     private final TrainerRegister trainers;
     private final Mailbox mailbox;
 
@@ -65,8 +66,10 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
             String run,
             JobDirectory directory,
             UpdateInspector updates,
+            boolean manyHosts,
             int agentPort,
             SourceReaderMetricGroup metrics) {
+        this.manyHosts = manyHosts;
         MemoryGuard.install();
         this.job = job;
         this.run = run;
@@ -101,7 +104,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
         if (!(change instanceof SplitsAddition)) {
             throw new UnsupportedOperationException("lanes are only ever added, got " + change);
         }
-        JobLock.awaitHolder(directory.path().getParent(), job, run);
+        JobLock.await(directory.path().getParent(), job, run, manyHosts);
         for (LaneSplit split : change.splits()) {
             if (split.fresh()) {
                 directory.discard(split.lane());
@@ -111,7 +114,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
             }
             EndpointId id = EndpointId.lane(job, split.lane());
             lanes.put(id, split.lane());
-            mailbox.listen(id);
+            mailbox.listenHere(id);
         }
         missed = true;
     }

@@ -3,12 +3,16 @@
 package io.tributary.shm.source;
 
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Arrival.Located;
 import io.tributary.protocol.message.Topics;
+import io.tributary.shm.flow.EndingReader;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.LaneSplit;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 
@@ -28,7 +32,7 @@ public final class ShmUpdateSource extends LaneSource {
     private final String job;
     private final String run;
     private final LayoutSupplier model;
-    private final String directory;
+    private final RegionAccess.Place regions;
     private final int agentPort;
     private final FiniteCheck.Factory floats;
 
@@ -36,7 +40,7 @@ public final class ShmUpdateSource extends LaneSource {
      * @param job only updates for this job are taken
      * @param run the submission of the job, which ends when its plan says so
      * @param model what updates must look like
-     * @param directory the region directory
+     * @param regions the region directory; where there are many hosts, each has its own trainers
      * @param agentPort where the node agent is
      * @param floats how float32 values are checked
      */
@@ -44,16 +48,21 @@ public final class ShmUpdateSource extends LaneSource {
             String job,
             String run,
             LayoutSupplier model,
-            String directory,
+            RegionAccess.Place regions,
             int agentPort,
             FiniteCheck.Factory floats) {
-        super(Topics.LANES);
+        super(Topics.LANES, regions.manyHosts());
         this.job = job;
         this.run = run;
         this.model = model;
-        this.directory = directory;
+        this.regions = regions;
         this.agentPort = agentPort;
         this.floats = floats;
+    }
+
+    @Override
+    protected Optional<Located> locate(SourceReaderContext context) {
+        return EndingReader.locate(regions, context);
     }
 
     @Override
@@ -61,8 +70,9 @@ public final class ShmUpdateSource extends LaneSource {
         return new ShmSplitReader(
                 job,
                 run,
-                JobDirectory.of(Path.of(directory), job),
+                JobDirectory.of(Path.of(regions.directory()), job),
                 new UpdateInspector(job, model.get(), floats.create()),
+                regions.manyHosts(),
                 agentPort,
                 context.metricGroup());
     }

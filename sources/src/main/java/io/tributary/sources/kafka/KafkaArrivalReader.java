@@ -3,6 +3,7 @@
 package io.tributary.sources.kafka;
 
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Arrival.Located;
 import io.tributary.shm.flow.EndingReader;
 import java.util.Optional;
 import java.util.function.Supplier;
@@ -36,13 +37,16 @@ final class KafkaArrivalReader
     }
 
     KafkaArrivalReader(
-            Supplier<SplitReader<Step, KafkaPartitionSplit>> reader, SourceReaderContext context) {
+            Supplier<SplitReader<Step, KafkaPartitionSplit>> reader,
+            Optional<Located> located,
+            SourceReaderContext context) {
         super(
                 reader,
                 (step, output, state) -> {
                     state.neededFrom = step.neededFrom();
-                    step.arrival().ifPresent(output::collect);
+                    step.arrival().map(a -> called(a, located)).ifPresent(output::collect);
                 },
+                located,
                 context);
     }
 

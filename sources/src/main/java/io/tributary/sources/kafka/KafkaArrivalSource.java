@@ -6,7 +6,9 @@ import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.Arrival;
+import io.tributary.shm.flow.EndingReader;
 import io.tributary.shm.flow.LaneSource.LayoutSupplier;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.message.ControlDecoder;
 import io.tributary.sources.message.MessageDecoder;
 import io.tributary.sources.staging.Staging;
@@ -46,6 +48,7 @@ public final class KafkaArrivalSource
     private final KafkaOptions kafka;
     private final KafkaTopics topics;
     private final String run;
+    private final RegionAccess.Place regions;
     private final DecoderFactory decoders;
 
     @FunctionalInterface
@@ -59,7 +62,9 @@ public final class KafkaArrivalSource
             String topic,
             String run,
             OffsetsInitializer start,
+            RegionAccess.Place regions,
             DecoderFactory decoders) {
+        this.regions = regions;
         this.kafka = kafka;
         this.topics = topics;
         this.run = run;
@@ -101,6 +106,7 @@ public final class KafkaArrivalSource
                 topics.updates(),
                 run,
                 start,
+                staging.regions(),
                 context -> staging.decoder(job, run, model.get(), true, context.metricGroup()));
     }
 
@@ -113,6 +119,7 @@ public final class KafkaArrivalSource
                 topics.control(),
                 run,
                 OffsetsInitializer.latest(),
+                RegionAccess.Place.NONE,
                 context -> new ControlDecoder(job));
     }
 
@@ -132,6 +139,7 @@ public final class KafkaArrivalSource
                                 new PlanWatch(kafka, topics, run),
                                 decoders.create(context),
                                 context.metricGroup()),
+                EndingReader.locate(regions, context),
                 context);
     }
 

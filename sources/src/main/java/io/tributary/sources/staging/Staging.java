@@ -3,6 +3,7 @@
 package io.tributary.sources.staging;
 
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.JobLock;
@@ -17,12 +18,13 @@ import org.apache.flink.metrics.MetricGroup;
  * <p>Metrics of a reader: gauges {@code updatesStaging}, {@code chunksWaiting} for room, {@code
  * updatesDeferred} that will be asked for again when there is room.
  *
- * @param directory the region directory; the job has one of its own below it
+ * @param regions the region directory; the job has one of its own below it
  * @param quotaBytes bound for all regions of the job
  * @param idle time without a chunk after which an unfinished update is thrown away
  * @param floats how float32 values are checked
  */
-public record Staging(String directory, long quotaBytes, Duration idle, FiniteCheck.Factory floats)
+public record Staging(
+        RegionAccess.Place regions, long quotaBytes, Duration idle, FiniteCheck.Factory floats)
         implements Serializable {
 
     /** Half of what an MQTT broker may send, so that waiting chunks never keep others away. */
@@ -35,7 +37,8 @@ public record Staging(String directory, long quotaBytes, Duration idle, FiniteCh
      */
     public UpdateDecoder decoder(
             String job, String run, ModelLayout model, boolean ordered, MetricGroup metrics) {
-        JobDirectory files = JobDirectory.of(Path.of(directory), job);
+        Path directory = Path.of(regions.directory());
+        JobDirectory files = JobDirectory.of(directory, job);
         ChunkAssembler assembler =
                 new ChunkAssembler(
                         job,
@@ -48,6 +51,9 @@ public record Staging(String directory, long quotaBytes, Duration idle, FiniteCh
         metrics.gauge("chunksWaiting", assembler::waiting);
         metrics.gauge("updatesDeferred", assembler::deferred);
         return new UpdateDecoder(
-                files, assembler, () -> JobLock.awaitHolder(Path.of(directory), job, run));
+                files,
+                assembler,
+                () -> JobLock.await(directory, job, run, regions.manyHosts()),
+                regions.manyHosts());
     }
 }

@@ -27,15 +27,20 @@ public final class UpdateDecoder implements MessageDecoder {
     private final JobDirectory directory;
     private final ChunkAssembler assembler;
     private final Runnable mine;
+    private final boolean manyHosts;
     private final List<Recovered> recovered = new ArrayList<>();
 
     private record Recovered(int lane, Arrival arrival) {}
 
     /**
      * @param mine returns when what lies in the directory is this job's
+     * @param manyHosts whether lanes may have moved to another host, and left here what came by
+     *     them
      */
-    UpdateDecoder(JobDirectory directory, ChunkAssembler assembler, Runnable mine) {
+    UpdateDecoder(
+            JobDirectory directory, ChunkAssembler assembler, Runnable mine, boolean manyHosts) {
         this.mine = mine;
+        this.manyHosts = manyHosts;
         this.directory = directory;
         this.assembler = assembler;
     }
@@ -48,7 +53,18 @@ public final class UpdateDecoder implements MessageDecoder {
             directory.discardUnfinished(lane);
             return;
         }
-        for (Path file : directory.updates(lane)) {
+        if (!manyHosts) {
+            recover(directory.updates(lane), lane);
+        } else if (recovered.isEmpty()) {
+            recover(directory.updates(), lane);
+            directory.discardOrphans();
+        }
+        // What was half staged, or is damaged, comes again.
+        directory.discardUnfinished(lane);
+    }
+
+    private void recover(List<Path> updates, int lane) {
+        for (Path file : updates) {
             try {
                 JobDirectory.claim(file)
                         .map(claim -> new Recovered(lane, new Arrival.Staged(claim)))
@@ -57,8 +73,6 @@ public final class UpdateDecoder implements MessageDecoder {
                 LOG.warn("not recovered: {}", e.getMessage());
             }
         }
-        // What was half staged, or is damaged, comes again.
-        directory.discardUnfinished(lane);
     }
 
     @Override

@@ -233,7 +233,8 @@ class ChunkAssemblerTest {
         // The reader before closes in its own time, or is killed; what it staged stays claimed.
         assembler.close();
         assertThat(regions()).isEqualTo(1);
-        UpdateDecoder restored = new UpdateDecoder(directory, assembler(temp, 1 << 20), () -> {});
+        UpdateDecoder restored =
+                new UpdateDecoder(directory, assembler(temp, 1 << 20), () -> {}, false);
         for (int lane = 0; lane < Topics.LANES; lane++) {
             restored.begin(lane, false);
         }

@@ -23,7 +23,7 @@ abstract class MqttSource extends LaneSource {
     private final BrokerOptions broker;
 
     MqttSource(String job, String run, int lanes, BrokerOptions broker) {
-        super(lanes);
+        super(lanes, false);
         this.job = job;
         this.run = run;
         this.broker = broker;

@@ -2,10 +2,13 @@
 
 package io.tributary.sources.mqtt.source;
 
+import io.tributary.protocol.message.Arrival.Located;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.shm.flow.EndingReader;
 import io.tributary.sources.message.MessageDecoder;
 import io.tributary.sources.staging.Staging;
+import java.util.Optional;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 
 /**
@@ -38,6 +41,11 @@ public final class MqttUpdateSource extends MqttSource {
     @Override
     String filter(int lane) {
         return new Topics(job).updateFilter(lane);
+    }
+
+    @Override
+    protected Optional<Located> locate(SourceReaderContext context) {
+        return EndingReader.locate(staging.regions(), context);
     }
 
     @Override

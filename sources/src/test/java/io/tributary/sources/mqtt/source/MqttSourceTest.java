@@ -10,6 +10,7 @@ import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.FiniteCheck;
 import io.tributary.sources.message.ControlDecoder;
 import io.tributary.sources.message.Message;
@@ -32,7 +33,11 @@ class MqttSourceTest {
                         () -> {
                             throw new AssertionError("not needed for topics");
                         },
-                        new Staging("/tmp/x", 1, Duration.ZERO, () -> FiniteCheck.JAVA));
+                        new Staging(
+                                new RegionAccess.Place("/tmp/x"),
+                                1,
+                                Duration.ZERO,
+                                () -> FiniteCheck.JAVA));
         assertThat(source.filter(3)).isEqualTo("tributary/v1/job/update/3/+");
         assertThat(new Topics("job").update("t-7"))
                 .isEqualTo("tributary/v1/job/update/" + Topics.lane("t-7") + "/t-7");

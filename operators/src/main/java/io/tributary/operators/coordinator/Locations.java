@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import io.tributary.operators.aggregate.Home;
+import io.tributary.protocol.message.Arrival.Located;
+import io.tributary.protocol.topology.Topology;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+
+/**
+ * Which subtasks of the tree are on which host, as they have said since the job began or failed.
+ */
+final class Locations {
+
+    private final boolean manyHosts;
+    private final boolean anybodyBelowTop;
+    private final int parallelism;
+    private final Map<Integer, String> nodes = new TreeMap<>();
+    private int expected = Integer.MAX_VALUE;
+
+    /**
+     * @param manyHosts whether it matters
+     * @param parallelism of the tree's levels
+     */
+    Locations(boolean manyHosts, Topology topology, int parallelism) {
+        this.manyHosts = manyHosts;
+        this.anybodyBelowTop = topology.nodes().size() > 1;
+        this.parallelism = parallelism;
+    }
+
+    void take(Located located) {
+        nodes.put(located.subtask(), located.node());
+        expected = located.parallelism();
+    }
+
+    /** Whether all have spoken, or nobody has to. */
+    boolean known() {
+        return !manyHosts || nodes.size() >= expected;
+    }
+
+    /**
+     * For each host, its subtasks. None where that is of no use: on one host, and where trainers
+     * are right below the top, which is where the global model is.
+     */
+    Map<String, Home> homes() {
+        Map<String, Home> homes = new TreeMap<>();
+        if (new TreeSet<>(nodes.values()).size() < 2 || !anybodyBelowTop) {
+            return homes;
+        }
+        for (String node : new TreeSet<>(nodes.values())) {
+            homes.put(
+                    node,
+                    Home.of(
+                            nodes.keySet().stream()
+                                    .filter(subtask -> nodes.get(subtask).equals(node))
+                                    .toList(),
+                            parallelism));
+        }
+        return homes;
+    }
+}
