@@ -46,7 +46,7 @@ public final class Bench implements Callable<Integer> {
             names = "--trainers",
             paramLabel = "N",
             description =
-                    "Updates in a round. Default: 24 for shm, 12 for kafka and mqtt, 144 for checkpoint.")
+                    "Updates in a round. Default: 24 for shm, 12 for kafka and mqtt, 144 for checkpoint, 30 for remote.")
     private Optional<Integer> trainers;
 
     @Option(
@@ -55,6 +55,13 @@ public final class Bench implements Callable<Integer> {
             defaultValue = "3",
             description = "shm: tiers of the tree, trainers included. Default: ${DEFAULT-VALUE}.")
     private int levels;
+
+    @Option(
+            names = "--hosts",
+            paramLabel = "N",
+            description =
+                    "remote: whole rounds on N hosts, with locality and without. Without it, one region is read.")
+    private Optional<Integer> hosts;
 
     @Option(
             names = "--dir",
@@ -73,7 +80,7 @@ public final class Bench implements Callable<Integer> {
         KAFKA(12),
         MQTT(12),
         CHECKPOINT(144),
-        REMOTE(0);
+        REMOTE(30);
 
         private final int trainers;
 
@@ -108,7 +115,13 @@ public final class Bench implements Callable<Integer> {
         require(params >= 1, "--params", params, "1 or more");
         require(trainers.orElse(1) >= 1, "--trainers", trainers.orElse(1), "1 or more");
         require(levels >= 2 && levels <= 4, "--levels", levels, "2, 3 or 4");
+        require(hosts.orElse(2) >= 2, "--hosts", hosts.orElse(2), "2 or more");
         int all = trainers.orElse(path.trainers);
+        require(
+                path != BenchPath.REMOTE || all >= hosts.orElse(1),
+                "--trainers",
+                all,
+                "one for each host at least");
         Object report =
                 switch (path) {
                     case KERNEL -> KernelBench.run(params, updates.orElse(8), directory);
@@ -124,7 +137,14 @@ public final class Bench implements Callable<Integer> {
                                             Math.max(1, updates.orElse(5 * all) / all),
                                             directory)
                                     .run();
-                    case REMOTE -> new RemoteBench(params, directory).run();
+                    case REMOTE ->
+                            hosts.isPresent()
+                                    ? new HostsBench(
+                                                    hosts.get(),
+                                                    this.params.orElse(11_700_000),
+                                                    all)
+                                            .run()
+                                    : new RemoteBench(params, directory).run();
                     case CHECKPOINT ->
                             new CheckpointBench(
                                             params,

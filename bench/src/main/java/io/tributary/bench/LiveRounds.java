@@ -264,7 +264,7 @@ final class LiveRounds {
         return null;
     }
 
-    private static void fill(FloatBuffer floats, float[] values) {
+    static void fill(FloatBuffer floats, float[] values) {
         while (floats.hasRemaining()) {
             floats.put(values, 0, Math.min(values.length, floats.remaining()));
         }

@@ -58,7 +58,7 @@ final class RemoteBench {
                 List<Double> limits = new ArrayList<>(List.of(iperf(here, there)));
                 List<Double> reads = new ArrayList<>();
                 for (int phase = 0; phase < PHASES; phase++) {
-                    write(regions.path().resolve(AgentProcess.nodeName(there)), phase);
+                    write(there.seen(regions.path().resolve(AgentProcess.nodeName(there))), phase);
                     reads.addAll(read(here, there, phase, work.path()));
                     limits.add(iperf(here, there));
                 }
@@ -77,7 +77,8 @@ final class RemoteBench {
 
     private static AgentProcess agent(
             Hosts hosts, Hosts.Host host, Path work, Path regions, Path secret) throws Exception {
-        Path directory = Files.createDirectories(regions.resolve(AgentProcess.nodeName(host)));
+        Path directory = regions.resolve(AgentProcess.nodeName(host));
+        Files.createDirectories(host.seen(directory));
         AgentProcess agent = AgentProcess.start(work, directory, secret, hosts, host);
         while (!Files.exists(secret)) {
             TimeUnit.MILLISECONDS.sleep(50);

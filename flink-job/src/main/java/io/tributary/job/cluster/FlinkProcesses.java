@@ -64,6 +64,8 @@ record FlinkProcesses(Path directory, Optional<Hosts> hosts) {
         // A process that was killed is to be missed soon.
         all.put("heartbeat.interval", "1 s");
         all.put("heartbeat.timeout", "8 s");
+        // Metrics that are looked at are to be those of now.
+        all.put("metrics.fetcher.update-interval", "500 ms");
         all.put("cluster.evenly-spread-out-slots", true);
         all.put("io.tmp.dirs", directory.resolve("tmp").toString());
         all.put("web.tmpdir", directory.resolve("tmp").toString());

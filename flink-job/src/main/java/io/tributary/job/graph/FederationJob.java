@@ -67,7 +67,7 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
     private AggregationGraph.Outputs add(StreamExecutionEnvironment env) throws IOException {
         env.setMaxParallelism(Home.KEY_GROUPS);
         // What waits in a network buffer makes a round longer; claims are few and small.
-        env.setBufferTimeout(1);
+        env.setBufferTimeout(0);
         // A region is released when the checkpoint completes whose barrier came after its fold;
         // that is right only while barriers do not overtake records.
         env.getCheckpointConfig().enableUnalignedCheckpoints(false);

@@ -14,30 +14,32 @@ import java.util.TreeSet;
  */
 final class Locations {
 
-    private final boolean manyHosts;
+    private final boolean wanted;
     private final boolean anybodyBelowTop;
     private final int parallelism;
     private final Map<Integer, String> nodes = new TreeMap<>();
     private int expected = Integer.MAX_VALUE;
 
     /**
-     * @param manyHosts whether it matters
+     * @param wanted whether it matters
      * @param parallelism of the tree's levels
      */
-    Locations(boolean manyHosts, Topology topology, int parallelism) {
-        this.manyHosts = manyHosts;
+    Locations(boolean wanted, Topology topology, int parallelism) {
+        this.wanted = wanted;
         this.anybodyBelowTop = topology.nodes().size() > 1;
         this.parallelism = parallelism;
     }
 
     void take(Located located) {
-        nodes.put(located.subtask(), located.node());
-        expected = located.parallelism();
+        if (wanted) {
+            nodes.put(located.subtask(), located.node());
+            expected = located.parallelism();
+        }
     }
 
     /** Whether all have spoken, or nobody has to. */
     boolean known() {
-        return !manyHosts || nodes.size() >= expected;
+        return !wanted || nodes.size() >= expected;
     }
 
     /**

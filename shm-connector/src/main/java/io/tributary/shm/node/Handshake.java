@@ -14,7 +14,7 @@ import java.net.InetSocketAddress;
 final class Handshake {
 
     /** Of the protocol between nodes. */
-    static final int VERSION = 1;
+    static final int VERSION = 2;
 
     private static final String MAGIC = "tributary-node";
 

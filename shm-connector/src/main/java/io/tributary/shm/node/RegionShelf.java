@@ -37,8 +37,11 @@ import java.util.zip.CRC32C;
  */
 final class RegionShelf {
 
-    /** Pieces end where offsets are multiples of it; each has a checksum. */
-    static final int PIECE_BYTES = 1 << 20;
+    /**
+     * Pieces end where offsets are multiples of it; each has a checksum. Whoever wants a shard gets
+     * at most two of them too much.
+     */
+    static final int PIECE_BYTES = 1 << 16;
 
     private final String node;
     private final Path root;
@@ -122,8 +125,8 @@ final class RegionShelf {
     }
 
     /**
-     * Sends a range: an answer, then each piece with its CRC32C, then an answer that says whether
-     * the region was the same all the while.
+     * Sends a range: an answer, then its bytes, then the CRC32C of each piece, then an answer that
+     * says whether the region was the same all the while.
      *
      * @param identity as it was found
      * @throws NodeRefusedException before anything is sent
@@ -134,17 +137,21 @@ final class RegionShelf {
         try (FileChannel bytes = FileChannel.open(file, StandardOpenOption.READ);
                 MappedFile mapped = RegionMappings.acquire(header.payload(file))) {
             channel.send(NodeAnswer.of(ref));
-            ByteBuffer checksum = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-            for (RegionRef piece : ref.pieces(PIECE_BYTES)) {
+            List<RegionRef> pieces = ref.pieces(PIECE_BYTES);
+            ByteBuffer checksums =
+                    ByteBuffer.allocate(Integer.BYTES * pieces.size())
+                            .order(ByteOrder.LITTLE_ENDIAN);
+            for (RegionRef piece : pieces) {
                 CRC32C crc = new CRC32C();
                 crc.update(mapped.slice(piece.offset(), (int) piece.length()));
+                checksums.putInt((int) crc.getValue());
                 for (RegionRef part : rates.parts(piece)) {
                     rates.take(part);
                     channel.write(
                             bytes, RegionLayout.PAYLOAD_OFFSET + part.offset(), part.length());
                 }
-                channel.write(checksum.clear().putInt((int) crc.getValue()).flip());
             }
+            channel.write(checksums.flip());
         }
         NodeAnswer end = NodeAnswer.of(ref);
         try {

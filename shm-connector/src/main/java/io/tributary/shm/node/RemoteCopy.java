@@ -12,7 +12,7 @@ import java.util.List;
 final class RemoteCopy {
 
     /** What one connection fetches in a go: a few pieces, so that all streams end together. */
-    private static final int EXTENT_BYTES = 8 * RegionShelf.PIECE_BYTES;
+    private static final int EXTENT_BYTES = 8 << 20;
 
     private final Key key;
     private final OwnedRegion region;
@@ -81,6 +81,13 @@ final class RemoteCopy {
         held = pieces.cardinality();
     }
 
+    /**
+     * Whether another region would fit into this one's memory, which is faster than fresh memory.
+     */
+    boolean fits(int user, long length) {
+        return key.user() == user && region.capacity() == length;
+    }
+
     /** Memory that it takes. */
     long heldBytes() {
         return (long) RegionShelf.PIECE_BYTES * held;
@@ -95,6 +102,11 @@ final class RemoteCopy {
     void release() {
         users--;
         usedNanos = System.nanoTime();
+    }
+
+    /** When it was last given up. */
+    long usedNanos() {
+        return usedNanos;
     }
 
     /** Whether nobody has used it for so long. */

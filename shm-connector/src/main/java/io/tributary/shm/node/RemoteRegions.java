@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -116,12 +117,30 @@ final class RemoteRegions implements AutoCloseable {
         synchronized (copies) {
             RemoteCopy known = copies.get(key);
             if (known == null) {
-                known = new RemoteCopy(key, make(user, ref.node(), info.ref().length()));
+                known = new RemoteCopy(key, memory(user, ref.node(), info.ref().length()));
                 copies.put(key, known);
             }
             known.use();
             return known;
         }
+    }
+
+    /**
+     * Memory for a copy: that of the one which nobody has used for the longest, if there is one.
+     */
+    private OwnedRegion memory(int user, String node, long length) throws IOException {
+        Optional<RemoteCopy> unused =
+                copies.values().stream()
+                        .filter(copy -> copy.fits(user, length))
+                        .filter(copy -> copy.unusedFor(0))
+                        .min(Comparator.comparingLong(RemoteCopy::usedNanos));
+        if (unused.isEmpty()) {
+            return make(user, node, length);
+        }
+        copies.remove(unused.get().key());
+        OwnedRegion region = unused.get().region();
+        region.reuse(length);
+        return region;
     }
 
     private OwnedRegion make(int user, String node, long length) throws IOException {
@@ -215,7 +234,8 @@ final class RemoteRegions implements AutoCloseable {
         }
         long most = Files.getFileStore(directory).getTotalSpace() / 2;
         synchronized (copies) {
-            if (heldBytes() + bytes > most) {
+            if (heldBytes() + bytes > most
+                    || bytes > Files.getFileStore(directory).getUsableSpace()) {
                 removeUnused(0);
             }
             if (heldBytes() + bytes > most
@@ -241,18 +261,21 @@ final class RemoteRegions implements AutoCloseable {
                                     copy.key().user(),
                                     new NodeRequest.Read(ref, copy.key().identity())));
                     channel.receiveSoon(NodeAnswer.class).as(RegionRef.class);
-                    ByteBuffer checksum =
-                            ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-                    boolean damaged = false;
-                    for (RegionRef piece : ref.pieces(RegionShelf.PIECE_BYTES)) {
+                    List<RegionRef> pieces = ref.pieces(RegionShelf.PIECE_BYTES);
+                    ByteBuffer found =
+                            ByteBuffer.allocate(Integer.BYTES * pieces.size())
+                                    .order(ByteOrder.LITTLE_ENDIAN);
+                    for (RegionRef piece : pieces) {
                         ByteBuffer target =
                                 copy.region().memory().slice(piece.offset(), (int) piece.length());
                         channel.read(target.duplicate());
-                        channel.read(checksum.clear());
                         CRC32C crc = new CRC32C();
                         crc.update(target);
-                        damaged |= (int) crc.getValue() != checksum.getInt(0);
+                        found.putInt((int) crc.getValue());
                     }
+                    ByteBuffer sent = ByteBuffer.allocate(found.capacity());
+                    channel.read(sent);
+                    boolean damaged = !sent.flip().equals(found.flip());
                     channel.receiveSoon(NodeAnswer.class).as(RegionRef.class);
                     if (damaged) {
                         throw new NodeRefusedException(

@@ -207,7 +207,7 @@ class NodeTest {
                             "magic", "tributary-node", "version", 7, "node", "x", "nonce", "00"));
             assertThat(channel.receiveSoon(java.util.Map.class).get("refusal"))
                     .isEqualTo(
-                            "node a speaks version 1 of the protocol, node x version 7; run the same Tributary on both");
+                            "node a speaks version 2 of the protocol, node x version 7; run the same Tributary on both");
         }
         try (NodeChannel channel = NodeChannel.connect(a.address())) {
             channel.write(ByteBuffer.wrap("GET / HTTP/1.1\r\n\r\n".getBytes()));
@@ -259,7 +259,7 @@ class NodeTest {
     void aThousandReadsAtATimeAndOneThatNeverReads() throws Exception {
         Node a = start("a");
         Node b = join("b", a);
-        byte[] payload = bytes(64 * PIECE, 5);
+        byte[] payload = bytes(64 << 20, 5);
         RegionRef ref = region(b, "job/updates/00-x", payload);
         try (NodeChannel deaf = NodeChannel.connect(b.address())) {
             Handshake.connect(deaf, "a", SECRET);
@@ -286,7 +286,7 @@ class NodeTest {
             } finally {
                 threads.shutdownNow();
             }
-            assertThat(a.fetchedBytes()).isEqualTo(63L * PIECE);
+            assertThat(a.fetchedBytes()).isEqualTo(1000 * 65_536L);
         }
     }
 

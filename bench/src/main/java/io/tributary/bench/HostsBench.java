@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.bench;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.bench.HostsReport.Link;
+import io.tributary.bench.HostsReport.Rounds;
+import io.tributary.job.cluster.Distribution;
+import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.cluster.LocalCluster;
+import io.tributary.job.cluster.Submission;
+import io.tributary.job.command.AgentCommand;
+import io.tributary.job.config.JobSpec;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.job.graph.WorkDirectory;
+import io.tributary.job.process.Hosts;
+import io.tributary.job.process.JavaProcess;
+import io.tributary.shm.mailbox.Mailbox;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+
+/**
+ * A job on several hosts with shaped links, once with locality and once without; trainers on each
+ * host hand their updates over through its memory.
+ */
+final class HostsBench {
+
+    private static final String LINK = "1gbit";
+    private static final int SLOTS = 2;
+    private static final int WARM_UP = 4;
+    private static final int MEASURED = 5;
+    private static final long ROUND_SECONDS = 300;
+    private static final long METRICS_MILLIS = 700;
+
+    private final int hosts;
+    private final int params;
+    private final int trainers;
+
+    /**
+     * @param trainers updates in a round, the same number on each host
+     */
+    HostsBench(int hosts, int params, int trainers) {
+        this.hosts = hosts;
+        this.params = params;
+        this.trainers = trainers / hosts * hosts;
+    }
+
+    HostsReport run() throws Exception {
+        try (WorkDirectory work = WorkDirectory.create("bench")) {
+            LocalCluster cluster = new LocalCluster(work.path().resolve("cluster"));
+            try {
+                cluster.start(hosts, Optional.of(LINK), SLOTS);
+                Rounds local = rounds(cluster, work.directory("local"), true);
+                Rounds anywhere = rounds(cluster, work.directory("anywhere"), false);
+                long sum = 4L * params;
+                return new HostsReport(
+                        hosts,
+                        LINK,
+                        params,
+                        trainers,
+                        sum,
+                        local,
+                        anywhere,
+                        (double) local.readBytes() / ((hosts - 1) * sum),
+                        anywhere.seconds() / local.seconds());
+            } finally {
+                cluster.stop();
+            }
+        }
+    }
+
+    private Path write(Path work, boolean locality) throws IOException {
+        List<String> groups =
+                IntStream.rangeClosed(1, hosts).mapToObj(HostTrainers::group).toList();
+        Files.write(work.resolve("schema.json"), TreeSchemas.json(4, groups, 1));
+        LiveRounds.model(work.resolve("model-0.safetensors"), params);
+        return Files.writeString(
+                work.resolve("job.yaml"),
+                """
+                job.name: bench-%s
+                topology: schema.json
+                parallelism: %d
+                rounds:
+                  count: %d
+                  minimum-trainers: %d
+                  quorum: %d
+                  heartbeat-timeout: 0 s
+                  locality: %b
+                model:
+                  initial: model-0.safetensors
+                  directory: models
+                  publish: immediate
+                regions:
+                  quota: 4 gb
+                  node-port: %d
+                checkpoints:
+                  interval: 2 s
+                  directory: checkpoints
+                transport:
+                  type: shm
+                """
+                        .formatted(
+                                work.getFileName(),
+                                hosts * SLOTS,
+                                // A last one, so that the job lives while it is asked.
+                                WARM_UP + MEASURED + 1,
+                                trainers,
+                                trainers,
+                                locality,
+                                Mailbox.DEFAULT_PORT + AgentCommand.LOCAL_OFFSET));
+    }
+
+    private Rounds rounds(LocalCluster cluster, Path work, boolean locality) throws Exception {
+        JobSpec spec = JobSpec.read(write(work, locality));
+        FlinkRest rest = cluster.rest();
+        String job =
+                new Submission(rest, Distribution.jobJar())
+                        .run(spec, work.resolve("job.yaml"), Optional.empty());
+        List<JavaProcess> processes = new ArrayList<>();
+        try {
+            for (Hosts.Host host : cluster.hosts().all()) {
+                processes.add(trainers(host, work));
+            }
+            List<Counters> counters = new ArrayList<>();
+            List<Double> seconds = new ArrayList<>();
+            for (int round = 1; round <= WARM_UP + MEASURED; round++) {
+                Path model = awaitModel(spec, round, processes);
+                // All that a round costs, before the next one is sent. Asking makes Flink look.
+                Counters.read(cluster.hosts(), rest, job);
+                TimeUnit.MILLISECONDS.sleep(METRICS_MILLIS);
+                counters.add(Counters.read(cluster.hosts(), rest, job));
+                double took =
+                        (Files.getLastModifiedTime(model).toMillis() - begin(work, round)) / 1e3;
+                System.err.printf("%s: round %d, %.2f s%n", spec.name(), round, took);
+                if (round > WARM_UP) {
+                    seconds.add(took);
+                }
+            }
+            for (JavaProcess process : processes) {
+                if (!process.await(ROUND_SECONDS) || process.exitCode().orElse(1) != 0) {
+                    throw new IllegalStateException("trainers failed:\n" + process.logTail());
+                }
+            }
+            Counters first = counters.get(WARM_UP - 1);
+            Counters last = counters.get(counters.size() - 1);
+            return new Rounds(
+                    Samples.median(seconds),
+                    (last.readBytes() - first.readBytes()) / MEASURED,
+                    IntStream.range(0, hosts)
+                            .mapToObj(
+                                    i ->
+                                            new Link(
+                                                    i + 1,
+                                                    (last.sent().get(i) - first.sent().get(i))
+                                                            / MEASURED,
+                                                    (last.received().get(i)
+                                                                    - first.received().get(i))
+                                                            / MEASURED))
+                            .toList());
+        } finally {
+            processes.forEach(JavaProcess::close);
+        }
+    }
+
+    private JavaProcess trainers(Hosts.Host host, Path work) {
+        return JavaProcess.start(
+                JavaProcess.Command.here(
+                                List.of("-Xmx512m"),
+                                HostTrainers.class.getName(),
+                                List.of(
+                                        work.resolve("job.yaml").toString(),
+                                        Integer.toString(host.number()),
+                                        Integer.toString(trainers / hosts),
+                                        Integer.toString(hosts)))
+                        .on(host),
+                log(work, host.number()));
+    }
+
+    private static Path log(Path work, int host) {
+        return work.resolve("trainers-%d.out".formatted(host));
+    }
+
+    private static Path awaitModel(JobSpec spec, int round, List<JavaProcess> trainers) {
+        Path model = spec.models().resolve("model-%d.safetensors".formatted(round));
+        long end = System.nanoTime() + ROUND_SECONDS * 1_000_000_000L;
+        while (!Files.exists(model)) {
+            Optional<JavaProcess> failed =
+                    trainers.stream().filter(p -> p.exitCode().orElse(0) != 0).findFirst();
+            if (failed.isPresent() || System.nanoTime() > end) {
+                throw new IllegalStateException(
+                        "round %d does not end:\n%s"
+                                .formatted(round, failed.orElse(trainers.get(0)).logTail()));
+            }
+            JavaProcess.pause();
+        }
+        return model;
+    }
+
+    /** When the trainers of the last host could send, ms since 1970. */
+    private long begin(Path work, int round) throws IOException {
+        long begin = 0;
+        for (int host = 1; host <= hosts; host++) {
+            for (String line : Files.readAllLines(log(work, host))) {
+                String prefix = "round %d begins ".formatted(round);
+                if (line.startsWith(prefix)) {
+                    begin = Math.max(begin, Long.parseLong(line.substring(prefix.length())));
+                }
+            }
+        }
+        return begin;
+    }
+
+    /** What has crossed so far. */
+    private record Counters(long readBytes, List<Long> sent, List<Long> received) {
+
+        static Counters read(Hosts hosts, FlinkRest rest, String job) {
+            long bytes = 0;
+            for (JsonNode vertex : rest.get("/jobs/" + job).path("vertices")) {
+                String path =
+                        "/jobs/%s/vertices/%s/subtasks/metrics?agg=sum&get="
+                                .formatted(job, vertex.path("id").asText());
+                String name = vertex.path("name").asText();
+                for (String level : List.of("leaf", "middle", "top")) {
+                    if (name.equals(level) || name.startsWith(level + " ->")) {
+                        for (JsonNode metric : rest.get(path + level + ".remoteBytesRead")) {
+                            bytes += metric.path("sum").asLong();
+                        }
+                    }
+                }
+            }
+            return new Counters(
+                    bytes,
+                    hosts.all().stream().map(hosts::sentBytes).toList(),
+                    hosts.all().stream().map(hosts::receivedBytes).toList());
+        }
+    }
+}
