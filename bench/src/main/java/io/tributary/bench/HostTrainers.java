@@ -2,11 +2,11 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.command.AgentCommand;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.config.TrainerAddress;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
 import io.tributary.shm.node.Regions;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
@@ -33,7 +33,7 @@ final class HostTrainers {
     private final int host;
     private final int trainers;
     private final int hosts;
-    private final Regions regions = Regions.by(Mailbox.DEFAULT_PORT + AgentCommand.LOCAL_OFFSET);
+    private final Regions regions = Regions.by(Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET);
     private volatile int round;
 
     private HostTrainers(JobSpec job, int host, int trainers, int hosts) {

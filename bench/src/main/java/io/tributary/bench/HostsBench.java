@@ -9,13 +9,13 @@ import io.tributary.job.cluster.Distribution;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.LocalCluster;
 import io.tributary.job.cluster.Submission;
-import io.tributary.job.command.AgentCommand;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -113,7 +113,7 @@ final class HostsBench {
                                 trainers,
                                 trainers,
                                 locality,
-                                Mailbox.DEFAULT_PORT + AgentCommand.LOCAL_OFFSET));
+                                Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET));
     }
 
     private Rounds rounds(LocalCluster cluster, Path work, boolean locality) throws Exception {

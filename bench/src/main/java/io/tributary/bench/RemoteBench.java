@@ -2,7 +2,6 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.command.AgentCommand;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.job.process.AgentProcess;
 import io.tributary.job.process.Hosts;
@@ -10,6 +9,7 @@ import io.tributary.job.process.JavaProcess;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RegionRef;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
 import io.tributary.shm.node.Regions;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
@@ -136,7 +136,7 @@ final class RemoteBench {
 
     /** The process that reads; arguments: node, phase. */
     public static void main(String[] args) throws Exception {
-        try (Regions regions = Regions.by(Mailbox.DEFAULT_PORT + AgentCommand.LOCAL_OFFSET)) {
+        try (Regions regions = Regions.by(Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET)) {
             while (regions.members().stream()
                     .noneMatch(m -> m.alive() && m.member().node().equals(args[0]))) {
                 TimeUnit.MILLISECONDS.sleep(50);

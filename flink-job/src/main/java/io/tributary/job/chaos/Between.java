@@ -5,6 +5,7 @@ package io.tributary.job.chaos;
 import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.process.AgentProcess;
 import io.tributary.job.process.BrokerProcess;
+import io.tributary.job.process.Hosts;
 import io.tributary.job.process.KafkaProcess;
 import java.nio.file.Path;
 
@@ -27,6 +28,38 @@ interface Between extends AutoCloseable {
             case KAFKA -> new Kafka(KafkaProcess.start(work.resolve("kafka")));
             case SHM -> new Agent(AgentProcess.start(work, regions));
         };
+    }
+
+    /** What the hosts of a cluster have themselves. */
+    static Between of(TransportType transport, Hosts hosts) {
+        return new OfCluster(
+                transport == TransportType.SHM
+                        ? "type: shm"
+                        : "type: mqtt\nmqtt.broker: tcp://%s:1883"
+                                .formatted(hosts.host(1).address()));
+    }
+
+    /**
+     * It comes and goes with the cluster.
+     *
+     * @param yaml the transport
+     */
+    record OfCluster(String yaml) implements Between {
+
+        @Override
+        public void kill() {
+            throw new UnsupportedOperationException("it is the cluster's");
+        }
+
+        @Override
+        public void restart() {
+            throw new UnsupportedOperationException("it is the cluster's");
+        }
+
+        @Override
+        public void close() {
+            // The cluster ends it.
+        }
     }
 
     /**

@@ -11,9 +11,12 @@ import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.WorkDirectory;
+import io.tributary.job.process.Hosts;
 import io.tributary.operators.model.LedgerFiles;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
@@ -40,6 +43,9 @@ public final class Chaos {
     private static final int TASK_MANAGERS = 2;
     private static final int SLOTS = 2;
     private static final long PATIENCE_SECONDS = 120;
+
+    /** Flink misses a task manager after 8 s. */
+    private static final int LONGEST_CUT_SECONDS = 14;
 
     private final ChaosOptions options;
     private final PrintStream out;
@@ -74,29 +80,46 @@ public final class Chaos {
         }
     }
 
+    /** What a run is made of. */
+    private record Scene(
+            Path work,
+            LocalCluster cluster,
+            Optional<Hosts> hosts,
+            Between between,
+            Crew crew,
+            JobSpec spec,
+            Progress progress) {}
+
     private ChaosReport run(Path work, Path regions) throws Exception {
         long began = System.nanoTime();
         LocalCluster cluster = new LocalCluster(work.resolve("cluster"));
-        try (Between between = Between.start(options.transport(), work, regions);
-                Crew crew = new Crew(options.trainers(), work)) {
-            JobSpec spec = ChaosJob.write(work, regions, between.yaml(), options.trainers());
-            cluster.start(TASK_MANAGERS, SLOTS);
-            Progress progress = new Progress();
-            try (AutoCloseable ignored = spec.transport().follow(spec.name(), progress)) {
-                submit(cluster, spec, work);
-                crew.start();
-                progress.awaitRound(1, PATIENCE_SECONDS);
-                long start = System.nanoTime();
-                kill(cluster, between, crew, spec, work, progress);
-                double seconds = (System.nanoTime() - start) / 1e9;
-                say("no more kills   %s".formatted(progress));
-                settle(progress, cluster);
-                say("stop            %s".formatted(progress));
-                for (String late : crew.stop(PATIENCE_SECONDS)) {
-                    faults.add("trainer %s did not get its last receipt".formatted(late));
+        try {
+            start(cluster);
+            Optional<Hosts> hosts = cluster.state().flatMap(LocalCluster.State::hosts);
+            try (Between between =
+                            hosts.map(h -> Between.of(options.transport(), h))
+                                    .orElseGet(
+                                            () ->
+                                                    Between.start(
+                                                            options.transport(), work, regions));
+                    Crew crew = new Crew(options.trainers(), work, hosts)) {
+                JobSpec spec =
+                        ChaosJob.write(
+                                work,
+                                hosts.map(
+                                                h ->
+                                                        "node-port: "
+                                                                + (Mailbox.DEFAULT_PORT
+                                                                        + Node.LOCAL_OFFSET))
+                                        .orElse("directory: " + regions),
+                                between.yaml(),
+                                options.trainers(),
+                                hosts.map(Hosts::count).orElse(TASK_MANAGERS));
+                Progress progress = new Progress();
+                try (AutoCloseable ignored =
+                        cluster.seen(spec.transport()).follow(spec.name(), progress)) {
+                    return run(new Scene(work, cluster, hosts, between, crew, spec, progress));
                 }
-                awaitLedgers(progress, spec);
-                return report(seconds, crew, spec, work);
             }
         } catch (RuntimeException e) {
             out.println("logs are kept in " + KeptLogs.keep(work));
@@ -107,51 +130,103 @@ public final class Chaos {
         }
     }
 
+    /** On hosts there is one task manager on each, with one slot: they share this machine. */
+    private void start(LocalCluster cluster) {
+        if (options.hosts() > 0) {
+            cluster.start(options.hosts(), Optional.empty(), 1);
+        } else {
+            cluster.start(TASK_MANAGERS, SLOTS);
+        }
+    }
+
+    private ChaosReport run(Scene scene) throws Exception {
+        submit(scene);
+        scene.crew().start();
+        scene.progress().awaitRound(1, PATIENCE_SECONDS);
+        long start = System.nanoTime();
+        kill(scene);
+        double seconds = (System.nanoTime() - start) / 1e9;
+        say("no more kills   %s".formatted(scene.progress()));
+        settle(scene.progress(), scene.cluster());
+        say("stop            %s".formatted(scene.progress()));
+        for (String late : scene.crew().stop(PATIENCE_SECONDS)) {
+            faults.add("trainer %s did not get its last receipt".formatted(late));
+        }
+        awaitLedgers(scene.progress(), scene.spec());
+        return report(seconds, scene.crew(), scene.spec(), scene.work());
+    }
+
     private void say(String what) {
         out.printf("%tT  %s%n", LocalTime.now(), what);
     }
 
-    private static String submit(LocalCluster cluster, JobSpec spec, Path work) throws IOException {
-        return new Submission(cluster.rest(), Distribution.jobJar())
-                .run(spec, config(work), RetainedCheckpoints.newest(spec));
+    private static void submit(Scene scene) throws IOException {
+        new Submission(scene.cluster().rest(), Distribution.jobJar())
+                .run(scene.spec(), config(scene.work()), RetainedCheckpoints.newest(scene.spec()));
     }
 
-    private void kill(
-            LocalCluster cluster,
-            Between between,
-            Crew crew,
-            JobSpec spec,
-            Path work,
-            Progress progress)
-            throws Exception {
+    private void kill(Scene scene) throws Exception {
+        LocalCluster cluster = scene.cluster();
         long end = System.nanoTime() + options.length().toNanos();
         while (System.nanoTime() < end) {
             long next = System.nanoTime() + options.every().toNanos();
             Kind kind = options.kinds().get(random.nextInt(options.kinds().size()));
             String name = kind.name().toLowerCase(Locale.ROOT).replace('_', '-');
-            say("kill %-12s  %s".formatted(name, progress));
+            say("kill %-12s  %s".formatted(name, scene.progress()));
             kills.merge(name, 1, Integer::sum);
             recoveries.forEach(Recovery::end);
             switch (kind) {
                 case TASK_MANAGER -> {
-                    cluster.killTaskManager(1 + random.nextInt(TASK_MANAGERS));
-                    recoveries.add(Recovery.watch(cluster.rest(), spec.name(), progress));
-                    cluster.start(TASK_MANAGERS, SLOTS);
+                    int taskManagers = scene.hosts().map(Hosts::count).orElse(TASK_MANAGERS);
+                    cluster.killTaskManager(1 + random.nextInt(taskManagers));
+                    recoveries.add(
+                            Recovery.watch(cluster.rest(), scene.spec().name(), scene.progress()));
+                    start(cluster);
                 }
                 case JOB_MANAGER -> {
                     cluster.killJobManager();
-                    cluster.start(TASK_MANAGERS, SLOTS);
-                    submit(cluster, spec, work);
+                    start(cluster);
+                    submit(scene);
                 }
-                case TRAINER -> crew.killOne(random);
+                case TRAINER -> scene.crew().killOne(random);
                 case BROKER, AGENT -> {
-                    between.kill();
-                    between.restart();
+                    scene.between().kill();
+                    scene.between().restart();
                 }
+                case HOST -> {
+                    int host = other(scene.hosts().orElseThrow());
+                    scene.crew().killOn(host);
+                    cluster.killHost(host);
+                    start(cluster);
+                    scene.crew().startOn(host);
+                }
+                case LINK -> cut(scene.hosts().orElseThrow(), scene.progress());
                 default -> throw new AssertionError(kind);
             }
             // The pace is given, not waited for: what comes too late is killed in its recovery.
             TimeUnit.NANOSECONDS.sleep(Math.max(0, next - System.nanoTime()));
+        }
+    }
+
+    /** Any host but the first, where the job manager is. */
+    private int other(Hosts hosts) {
+        return 2 + random.nextInt(hosts.count() - 1);
+    }
+
+    /** Cuts a host off, for a moment or until it is missed; a round must end all the same. */
+    private void cut(Hosts hosts, Progress progress) throws InterruptedException {
+        int before = progress.round();
+        int number = other(hosts);
+        int seconds = 1 + random.nextInt(LONGEST_CUT_SECONDS);
+        hosts.cut(hosts.host(number));
+        TimeUnit.SECONDS.sleep(seconds);
+        hosts.mend(hosts.host(number));
+        try {
+            progress.awaitRound(before + 1, PATIENCE_SECONDS);
+            say("host %d was cut off for %d s; %s".formatted(number, seconds, progress));
+        } catch (IllegalStateException e) {
+            faults.add(
+                    "host %d was cut off for %d s: %s".formatted(number, seconds, e.getMessage()));
         }
     }
 

@@ -16,7 +16,7 @@ final class ChaosJob {
     private ChaosJob() {}
 
     /** Writes all that {@code submit} needs, and reads it. */
-    static JobSpec write(Path work, Path regions, String transport, int trainers)
+    static JobSpec write(Path work, String regions, String transport, int trainers, int parallelism)
             throws IOException {
         Files.write(work.resolve("schema.json"), TreeSchemas.json(4, Chaos.GROUPS, LEAVES));
         Files.write(
@@ -27,7 +27,7 @@ final class ChaosJob {
                 """
                 job.name: chaos
                 topology: schema.json
-                parallelism: 2
+                parallelism: %d
                 rounds:
                   count: 1000000
                   minimum-trainers: %d
@@ -38,14 +38,14 @@ final class ChaosJob {
                   initial: model-0.safetensors
                   directory: models
                 regions:
-                  directory: %s
                   quota: 256 mb
+                  %s
                 checkpoints:
                   interval: 500 ms
                   directory: checkpoints
                 transport:
                 %s"""
-                        .formatted(trainers, regions, transport.indent(2)));
+                        .formatted(parallelism, trainers, regions, transport.indent(2)));
         return JobSpec.read(Chaos.config(work));
     }
 }

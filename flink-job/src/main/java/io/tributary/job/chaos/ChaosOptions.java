@@ -17,6 +17,7 @@ import java.util.List;
  * @param kinds what is killed
  * @param trainers number of trainers
  * @param regions where regions are made
+ * @param hosts number of hosts to run on; 0 for this machine
  */
 public record ChaosOptions(
         Duration length,
@@ -25,7 +26,8 @@ public record ChaosOptions(
         TransportType transport,
         List<Kind> kinds,
         int trainers,
-        Path regions) {
+        Path regions,
+        int hosts) {
 
     /** What may be killed. */
     public enum Kind {
@@ -33,11 +35,22 @@ public record ChaosOptions(
         JOB_MANAGER,
         TRAINER,
         BROKER,
-        AGENT
+        AGENT,
+        /** All of a host but the first, with its trainers and its memory. */
+        HOST,
+        /** The link of a host but the first, for a while. */
+        LINK
     }
 
-    /** All that there is with a transport. */
-    public static List<Kind> kinds(TransportType transport) {
+    /**
+     * All that there is.
+     *
+     * @param hosts whether it runs on hosts of its own
+     */
+    public static List<Kind> kinds(TransportType transport, boolean hosts) {
+        if (hosts) {
+            return List.of(Kind.TASK_MANAGER, Kind.JOB_MANAGER, Kind.TRAINER, Kind.HOST, Kind.LINK);
+        }
         Kind between = transport == TransportType.SHM ? Kind.AGENT : Kind.BROKER;
         return List.of(Kind.TASK_MANAGER, Kind.JOB_MANAGER, Kind.TRAINER, between);
     }

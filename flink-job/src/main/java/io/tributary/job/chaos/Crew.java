@@ -2,12 +2,14 @@
 
 package io.tributary.job.chaos;
 
+import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
 
@@ -15,11 +17,16 @@ import java.util.TreeMap;
 final class Crew implements AutoCloseable {
 
     private final Path work;
+    private final Optional<Hosts> hosts;
     private final Map<String, JavaProcess> processes = new TreeMap<>();
     private final List<String> ids;
 
-    Crew(int trainers, Path work) {
+    /**
+     * @param hosts where they are dealt out to; without, all are on this machine
+     */
+    Crew(int trainers, Path work, Optional<Hosts> hosts) {
         this.work = work;
+        this.hosts = hosts;
         this.ids =
                 java.util.stream.IntStream.rangeClosed(1, trainers)
                         .mapToObj(i -> "t-" + i)
@@ -32,18 +39,33 @@ final class Crew implements AutoCloseable {
 
     private void start(String id) {
         String group = Chaos.GROUPS.get(ids.indexOf(id) % Chaos.GROUPS.size());
+        JavaProcess.Command command =
+                JavaProcess.Command.here(
+                        List.of(
+                                "-Xmx128m",
+                                "-XX:+UseSerialGC",
+                                "-XX:TieredStopAtLevel=1",
+                                "-Dtributary.log=" + work.resolve(id + ".log")),
+                        ChaosTrainer.class.getName(),
+                        List.of(id, group, work.toString()));
         processes.put(
                 id,
                 JavaProcess.start(
-                        JavaProcess.Command.here(
-                                List.of(
-                                        "-Xmx128m",
-                                        "-XX:+UseSerialGC",
-                                        "-XX:TieredStopAtLevel=1",
-                                        "-Dtributary.log=" + work.resolve(id + ".log")),
-                                ChaosTrainer.class.getName(),
-                                List.of(id, group, work.toString())),
+                        hosts.map(h -> command.on(h.host(host(id)))).orElse(command),
                         work.resolve(id + ".out")));
+    }
+
+    /** The host of a trainer. */
+    private int host(String id) {
+        return 1 + ids.indexOf(id) % hosts.orElseThrow().count();
+    }
+
+    void killOn(int host) {
+        ids.stream().filter(id -> host(id) == host).forEach(id -> processes.get(id).kill());
+    }
+
+    void startOn(int host) {
+        ids.stream().filter(id -> host(id) == host).forEach(this::start);
     }
 
     void killOne(Random random) {

@@ -8,6 +8,7 @@ import io.tributary.job.process.BrokerProcess;
 import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
 import io.tributary.shm.region.Owner;
 import java.io.IOException;
 import java.net.Socket;
@@ -23,9 +24,6 @@ import java.util.concurrent.TimeUnit;
 record HostServices(Path directory, Hosts hosts) {
 
     private static final long START_SECONDS = 60;
-
-    /** Where others reach a node, counted from its agent's port. */
-    private static final int NODE_OFFSET = 3;
 
     /** Starts an agent, and returns when its node can be reached. */
     Owner startAgent(int number) {
@@ -51,7 +49,8 @@ record HostServices(Path directory, Hosts hosts) {
     }
 
     private static boolean listens(Hosts.Host host) {
-        try (Socket socket = new Socket(host.address(), Mailbox.DEFAULT_PORT + NODE_OFFSET)) {
+        try (Socket socket =
+                new Socket(host.address(), Mailbox.DEFAULT_PORT + Node.LISTEN_OFFSET)) {
             return socket.isConnected();
         } catch (IOException e) {
             return false;

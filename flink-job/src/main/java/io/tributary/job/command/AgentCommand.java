@@ -34,12 +34,6 @@ import picocli.CommandLine.Option;
                 "Runs this host's node agent: carries descriptors between job and trainers, reaps regions.")
 public final class AgentCommand implements Callable<Integer> {
 
-    /** Where this host's processes ask for regions, counted from the agent's port. */
-    public static final int LOCAL_OFFSET = 2;
-
-    /** Where other nodes do. */
-    static final int LISTEN_OFFSET = 3;
-
     /** Three more ports follow an agent's own. */
     private static final int HIGHEST_PORT = 65532;
 
@@ -149,7 +143,7 @@ public final class AgentCommand implements Callable<Integer> {
         if (seeds.isEmpty()) {
             NodeSecret.create(file);
         }
-        HostPort here = HostPort.parse("--listen", listen, port + LISTEN_OFFSET);
+        HostPort here = HostPort.parse("--listen", listen, port + Node.LISTEN_OFFSET);
         if (InetAddress.getByName(here.host()).isAnyLocalAddress()) {
             throw new UsageException(
                     "--listen %s: expected an address by which other nodes reach this host"
@@ -161,7 +155,7 @@ public final class AgentCommand implements Callable<Integer> {
                                 Names.check("node", name),
                                 here.host(),
                                 here.port(),
-                                port + LOCAL_OFFSET,
+                                port + Node.LOCAL_OFFSET,
                                 directory.toAbsolutePath(),
                                 jobRate * 1_000_000L,
                                 allowed),
@@ -169,7 +163,8 @@ public final class AgentCommand implements Callable<Integer> {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> leave(member), "node-close"));
         agent.join(member);
         for (String seed : seeds) {
-            HostPort there = HostPort.parse("--join", seed, Mailbox.DEFAULT_PORT + LISTEN_OFFSET);
+            HostPort there =
+                    HostPort.parse("--join", seed, Mailbox.DEFAULT_PORT + Node.LISTEN_OFFSET);
             boolean far = !InetAddress.getByName(there.host()).isLoopbackAddress();
             if (far && InetAddress.getByName(here.host()).isLoopbackAddress()) {
                 throw new UsageException(

@@ -55,10 +55,18 @@ public final class ChaosCommand implements Callable<Integer> {
     private TransportType transport;
 
     @Option(
+            names = "--hosts",
+            paramLabel = "N",
+            defaultValue = "0",
+            description =
+                    "Runs on N hosts made of network namespaces; root only. Default: this machine.")
+    private int hosts;
+
+    @Option(
             names = "--kill",
-            paramLabel = "task-manager,job-manager,trainer,broker,agent",
+            paramLabel = "task-manager,job-manager,trainer,broker,agent,host,link",
             split = ",",
-            description = "What is killed. Default: all that there is.")
+            description = "What is killed; host and link with --hosts. Default: all that there is.")
     private List<String> kill = List.of();
 
     @Option(
@@ -86,6 +94,12 @@ public final class ChaosCommand implements Callable<Integer> {
         if (trainers < 2) {
             throw new UsageException("--trainers %d: expected 2 or more".formatted(trainers));
         }
+        if (hosts != 0 && hosts < 2) {
+            throw new UsageException("--hosts %d: expected 2 or more".formatted(hosts));
+        }
+        if (hosts > 0 && transport == TransportType.KAFKA) {
+            throw new UsageException("--hosts: expected --transport mqtt or shm");
+        }
         ChaosReport report =
                 new Chaos(
                                 new ChaosOptions(
@@ -95,7 +109,8 @@ public final class ChaosCommand implements Callable<Integer> {
                                         transport,
                                         kinds(),
                                         trainers,
-                                        regions),
+                                        regions,
+                                        hosts),
                                 System.out)
                         .run();
         if (file.isPresent()) {
@@ -110,7 +125,7 @@ public final class ChaosCommand implements Callable<Integer> {
     }
 
     private List<Kind> kinds() {
-        List<Kind> possible = ChaosOptions.kinds(transport);
+        List<Kind> possible = ChaosOptions.kinds(transport, hosts > 0);
         List<Kind> wanted = new ArrayList<>();
         for (String name : kill) {
             Kind kind =

@@ -7,6 +7,7 @@ import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.LocalCluster;
 import io.tributary.job.process.Hosts;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
 import io.tributary.shm.region.Owner;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -100,7 +101,7 @@ public final class ClusterCommand implements Runnable {
                             System.out.printf("Broker: tcp://%s:1883%n", there.host(1).address());
                             System.out.printf(
                                     "In job.yaml: regions.node-port: %d%n",
-                                    Mailbox.DEFAULT_PORT + AgentCommand.LOCAL_OFFSET);
+                                    Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET);
                         });
         return 0;
     }

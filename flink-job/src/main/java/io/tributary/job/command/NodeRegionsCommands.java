@@ -5,6 +5,7 @@ package io.tributary.job.command;
 import io.tributary.protocol.message.RegionRef;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.MemberStatus;
+import io.tributary.shm.node.Node;
 import io.tributary.shm.node.RegionInfo;
 import io.tributary.shm.node.Regions;
 import io.tributary.shm.region.MappedFile;
@@ -38,7 +39,7 @@ final class NodeRegionsCommands {
 
         @Override
         public final Integer call() throws IOException {
-            try (Regions regions = Regions.by(port + AgentCommand.LOCAL_OFFSET)) {
+            try (Regions regions = Regions.by(port + Node.LOCAL_OFFSET)) {
                 call(regions);
             }
             return 0;

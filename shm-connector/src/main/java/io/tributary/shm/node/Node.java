@@ -29,6 +29,12 @@ import org.slf4j.LoggerFactory;
  */
 public final class Node implements AutoCloseable {
 
+    /** Where this host's processes ask for regions, counted from the agent's port. */
+    public static final int LOCAL_OFFSET = 2;
+
+    /** Where other nodes do. */
+    public static final int LISTEN_OFFSET = 3;
+
     private static final Logger LOG = LoggerFactory.getLogger(Node.class);
     private static final Duration IDLE = Duration.ofSeconds(10);
 
