@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,16 +27,33 @@ class DocsITCase {
 
     @Test
     void theCommandsOfTheReadmeWork() throws Exception {
-        Path launcher = temp.resolve("tributary");
-        Files.writeString(launcher, "exec '%s/tributary' \"$@\"\n".formatted(ROOT));
-        Files.createSymbolicLink(temp.resolve("docs"), ROOT.resolve("docs"));
-        List<String> commands = commands();
+        List<String> commands = commands("README.md");
         assertThat(commands)
                 .anyMatch(c -> c.startsWith("./tributary demo"))
                 .anyMatch(c -> c.startsWith("./tributary aggregate"))
                 .anyMatch(c -> c.startsWith("./tributary plan"))
                 .anyMatch(c -> c.startsWith("./tributary submit"))
                 .contains("./tributary test");
+        run(commands);
+        assertThat(temp.resolve("mean.safetensors")).exists();
+    }
+
+    @Test
+    void theCommandsOfTheHostsPageWork() throws Exception {
+        Assumptions.assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
+        List<String> commands = commands("docs/hosts.md");
+        assertThat(commands)
+                .anyMatch(c -> c.startsWith("./tributary cluster start --hosts 3"))
+                .anyMatch(c -> c.startsWith("./tributary cluster on 2"))
+                .anyMatch(c -> c.startsWith("./tributary cluster cut"))
+                .anyMatch(c -> c.startsWith("./tributary cluster stop"));
+        run(commands);
+    }
+
+    private void run(List<String> commands) throws IOException, InterruptedException {
+        Path launcher = temp.resolve("tributary");
+        Files.writeString(launcher, "exec '%s/tributary' \"$@\"\n".formatted(ROOT));
+        Files.createSymbolicLink(temp.resolve("docs"), ROOT.resolve("docs"));
         for (String command : commands) {
             if (command.equals("./tributary test")) {
                 // That is what runs this.
@@ -52,14 +70,13 @@ class DocsITCase {
                     .as(command + "\n" + Files.readString(temp.resolve("output")))
                     .isZero();
         }
-        assertThat(temp.resolve("mean.safetensors")).exists();
     }
 
-    private static List<String> commands() throws IOException {
+    private static List<String> commands(String document) throws IOException {
         List<String> commands = new ArrayList<>();
         Matcher blocks =
                 Pattern.compile("```console\\n(.*?)```", Pattern.DOTALL)
-                        .matcher(Files.readString(ROOT.resolve("README.md")));
+                        .matcher(Files.readString(ROOT.resolve(document)));
         while (blocks.find()) {
             blocks.group(1)
                     .lines()

@@ -189,9 +189,18 @@ public final class Chaos {
                     submit(scene);
                 }
                 case TRAINER -> scene.crew().killOne(random);
-                case BROKER, AGENT -> {
+                case BROKER -> {
                     scene.between().kill();
                     scene.between().restart();
+                }
+                case AGENT -> {
+                    if (scene.hosts().isPresent()) {
+                        cluster.killAgent(1 + random.nextInt(scene.hosts().get().count()));
+                        start(cluster);
+                    } else {
+                        scene.between().kill();
+                        scene.between().restart();
+                    }
                 }
                 case HOST -> {
                     int host = other(scene.hosts().orElseThrow());

@@ -49,7 +49,13 @@ public record ChaosOptions(
      */
     public static List<Kind> kinds(TransportType transport, boolean hosts) {
         if (hosts) {
-            return List.of(Kind.TASK_MANAGER, Kind.JOB_MANAGER, Kind.TRAINER, Kind.HOST, Kind.LINK);
+            return List.of(
+                    Kind.TASK_MANAGER,
+                    Kind.JOB_MANAGER,
+                    Kind.TRAINER,
+                    Kind.AGENT,
+                    Kind.HOST,
+                    Kind.LINK);
         }
         Kind between = transport == TransportType.SHM ? Kind.AGENT : Kind.BROKER;
         return List.of(Kind.TASK_MANAGER, Kind.JOB_MANAGER, Kind.TRAINER, between);

@@ -305,6 +305,11 @@ public final class LocalCluster {
         hosts.forget(hosts.host(number));
     }
 
+    /** Ends a host's node agent as a crash would. */
+    public void killAgent(int number) {
+        end(running().agents().get(number), true);
+    }
+
     /** Ends all processes, and removes the hosts. */
     public void stop() {
         state().ifPresent(

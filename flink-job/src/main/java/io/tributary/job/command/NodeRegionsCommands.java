@@ -219,16 +219,24 @@ final class NodeRegionsCommands {
     }
 
     /** {@code tributary regions grant}. */
-    @Command(name = "grant", description = "Lets another user read a region of yours.")
+    @Command(name = "grant", description = "Lets another user, or a group, read a region of yours.")
     static final class Grant extends OfRegion {
 
-        @Parameters(paramLabel = "UID", description = "The user's id.")
-        private int user;
+        @Parameters(paramLabel = "ID", description = "The user's id; with --group, the group's.")
+        private int id;
+
+        @Option(names = "--group", description = "All users of a group on that host.")
+        private boolean group;
 
         @Override
         void call(Regions regions) throws IOException {
-            regions.grant(find(regions), user);
-            System.out.printf("user %d may read %s on %s%n", user, name(), node());
+            if (group) {
+                regions.grantGroup(find(regions), id);
+            } else {
+                regions.grant(find(regions), id);
+            }
+            System.out.printf(
+                    "%s %d may read %s on %s%n", group ? "group" : "user", id, name(), node());
         }
     }
 

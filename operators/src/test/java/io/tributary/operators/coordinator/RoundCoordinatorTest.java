@@ -4,12 +4,14 @@ package io.tributary.operators.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.tuple;
 
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
@@ -29,11 +31,15 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.node.Node;
+import io.tributary.shm.node.NodeSecret;
+import io.tributary.shm.node.RegionAccess;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.BeforeEach;
@@ -405,6 +411,82 @@ class RoundCoordinatorTest {
         return new Arrival.Staged(
                 CoordinatorHarness.claim(
                         trainer, 1, 0, 1, 10, new PayloadRef(region.toString(), 0, 1, 1)));
+    }
+
+    private static Arrival lying(String trainer, String node) {
+        return new Arrival.Staged(
+                CoordinatorHarness.claim(
+                        trainer,
+                        1,
+                        0,
+                        1,
+                        10,
+                        new PayloadRef("/x/job/updates/00-%s.region".formatted(trainer), 0, 1, 1)
+                                .on(node)));
+    }
+
+    @Test
+    void updatesAreFoldedOnTheHostWhereTheyLieAlsoAfterARestore() throws Exception {
+        RoundRules rules = rules(2, 3, Duration.ZERO, Timing.EAGER);
+        try (Node node =
+                Node.start(
+                        new Node.Options(
+                                "a",
+                                "127.0.0.1",
+                                0,
+                                0,
+                                Files.createDirectories(temp.resolve("regions")),
+                                0,
+                                Set.of((int) Files.getAttribute(temp, "unix:uid"))),
+                        new NodeSecret("a secret of many letters"))) {
+            RegionAccess.Place place =
+                    new RegionAccess.Place(temp.resolve("regions").toString(), node.localPort());
+            ModelSpec spec = TestModels.spec(model, 2, UpdateKind.WEIGHTS);
+            OperatorSubtaskState snapshot;
+            try (CoordinatorHarness harness =
+                    new CoordinatorHarness(TOPOLOGY, rules, spec, place)) {
+                harness.join("a", "g0");
+                harness.join("b", "g1");
+                assertThat(harness.plans()).as("nobody knows where anybody is").isEmpty();
+                for (int subtask = 0; subtask < 4; subtask++) {
+                    harness.send(new Arrival.Located(subtask, 4, subtask % 2 == 0 ? "a" : "b"));
+                }
+                assertThat(harness.plan().id()).isEqualTo(new RoundId(1, 0));
+                harness.send(lying("a", "b"));
+                assertThat(harness.commands(0))
+                        .hasSize(3)
+                        .allMatch(c -> c.node().equals("r1/g0/0@1.3/4"));
+
+                harness.send(lying("b", "gone"));
+                assertRejected(harness, RejectReason.NODE_LOST);
+                assertThat(harness.receipt().text())
+                        .isEqualTo(
+                                "update from trainer b for round 1.0: node lost: gone; send it again");
+                snapshot = harness.snapshot(1);
+            }
+            try (CoordinatorHarness harness =
+                    new CoordinatorHarness(TOPOLOGY, rules, spec, place, snapshot)) {
+                // The subtasks have moved, the open round has not.
+                for (int subtask = 0; subtask < 4; subtask++) {
+                    harness.send(new Arrival.Located(subtask, 4, subtask % 2 == 0 ? "b" : "a"));
+                }
+                harness.join("c", "g0");
+                harness.send(lying("c", "b"));
+                assertThat(harness.commands(0))
+                        .hasSize(3)
+                        .allMatch(c -> c.node().equals("r1/g0/0@1.3/4"));
+                harness.send(lying("b", "a"));
+                assertThat(harness.commands(0))
+                        .filteredOn(CloseNode.class::isInstance)
+                        .extracting(AggregatorInput::node, c -> ((CloseNode) c).contributions())
+                        .contains(tuple("r1/g0/0@1.3/4", 2), tuple("r1/g1/0@0.2/4", 1))
+                        .hasSize(6);
+                assertThat(harness.commands(1))
+                        .hasSize(3)
+                        .allMatch(c -> c.node().equals("r2"))
+                        .allMatch(c -> ((CloseNode) c).contributions() == 2);
+            }
+        }
     }
 
     @Test

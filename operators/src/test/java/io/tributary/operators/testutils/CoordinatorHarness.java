@@ -37,17 +37,21 @@ public final class CoordinatorHarness implements AutoCloseable {
     public CoordinatorHarness(
             Topology topology, RoundRules rules, ModelSpec model, OperatorSubtaskState... restored)
             throws Exception {
+        this(topology, rules, model, RegionAccess.Place.NONE, restored);
+    }
+
+    public CoordinatorHarness(
+            Topology topology,
+            RoundRules rules,
+            ModelSpec model,
+            RegionAccess.Place regions,
+            OperatorSubtaskState... restored)
+            throws Exception {
         harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new KeyedProcessOperator<>(
                                 new RoundCoordinator(
-                                        JOB,
-                                        "run",
-                                        topology,
-                                        rules,
-                                        model,
-                                        4,
-                                        RegionAccess.Place.NONE)),
+                                        JOB, "run", topology, rules, model, 4, regions)),
                         arrival -> JOB,
                         Types.STRING);
         harness.setup();

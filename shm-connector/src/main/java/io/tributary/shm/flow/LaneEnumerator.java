@@ -3,23 +3,20 @@
 package io.tributary.shm.flow;
 
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.apache.flink.api.connector.source.ReaderInfo;
+import org.apache.flink.api.connector.source.SourceEvent;
 import org.apache.flink.api.connector.source.SplitEnumerator;
 import org.apache.flink.api.connector.source.SplitEnumeratorContext;
 import org.apache.flink.api.connector.source.SplitsAssignment;
 
 /**
- * Deals the lanes out evenly once all readers are there. After a failure a lane goes back to the
- * host where it was read before, because what was staged from it lies there. Where each host has
+ * Deals the lanes out once all readers are there, by {@link LanePlacement}. Where each host has
  * lanes of its own, its readers share them; those of a host that has no reader wait.
  */
 final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorState> {
@@ -28,6 +25,9 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
     private final int lanesOfEachHost;
     private final boolean onEachHost;
     private final List<LaneSplit> unassigned;
+
+    /** By each lane, since the job began or its job manager died. */
+    private final Map<Integer, Long> updates = new TreeMap<>();
 
     /** Which lanes have a reader: none is to have two. */
     private final Set<Lane> assigned = new HashSet<>();
@@ -63,6 +63,13 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
     }
 
     @Override
+    public void handleSourceEvent(int subtask, SourceEvent event) {
+        if (event instanceof LaneLoads loads) {
+            loads.updates().forEach((lane, count) -> updates.merge(lane, count, Long::sum));
+        }
+    }
+
+    @Override
     public void addSplitsBack(List<LaneSplit> splits, int subtask) {
         take(splits);
         assign();
@@ -85,31 +92,16 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
         if (readers.size() < context.currentParallelism()) {
             return;
         }
-        if (onEachHost) {
-            readers.values().stream()
-                    .map(ReaderInfo::getLocation)
-                    .distinct()
-                    .forEach(this::addLanes);
-        }
-        Map<Integer, List<LaneSplit>> assignment = new TreeMap<>();
-        readers.keySet().forEach(reader -> assignment.put(reader, new ArrayList<>()));
-        int share = unassigned.size() / readers.size();
+        Map<Integer, String> hosts = new TreeMap<>();
+        readers.forEach((reader, info) -> hosts.put(reader, info.getLocation()));
+        LanePlacement placement =
+                new LanePlacement(hosts, split -> updates.getOrDefault(split.lane(), 0L));
         List<LaneSplit> waiting = new ArrayList<>();
-        unassigned.sort(
-                Comparator.comparing((LaneSplit split) -> split.host().isEmpty())
-                        .thenComparing(LaneSplit::lane));
-        for (LaneSplit split : unassigned) {
-            Optional<Integer> same =
-                    fewest(assignment, reader -> at(readers, reader).equals(split.host()));
-            boolean there =
-                    same.isPresent() && (onEachHost || assignment.get(same.get()).size() < share);
-            Optional<Integer> reader = there || onEachHost ? same : fewest(assignment, any -> true);
-            if (reader.isPresent()) {
-                assignment.get(reader.get()).add(split.at(at(readers, reader.get())));
-            } else {
-                waiting.add(split);
-            }
+        if (onEachHost) {
+            hosts.values().stream().distinct().forEach(this::addLanes);
         }
+        Map<Integer, List<LaneSplit>> assignment =
+                onEachHost ? placement.where(unassigned, waiting) : placement.anywhere(unassigned);
         unassigned.clear();
         unassigned.addAll(waiting);
         assignment.values().removeIf(List::isEmpty);
@@ -117,17 +109,6 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
         if (!assignment.isEmpty()) {
             context.assignSplits(new SplitsAssignment<>(assignment));
         }
-    }
-
-    private static String at(Map<Integer, ReaderInfo> readers, int reader) {
-        return readers.get(reader).getLocation();
-    }
-
-    private static Optional<Integer> fewest(
-            Map<Integer, List<LaneSplit>> assignment, Predicate<Integer> condition) {
-        return assignment.keySet().stream()
-                .filter(condition)
-                .min(Comparator.comparingInt(reader -> assignment.get(reader).size()));
     }
 
     /** Lanes of a host that is new. */

@@ -4,6 +4,7 @@ package io.tributary.shm.flow;
 
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Arrival.Located;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.apache.flink.api.connector.source.SourceReaderContext;
@@ -12,15 +13,38 @@ import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 /** Emits what its split reader finds. */
 final class LaneReader extends EndingReader<Arrival, LaneSplit, LaneSplit> {
 
-    LaneReader(
+    private final LaneLoads loads;
+
+    private LaneReader(
             Supplier<SplitReader<Arrival, LaneSplit>> reader,
+            LaneLoads loads,
             Optional<Located> located,
             SourceReaderContext context) {
         super(
                 reader,
-                (arrival, output, split) -> output.collect(called(arrival, located)),
+                (arrival, output, split) -> {
+                    loads.count(arrival);
+                    output.collect(called(arrival, located));
+                },
                 located,
                 context);
+        this.loads = loads;
+    }
+
+    static LaneReader of(
+            Supplier<SplitReader<Arrival, LaneSplit>> reader,
+            Optional<Located> located,
+            SourceReaderContext context) {
+        return new LaneReader(reader, new LaneLoads(), located, context);
+    }
+
+    /** Checkpoints come at a fair pace for telling the enumerator what comes by which lane. */
+    @Override
+    public List<LaneSplit> snapshotState(long checkpoint) {
+        if (!loads.isEmpty()) {
+            context.sendSourceEventToCoordinator(loads.take());
+        }
+        return super.snapshotState(checkpoint);
     }
 
     @Override

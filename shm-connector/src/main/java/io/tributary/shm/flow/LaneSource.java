@@ -77,7 +77,7 @@ public abstract class LaneSource
 
     @Override
     public final SourceReader<Arrival, LaneSplit> createReader(SourceReaderContext context) {
-        return new LaneReader(() -> splitReader(context), locate(context), context);
+        return LaneReader.of(() -> splitReader(context), locate(context), context);
     }
 
     @Override

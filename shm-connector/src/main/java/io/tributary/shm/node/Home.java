@@ -40,7 +40,7 @@ record Home(String node, RegionShelf shelf, Meetings meetings, Callees callees) 
             return List.of();
         }
         if (request instanceof NodeRequest.Grant grant) {
-            shelf.grant(user, grant.ref(), grant.user());
+            shelf.grant(user, grant.ref(), new RegionShelf.Reader(grant.id(), grant.group()));
             return List.of();
         }
         if (request instanceof NodeRequest.Add add) {

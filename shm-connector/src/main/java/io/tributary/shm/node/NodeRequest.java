@@ -114,8 +114,12 @@ sealed interface NodeRequest {
         }
     }
 
-    /** Let another user read this region. */
-    record Grant(RegionRef ref, int user) implements Addressed {
+    /**
+     * Let others read this region.
+     *
+     * @param id of a user or of a group
+     */
+    record Grant(RegionRef ref, int id, boolean group) implements Addressed {
 
         @Override
         public String node() {

@@ -22,6 +22,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermission;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -32,8 +33,8 @@ import java.util.zip.CRC32C;
 
 /**
  * This node's own regions. Who has made one by this node owns it; other regions belong to the user
- * whose file they are. Owners write, free and grant; who was granted it reads; root may all. Grants
- * last as long as the node. Thread-safe.
+ * whose file they are. Owners write, free and grant; whom they have granted it, and a file's group
+ * where its permissions say so, reads; root may all. Grants last as long as the node. Thread-safe.
  */
 final class RegionShelf {
 
@@ -46,7 +47,15 @@ final class RegionShelf {
     private final String node;
     private final Path root;
     private final Rates rates;
-    private final Map<String, Set<Integer>> readers = new ConcurrentHashMap<>();
+    private final Map<String, Set<Reader>> readers = new ConcurrentHashMap<>();
+    private final UserGroups groups = new UserGroups();
+
+    /**
+     * Who may read what is not theirs.
+     *
+     * @param id of a user or of a group
+     */
+    record Reader(int id, boolean group) {}
 
     RegionShelf(String node, Path root, Rates rates) {
         this.node = node;
@@ -236,20 +245,34 @@ final class RegionShelf {
         RegionDirectory.release(header.payload(file));
     }
 
-    /** Lets a user read a region. */
-    void grant(int user, RegionRef ref, int reader) throws NodeRefusedException {
+    /** Lets somebody read a region. */
+    void grant(int user, RegionRef ref, Reader reader) throws NodeRefusedException {
         requireOwner(user, ref.name());
         readers.computeIfAbsent(ref.name(), name -> ConcurrentHashMap.newKeySet()).add(reader);
     }
 
     private Path requireReader(int user, String name) throws NodeRefusedException {
         Path file = requireName(name);
-        if (!owns(user, file) && !readers.getOrDefault(name, Set.of()).contains(user)) {
+        boolean granted =
+                readers.getOrDefault(name, Set.of()).stream()
+                        .anyMatch(
+                                r -> r.group() ? groups.of(user).contains(r.id()) : r.id() == user);
+        if (!owns(user, file) && !granted && !groupMayRead(user, file)) {
             throw new NodeRefusedException(
                     "region %s on %s: user %d may not read it; its owner may grant it"
                             .formatted(name, node, user));
         }
         return file;
+    }
+
+    /** By the file's own permissions. */
+    private boolean groupMayRead(int user, Path file) throws NodeRefusedException {
+        try {
+            return Files.getPosixFilePermissions(file).contains(PosixFilePermission.GROUP_READ)
+                    && groups.of(user).contains((int) Files.getAttribute(file, "unix:gid"));
+        } catch (IOException e) {
+            throw new NodeRefusedException("%s cannot be read: %s".formatted(file, e));
+        }
     }
 
     private Path requireOwner(int user, String name) throws NodeRefusedException {

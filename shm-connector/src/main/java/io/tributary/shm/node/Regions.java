@@ -244,7 +244,12 @@ public final class Regions implements AutoCloseable {
 
     /** Lets another user's processes read a region that belongs to this process's user. */
     public void grant(RegionRef ref, int user) throws IOException {
-        ask(new NodeRequest.Grant(ref, user), List.class);
+        ask(new NodeRequest.Grant(ref, user, false), List.class);
+    }
+
+    /** The same for all users who are in a group on the region's host. */
+    public void grantGroup(RegionRef ref, int group) throws IOException {
+        ask(new NodeRequest.Grant(ref, group, true), List.class);
     }
 
     /** Adds to a node's counter, and returns what was in it before; a new one holds 0. */

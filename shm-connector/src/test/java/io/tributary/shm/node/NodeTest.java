@@ -15,6 +15,7 @@ import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,6 +27,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -378,15 +380,38 @@ class NodeTest {
                 .hasMessage(
                         "region notes/mine on a: user 1001 may not read it; its owner may grant it");
         assertThat(shelf.list(1001, "")).isEmpty();
-        assertThatThrownBy(() -> shelf.grant(1001, ref, 1001))
+        assertThatThrownBy(() -> shelf.grant(1001, ref, new RegionShelf.Reader(1001, false)))
                 .hasMessage("region notes/mine on a: user 1001 is not its owner");
 
-        shelf.grant(1000, ref, 1001);
+        shelf.grant(1000, ref, new RegionShelf.Reader(1001, false));
         assertThat(shelf.readable(1001, ref).length()).isEqualTo(10);
         assertThat(shelf.list(1001, "")).hasSize(1);
         assertThatThrownBy(() -> shelf.free(1001, ref)).hasMessageContaining("is not its owner");
         shelf.free(0, ref);
         assertThat(shelf.list(0, "")).isEmpty();
+    }
+
+    /** User and group 1 are daemon's on every Unix. */
+    @Test
+    void aGroupReadsWhatItWasGrantedOrTheFilesPermissionsAllow() throws Exception {
+        RegionShelf shelf = new RegionShelf("a", temp, new Rates(0));
+        RegionRef ref = shelf.allocate(1000, "notes/ours", 10).ref();
+        assertThatThrownBy(() -> shelf.find(1, "notes/ours")).hasMessageContaining("may not read");
+        shelf.grant(1000, ref, new RegionShelf.Reader(1, true));
+        assertThat(shelf.find(1, "notes/ours").ref()).isEqualTo(ref);
+        assertThatThrownBy(() -> shelf.find(2, "notes/ours")).hasMessageContaining("may not read");
+        assertThatThrownBy(() -> shelf.free(1, ref)).hasMessageContaining("is not its owner");
+
+        shelf.allocate(1000, "notes/file", 10);
+        Path file = temp.resolve("notes/file.region");
+        int own = (int) Files.getAttribute(file, "unix:gid");
+        int member = (int) Files.getAttribute(temp, "unix:uid");
+        Assumptions.assumeTrue(member == 0, "the file is root's group's");
+        assertThat(own).isZero();
+        Files.setAttribute(file, "unix:gid", 1);
+        assertThatThrownBy(() -> shelf.find(1, "notes/file")).hasMessageContaining("may not read");
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
+        assertThat(shelf.find(1, "notes/file").ref().length()).isEqualTo(10);
     }
 
     @Test

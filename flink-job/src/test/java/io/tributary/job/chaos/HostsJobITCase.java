@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.chaos;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.job.cluster.Distribution;
+import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.cluster.LocalCluster;
+import io.tributary.job.cluster.Submission;
+import io.tributary.job.config.JobSpec;
+import io.tributary.job.process.Hosts;
+import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A job on three hosts, with two trainers on each that hand over by memory. */
+class HostsJobITCase {
+
+    private static final int HOSTS = 3;
+
+    @TempDir Path temp;
+
+    @Test
+    @Timeout(300)
+    void updatesAreFoldedWhereTheyLieAndOnlySumsCross() throws Exception {
+        Assumptions.assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
+        LocalCluster cluster = new LocalCluster(temp.resolve("cluster"));
+        try {
+            cluster.start(HOSTS, Optional.of("1gbit"), 1);
+            Hosts hosts = cluster.hosts();
+            JobSpec spec =
+                    ChaosJob.write(
+                            temp,
+                            "node-port: " + (Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET),
+                            "type: shm",
+                            2 * HOSTS,
+                            HOSTS);
+            Chaos.Progress progress = new Chaos.Progress();
+            try (Crew crew = new Crew(2 * HOSTS, temp, Optional.of(hosts));
+                    AutoCloseable ignored =
+                            cluster.seen(spec.transport()).follow(spec.name(), progress)) {
+                String job =
+                        new Submission(cluster.rest(), Distribution.jobJar())
+                                .run(spec, Chaos.config(temp), Optional.empty());
+                crew.start();
+                progress.awaitRound(4, 120);
+                Awaitility.await()
+                        .atMost(Duration.ofSeconds(30))
+                        .untilAsserted(
+                                () -> {
+                                    Map<String, Long> read = remoteBytes(cluster.rest(), job);
+                                    assertThat(read.get("leaf")).isZero();
+                                    assertThat(read.get("middle") + read.get("top")).isPositive();
+                                });
+                assertThat(crew.stop(60)).isEmpty();
+                Oracle oracle = new Oracle(crew.logs(), spec.models());
+                assertThat(oracle.faults()).isEmpty();
+                assertThat(oracle.rounds()).isGreaterThanOrEqualTo(4);
+                assertThat(oracle.countedOnce()).isGreaterThanOrEqualTo(4 * 2 * HOSTS);
+                assertThat(oracle.countedTwice()).isZero();
+            }
+        } finally {
+            cluster.stop();
+        }
+    }
+
+    /** By level of the tree. */
+    private static Map<String, Long> remoteBytes(FlinkRest rest, String job) {
+        Map<String, Long> read = new TreeMap<>();
+        for (JsonNode vertex : rest.get("/jobs/" + job).path("vertices")) {
+            String name = vertex.path("name").asText();
+            if (name.matches("leaf|middle|top")) {
+                String path =
+                        "/jobs/%s/vertices/%s/subtasks/metrics?agg=sum&get=%s.remoteBytesRead"
+                                .formatted(job, vertex.path("id").asText(), name);
+                for (JsonNode metric : rest.get(path)) {
+                    read.put(name, metric.path("sum").asLong());
+                }
+            }
+        }
+        assertThat(read).containsOnlyKeys("leaf", "middle", "top");
+        return read;
+    }
+}
