@@ -2,6 +2,8 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
@@ -79,15 +81,28 @@ final class OpenUpdates implements AutoCloseable {
         } else if (!elsewhere) {
             RegionMappings.requireWhole(payload);
         }
-        if (elsewhere) {
-            copies.get(payload).usedNanos = System.nanoTime();
-            fetch(payload, known, shard);
+        if (elsewhere && !fetch(payload, known, shard)) {
+            close(payload);
+            known = open(payload, true);
+            if (!fetch(payload, known, shard)) {
+                throw new RejectedException(
+                        RejectReason.PAYLOAD_LOST,
+                        "%s on %s: its copy went while it was being made; is the node agent dying?"
+                                .formatted(payload.path(), payload.node()));
+            }
         }
         return known;
     }
 
-    /** Neighbours in the model mostly are in the update too, and then come together. */
-    private void fetch(PayloadRef payload, Update update, int shard) {
+    /**
+     * Neighbours in the model mostly are in the update too, and then come together.
+     *
+     * @return false where they came into another copy than the one that is open, because the node
+     *     agent is not the one that made it
+     */
+    private boolean fetch(PayloadRef payload, Update update, int shard) {
+        copies.get(payload).usedNanos = System.nanoTime();
+        boolean same = true;
         long begin = 0;
         long end = 0;
         for (Segment segment : layout.segments(shard)) {
@@ -96,18 +111,21 @@ final class OpenUpdates implements AutoCloseable {
             long from =
                     update.file().header().dataOffset() + tensor.begin() + segment.from() * size;
             if (from != end) {
-                fetch(payload, begin, end);
+                same &= fetch(payload, begin, end);
                 begin = from;
             }
             end = from + (long) segment.count() * size;
         }
-        fetch(payload, begin, end);
+        return same & fetch(payload, begin, end);
     }
 
-    private void fetch(PayloadRef payload, long begin, long end) {
-        if (end > begin) {
-            // The header keeps the copy, so what is in it from now on stays.
-            regions.open(payload, begin, end - begin).close();
+    private boolean fetch(PayloadRef payload, long begin, long end) {
+        if (end <= begin) {
+            return true;
+        }
+        // The header keeps the copy, so what is in it from now on stays.
+        try (Regions.Open range = regions.open(payload, begin, end - begin)) {
+            return range.payload().equals(copies.get(payload).header.payload());
         }
     }
 

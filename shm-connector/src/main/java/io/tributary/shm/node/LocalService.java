@@ -74,7 +74,7 @@ final class LocalService {
                 }
             }
         } finally {
-            held.values().forEach(copies -> copies.forEach(remote::release));
+            held.values().forEach(copies -> copies.forEach(remote::abandon));
         }
     }
 

@@ -20,6 +20,7 @@ final class RemoteCopy {
 
     private volatile int held;
     private int users;
+    private boolean abandoned;
     private long usedNanos = System.nanoTime();
 
     /** A region, not only a name, and for whom, since a copy is a file of its user. */
@@ -85,7 +86,7 @@ final class RemoteCopy {
      * Whether another region would fit into this one's memory, which is faster than fresh memory.
      */
     boolean fits(int user, long length) {
-        return key.user() == user && region.capacity() == length;
+        return !abandoned && key.user() == user && region.capacity() == length;
     }
 
     /** Memory that it takes. */
@@ -102,6 +103,12 @@ final class RemoteCopy {
     void release() {
         users--;
         usedNanos = System.nanoTime();
+    }
+
+    /** One user less, who may go on reading. */
+    void abandon() {
+        abandoned = true;
+        release();
     }
 
     /** When it was last given up. */

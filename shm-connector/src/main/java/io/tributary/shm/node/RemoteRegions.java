@@ -294,6 +294,16 @@ final class RemoteRegions implements AutoCloseable {
         }
     }
 
+    /**
+     * One user less, who has not said so: its connection broke. It may have the memory mapped
+     * still, so nothing else is ever to be written there.
+     */
+    void abandon(RemoteCopy copy) {
+        synchronized (copies) {
+            copy.abandon();
+        }
+    }
+
     /** Deletes copies that nobody has used for a while. */
     void sweep() {
         synchronized (copies) {

@@ -391,6 +391,35 @@ class NodeTest {
         assertThat(shelf.list(0, "")).isEmpty();
     }
 
+    @Test
+    void memoryOfACopyIsUsedAgainUnlessItsReaderMayStillReadIt() throws Exception {
+        Node a = start("a");
+        Node b = join("b", a);
+        byte[] payload = bytes(3 * PIECE, 9);
+        RegionRef first = region(b, "job/updates/00-first", bytes(3 * PIECE, 8));
+        RegionRef second = region(b, "job/updates/00-second", payload);
+        Regions reader = Regions.by(a.localPort());
+        String path;
+        try (Regions.Open open = reader.open(first)) {
+            path = open.payload().path();
+        }
+        Regions.Open open = reader.open(second);
+        assertThat(open.payload().path()).as("used again").isEqualTo(path);
+        // Its connections break, as when it is slow to die.
+        reader.close();
+
+        Regions others = client(a);
+        for (int i = 0; i < 50; i++) {
+            RegionRef next = region(b, "job/updates/00-" + i, bytes(3 * PIECE, i));
+            try (Regions.Open other = others.open(next)) {
+                assertThat(other.payload().path()).isNotEqualTo(path);
+            }
+        }
+        byte[] read = new byte[payload.length];
+        open.memory().slice(0, read.length).get(read);
+        assertThat(read).isEqualTo(payload);
+    }
+
     /** User and group 1 are daemon's on every Unix. */
     @Test
     void aGroupReadsWhatItWasGrantedOrTheFilesPermissionsAllow() throws Exception {
