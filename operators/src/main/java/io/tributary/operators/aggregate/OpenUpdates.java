@@ -136,13 +136,16 @@ final class OpenUpdates implements AutoCloseable {
         if (!elsewhere) {
             return open(payload, RegionMappings.acquire(payload));
         }
-        long header = Math.min(payload.length(), layout.maxUpdateHeaderBytes() + Long.BYTES);
-        Regions.Open copy = regions.open(payload, 0, header);
+        // The first bytes say how long the header is.
+        Regions.Open copy = regions.open(payload, 0, Math.min(Long.BYTES, payload.length()));
         try {
-            Update update = open(payload, RegionMappings.acquire(copy.payload()));
+            long json = copy.memory().slice(0, Long.BYTES).getLong(0);
+            long most = Math.min(layout.maxUpdateHeaderBytes(), payload.length() - Long.BYTES);
             copies.put(payload, new Copy(copy));
-            return update;
+            fetch(payload, 0, Long.BYTES + Math.max(0, Math.min(json, most)));
+            return open(payload, RegionMappings.acquire(copy.payload()));
         } catch (RuntimeException e) {
+            copies.remove(payload);
             copy.close();
             throw e;
         }
