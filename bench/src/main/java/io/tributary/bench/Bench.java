@@ -60,7 +60,7 @@ public final class Bench implements Callable<Integer> {
             names = "--hosts",
             paramLabel = "N",
             description =
-                    "remote: whole rounds on N hosts, with locality and without. Without it, one region is read.")
+                    "remote: also rounds on N hosts, with locality and without, and while links are cut; a quarter of an hour.")
     private Optional<Integer> hosts;
 
     @Option(
@@ -142,7 +142,8 @@ public final class Bench implements Callable<Integer> {
                                     ? new HostsBench(
                                                     hosts.get(),
                                                     this.params.orElse(11_700_000),
-                                                    all)
+                                                    all,
+                                                    directory)
                                             .run()
                                     : new RemoteBench(params, directory).run();
                     case CHECKPOINT ->

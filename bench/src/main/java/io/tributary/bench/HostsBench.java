@@ -5,10 +5,15 @@ package io.tributary.bench;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.bench.HostsReport.Link;
 import io.tributary.bench.HostsReport.Rounds;
+import io.tributary.job.chaos.Chaos;
+import io.tributary.job.chaos.ChaosOptions;
+import io.tributary.job.chaos.ChaosOptions.Kind;
+import io.tributary.job.chaos.ChaosReport;
 import io.tributary.job.cluster.Distribution;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.LocalCluster;
 import io.tributary.job.cluster.Submission;
+import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.graph.WorkDirectory;
@@ -19,6 +24,7 @@ import io.tributary.shm.node.Node;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -26,8 +32,9 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 
 /**
- * A job on several hosts with shaped links, once with locality and once without; trainers on each
- * host hand their updates over through its memory.
+ * Reads a region of another host; runs a job on several hosts with shaped links, once with locality
+ * and once without, where trainers on each host hand their updates over through its memory; and
+ * cuts links while another job runs.
  */
 final class HostsBench {
 
@@ -37,42 +44,79 @@ final class HostsBench {
     private static final int MEASURED = 5;
     private static final long ROUND_SECONDS = 300;
     private static final long METRICS_MILLIS = 700;
+    private static final int READ_PARAMS = 60_000_000;
+
+    /** Some cuts take longer than the time until the next one. */
+    private static final int CUTS = 23;
+
+    private static final Duration CUTS_EVERY = Duration.ofSeconds(15);
+    private static final long CUTS_SEED = 3;
+    private static final int CUT_TRAINERS = 5;
 
     private final int hosts;
     private final int params;
     private final int trainers;
+    private final Path regions;
 
     /**
      * @param trainers updates in a round, the same number on each host
+     * @param regions where regions are made that are read
      */
-    HostsBench(int hosts, int params, int trainers) {
+    HostsBench(int hosts, int params, int trainers, Path regions) {
+        this.regions = regions;
         this.hosts = hosts;
         this.params = params;
         this.trainers = trainers / hosts * hosts;
     }
 
     HostsReport run() throws Exception {
+        PathReport reading = new RemoteBench(READ_PARAMS, regions).run();
+        System.err.printf("reading: %.2f of iperf3%n", reading.ratio());
+        List<Rounds> rounds = rounds();
+        Rounds local = rounds.get(0);
+        Rounds anywhere = rounds.get(1);
+        long sum = 4L * params;
+        return new HostsReport(
+                reading,
+                hosts,
+                LINK,
+                params,
+                trainers,
+                sum,
+                local,
+                anywhere,
+                (double) local.readBytes() / ((hosts - 1) * sum),
+                anywhere.seconds() / local.seconds(),
+                cuts());
+    }
+
+    /** With locality, and without. */
+    private List<Rounds> rounds() throws Exception {
         try (WorkDirectory work = WorkDirectory.create("bench")) {
             LocalCluster cluster = new LocalCluster(work.path().resolve("cluster"));
             try {
                 cluster.start(hosts, Optional.of(LINK), SLOTS);
                 Rounds local = rounds(cluster, work.directory("local"), true);
-                Rounds anywhere = rounds(cluster, work.directory("anywhere"), false);
-                long sum = 4L * params;
-                return new HostsReport(
-                        hosts,
-                        LINK,
-                        params,
-                        trainers,
-                        sum,
-                        local,
-                        anywhere,
-                        (double) local.readBytes() / ((hosts - 1) * sum),
-                        anywhere.seconds() / local.seconds());
+                return List.of(local, rounds(cluster, work.directory("anywhere"), false));
             } finally {
                 cluster.stop();
             }
         }
+    }
+
+    private ChaosReport cuts() throws Exception {
+        return new Chaos(
+                        new ChaosOptions(
+                                CUTS_EVERY.multipliedBy(CUTS),
+                                CUTS_EVERY,
+                                CUTS_SEED,
+                                TransportType.SHM,
+                                List.of(Kind.LINK),
+                                CUT_TRAINERS,
+                                regions,
+                                hosts),
+                        System.err)
+                .run();
     }
 
     private Path write(Path work, boolean locality) throws IOException {

@@ -2,11 +2,14 @@
 
 package io.tributary.bench;
 
+import io.tributary.job.chaos.ChaosReport;
 import java.util.List;
 
 /**
- * Rounds on several hosts, folded where the updates lie and, for comparison, anywhere.
+ * What several hosts reach: one region read from another host, rounds that are folded where the
+ * updates lie and, for comparison, anywhere, and rounds while links are cut.
  *
+ * @param reading a region of another host, beside iperf3; 0.7 is wanted
  * @param hosts number of hosts, with one leaf each
  * @param link rate of their links
  * @param params float32 parameters of an update
@@ -17,8 +20,10 @@ import java.util.List;
  * @param crossing bytes of updates and partial sums that cross with locality, in partial sums of
  *     remote leaves; at most 1.2 is wanted
  * @param speedup seconds of a round without locality by those with; 3 is wanted
+ * @param cuts a job while links are cut; its faults name each cut after which no round ended
  */
 record HostsReport(
+        PathReport reading,
         int hosts,
         String link,
         int params,
@@ -27,7 +32,8 @@ record HostsReport(
         Rounds local,
         Rounds anywhere,
         double crossing,
-        double speedup) {
+        double speedup,
+        ChaosReport cuts) {
 
     /**
      * A job's rounds, medians.
