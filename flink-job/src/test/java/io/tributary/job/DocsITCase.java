@@ -4,6 +4,7 @@ package io.tributary.job;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.tributary.job.cluster.LocalCluster;
 import io.tributary.protocol.RejectReason;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -47,7 +48,11 @@ class DocsITCase {
                 .anyMatch(c -> c.startsWith("./tributary cluster on 2"))
                 .anyMatch(c -> c.startsWith("./tributary cluster cut"))
                 .anyMatch(c -> c.startsWith("./tributary cluster stop"));
-        run(commands);
+        try {
+            run(commands);
+        } finally {
+            new LocalCluster(temp.resolve("hosts")).stop();
+        }
     }
 
     private void run(List<String> commands) throws IOException, InterruptedException {

@@ -47,6 +47,7 @@ public final class TrainerClient implements AutoCloseable {
     private static final Duration JOIN_AGAIN = Duration.ofSeconds(2);
     private static final Duration LOOK = Duration.ofMillis(500);
     private static final Duration LOSS_LOOK = Duration.ofMillis(200);
+    private static final Duration NODE_LOST_PAUSE = Duration.ofSeconds(1);
     private static final Duration LONGEST_RECEIPT_TIMEOUT = Duration.ofMinutes(10);
     private static final long WATCH_MILLIS = 200;
     private static final long PULSE_MILLIS = 1_000;
@@ -233,8 +234,12 @@ public final class TrainerClient implements AutoCloseable {
                 if (timeout.compareTo(LONGEST_RECEIPT_TIMEOUT) > 0) {
                     timeout = LONGEST_RECEIPT_TIMEOUT;
                 }
-            } else if (receipt.get().status() == Receipt.Status.RESEND
-                    || receipt.get().reason() == RejectReason.NODE_LOST) {
+            } else if (receipt.get().reason() == RejectReason.NODE_LOST) {
+                forgetReceipts();
+                receipt = Optional.empty();
+                // A host that was lost is not back at once.
+                await(Optional::empty, NODE_LOST_PAUSE, NODE_LOST_PAUSE, inbox::ended);
+            } else if (receipt.get().status() == Receipt.Status.RESEND) {
                 forgetReceipts();
                 receipt = Optional.empty();
             } else if (receipt.get().reason() == RejectReason.UNKNOWN_TRAINER) {

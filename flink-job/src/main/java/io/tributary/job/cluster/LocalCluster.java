@@ -212,7 +212,8 @@ public final class LocalCluster {
             state = state.with(owner(processes(state).startJobManager()), state.broker());
             save(state);
         }
-        for (int number = 1; number <= taskManagers; number++) {
+        int wanted = state.hosts().map(Hosts::count).orElse(taskManagers);
+        for (int number = 1; number <= wanted; number++) {
             TaskManager there = state.taskManagers().get(number);
             if (there == null || !there.owner().alive()) {
                 // Unique, because one that was killed is remembered for a while.

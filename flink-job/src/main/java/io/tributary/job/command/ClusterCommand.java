@@ -52,9 +52,8 @@ public final class ClusterCommand implements Runnable {
             @Option(
                             names = "--task-managers",
                             paramLabel = "N",
-                            defaultValue = "2",
-                            description = "Task managers. Default: ${DEFAULT-VALUE}.")
-                    int taskManagers,
+                            description = "Task managers. Default: 2; with hosts one on each.")
+                    Optional<Integer> taskManagers,
             @Option(
                             names = "--slots",
                             paramLabel = "N",
@@ -79,9 +78,12 @@ public final class ClusterCommand implements Runnable {
             throw new UsageException(
                     "--link %s: expected a rate such as 1gbit".formatted(link.get()));
         }
-        if (taskManagers < 1) {
+        if (hosts.isPresent() && taskManagers.isPresent()) {
+            throw new UsageException("--task-managers: with --hosts there is one on each");
+        }
+        if (taskManagers.orElse(1) < 1) {
             throw new UsageException(
-                    "--task-managers %d: expected 1 or more".formatted(taskManagers));
+                    "--task-managers %d: expected 1 or more".formatted(taskManagers.get()));
         }
         if (slots < 1) {
             throw new UsageException("--slots %d: expected 1 or more".formatted(slots));
@@ -89,7 +91,7 @@ public final class ClusterCommand implements Runnable {
         if (hosts.isPresent()) {
             cluster().start(hosts.get(), link, slots);
         } else {
-            cluster().start(taskManagers, slots);
+            cluster().start(taskManagers.orElse(2), slots);
         }
         System.out.printf("Flink web UI: %s%n", cluster().rest().url());
         System.out.printf("Logs: %s%n", directory.resolve("log"));

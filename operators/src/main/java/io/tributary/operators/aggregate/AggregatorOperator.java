@@ -60,6 +60,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private final List<RegionPool.Place> partials;
 
     private transient ModelLayout layout;
+    private transient RegionAccess access;
     private transient Folder folder;
     private transient MapState<String, NodeAccumulator> rounds;
     private transient Map<FoldKey, NodeFold> folds;
@@ -87,7 +88,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     public void open() throws Exception {
         super.open();
         layout = model.layout();
-        RegionAccess access = regions.open();
+        access = regions.open();
         folder =
                 new Folder(layout, access, partials.stream().findAny().map(RegionPool.Place::open));
         folds = new LinkedHashMap<>();
@@ -235,6 +236,9 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         if (folder != null) {
             folds.values().forEach(folder::discard);
             folder.close();
+        }
+        if (access != null) {
+            access.close();
         }
         super.close();
     }

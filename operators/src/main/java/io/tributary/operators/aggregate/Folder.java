@@ -286,6 +286,5 @@ final class Folder implements AutoCloseable {
     public void close() {
         updates.close();
         pool.ifPresent(RegionPool::close);
-        regions.close();
     }
 }

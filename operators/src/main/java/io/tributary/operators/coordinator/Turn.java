@@ -74,6 +74,7 @@ final class Turn {
         if (verdict instanceof Verdict.Count) {
             Optional<Verdict.Reject> unreadable = unreadable(claim);
             if (unreadable.isPresent()) {
+                policies.regions().release(claim.payload());
                 announcer.rejected(claim, unreadable.get());
             } else {
                 count(claim);

@@ -4,11 +4,11 @@ package io.tributary.shm.flow;
 
 import java.util.ArrayList;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Stream;
 import org.apache.flink.api.connector.source.ReaderInfo;
 import org.apache.flink.api.connector.source.SourceEvent;
 import org.apache.flink.api.connector.source.SplitEnumerator;
@@ -24,7 +24,9 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
     private final SplitEnumeratorContext<LaneSplit> context;
     private final int lanesOfEachHost;
     private final boolean onEachHost;
-    private final List<LaneSplit> unassigned;
+
+    /** Each lane once: after two failures in a row Flink brings some back twice. */
+    private final Map<Lane, LaneSplit> unassigned = new LinkedHashMap<>();
 
     /** By each lane, since the job began or its job manager died. */
     private final Map<Integer, Long> updates = new TreeMap<>();
@@ -32,11 +34,15 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
     /** Which lanes have a reader: none is to have two. */
     private final Set<Lane> assigned = new HashSet<>();
 
-    private record Lane(int lane, String host) {
+    /**
+     * What makes it one lane.
+     *
+     * @param host empty where hosts share all lanes
+     */
+    private record Lane(int lane, String host) {}
 
-        static Lane of(LaneSplit split) {
-            return new Lane(split.lane(), split.host());
-        }
+    private Lane lane(LaneSplit split) {
+        return new Lane(split.lane(), onEachHost ? split.host() : "");
     }
 
     /**
@@ -49,7 +55,7 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
         this.context = context;
         this.lanesOfEachHost = lanesOfEachHost;
         this.onEachHost = lanesOfEachHost > 0;
-        this.unassigned = new ArrayList<>(state.unassigned());
+        state.unassigned().forEach(this::take);
     }
 
     @Override
@@ -71,20 +77,23 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
 
     @Override
     public void addSplitsBack(List<LaneSplit> splits, int subtask) {
-        take(splits);
+        splits.forEach(this::take);
         assign();
     }
 
     /** After a failure it has lanes of before, which may not be its own any more. */
     @Override
     public void addReader(int subtask) {
-        take(context.registeredReaders().get(subtask).getReportedSplitsOnRegistration());
+        List<LaneSplit> reported =
+                context.registeredReaders().get(subtask).getReportedSplitsOnRegistration();
+        reported.forEach(this::take);
         assign();
     }
 
-    private void take(List<LaneSplit> splits) {
-        splits.stream().map(Lane::of).forEach(assigned::remove);
-        unassigned.addAll(splits);
+    /** One that has been read is not fresh, whoever says so. */
+    private void take(LaneSplit split) {
+        assigned.remove(lane(split));
+        unassigned.merge(lane(split), split, (a, b) -> a.fresh() ? b : a);
     }
 
     private void assign() {
@@ -101,11 +110,13 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
             hosts.values().stream().distinct().forEach(this::addLanes);
         }
         Map<Integer, List<LaneSplit>> assignment =
-                onEachHost ? placement.where(unassigned, waiting) : placement.anywhere(unassigned);
+                onEachHost
+                        ? placement.where(unassigned.values(), waiting)
+                        : placement.anywhere(unassigned.values());
         unassigned.clear();
-        unassigned.addAll(waiting);
+        waiting.forEach(this::take);
         assignment.values().removeIf(List::isEmpty);
-        assignment.values().stream().flatMap(List::stream).map(Lane::of).forEach(assigned::add);
+        assignment.values().stream().flatMap(List::stream).map(this::lane).forEach(assigned::add);
         if (!assignment.isEmpty()) {
             context.assignSplits(new SplitsAssignment<>(assignment));
         }
@@ -115,18 +126,15 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
     private void addLanes(String host) {
         for (int i = 0; i < lanesOfEachHost; i++) {
             LaneSplit lane = new LaneSplit(i, true, host);
-            boolean there =
-                    Stream.concat(assigned.stream(), unassigned.stream().map(Lane::of))
-                            .anyMatch(Lane.of(lane)::equals);
-            if (!there) {
-                unassigned.add(lane);
+            if (!assigned.contains(lane(lane))) {
+                unassigned.putIfAbsent(lane(lane), lane);
             }
         }
     }
 
     @Override
     public LaneEnumeratorState snapshotState(long checkpoint) {
-        return new LaneEnumeratorState(unassigned);
+        return new LaneEnumeratorState(List.copyOf(unassigned.values()));
     }
 
     @Override

@@ -14,8 +14,8 @@ import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
@@ -29,11 +29,12 @@ public final class RegionAccess implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(RegionAccess.class);
     private static final long END_SECONDS = 5;
+    private static final long AGAIN_MILLIS = 1000;
 
     private final Path root;
     private final Optional<Regions> regions;
     private final String node;
-    private final ExecutorService releases;
+    private final ScheduledExecutorService releases;
     private final AtomicLong remoteBytes = new AtomicLong();
 
     /**
@@ -71,7 +72,7 @@ public final class RegionAccess implements AutoCloseable {
                 place.manyHosts() ? Optional.of(Regions.by(place.nodePort())) : Optional.empty();
         this.node = regions.map(RegionAccess::name).orElse("");
         this.releases =
-                Executors.newSingleThreadExecutor(
+                Executors.newSingleThreadScheduledExecutor(
                         task -> {
                             Thread thread = new Thread(task, "region-releases");
                             thread.setDaemon(true);
@@ -165,20 +166,27 @@ public final class RegionAccess implements AutoCloseable {
         release(payload);
     }
 
-    /** Gives a payload's region back; one on another host a little later. */
+    /**
+     * Gives a payload's region back; one on another host a little later, when that can be reached.
+     */
     public void release(PayloadRef payload) {
-        if (!elsewhere(payload)) {
+        if (elsewhere(payload)) {
+            releases.execute(() -> giveBack(payload));
+        } else {
             RegionDirectory.release(payload);
-            return;
         }
-        releases.execute(
-                () -> {
-                    try {
-                        regions().giveBack(ref(payload));
-                    } catch (IOException | RuntimeException e) {
-                        LOG.debug("{} was not released: {}", payload, e.getMessage());
-                    }
-                });
+    }
+
+    private void giveBack(PayloadRef payload) {
+        try {
+            regions().giveBack(ref(payload));
+        } catch (IOException | RuntimeException e) {
+            LOG.debug("{} was not released: {}", payload, e.getMessage());
+            if (!lost(payload).equals(Optional.of(RejectReason.PAYLOAD_LOST))
+                    && !releases.isShutdown()) {
+                releases.schedule(() -> giveBack(payload), AGAIN_MILLIS, TimeUnit.MILLISECONDS);
+            }
+        }
     }
 
     /** Why a payload cannot be read any more; empty where it can. */
@@ -192,6 +200,9 @@ public final class RegionAccess implements AutoCloseable {
             }
             RegionHeader header = RegionHeader.read(Path.of(payload.path()));
             return lost(header.state() == State.READY && header.tenure() == payload.tenure());
+        } catch (NodeUnavailableException e) {
+            // This host's node is gone, which says nothing of the payload.
+            return Optional.empty();
         } catch (RejectedException | IOException e) {
             return lost(false);
         }

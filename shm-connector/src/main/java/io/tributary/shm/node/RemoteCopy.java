@@ -18,6 +18,9 @@ final class RemoteCopy {
     private final OwnedRegion region;
     private final BitSet pieces = new BitSet();
 
+    /** Those that take memory: also what was in them before. */
+    private final BitSet touched = new BitSet();
+
     private volatile int held;
     private int users;
     private boolean abandoned;
@@ -79,7 +82,26 @@ final class RemoteCopy {
     /** A range of whole pieces has come. */
     void has(RegionRef range) {
         range.pieces(RegionShelf.PIECE_BYTES).forEach(piece -> pieces.set(index(piece)));
-        held = pieces.cardinality();
+        touched.or(pieces);
+        held = touched.cardinality();
+    }
+
+    /** How much more memory ranges would take. */
+    long untouchedBytes(List<RegionRef> ranges) {
+        return ranges.stream()
+                .flatMap(range -> range.pieces(RegionShelf.PIECE_BYTES).stream())
+                .filter(piece -> !touched.get(index(piece)))
+                .mapToLong(RegionRef::length)
+                .sum();
+    }
+
+    /** Another region's copy in this one's memory; this one is over. */
+    RemoteCopy again(Key other) {
+        region.reuse(region.capacity());
+        RemoteCopy copy = new RemoteCopy(other, region);
+        copy.touched.or(touched);
+        copy.held = held;
+        return copy;
     }
 
     /**

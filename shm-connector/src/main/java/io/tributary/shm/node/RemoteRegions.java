@@ -93,7 +93,8 @@ final class RemoteRegions implements AutoCloseable {
             }
             return new Fetched(copy.region().payload(), copy);
         } catch (IOException | RuntimeException e) {
-            release(copy);
+            // Other parts may still be coming in.
+            abandon(copy);
             throw e;
         }
     }
@@ -117,7 +118,7 @@ final class RemoteRegions implements AutoCloseable {
         synchronized (copies) {
             RemoteCopy known = copies.get(key);
             if (known == null) {
-                known = new RemoteCopy(key, memory(user, ref.node(), info.ref().length()));
+                known = make(key, info.ref().length());
                 copies.put(key, known);
             }
             known.use();
@@ -125,22 +126,18 @@ final class RemoteRegions implements AutoCloseable {
         }
     }
 
-    /**
-     * Memory for a copy: that of the one which nobody has used for the longest, if there is one.
-     */
-    private OwnedRegion memory(int user, String node, long length) throws IOException {
+    /** In the memory of the one which nobody has used for the longest, if there is one. */
+    private RemoteCopy make(RemoteCopy.Key key, long length) throws IOException {
         Optional<RemoteCopy> unused =
                 copies.values().stream()
-                        .filter(copy -> copy.fits(user, length))
+                        .filter(copy -> copy.fits(key.user(), length))
                         .filter(copy -> copy.unusedFor(0))
                         .min(Comparator.comparingLong(RemoteCopy::usedNanos));
         if (unused.isEmpty()) {
-            return make(user, node, length);
+            return new RemoteCopy(key, make(key.user(), key.node(), length));
         }
         copies.remove(unused.get().key());
-        OwnedRegion region = unused.get().region();
-        region.reuse(length);
-        return region;
+        return unused.get().again(key);
     }
 
     private OwnedRegion make(int user, String node, long length) throws IOException {
@@ -166,7 +163,7 @@ final class RemoteRegions implements AutoCloseable {
 
     private void fill(RemoteCopy copy, RegionRef ref) throws IOException {
         List<RegionRef> missing = copy.missing(ref);
-        makeRoom(missing.stream().mapToLong(RegionRef::length).sum());
+        makeRoom(copy.untouchedBytes(missing));
         Map<RegionRef, Future<Void>> parts = new LinkedHashMap<>();
         for (RegionRef extent : missing) {
             parts.put(
@@ -295,8 +292,8 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     /**
-     * One user less, who has not said so: its connection broke. It may have the memory mapped
-     * still, so nothing else is ever to be written there.
+     * One user less, who has not said so. It may have the memory mapped still, or write to it, so
+     * nothing else is ever to be written there.
      */
     void abandon(RemoteCopy copy) {
         synchronized (copies) {

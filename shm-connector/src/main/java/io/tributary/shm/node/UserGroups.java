@@ -39,15 +39,15 @@ final class UserGroups {
 
     private static Set<Integer> ask(int user) {
         try {
-            Process id = new ProcessBuilder("id", "-G", Integer.toString(user)).start();
+            Process id = new ProcessBuilder("id", "-G", "+" + user).start();
             String groups =
                     new String(id.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
             return id.waitFor() == 0 && !groups.isEmpty()
                     ? Arrays.stream(groups.split(" "))
-                            .map(Integer::parseInt)
+                            .map(Integer::parseUnsignedInt)
                             .collect(Collectors.toSet())
                     : Set.of();
-        } catch (IOException e) {
+        } catch (IOException | NumberFormatException e) {
             LOG.warn("the groups of user {} are not known: {}", user, e.getMessage());
             return Set.of();
         } catch (InterruptedException e) {

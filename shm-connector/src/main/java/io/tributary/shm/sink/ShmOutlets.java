@@ -33,6 +33,7 @@ import java.util.Deque;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * The ways from a job to the trainers on its host.
@@ -67,53 +68,72 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
         if (!regions.manyHosts()) {
             return outlets;
         }
-        return purpose -> {
-            Optional<JobLock> turn = JobLock.one(files().path(), what + "-" + purpose);
-            return turn.isPresent() ? open(turn.get(), outlets, purpose) : new Silent<>();
-        };
+        return purpose ->
+                new OneOfHost<>(
+                        outlets, purpose, () -> JobLock.one(files().path(), what + "-" + purpose));
     }
 
-    private static <T> Outlet<T> open(JobLock turn, Outlet.Factory<T> outlets, String purpose)
-            throws IOException {
-        try {
-            return new OneOfHost<>(turn, outlets.open(purpose));
-        } catch (IOException | RuntimeException e) {
-            turn.close();
-            throw e;
+    /**
+     * One of those of a host, of whom one has its turn. The others try again whenever there is
+     * something to be sent, because the one that has it may be of an earlier attempt.
+     */
+    private static final class OneOfHost<T> implements Outlet<T> {
+
+        private final Outlet.Factory<T> outlets;
+        private final String purpose;
+        private final Supplier<Optional<JobLock>> turns;
+        private Optional<JobLock> turn = Optional.empty();
+        private Optional<Outlet<T>> outlet = Optional.empty();
+        private Optional<T> missed = Optional.empty();
+
+        OneOfHost(Outlet.Factory<T> outlets, String purpose, Supplier<Optional<JobLock>> turns)
+                throws IOException {
+            this.outlets = outlets;
+            this.purpose = purpose;
+            this.turns = turns;
+            take();
         }
-    }
 
-    /** The one of a host that sends. */
-    private record OneOfHost<T>(JobLock turn, Outlet<T> outlet) implements Outlet<T> {
+        private void take() throws IOException {
+            turn = turns.get();
+            if (turn.isPresent()) {
+                try {
+                    outlet = Optional.of(outlets.open(purpose));
+                } catch (IOException | RuntimeException e) {
+                    close();
+                    throw e;
+                }
+            }
+        }
 
         @Override
         public long send(T value) throws IOException {
-            return outlet.send(value);
+            if (outlet.isEmpty()) {
+                take();
+            }
+            if (outlet.isEmpty()) {
+                missed = Optional.of(value);
+                return 0;
+            }
+            // Whoever had the turn may have been too late for it.
+            if (missed.isPresent()) {
+                outlet.get().send(missed.get());
+                missed = Optional.empty();
+            }
+            return outlet.get().send(value);
         }
 
         @Override
         public int connections() {
-            return outlet.connections();
+            return outlet.map(Outlet::connections).orElse(0);
         }
 
         @Override
         public void close() {
-            outlet.close();
-            turn.close();
-        }
-    }
-
-    /** One of those that do not. */
-    private record Silent<T>() implements Outlet<T> {
-
-        @Override
-        public long send(T value) {
-            return 0;
-        }
-
-        @Override
-        public void close() {
-            // Nothing is held.
+            outlet.ifPresent(Outlet::close);
+            turn.ifPresent(JobLock::close);
+            outlet = Optional.empty();
+            turn = Optional.empty();
         }
     }
 

@@ -4,6 +4,7 @@ package io.tributary.shm.flow;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -13,6 +14,8 @@ import java.util.stream.IntStream;
 import org.apache.flink.api.connector.source.ReaderInfo;
 import org.apache.flink.api.connector.source.mocks.MockSplitEnumeratorContext;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class LaneEnumeratorTest {
 
@@ -132,6 +135,40 @@ class LaneEnumeratorTest {
             assertThat(enumerator.snapshotState(1).unassigned())
                     .hasSize(LANES)
                     .allMatch(split -> split.host().equals("b") && !split.fresh());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, LANES})
+    void twoFailuresInARowGiveNoLaneTwoReaders(int lanesOfEachHost) throws Exception {
+        Map<Integer, List<LaneSplit>> remembered = new HashMap<>();
+        for (int lane = 0; lane < LANES; lane++) {
+            for (int host = 0; host < (lanesOfEachHost > 0 ? 2 : 1); host++) {
+                LaneSplit split = new LaneSplit(lane, false, HOSTS.get(host));
+                remembered.computeIfAbsent(host, r -> new ArrayList<>()).add(split);
+            }
+        }
+        try (var context = new MockSplitEnumeratorContext<LaneSplit>(4);
+                var enumerator =
+                        new LaneEnumerator(
+                                context, new LaneEnumeratorState(List.of()), lanesOfEachHost)) {
+            register(context, enumerator, HOSTS, remembered);
+            var first = context.getSplitsAssignmentSequence().get(0).assignment();
+
+            // No checkpoint knows of it, so Flink gives it back, and the checkpoint before too.
+            HOSTS.forEach(host -> context.unregisterReader(context.registeredReaders().size() - 1));
+            first.forEach((reader, splits) -> enumerator.addSplitsBack(splits, reader));
+            register(context, enumerator, HOSTS, remembered);
+
+            List<LaneSplit> dealt =
+                    context.getSplitsAssignmentSequence().get(1).assignment().values().stream()
+                            .flatMap(List::stream)
+                            .toList();
+            assertThat(dealt)
+                    .hasSize(first.values().stream().mapToInt(List::size).sum())
+                    .doesNotHaveDuplicates()
+                    .noneMatch(LaneSplit::fresh);
+            assertThat(context.getSplitsAssignmentSequence()).hasSize(2);
         }
     }
 
