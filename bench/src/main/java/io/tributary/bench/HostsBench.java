@@ -40,7 +40,7 @@ final class HostsBench {
 
     private static final String LINK = "1gbit";
     private static final int SLOTS = 2;
-    private static final int WARM_UP = 4;
+    private static final int WARM_UP = 9;
     private static final int MEASURED = 5;
     private static final long ROUND_SECONDS = 300;
     private static final long METRICS_MILLIS = 700;
@@ -144,7 +144,7 @@ final class HostsBench {
                   quota: 4 gb
                   node-port: %d
                 checkpoints:
-                  interval: 2 s
+                  interval: 10 s
                   directory: checkpoints
                 transport:
                   type: shm

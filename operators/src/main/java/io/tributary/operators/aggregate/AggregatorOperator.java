@@ -88,13 +88,13 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     public void open() throws Exception {
         super.open();
         layout = model.layout();
+        if (!partials.isEmpty() || regions.manyHosts()) {
+            MemoryGuard.install();
+        }
         access = regions.open();
         folder =
                 new Folder(layout, access, partials.stream().findAny().map(RegionPool.Place::open));
         folds = new LinkedHashMap<>();
-        if (!partials.isEmpty() || regions.manyHosts()) {
-            MemoryGuard.install();
-        }
         rounds =
                 getRuntimeContext()
                         .getMapState(

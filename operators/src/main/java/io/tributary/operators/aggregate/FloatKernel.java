@@ -2,6 +2,7 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.shm.guard.MemoryGuard;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -27,6 +28,10 @@ public final class FloatKernel {
     private static final int NO_TRANSPOSE = openblas_nolapack.CblasNoTrans;
 
     static {
+        // First, and never beside it: JavaCPP looks symbols up while it holds the lock of the list
+        // of libraries, and who loads one, as JNA does for the guard, takes these locks in the
+        // other order.
+        MemoryGuard.install();
         Loader.load(openblas_nolapack.class);
         // Flink's slots are the threads.
         openblas_nolapack.blas_set_num_threads(1);

@@ -46,6 +46,9 @@ public final class Regions implements AutoCloseable {
         private final InetSocketAddress address;
         private Optional<NodeChannel> channel = Optional.empty();
 
+        /** Answers that nobody waits for. */
+        private int unread;
+
         Connection(InetSocketAddress address) {
             this.address = address;
         }
@@ -70,12 +73,23 @@ public final class Regions implements AutoCloseable {
             channel = Optional.of(open);
             try {
                 open.send(request);
+                for (; unread > 0; unread--) {
+                    open.receive(NodeAnswer.class);
+                }
                 return open.receive(NodeAnswer.class).as(type);
             } catch (NodeRefusedException e) {
                 throw e;
             } catch (IOException | RuntimeException e) {
                 close();
                 throw e;
+            }
+        }
+
+        /** Asks for something whose answer makes no difference; it is read with the next one. */
+        synchronized void tell(NodeRequest request) throws IOException {
+            if (channel.isPresent()) {
+                channel.get().send(request);
+                unread++;
             }
         }
 
@@ -96,6 +110,7 @@ public final class Regions implements AutoCloseable {
         synchronized void close() {
             channel.ifPresent(NodeChannel::close);
             channel = Optional.empty();
+            unread = 0;
         }
     }
 
@@ -164,9 +179,10 @@ public final class Regions implements AutoCloseable {
 
     private static void release(Connection connection, RegionRef ref) {
         try {
-            connection.ask(new NodeRequest.Release(ref), List.class);
+            connection.tell(new NodeRequest.Release(ref));
         } catch (IOException expected) {
             // Its node releases it with the connection.
+            connection.close();
         }
     }
 
