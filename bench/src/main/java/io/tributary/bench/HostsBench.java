@@ -47,7 +47,7 @@ final class HostsBench {
     private static final int READ_PARAMS = 60_000_000;
 
     /** Some cuts take longer than the time until the next one. */
-    private static final int CUTS = 23;
+    private static final int CUTS = 26;
 
     private static final Duration CUTS_EVERY = Duration.ofSeconds(15);
     private static final long CUTS_SEED = 3;

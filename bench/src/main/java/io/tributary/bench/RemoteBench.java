@@ -32,7 +32,7 @@ final class RemoteBench {
     private static final int PHASES = 2;
 
     /** Of each phase's regions the first ones are left out: a new JVM, cold agents. */
-    private static final int WARM_UP = 3;
+    private static final int WARM_UP = 8;
 
     private static final int MEASURED = 5;
     private static final String IPERF_SECONDS = "3";
