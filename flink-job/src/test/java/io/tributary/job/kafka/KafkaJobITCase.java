@@ -17,6 +17,7 @@ import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.kafka.KafkaHeaders;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.kafka.KafkaTopics;
+import io.tributary.protocol.kafka.KafkaUnavailableException;
 import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
@@ -275,7 +276,9 @@ class KafkaJobITCase {
                     .hasMessageContaining("expected ")
                     .hasMessageContaining("alter it with kafka-configs");
             admin.deleteTopics(List.of(topics.model())).all().get();
+            // Deleting takes a moment, in which the topic is there and unknown.
             Awaitility.await()
+                    .ignoreException(KafkaUnavailableException.class)
                     .untilAsserted(
                             () ->
                                     assertThat(TopicSetup.ensure(kafka.options(), topics))
