@@ -4,7 +4,6 @@ package io.tributary.bench;
 
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.config.TrainerAddress;
-import io.tributary.protocol.message.Receipt;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.node.Regions;
@@ -83,10 +82,7 @@ final class HostTrainers {
     }
 
     private Void train(int trainer, CyclicBarrier ready) throws Exception {
-        float[] values = new float[1 << 16];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (i + trainer) % 1000 * 1e-3f;
-        }
+        float[] values = LiveRounds.values(trainer, LiveRounds.MAX_VALUES);
         try (TrainerClient client =
                 TrainerClient.builder()
                         .job(job.name())
@@ -97,17 +93,10 @@ final class HostTrainers {
             client.join();
             Optional<TrainingRound> next = client.awaitRound(PATIENCE);
             while (next.isPresent()) {
-                ModelUpdate update = next.get().newUpdate().samples(1 + trainer);
-                next.get()
-                        .header()
-                        .tensors()
-                        .forEach(t -> LiveRounds.fill(update.floats(t.name()), values));
+                ModelUpdate update = LiveRounds.write(next.get(), trainer, values);
                 round = next.get().id().round();
                 ready.await();
-                Receipt receipt = client.send(update);
-                if (receipt.status() != Receipt.Status.COMMITTED) {
-                    throw new IllegalStateException(receipt.toString());
-                }
+                LiveRounds.send(client, update);
                 next = client.awaitRound(PATIENCE);
             }
         }

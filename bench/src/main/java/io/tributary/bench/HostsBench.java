@@ -2,7 +2,6 @@
 
 package io.tributary.bench;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.bench.HostsReport.Link;
 import io.tributary.bench.HostsReport.Rounds;
 import io.tributary.job.chaos.Chaos;
@@ -30,6 +29,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * Reads a region of another host; runs a job on several hosts with shaped links, once with locality
@@ -264,22 +264,10 @@ final class HostsBench {
     private record Counters(long readBytes, List<Long> sent, List<Long> received) {
 
         static Counters read(Hosts hosts, FlinkRest rest, String job) {
-            long bytes = 0;
-            for (JsonNode vertex : rest.get("/jobs/" + job).path("vertices")) {
-                String path =
-                        "/jobs/%s/vertices/%s/subtasks/metrics?agg=sum&get="
-                                .formatted(job, vertex.path("id").asText());
-                String name = vertex.path("name").asText();
-                for (String level : List.of("leaf", "middle", "top")) {
-                    if (name.equals(level) || name.startsWith(level + " ->")) {
-                        for (JsonNode metric : rest.get(path + level + ".remoteBytesRead")) {
-                            bytes += metric.path("sum").asLong();
-                        }
-                    }
-                }
-            }
             return new Counters(
-                    bytes,
+                    Stream.of("leaf", "middle", "top")
+                            .mapToLong(level -> rest.metric(job, level, "remoteBytesRead"))
+                            .sum(),
                     hosts.all().stream().map(hosts::sentBytes).toList(),
                     hosts.all().stream().map(hosts::receivedBytes).toList());
         }

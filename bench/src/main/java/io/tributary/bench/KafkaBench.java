@@ -223,7 +223,8 @@ final class KafkaBench {
                                 Duration.ofHours(1),
                                 RoundRules.Timing.EAGER,
                                 UpdateKind.WEIGHTS,
-                                cohort),
+                                cohort,
+                                true),
                         new ModelSpec(
                                 model.toString(),
                                 ModelSpec.DEFAULT_SHARD_ELEMENTS,

@@ -59,6 +59,9 @@ final class LiveRounds {
     private static final Duration PATIENCE = Duration.ofMinutes(5);
     private static final List<String> GROUPS = List.of("a", "b", "c");
 
+    /** Enough to tell one trainer's values from another's. */
+    static final int MAX_VALUES = 1 << 16;
+
     /** The largest tensor that a trainer can write in one piece is 256 MiB. */
     private static final int TENSOR = 1 << 24;
 
@@ -177,7 +180,8 @@ final class LiveRounds {
                                     Duration.ofHours(1),
                                     RoundRules.Timing.EAGER,
                                     UpdateKind.WEIGHTS,
-                                    Map.of()),
+                                    Map.of(),
+                                    true),
                             new ModelSpec(
                                     model.toString(),
                                     ModelSpec.DEFAULT_SHARD_ELEMENTS,
@@ -230,10 +234,7 @@ final class LiveRounds {
 
     private Void train(int trainer, String group, CyclicBarrier ready, CyclicBarrier done)
             throws Exception {
-        float[] values = new float[Math.min(load.params(), 1 << 16)];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (i + trainer) % 1000 * 1e-3f;
-        }
+        float[] values = values(trainer, Math.min(load.params(), MAX_VALUES));
         try (TrainerClient client =
                 TrainerClient.builder()
                         .job(JOB)
@@ -244,16 +245,9 @@ final class LiveRounds {
             client.join();
             Optional<TrainingRound> round = client.awaitRound(PATIENCE);
             while (round.isPresent()) {
-                ModelUpdate update = round.get().newUpdate().samples(1 + trainer);
-                round.get()
-                        .header()
-                        .tensors()
-                        .forEach(tensor -> fill(update.floats(tensor.name()), values));
+                ModelUpdate update = write(round.get(), trainer, values);
                 ready.await();
-                Receipt receipt = client.send(update);
-                if (receipt.status() != Receipt.Status.COMMITTED) {
-                    throw new IllegalStateException(receipt.toString());
-                }
+                send(client, update);
                 done.await();
                 if (trainer == 0) {
                     finished(round.get().id().round());
@@ -264,7 +258,31 @@ final class LiveRounds {
         return null;
     }
 
-    static void fill(FloatBuffer floats, float[] values) {
+    /** What a trainer writes again and again into its tensors. */
+    static float[] values(int trainer, int count) {
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = (i + trainer) % 1000 * 1e-3f;
+        }
+        return values;
+    }
+
+    /** A trainer's update, all of it written. */
+    static ModelUpdate write(TrainingRound round, int trainer, float[] values) {
+        ModelUpdate update = round.newUpdate().samples(1 + trainer);
+        round.header().tensors().forEach(tensor -> fill(update.floats(tensor.name()), values));
+        return update;
+    }
+
+    /** Sends an update, which must count. */
+    static void send(TrainerClient client, ModelUpdate update) {
+        Receipt receipt = client.send(update);
+        if (receipt.status() != Receipt.Status.COMMITTED) {
+            throw new IllegalStateException(receipt.toString());
+        }
+    }
+
+    private static void fill(FloatBuffer floats, float[] values) {
         while (floats.hasRemaining()) {
             floats.put(values, 0, Math.min(values.length, floats.remaining()));
         }

@@ -103,6 +103,23 @@ public final class FlinkRest {
         return reason(newest.path("stacktrace").asText());
     }
 
+    /** A metric of an operator, summed over its subtasks; 0 while none has it. */
+    public long metric(String job, String operator, String metric) {
+        long sum = 0;
+        for (JsonNode vertex : get("/jobs/" + job).path("vertices")) {
+            // A vertex is named after all operators in it, the first one first.
+            if (vertex.path("name").asText().split(" -> ")[0].equals(operator)) {
+                String path =
+                        "/jobs/%s/vertices/%s/subtasks/metrics?agg=sum&get=%s.%s"
+                                .formatted(job, vertex.path("id").asText(), operator, metric);
+                for (JsonNode each : get(path)) {
+                    sum += each.path("sum").asLong();
+                }
+            }
+        }
+        return sum;
+    }
+
     /** The answer to a GET. */
     public JsonNode get(String path) {
         return send(HttpRequest.newBuilder(URI.create(url() + path)).GET());

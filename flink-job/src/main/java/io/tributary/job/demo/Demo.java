@@ -136,7 +136,8 @@ public final class Demo {
                         LINGER,
                         options.timing(),
                         UpdateKind.WEIGHTS,
-                        Map.of()),
+                        Map.of(),
+                        true),
                 new ModelSpec(
                         initial.toAbsolutePath().toString(),
                         ModelSpec.DEFAULT_SHARD_ELEMENTS,

@@ -179,6 +179,7 @@ public record FileAggregation(
                 Duration.ofHours(1),
                 Timing.LAZY,
                 kind,
-                cohort);
+                cohort,
+                true);
     }
 }

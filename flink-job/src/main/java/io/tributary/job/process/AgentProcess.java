@@ -4,6 +4,7 @@ package io.tributary.job.process;
 
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.node.Node;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -88,6 +89,15 @@ public final class AgentProcess implements AutoCloseable {
         process =
                 JavaProcess.start(
                         host.map(command::on).orElse(command), work.resolve(name + ".out"));
+    }
+
+    /** Waits until other nodes can reach it; it must be one. */
+    public void awaitNode() {
+        Hosts.Host its = host.orElseThrow();
+        process.awaitListening(
+                its.address(),
+                port + Node.LISTEN_OFFSET,
+                "the agent of host %d".formatted(its.number()));
     }
 
     /** Its port. */

@@ -3,17 +3,13 @@
 package io.tributary.job.process;
 
 import io.tributary.job.demo.EmbeddedBroker;
-import java.io.IOException;
-import java.net.Socket;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import java.util.concurrent.TimeUnit;
 
 /** An MQTT broker in a process of its own, that can be killed and started again on its port. */
 public final class BrokerProcess implements AutoCloseable {
 
-    private static final long START_SECONDS = 60;
     private static final int MQTT_PORT = 1883;
 
     private final Path directory;
@@ -63,22 +59,7 @@ public final class BrokerProcess implements AutoCloseable {
         process =
                 JavaProcess.start(
                         host.map(command::on).orElse(command), directory.resolve("broker.out"));
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
-        while (!listens()) {
-            if (!process.alive() || System.nanoTime() > end) {
-                throw new IllegalStateException("the broker does not start:\n" + process.logTail());
-            }
-            process.await(0);
-            Thread.onSpinWait();
-        }
-    }
-
-    private boolean listens() {
-        try (Socket socket = new Socket(address, port)) {
-            return socket.isConnected();
-        } catch (IOException e) {
-            return false;
-        }
+        process.awaitListening(address, port, "the broker");
     }
 
     /** Where it listens. */

@@ -4,6 +4,7 @@ package io.tributary.job.process;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 /** A JVM with its output in a file, which may be killed at any time. */
 public final class JavaProcess implements AutoCloseable {
 
+    private static final long START_SECONDS = 60;
     private static final long END_SECONDS = 20;
     private static final long PAUSE_MILLIS = 100;
 
@@ -90,6 +92,31 @@ public final class JavaProcess implements AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while waiting for a process", e);
+        }
+    }
+
+    /**
+     * Waits until it listens.
+     *
+     * @param what it is, for errors
+     * @throws IllegalStateException with the end of its output when it does not
+     */
+    public void awaitListening(String address, int port, String what) {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
+        while (!listens(address, port)) {
+            if (!alive() || System.nanoTime() > end) {
+                throw new IllegalStateException(
+                        "%s does not start:\n%s".formatted(what, logTail()));
+            }
+            pause();
+        }
+    }
+
+    private static boolean listens(String address, int port) {
+        try (Socket socket = new Socket(address, port)) {
+            return socket.isConnected();
+        } catch (IOException e) {
+            return false;
         }
     }
 

@@ -4,7 +4,6 @@ package io.tributary.job.chaos;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.job.cluster.Distribution;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.LocalCluster;
@@ -15,9 +14,7 @@ import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -59,9 +56,12 @@ class HostsJobITCase {
                         .atMost(Duration.ofSeconds(30))
                         .untilAsserted(
                                 () -> {
-                                    Map<String, Long> read = remoteBytes(cluster.rest(), job);
-                                    assertThat(read.get("leaf")).isZero();
-                                    assertThat(read.get("middle") + read.get("top")).isPositive();
+                                    FlinkRest rest = cluster.rest();
+                                    assertThat(remoteBytes(rest, job, "leaf")).isZero();
+                                    assertThat(
+                                                    remoteBytes(rest, job, "middle")
+                                                            + remoteBytes(rest, job, "top"))
+                                            .isPositive();
                                 });
                 assertThat(crew.stop(60)).isEmpty();
                 Oracle oracle = new Oracle(crew.logs(), spec.models());
@@ -75,21 +75,7 @@ class HostsJobITCase {
         }
     }
 
-    /** By level of the tree. */
-    private static Map<String, Long> remoteBytes(FlinkRest rest, String job) {
-        Map<String, Long> read = new TreeMap<>();
-        for (JsonNode vertex : rest.get("/jobs/" + job).path("vertices")) {
-            String name = vertex.path("name").asText();
-            if (name.matches("leaf|middle|top")) {
-                String path =
-                        "/jobs/%s/vertices/%s/subtasks/metrics?agg=sum&get=%s.remoteBytesRead"
-                                .formatted(job, vertex.path("id").asText(), name);
-                for (JsonNode metric : rest.get(path)) {
-                    read.put(name, metric.path("sum").asLong());
-                }
-            }
-        }
-        assertThat(read).containsOnlyKeys("leaf", "middle", "top");
-        return read;
+    private static long remoteBytes(FlinkRest rest, String job, String level) {
+        return rest.metric(job, level, "remoteBytesRead");
     }
 }

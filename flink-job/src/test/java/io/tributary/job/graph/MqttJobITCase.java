@@ -87,7 +87,8 @@ class MqttJobITCase {
                                 Duration.ofHours(1),
                                 timing,
                                 UpdateKind.WEIGHTS,
-                                Map.of()),
+                                Map.of(),
+                                true),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
                         round -> Path.of(directory, "model-" + round.round() + ".safetensors"));
         new FederationJob(

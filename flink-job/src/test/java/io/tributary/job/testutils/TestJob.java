@@ -100,7 +100,8 @@ public record TestJob(String name, Path work, int agentPort) {
                                 Duration.ofHours(1),
                                 RoundRules.Timing.EAGER,
                                 UpdateKind.WEIGHTS,
-                                Map.of()),
+                                Map.of(),
+                                true),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
                         round -> Path.of(models, "model-" + round.round() + ".safetensors"));
         new FederationJob(graph, transport, Publish.COMMITTED).build(flink.environment());

@@ -14,10 +14,10 @@ import io.tributary.shm.node.Regions;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionMappings;
 import io.tributary.shm.region.TensorFile;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -34,7 +34,6 @@ final class OpenUpdates implements AutoCloseable {
     private final ModelLayout layout;
     private final RegionAccess regions;
     private final Map<PayloadRef, Update> open = new LinkedHashMap<>(16, 0.75f, true);
-    private final Map<PayloadRef, Copy> copies = new HashMap<>();
 
     OpenUpdates(ModelLayout layout, RegionAccess regions) {
         this.layout = layout;
@@ -58,8 +57,10 @@ final class OpenUpdates implements AutoCloseable {
      * @param file its tensors
      * @param tensors for each tensor of the model, the update's
      * @param addresses of the mapping's windows
+     * @param copy what is mapped, where the update lies elsewhere
      */
-    record Update(TensorFile file, List<TensorInfo> tensors, long[] addresses) {
+    record Update(
+            TensorFile file, List<TensorInfo> tensors, long[] addresses, Optional<Copy> copy) {
 
         /** Where an element of a tensor lies in memory. */
         long address(TensorInfo tensor, long element) {
@@ -101,7 +102,8 @@ final class OpenUpdates implements AutoCloseable {
      *     agent is not the one that made it
      */
     private boolean fetch(PayloadRef payload, Update update, int shard) {
-        copies.get(payload).usedNanos = System.nanoTime();
+        Copy copy = update.copy().orElseThrow();
+        copy.usedNanos = System.nanoTime();
         boolean same = true;
         long begin = 0;
         long end = 0;
@@ -111,21 +113,21 @@ final class OpenUpdates implements AutoCloseable {
             long from =
                     update.file().header().dataOffset() + tensor.begin() + segment.from() * size;
             if (from != end) {
-                same &= fetch(payload, begin, end);
+                same &= fetch(payload, copy, begin, end);
                 begin = from;
             }
             end = from + (long) segment.count() * size;
         }
-        return same & fetch(payload, begin, end);
+        return same & fetch(payload, copy, begin, end);
     }
 
-    private boolean fetch(PayloadRef payload, long begin, long end) {
+    private boolean fetch(PayloadRef payload, Copy copy, long begin, long end) {
         if (end <= begin) {
             return true;
         }
         // The header keeps the copy, so what is in it from now on stays.
         try (Regions.Open range = regions.open(payload, begin, end - begin)) {
-            return range.payload().equals(copies.get(payload).header.payload());
+            return range.payload().equals(copy.header.payload());
         }
     }
 
@@ -134,24 +136,23 @@ final class OpenUpdates implements AutoCloseable {
             close(open.keySet().iterator().next());
         }
         if (!elsewhere) {
-            return open(payload, RegionMappings.acquire(payload));
+            return open(payload, RegionMappings.acquire(payload), Optional.empty());
         }
         // The first bytes say how long the header is.
-        Regions.Open copy = regions.open(payload, 0, Math.min(Long.BYTES, payload.length()));
+        Regions.Open header = regions.open(payload, 0, Math.min(Long.BYTES, payload.length()));
         try {
-            long json = copy.memory().slice(0, Long.BYTES).getLong(0);
+            long json = header.memory().slice(0, Long.BYTES).getLong(0);
             long most = Math.min(layout.maxUpdateHeaderBytes(), payload.length() - Long.BYTES);
-            copies.put(payload, new Copy(copy));
-            fetch(payload, 0, Long.BYTES + Math.max(0, Math.min(json, most)));
-            return open(payload, RegionMappings.acquire(copy.payload()));
+            Copy copy = new Copy(header);
+            fetch(payload, copy, 0, Long.BYTES + Math.max(0, Math.min(json, most)));
+            return open(payload, RegionMappings.acquire(header.payload()), Optional.of(copy));
         } catch (RuntimeException e) {
-            copies.remove(payload);
-            copy.close();
+            header.close();
             throw e;
         }
     }
 
-    private Update open(PayloadRef payload, MappedFile mapped) {
+    private Update open(PayloadRef payload, MappedFile mapped, Optional<Copy> copy) {
         TensorFile file =
                 TensorFile.open(
                         mapped,
@@ -161,28 +162,32 @@ final class OpenUpdates implements AutoCloseable {
                                 : SafetensorsHeader.MAX_JSON_BYTES);
         long[] addresses =
                 file.mapped().windows().stream().mapToLong(FloatKernel::address).toArray();
-        Update update = new Update(file, layout.match(file.header()), addresses);
+        Update update = new Update(file, layout.match(file.header()), addresses, copy);
         open.put(payload, update);
         return update;
     }
 
     private void close(PayloadRef payload) {
-        open.remove(payload).file().close();
-        if (copies.containsKey(payload)) {
-            copies.remove(payload).header.close();
-        }
+        Update update = open.remove(payload);
+        update.file().close();
+        update.copy().ifPresent(copy -> copy.header.close());
     }
 
     /** Closes those whose region has been released, so that its memory can go. */
     void sweep() {
-        open.keySet().stream().filter(this::over).toList().forEach(this::close);
+        long now = System.nanoTime();
+        open.entrySet().stream()
+                .filter(entry -> over(entry.getKey(), entry.getValue(), now))
+                .map(Map.Entry::getKey)
+                .toList()
+                .forEach(this::close);
         RegionMappings.sweep();
     }
 
-    private boolean over(PayloadRef payload) {
-        return copies.containsKey(payload)
-                ? System.nanoTime() - copies.get(payload).usedNanos > KEEP_COPY_NANOS
-                : RegionMappings.over(payload);
+    private static boolean over(PayloadRef payload, Update update, long now) {
+        return update.copy()
+                .map(copy -> now - copy.usedNanos > KEEP_COPY_NANOS)
+                .orElseGet(() -> RegionMappings.over(payload));
     }
 
     @Override

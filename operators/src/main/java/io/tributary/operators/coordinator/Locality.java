@@ -27,11 +27,10 @@ final class Locality {
      * A tree node that takes part in a round, as it is called there.
      *
      * @param name with its home
-     * @param home where it is; empty for everywhere
      * @param parent what it hands its sum to; empty for the root
      * @param contributions what it gets
      */
-    record Seat(String name, Optional<Home> home, String parent, int contributions) {}
+    record Seat(String name, String parent, int contributions) {}
 
     /** What the leaf of an update is called on the host where that lies. */
     static String leaf(Counted update, Map<String, Home> homes) {
@@ -69,7 +68,6 @@ final class Locality {
                                     seats.add(
                                             new Seat(
                                                     name(node.name(), home),
-                                                    home,
                                                     name(node.parent(), parentHome),
                                                     contributions));
                                     above.computeIfAbsent(node.parent(), parent -> new HashMap<>())

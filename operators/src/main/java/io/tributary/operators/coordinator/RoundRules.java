@@ -54,30 +54,6 @@ public record RoundRules(
         cohort = Map.copyOf(cohort);
     }
 
-    /** Rules with locality. */
-    public RoundRules(
-            int rounds,
-            int minimumTrainers,
-            int quorum,
-            Duration deadline,
-            Duration heartbeatTimeout,
-            Duration linger,
-            Timing timing,
-            UpdateKind kind,
-            Map<String, String> cohort) {
-        this(
-                rounds,
-                minimumTrainers,
-                quorum,
-                deadline,
-                heartbeatTimeout,
-                linger,
-                timing,
-                kind,
-                cohort,
-                true);
-    }
-
     private static void require(boolean ok, String what, Object found, String allowed) {
         if (!ok) {
             throw new IllegalArgumentException(

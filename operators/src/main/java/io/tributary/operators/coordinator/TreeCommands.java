@@ -11,7 +11,9 @@ import io.tributary.operators.coordinator.Locality.Seat;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.topology.Topology;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** Turns decisions into what each level of the tree is told, shard by shard. Pure. */
 final class TreeCommands {
@@ -35,30 +37,27 @@ final class TreeCommands {
     /** An update counts: eager rounds fold it now. */
     void counted(CoordinatorState state, Counted update, Out out) {
         if (timing == Timing.EAGER) {
+            String leaf = Locality.leaf(update, state.homes);
             for (int shard = 0; shard < shards; shard++) {
-                out.send(0, fold(state, update, shard));
+                out.send(0, fold(leaf, update.claim(), shard));
             }
         }
     }
 
-    private static FoldUpdate fold(CoordinatorState state, Counted update, int shard) {
-        Claim claim = update.claim();
-        return new FoldUpdate(
-                Locality.leaf(update, state.homes),
-                shard,
-                claim.id(),
-                claim.payload(),
-                claim.samples());
+    private static FoldUpdate fold(String leaf, Claim claim, int shard) {
+        return new FoldUpdate(leaf, shard, claim.id(), claim.payload(), claim.samples());
     }
 
     /** The round is over: each node that has contributions is told how many to wait for. */
     void closed(CoordinatorState state, Out out) {
         List<List<Seat>> levels = seats(state);
+        Map<Claim, String> late = new LinkedHashMap<>();
+        if (timing == Timing.LAZY) {
+            state.counted.values().forEach(c -> late.put(c.claim(), Locality.leaf(c, state.homes)));
+        }
         for (int shard = 0; shard < shards; shard++) {
-            if (timing == Timing.LAZY) {
-                for (Counted update : state.counted.values()) {
-                    out.send(0, fold(state, update, shard));
-                }
+            for (Map.Entry<Claim, String> update : late.entrySet()) {
+                out.send(0, fold(update.getValue(), update.getKey(), shard));
             }
             for (int level = 0; level < levels.size(); level++) {
                 for (Seat seat : levels.get(level)) {

@@ -63,7 +63,8 @@ class EarlierSnapshotsTest {
                         Duration.ofHours(1),
                         RoundRules.Timing.EAGER,
                         UpdateKind.WEIGHTS,
-                        Map.of());
+                        Map.of(),
+                        true);
         return new CoordinatorHarness(TREE, rules, model, restored);
     }
 

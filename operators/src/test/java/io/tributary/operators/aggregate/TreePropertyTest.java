@@ -123,7 +123,8 @@ class TreePropertyTest {
                         Duration.ofHours(1),
                         timing,
                         UpdateKind.WEIGHTS,
-                        Map.of());
+                        Map.of(),
+                        true);
         Random random = new Random(seed);
         List<Integer> order = new ArrayList<>();
         int levels = topology.nodes().size();

@@ -76,7 +76,8 @@ class RoundCoordinatorTest {
                 LINGER,
                 timing,
                 UpdateKind.WEIGHTS,
-                Map.of());
+                Map.of(),
+                true);
     }
 
     private CoordinatorHarness harness(RoundRules rules, OperatorSubtaskState... restored)
@@ -250,7 +251,8 @@ class RoundCoordinatorTest {
                         LINGER,
                         Timing.EAGER,
                         UpdateKind.WEIGHTS,
-                        Map.of());
+                        Map.of(),
+                        true);
         try (CoordinatorHarness harness = harness(rules)) {
             harness.join("a", "g0");
             harness.join("b", "g1");

@@ -100,13 +100,7 @@ public final class Node implements AutoCloseable {
                         new Rates(options.jobBytesPerSecond()));
         this.home = new Home(options.name(), shelf, new Meetings(), new Callees());
         this.remote = new RemoteRegions(options.directory().resolve(".remote"), links, IDLE);
-        this.sweeper =
-                Executors.newSingleThreadScheduledExecutor(
-                        task -> {
-                            Thread thread = new Thread(task, "node-sweep");
-                            thread.setDaemon(true);
-                            return thread;
-                        });
+        this.sweeper = Executors.newSingleThreadScheduledExecutor(new DaemonThreads("node-sweep"));
     }
 
     /**

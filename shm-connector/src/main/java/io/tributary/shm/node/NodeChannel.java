@@ -51,12 +51,7 @@ final class NodeChannel implements AutoCloseable {
 
     static {
         ScheduledExecutorService watch =
-                Executors.newSingleThreadScheduledExecutor(
-                        task -> {
-                            Thread thread = new Thread(task, "node-channels");
-                            thread.setDaemon(true);
-                            return thread;
-                        });
+                Executors.newSingleThreadScheduledExecutor(new DaemonThreads("node-channels"));
         watch.scheduleWithFixedDelay(
                 () -> WATCHED.forEach(NodeChannel::closeIfLate), 1, 1, TimeUnit.SECONDS);
     }

@@ -72,12 +72,7 @@ public final class RegionAccess implements AutoCloseable {
                 place.manyHosts() ? Optional.of(Regions.by(place.nodePort())) : Optional.empty();
         this.node = regions.map(RegionAccess::name).orElse("");
         this.releases =
-                Executors.newSingleThreadScheduledExecutor(
-                        task -> {
-                            Thread thread = new Thread(task, "region-releases");
-                            thread.setDaemon(true);
-                            return thread;
-                        });
+                Executors.newSingleThreadScheduledExecutor(new DaemonThreads("region-releases"));
     }
 
     private static String name(Regions regions) {

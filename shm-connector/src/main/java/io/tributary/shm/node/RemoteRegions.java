@@ -214,11 +214,7 @@ final class RemoteRegions implements AutoCloseable {
                                     1,
                                     TimeUnit.MINUTES,
                                     new LinkedBlockingQueue<>(),
-                                    task -> {
-                                        Thread thread = new Thread(task, "node-stream-" + name);
-                                        thread.setDaemon(true);
-                                        return thread;
-                                    });
+                                    new DaemonThreads("node-stream-" + name));
                     pool.allowCoreThreadTimeOut(true);
                     return pool;
                 });
