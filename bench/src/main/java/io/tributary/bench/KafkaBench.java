@@ -13,12 +13,15 @@ import io.tributary.job.process.JavaProcess;
 import io.tributary.job.process.KafkaProcess;
 import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.kafka.KafkaHeaders;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.kafka.TopicSetup;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
@@ -45,6 +48,9 @@ import org.apache.kafka.clients.producer.ProducerRecord;
  * {@code kafka-consumer-perf-test} on the same topic, in a process of its own.
  */
 final class KafkaBench {
+
+    /** Known before the job starts, because its updates are there before it. */
+    private static final Run RUN = Run.draw();
 
     private static final int WARM_UP_ROUNDS = 5;
     private static final int ROUNDS = 10;
@@ -129,6 +135,8 @@ final class KafkaBench {
                                 "t-" + trainer,
                                 round,
                                 0,
+                                "bench",
+                                RUN.token("t-" + trainer, "bench"),
                                 1,
                                 1 + trainer,
                                 UpdateKind.WEIGHTS,
@@ -208,11 +216,10 @@ final class KafkaBench {
         Configuration configuration = new Configuration();
         configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(1));
         flink.environment().configure(configuration);
-        String target = work.toString();
         AggregationGraph graph =
                 new AggregationGraph(
                         topics.job(),
-                        topics.job(),
+                        RUN,
                         topology,
                         new RoundRules(
                                 WARM_UP_ROUNDS + ROUNDS,
@@ -224,12 +231,14 @@ final class KafkaBench {
                                 RoundRules.Timing.EAGER,
                                 UpdateKind.WEIGHTS,
                                 cohort,
-                                true),
+                                true,
+                                RoundRules.Limits.DEFAULT),
                         new ModelSpec(
                                 model.toString(),
                                 ModelSpec.DEFAULT_SHARD_ELEMENTS,
                                 UpdateKind.WEIGHTS),
-                        round -> Path.of(target, "model.safetensors"));
+                        ModelDirectory.at(work.resolve("models")),
+                        new Surroundings.Known(0));
         TopProbe.reset(graph.model().layout().shards());
         new FederationJob(
                         graph,
@@ -239,6 +248,7 @@ final class KafkaBench {
                                         new RegionAccess.Place(regions.toString()),
                                         quota,
                                         Duration.ofMinutes(5),
+                                        Duration.ofHours(1),
                                         FloatFiniteCheck::new),
                                 true),
                         Publish.COMMITTED)

@@ -12,8 +12,11 @@ import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
@@ -165,11 +168,10 @@ final class LiveRounds {
             Configuration configuration = new Configuration();
             configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, load.checkpoints());
             flink.environment().configure(configuration);
-            String target = models.toString();
             AggregationGraph graph =
                     new AggregationGraph(
                             JOB,
-                            JOB,
+                            Run.draw(),
                             TreeSchemas.of(load.levels(), GROUPS, 1),
                             new RoundRules(
                                     load.warmUp() + load.rounds(),
@@ -181,12 +183,14 @@ final class LiveRounds {
                                     RoundRules.Timing.EAGER,
                                     UpdateKind.WEIGHTS,
                                     Map.of(),
-                                    true),
+                                    true,
+                                    RoundRules.Limits.DEFAULT),
                             new ModelSpec(
                                     model.toString(),
                                     ModelSpec.DEFAULT_SHARD_ELEMENTS,
                                     UpdateKind.WEIGHTS),
-                            round -> Path.of(target, "model-next.safetensors"));
+                            ModelDirectory.at(models),
+                            Surroundings.System.HERE);
             int shards = graph.model().layout().shards();
             TopProbe.reset(shards);
             new FederationJob(graph, transport, Publish.COMMITTED)

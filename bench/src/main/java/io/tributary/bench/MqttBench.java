@@ -74,6 +74,7 @@ final class MqttBench {
                                                 new RegionAccess.Place(regions.path().toString()),
                                                 quota,
                                                 Duration.ofMinutes(5),
+                                                Duration.ofHours(1),
                                                 FloatFiniteCheck::new)),
                                 Transport.mqtt(broker));
                 live.run(work.path(), regions.path(), (flink, rounds) -> {});
@@ -207,6 +208,8 @@ final class MqttBench {
                 trainer,
                 1,
                 0,
+                "bench",
+                "",
                 1,
                 1,
                 UpdateKind.WEIGHTS,

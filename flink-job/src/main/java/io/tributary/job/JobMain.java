@@ -2,13 +2,14 @@
 
 package io.tributary.job;
 
+import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.SavepointCheck;
 import io.tributary.job.config.JobSpec;
+import io.tributary.protocol.message.Run;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
-import java.util.UUID;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
@@ -18,6 +19,7 @@ import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.configuration.StateBackendOptions;
 import org.apache.flink.configuration.StateRecoveryOptions;
+import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -68,8 +70,9 @@ public final class JobMain implements Callable<Integer> {
             SavepointCheck.requireSameLevels(savepoint.get(), spec.topology());
         }
         Files.createDirectories(spec.models());
-        spec.job(UUID.randomUUID().toString()).build(env);
-        env.executeAsync(spec.name());
+        spec.job(Run.draw()).build(env);
+        JobClient job = env.executeAsync(spec.name());
+        RetainedCheckpoints.note(spec, job.getJobID().toHexString());
         return 0;
     }
 

@@ -14,7 +14,7 @@ public enum RejectReason {
     WRONG_SHAPE,
     /** A NaN or an infinity among the values. */
     NOT_FINITE,
-    /** A sample count that is not a positive number. */
+    /** A sample count that is not from 1 to what the job allows. */
     BAD_SAMPLES,
     /** The round is over. */
     LATE,
@@ -22,10 +22,12 @@ public enum RejectReason {
     NOT_OPEN,
     /** The update follows a plan that a restore or a reopening has superseded. */
     STALE_EPOCH,
-    /** The trainer has not joined. */
+    /** The trainer has not joined, or shows no token of this run of the job. */
     UNKNOWN_TRAINER,
     /** Another living client holds this trainer id. */
     DUPLICATE_TRAINER,
+    /** The job has as many trainers as it may have. */
+    TOO_MANY_TRAINERS,
     /** The topology has no such group. */
     UNKNOWN_GROUP,
     /** The same identity came again with other bytes; the first one counts. */

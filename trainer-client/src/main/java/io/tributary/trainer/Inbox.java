@@ -20,6 +20,9 @@ final class Inbox {
     private final Path directory;
     private final List<Receipt> receipts = new ArrayList<>();
     private Optional<RoundPlan> plan = Optional.empty();
+    private Optional<RoundPlan> stale = Optional.empty();
+    private String run = "";
+    private String token = "";
     private Optional<ModelDownload> download = Optional.empty();
     private Optional<ModelVersion> model = Optional.empty();
     private Optional<RuntimeException> failure = Optional.empty();
@@ -55,35 +58,60 @@ final class Inbox {
         notifyAll();
     }
 
-    /** Takes a chunk of a model from where a later one is always of a newer model. */
-    synchronized void newestChunk(ModelChunkHeader header, byte[] bytes) {
-        if (download.isPresent() && !download.get().id().equals(header.id())) {
-            // Of an earlier run of the job, perhaps, whose rounds were more.
-            download.filter(d -> !d.taken()).ifPresent(ModelDownload::discard);
-            download = Optional.empty();
-        }
-        chunk(header, bytes);
-    }
-
     /** Nothing will come any more. */
     synchronized void fail(RuntimeException why) {
         failure = Optional.of(why);
         notifyAll();
     }
 
-    /** A job that has ended answers nobody, so a plan that says so is of an earlier run. */
-    synchronized void joined() {
-        plan = plan.filter(p -> p.state() != RoundPlan.State.ENDED);
+    /**
+     * A run of the job has taken this trainer in. What is known of another run is worth nothing:
+     * its plan may be kept by a broker long after it has ended.
+     *
+     * @return whether it is another run than before
+     */
+    synchronized boolean joined(Receipt receipt) {
+        boolean other = !run.equals(receipt.run());
+        run = receipt.run();
+        token = receipt.token();
+        stale = plan.filter(p -> !p.run().equals(run));
+        plan = plan.filter(p -> p.run().equals(run));
+        if (other) {
+            discardDownload();
+            model = model.filter(ignored -> plan.isPresent());
+        }
+        return other;
     }
 
-    /** Takes a chunk of a model. */
+    /** What the job wants to see beside what this client sends. */
+    synchronized String token() {
+        return token;
+    }
+
+    /** Whether another run of the job has spoken, which may not know this trainer. */
+    synchronized boolean otherRun() {
+        return plan.filter(p -> !p.run().equals(run) && p.state() != RoundPlan.State.ENDED)
+                .filter(p -> !stale.equals(plan))
+                .isPresent();
+    }
+
+    private void discardDownload() {
+        download.filter(d -> !d.taken()).ifPresent(ModelDownload::discard);
+        download = Optional.empty();
+    }
+
+    /** Takes a chunk of a model; those of other runs than this trainer's are of no use to it. */
     synchronized void chunk(ModelChunkHeader header, byte[] bytes) {
-        RoundId id = header.id();
-        if (download.isEmpty() || download.get().id().compareTo(id) < 0) {
-            download.filter(d -> !d.taken()).ifPresent(ModelDownload::discard);
+        if (!header.run().equals(run)) {
+            return;
+        }
+        if (download.filter(d -> d.replacedBy(header)).isPresent()) {
+            discardDownload();
+        }
+        if (download.isEmpty()) {
             download = Optional.of(new ModelDownload(directory, header));
         }
-        if (download.get().id().equals(id)) {
+        if (download.get().id().equals(header.id())) {
             download.get().write(header.part(), bytes);
             model = download.map(ModelVersion.class::cast);
         }
@@ -92,12 +120,14 @@ final class Inbox {
 
     /** How often the job has been restored, as far as it has said. */
     synchronized int restores() {
-        return plan.map(RoundPlan::restores).orElse(0);
+        return plan.filter(p -> p.run().equals(run)).map(RoundPlan::restores).orElse(0);
     }
 
     /** Whether the job has said that it answers nobody any more. */
     synchronized boolean ended() {
-        return plan.filter(p -> p.state() == RoundPlan.State.ENDED).isPresent();
+        return plan.filter(p -> p.run().equals(run))
+                .filter(p -> p.state() == RoundPlan.State.ENDED)
+                .isPresent();
     }
 
     /**
@@ -110,7 +140,8 @@ final class Inbox {
 
     /** The newest plan, unless it was taken on before, once its model is there completely. */
     synchronized Optional<Task> task(Optional<RoundId> before) {
-        if (plan.isEmpty() || before.equals(plan.map(RoundPlan::id)) && open()) {
+        if (plan.filter(p -> p.run().equals(run)).isEmpty()
+                || before.equals(plan.map(RoundPlan::id)) && open()) {
             return Optional.empty();
         }
         if (!open()) {
@@ -126,17 +157,21 @@ final class Inbox {
         return plan.orElseThrow().state() == RoundPlan.State.OPEN;
     }
 
+    /** What the plan names and is not there, for whoever has waited for it for too long. */
+    synchronized boolean lacksModel() {
+        return plan.filter(p -> p.run().equals(run) && p.state() == RoundPlan.State.OPEN)
+                .filter(p -> model.filter(m -> m.id().equals(p.model()) && m.complete()).isEmpty())
+                .isPresent();
+    }
+
     /** The answer to this client's join. */
     synchronized Optional<Receipt> joinReceipt() {
         return receipts.stream().filter(r -> r.instance().equals(instance)).findFirst();
     }
 
     /** The answer to an update. */
-    synchronized Optional<Receipt> updateReceipt(RoundId id) {
-        return receipts.stream()
-                .filter(r -> r.instance().isEmpty())
-                .filter(r -> r.round() == id.round() && r.epoch() == id.epoch())
-                .findFirst();
+    synchronized Optional<Receipt> updateReceipt(ModelUpdate update) {
+        return receipts.stream().filter(update::answeredBy).findFirst();
     }
 
     /** Forgets all receipts, before something is sent that will be answered. */

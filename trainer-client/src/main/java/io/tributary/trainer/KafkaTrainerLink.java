@@ -54,6 +54,7 @@ final class KafkaTrainerLink implements Link {
     private final KafkaProducer<byte[], byte[]> producer;
     private final KafkaConsumer<byte[], byte[]> consumer;
     private final Thread reader;
+    private volatile boolean asked;
     private volatile boolean closed;
 
     KafkaTrainerLink(Identity self, KafkaOptions kafka, Path directory, Inbox inbox) {
@@ -61,7 +62,7 @@ final class KafkaTrainerLink implements Link {
         this.key = self.trainer().getBytes(StandardCharsets.UTF_8);
         this.topics = new KafkaTopics(self.job());
         this.inbox = inbox;
-        this.chunks = new UpdateChunks(self);
+        this.chunks = new UpdateChunks(self, inbox::token);
         this.regions = UpdateRegions.in(directory);
         this.producer = new KafkaProducer<>(kafka.producer());
         this.consumer = new KafkaConsumer<>(kafka.consumer());
@@ -78,11 +79,17 @@ final class KafkaTrainerLink implements Link {
             }
             consumer.assign(all);
             consumer.seekToBeginning(all);
-            // Receipts are of interest from now on: what is unanswered is sent again.
+            // Receipts are of interest from now on: what is unanswered is sent again. Models are
+            // when the job has said which run it is.
             consumer.seekToEnd(
-                    all.stream().filter(p -> p.topic().equals(topics.receipts())).toList());
+                    all.stream().filter(p -> !p.topic().equals(topics.rounds())).toList());
             catchUp(all);
             while (!closed) {
+                if (asked) {
+                    asked = false;
+                    consumer.seekToBeginning(
+                            all.stream().filter(p -> p.topic().equals(topics.model())).toList());
+                }
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(POLL)) {
                     accept(record);
                 }
@@ -135,7 +142,7 @@ final class KafkaTrainerLink implements Link {
             if (record.topic().equals(topics.rounds())) {
                 inbox.plan(Json.decode(record.value(), RoundPlan.class));
             } else if (record.topic().equals(topics.model())) {
-                inbox.newestChunk(
+                inbox.chunk(
                         ModelChunkHeader.fromProperties(KafkaHeaders.toMap(record.headers())),
                         record.value());
             } else if (Arrays.equals(record.key(), key)) {
@@ -165,6 +172,11 @@ final class KafkaTrainerLink implements Link {
         if (type == Type.LEAVE) {
             await(sent);
         }
+    }
+
+    @Override
+    public void ask() {
+        asked = true;
     }
 
     @Override

@@ -16,7 +16,7 @@ interface Link extends AutoCloseable {
     /** Where updates are written. */
     UpdateRegions regions();
 
-    /** Sends an update, or sends it again. */
+    /** Sends an update, or sends it again, as a new attempt where it is not there any more. */
     void publish(ModelUpdate update);
 
     /** An update has been answered. */
@@ -32,6 +32,9 @@ interface Link extends AutoCloseable {
     default int connections() {
         return 0;
     }
+
+    /** The job, or a new run of it, has taken this trainer in: its newest model is wanted. */
+    default void ask() {}
 
     /** Whether what was sent is there for a job that has been restored. */
     boolean keeps();

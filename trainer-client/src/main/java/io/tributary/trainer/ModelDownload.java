@@ -14,10 +14,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.BitSet;
+import java.util.UUID;
 
 /** One version of the model that is coming in, chunk by chunk. Not thread-safe. */
 final class ModelDownload implements ModelVersion {
 
+    private final String run;
     private final RoundId id;
     private final ChunkPart first;
     private final Path file;
@@ -25,14 +27,32 @@ final class ModelDownload implements ModelVersion {
     private boolean taken;
 
     ModelDownload(Path directory, ModelChunkHeader header) {
+        this.run = header.run();
         this.id = header.id();
         this.first = header.part();
-        this.file = directory.resolve("model-" + id + ".safetensors");
+        // A name of its own: somebody may still read one that was replaced.
+        this.file = directory.resolve("model-%s-%s.safetensors".formatted(id, UUID.randomUUID()));
     }
 
     @Override
     public RoundId id() {
         return id;
+    }
+
+    /**
+     * Whether a chunk of another model makes this one worth nothing: it is of another run, or not
+     * older, or of the same version made once more.
+     */
+    boolean replacedBy(ModelChunkHeader other) {
+        if (!run.equals(other.run())) {
+            return true;
+        }
+        if (id.equals(other.id())) {
+            return !first.samePayload(other.part());
+        }
+        int here = RoundId.count(id.epoch());
+        int there = RoundId.count(other.id().epoch());
+        return there > here || there == here && other.id().round() >= id.round();
     }
 
     /** Writes a chunk; one of another cut or with wrong bytes is ignored and comes again. */

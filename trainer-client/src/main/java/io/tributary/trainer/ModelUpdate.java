@@ -2,6 +2,7 @@
 
 package io.tributary.trainer;
 
+import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.UpdateDescription;
@@ -11,6 +12,7 @@ import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.region.MappedFile;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
+import java.security.SecureRandom;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
@@ -22,17 +24,22 @@ import java.util.Set;
  */
 public final class ModelUpdate {
 
+    private static final SecureRandom RANDOM = new SecureRandom();
+
     private final UpdateRegions.Owned owned;
+    private int tenure;
     private final RoundPlan plan;
     private final SafetensorsHeader header;
     private final Map<String, Double> metrics = new HashMap<>();
     private final Set<String> untouched = new LinkedHashSet<>();
+    private final Set<Long> attempts = new LinkedHashSet<>();
     private long samples;
 
     ModelUpdate(UpdateRegions regions, RoundPlan plan, SafetensorsHeader header) {
         this.plan = plan;
         this.header = header;
         this.owned = regions.take(header.fileLength());
+        this.tenure = owned.region().payload().tenure();
         byte[] bytes = header.bytes();
         memory().slice(0, bytes.length).put(bytes);
         header.tensors().stream()
@@ -46,6 +53,7 @@ public final class ModelUpdate {
      * something else; all must be written.
      *
      * @param name a tensor of at most 256 MiB
+     * @throws IllegalStateException when another update was begun instead of this one
      */
     public ByteBuffer bytes(String name) {
         TensorInfo tensor = TrainingRound.find(header, name);
@@ -60,6 +68,7 @@ public final class ModelUpdate {
      */
     public ByteBuffer bytes(String name, long from, int count) {
         TensorInfo tensor = TrainingRound.find(header, name);
+        checkMine();
         untouched.remove(name);
         int size = tensor.dtype().bytes();
         return memory().slice(
@@ -110,11 +119,38 @@ public final class ModelUpdate {
 
     UpdateDescription description(String job, String trainer) {
         return new UpdateDescription(
-                job, trainer, id().round(), id().epoch(), samples, kind(), metrics);
+                job, trainer, id().round(), id().epoch(), attempt(), samples, kind(), metrics);
+    }
+
+    /** A name for a new sending of it. */
+    long attempt() {
+        // Drawn, because a clock that is set back would give names that have been used.
+        long attempt = 1 + RANDOM.nextLong(RoundId.MAX_EPOCH);
+        attempts.add(attempt);
+        return attempt;
+    }
+
+    /** Whether a receipt answers one of its sendings. */
+    boolean answeredBy(Receipt receipt) {
+        return attempts.contains(receipt.attempt());
+    }
+
+    /** Its region has been given back, and is its own once more. */
+    void renewed() {
+        tenure = owned.region().payload().tenure();
+    }
+
+    private void checkMine() {
+        if (owned.region().closed() || owned.region().payload().tenure() != tenure) {
+            throw new IllegalStateException(
+                    "update for round %s: it was given up, because newUpdate() was called again or the client was closed; write the newer one"
+                            .formatted(id()));
+        }
     }
 
     /** Refuses to send what was never written, which would be left over from something else. */
     void checkWritten() {
+        checkMine();
         if (!untouched.isEmpty()) {
             throw new IllegalStateException(
                     "update for round %s: tensors %s have not been written; ask for their bytes() or floats() and fill them"

@@ -38,7 +38,7 @@ final class MqttTrainerLink implements Link {
     MqttTrainerLink(Identity self, BrokerOptions broker, Path directory, Inbox inbox) {
         this.self = self;
         this.topics = new Topics(self.job());
-        this.chunks = new UpdateChunks(self);
+        this.chunks = new UpdateChunks(self, inbox::token);
         this.regions = UpdateRegions.in(directory);
         this.link =
                 MqttLink.connect(
@@ -53,11 +53,7 @@ final class MqttTrainerLink implements Link {
                             message.done().run();
                         });
         try {
-            link.subscribe(
-                    List.of(
-                            topics.receipt(self.trainer()),
-                            topics.round(),
-                            topics.modelChunkFilter()));
+            link.subscribe(List.of(topics.receipt(self.trainer()), topics.round()));
         } catch (RuntimeException e) {
             link.close();
             throw e;
@@ -95,6 +91,12 @@ final class MqttTrainerLink implements Link {
         ControlMessage message =
                 new ControlMessage(type, self.job(), self.trainer(), self.instance(), self.group());
         return Publication.json(topics.control(self.trainer()), message, false);
+    }
+
+    /** A subscription that is made again brings what the broker keeps. */
+    @Override
+    public void ask() {
+        link.subscribe(List.of(topics.modelChunkFilter()));
     }
 
     @Override

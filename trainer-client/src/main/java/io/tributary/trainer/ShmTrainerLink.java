@@ -93,6 +93,7 @@ final class ShmTrainerLink implements Link {
                             .isPresent();
             if (own) {
                 Files.deleteIfExists(file);
+                Files.deleteIfExists(files.receipts(self.trainer()));
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -110,6 +111,7 @@ final class ShmTrainerLink implements Link {
         if (region.released()) {
             // Given back without an answer, by a job that did not know this trainer or began anew.
             region.reuse(update.memory().length());
+            update.renewed();
         }
         if (region.writing()) {
             region.publish(
@@ -138,7 +140,11 @@ final class ShmTrainerLink implements Link {
     public void look() {
         try {
             Optional<RoundPlan> plan = JobDirectory.read(files.round(), RoundPlan.class);
-            plan.ifPresent(p -> inbox.plan(p, new ModelRegion(p.model(), files.model(p.model()))));
+            plan.ifPresent(
+                    p ->
+                            inbox.plan(
+                                    p,
+                                    new ModelRegion(p.model(), files.model(p.run(), p.model()))));
             inbox.receipts(RecentReceipts.read(files.receipts(self.trainer())).receipts());
         } catch (RejectedException e) {
             LOG.warn("ignored in {}: {}", files.path(), e.getMessage());

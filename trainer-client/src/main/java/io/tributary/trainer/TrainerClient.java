@@ -10,10 +10,13 @@ import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.shm.region.TensorFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.ref.WeakReference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.function.BooleanSupplier;
@@ -49,7 +52,12 @@ public final class TrainerClient implements AutoCloseable {
     private static final Duration LOSS_LOOK = Duration.ofMillis(200);
     private static final Duration NODE_LOST_PAUSE = Duration.ofSeconds(1);
     private static final Duration LONGEST_RECEIPT_TIMEOUT = Duration.ofMinutes(10);
+    private static final Duration ASK_AGAIN = Duration.ofSeconds(10);
     private static final long WATCH_MILLIS = 200;
+
+    /** Models that somebody may still look at before the garbage collector is asked to look too. */
+    private static final int MAX_HELD = 4;
+
     private static final long PULSE_MILLIS = 1_000;
 
     private final Identity self;
@@ -62,7 +70,9 @@ public final class TrainerClient implements AutoCloseable {
     private Optional<TensorFile> model = Optional.empty();
     private Optional<ModelVersion> modelVersion = Optional.empty();
     private Optional<RoundId> taken = Optional.empty();
+    private final List<WeakReference<TensorFile>> held = new ArrayList<>();
     private volatile boolean joined;
+    private volatile boolean closed;
 
     TrainerClient(
             String job,
@@ -132,8 +142,11 @@ public final class TrainerClient implements AutoCloseable {
         if (answer.get().status() != Receipt.Status.JOINED) {
             throw new TrainerException(answer.get().reason(), answer.get().text());
         }
+        if (inbox.joined(answer.get())) {
+            taken = Optional.empty();
+            link.ask();
+        }
         if (!joined) {
-            inbox.joined();
             joined = true;
             pulse.start();
         }
@@ -170,14 +183,29 @@ public final class TrainerClient implements AutoCloseable {
      * @throws TrainerException when there is none within {@code timeout}
      */
     public Optional<TrainingRound> awaitRound(Duration timeout) {
-        Inbox.Task task =
-                await(() -> inbox.task(taken), timeout)
-                        .orElseThrow(
-                                () ->
-                                        new TrainerException(
-                                                RejectReason.NONE,
-                                                "job '%s': no new round within %s"
-                                                        .formatted(self.job(), timeout)));
+        long end = System.nanoTime() + timeout.toNanos();
+        Optional<Inbox.Task> found = Optional.empty();
+        while (found.isEmpty()) {
+            Duration rest = Duration.ofNanos(end - System.nanoTime());
+            if (rest.isNegative()) {
+                throw new TrainerException(
+                        RejectReason.NONE,
+                        "job '%s': no new round within %s".formatted(self.job(), timeout));
+            }
+            found =
+                    await(
+                            () -> inbox.task(taken),
+                            rest.compareTo(ASK_AGAIN) < 0 ? rest : ASK_AGAIN,
+                            LOOK,
+                            inbox::otherRun);
+            if (inbox.otherRun()) {
+                join();
+                found = Optional.empty();
+            } else if (found.isEmpty() && inbox.lacksModel()) {
+                link.ask();
+            }
+        }
+        Inbox.Task task = found.get();
         if (task.model().isEmpty()) {
             return Optional.empty();
         }
@@ -190,10 +218,16 @@ public final class TrainerClient implements AutoCloseable {
         if (modelVersion.isPresent() && modelVersion.get().equals(next)) {
             return;
         }
-        model.ifPresent(TensorFile::close);
         modelVersion.ifPresent(ModelVersion::discard);
         modelVersion = Optional.of(next);
-        model = Optional.of(next.open());
+        TensorFile opened = next.open();
+        model = Optional.of(opened);
+        // Somebody may still look at those before, so they are unmapped when nobody can any more.
+        held.removeIf(before -> before.get() == null);
+        held.add(new WeakReference<>(opened));
+        if (held.size() > MAX_HELD) {
+            System.gc();
+        }
     }
 
     /**
@@ -221,11 +255,14 @@ public final class TrainerClient implements AutoCloseable {
             link.publish(update);
             receipt =
                     await(
-                            () -> inbox.updateReceipt(update.id()),
+                            () -> inbox.updateReceipt(update),
                             timeout,
                             LOSS_LOOK,
-                            () -> losses != losses());
-            if (receipt.isEmpty() && losses != losses()) {
+                            () -> losses != losses() || inbox.otherRun());
+            if (receipt.isEmpty() && inbox.otherRun()) {
+                // A run that goes on with the round takes it, when it knows this trainer.
+                join();
+            } else if (receipt.isEmpty() && losses != losses()) {
                 LOG.info("{}: what was sent for round {} may be lost", id(), update.id());
             } else if (receipt.isEmpty()) {
                 LOG.info("{}: no receipt for round {}, sending again", id(), update.id());
@@ -270,17 +307,29 @@ public final class TrainerClient implements AutoCloseable {
                     link.say(Type.HEARTBEAT);
                     connections = now;
                 }
-            } catch (TrainerException e) {
-                LOG.warn("{}: {}", id(), e.getMessage());
-            } catch (InterruptedException | IllegalStateException e) {
+            } catch (InterruptedException e) {
+                return;
+            } catch (RuntimeException e) {
+                if (joined) {
+                    // Whoever uses this client hears of it at the next call.
+                    LOG.warn("{}: {}", id(), e.getMessage());
+                    inbox.fail(e);
+                }
                 return;
             }
         }
     }
 
-    /** Leaves the job and ends the connection. */
+    /**
+     * Leaves the job and ends the connection. What was handed out of models and updates may still
+     * be read; it is of no use to write into it.
+     */
     @Override
     public void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
         boolean leave = joined;
         joined = false;
         pulse.interrupt();
@@ -289,7 +338,6 @@ public final class TrainerClient implements AutoCloseable {
             link.say(Type.LEAVE);
         }
         link.close();
-        model.ifPresent(TensorFile::close);
         deleteDirectory();
     }
 
@@ -304,10 +352,13 @@ public final class TrainerClient implements AutoCloseable {
 
     /** Breaks off without leaving, as a crash would. */
     public void abort() {
+        if (closed) {
+            return;
+        }
+        closed = true;
         joined = false;
         pulse.interrupt();
         link.abort();
-        model.ifPresent(TensorFile::close);
         deleteDirectory();
     }
 

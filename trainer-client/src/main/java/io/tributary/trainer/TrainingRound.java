@@ -13,7 +13,7 @@ import java.nio.FloatBuffer;
 
 /**
  * A round that this trainer is asked to take part in, with the model to start from. The model's
- * views are valid until the client waits for the next round. Thread-safe.
+ * views may be kept for as long as they are of use. Thread-safe.
  */
 public final class TrainingRound {
 

@@ -7,23 +7,26 @@ import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.shm.region.MappedFile;
 import java.nio.ByteBuffer;
 import java.util.Map;
+import java.util.function.Supplier;
 
 /** Cuts updates into chunks, each sending of an update anew. Not thread-safe. */
 final class UpdateChunks {
 
     private final Identity self;
-    private long attempt;
+    private final Supplier<String> token;
 
-    UpdateChunks(Identity self) {
+    /**
+     * @param token what the job has given this client
+     */
+    UpdateChunks(Identity self, Supplier<String> token) {
         this.self = self;
+        this.token = token;
     }
 
     /** A new sending of an update. */
     Sending begin(ModelUpdate update) {
-        // Time, so that attempts of one process of this trainer differ from those of the next.
-        attempt = Math.max(attempt + 1, System.currentTimeMillis());
         MappedFile file = update.memory();
-        return new Sending(update, attempt, file, file.crc32c());
+        return new Sending(update, update.attempt(), file, file.crc32c());
     }
 
     /** All chunks of one sending. */
@@ -59,6 +62,8 @@ final class UpdateChunks {
                             self.trainer(),
                             update.id().round(),
                             update.id().epoch(),
+                            self.instance(),
+                            token.get(),
                             attempt,
                             update.samples(),
                             update.kind(),

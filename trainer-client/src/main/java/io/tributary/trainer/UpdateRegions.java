@@ -130,7 +130,7 @@ final class UpdateRegions implements AutoCloseable {
     private Optional<Owned> make(long length) throws IOException {
         UUID id = UUID.randomUUID();
         Optional<Owned> made =
-                directory.get().own(names.apply(id), length).map(r -> new Owned(id, r));
+                directory.get().lend(names.apply(id), length).map(r -> new Owned(id, r));
         made.ifPresent(all::add);
         return made;
     }

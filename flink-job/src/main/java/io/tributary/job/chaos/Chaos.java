@@ -12,7 +12,7 @@ import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.job.process.Hosts;
-import io.tributary.operators.model.LedgerFiles;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.shm.mailbox.Mailbox;
@@ -259,9 +259,10 @@ public final class Chaos {
     private void awaitLedgers(Progress progress, JobSpec spec) throws InterruptedException {
         try {
             progress.awaitEmptyRound(PATIENCE_SECONDS);
-            Path last = spec.models().resolve("model-%d.safetensors".formatted(progress.round()));
+            ModelDirectory models = ModelDirectory.at(spec.models());
+            Path last = models.model(progress.round());
             long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-            while (!Files.exists(LedgerFiles.of(last)) || !Files.exists(last)) {
+            while (!Files.exists(models.ledger(progress.round())) || !Files.exists(last)) {
                 if (System.nanoTime() > end) {
                     throw new IllegalStateException("model %s is not committed".formatted(last));
                 }

@@ -31,7 +31,7 @@ final class TrainerLog {
      * @param status the answer; empty before there is one
      * @param text why it was refused
      */
-    record Line(int round, int epoch, String status, String text) {
+    record Line(int round, long epoch, String status, String text) {
 
         RoundId id() {
             return new RoundId(round, epoch);

@@ -2,6 +2,7 @@
 
 package io.tributary.job.command;
 
+import io.tributary.job.config.JobSpec;
 import io.tributary.shm.agent.BpfRequirements;
 import io.tributary.shm.agent.BpfRequirements.Requirement;
 import io.tributary.shm.guard.MemoryGuard;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.nd4j.linalg.factory.Nd4j;
 import picocli.CommandLine.Command;
@@ -35,6 +37,13 @@ public final class DoctorCommand implements Callable<Integer> {
             description = "The region directory. Default: ${DEFAULT-VALUE}.")
     private Path directory;
 
+    @Option(
+            names = "--config",
+            paramLabel = "FILE",
+            description =
+                    "Also checks the broker of a job.yaml: nobody else is to speak for the job.")
+    private Optional<Path> config;
+
     @Override
     public Integer call() {
         List<Requirement> all = new ArrayList<>();
@@ -51,6 +60,7 @@ public final class DoctorCommand implements Callable<Integer> {
                                 ? "regions may be cut short while they are read"
                                 : "is not in this build; apt-get install clang libc6-dev make, and build again"));
         all.add(nd4j());
+        config.map(JobSpec::read).map(DoctorCommand::broker).ifPresent(all::add);
         for (Requirement requirement : all) {
             System.out.printf(
                     "%-8s %-14s %s%n",
@@ -74,6 +84,14 @@ public final class DoctorCommand implements Callable<Integer> {
         SharedMemory memory = SharedMemory.of(directory);
         return new Requirement(
                 "regions", memory.enough(), "%s in %s".formatted(memory.description(), directory));
+    }
+
+    private static Requirement broker(JobSpec spec) {
+        Optional<String> warning = spec.foreign().warning(spec.name());
+        return new Requirement(
+                "broker",
+                warning.isEmpty(),
+                warning.orElse("lets nobody else speak for job '%s'".formatted(spec.name())));
     }
 
     private static Requirement clang() {

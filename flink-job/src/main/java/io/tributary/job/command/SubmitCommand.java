@@ -77,6 +77,9 @@ public final class SubmitCommand implements Callable<Integer> {
                 detached ? () -> {} : seen.follow(spec.name(), new RoundBoard(console::status))) {
             String job = new Submission(rest, Distribution.jobJar()).run(spec, config, from);
             console.say("job %s (%s) runs".formatted(spec.name(), job));
+            spec.foreign()
+                    .warning(spec.name())
+                    .ifPresent(warning -> console.say("warning: " + warning));
             console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
             return detached ? 0 : await(rest, job, console);
         }

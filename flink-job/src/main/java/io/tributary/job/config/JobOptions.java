@@ -3,6 +3,7 @@
 package io.tributary.job.config;
 
 import io.tributary.job.graph.Publish;
+import io.tributary.operators.coordinator.RoundRules.Limits;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.UpdateKind;
@@ -94,9 +95,25 @@ public final class JobOptions {
     public static final ConfigOption<Duration> DEADLINE =
             ConfigOptions.key("rounds.deadline")
                     .durationType()
-                    .defaultValue(Duration.ZERO)
+                    .defaultValue(Duration.ofHours(1))
                     .withDescription(
-                            "Time after which an open round closes with its quorum, or opens again without; 0 means never.");
+                            "Time, while the job runs, after which an open round closes with its quorum, or opens again without; 0 means never.");
+
+    /** How many trainers there may be. */
+    public static final ConfigOption<Integer> MAX_TRAINERS =
+            ConfigOptions.key("rounds.max-trainers")
+                    .intType()
+                    .defaultValue(Limits.DEFAULT.maxTrainers())
+                    .withDescription(
+                            "Trainers that may take part at one time; a further one is refused.");
+
+    /** The largest weight. */
+    public static final ConfigOption<Long> MAX_SAMPLES =
+            ConfigOptions.key("rounds.max-samples")
+                    .longType()
+                    .defaultValue(Limits.DEFAULT.maxSamples())
+                    .withDescription(
+                            "The most samples, and so the largest weight, that an update may have; one with more is refused.");
 
     /** When a silent trainer counts as gone. */
     public static final ConfigOption<Duration> HEARTBEAT_TIMEOUT =
@@ -104,7 +121,7 @@ public final class JobOptions {
                     .durationType()
                     .defaultValue(Duration.ofSeconds(30))
                     .withDescription(
-                            "Silence after which a trainer counts as gone; 0 means never.");
+                            "Silence after which a trainer counts as gone, while others are heard; 0 means never.");
 
     /** How long trainers are answered after the last round. */
     public static final ConfigOption<Duration> LINGER =
@@ -187,6 +204,21 @@ public final class JobOptions {
                     .defaultValue("")
                     .withDescription("Password; empty for none.");
 
+    /** The user of trainers. */
+    public static final ConfigOption<String> MQTT_TRAINER_USER =
+            ConfigOptions.key("transport.mqtt.trainer-user")
+                    .stringType()
+                    .defaultValue("")
+                    .withDescription(
+                            "User name of a trainer, with which 'submit' and 'doctor' try whether trainers could speak for the job; empty to try it without a name.");
+
+    /** Its password. */
+    public static final ConfigOption<String> MQTT_TRAINER_PASSWORD =
+            ConfigOptions.key("transport.mqtt.trainer-password")
+                    .stringType()
+                    .defaultValue("")
+                    .withDescription("Its password.");
+
     /** Certificates to trust. */
     public static final ConfigOption<String> MQTT_CA_FILE =
             ConfigOptions.key("transport.mqtt.ca-file")
@@ -224,6 +256,14 @@ public final class JobOptions {
                     .withDescription(
                             "Properties handed to Kafka's clients as they are, for example those of SASL and TLS.");
 
+    /** Properties of trainers' clients. */
+    public static final ConfigOption<Map<String, String>> KAFKA_TRAINER_PROPERTIES =
+            ConfigOptions.key("transport.kafka.trainer-properties")
+                    .mapType()
+                    .defaultValue(Map.of())
+                    .withDescription(
+                            "Properties of a trainer's Kafka client, with which 'submit' and 'doctor' try whether trainers could speak for the job; none to try it without a name.");
+
     /** Where the node agent is. */
     public static final ConfigOption<Integer> SHM_AGENT_PORT =
             ConfigOptions.key("transport.shm.agent-port")
@@ -259,7 +299,15 @@ public final class JobOptions {
                     .durationType()
                     .defaultValue(Duration.ofMinutes(5))
                     .withDescription(
-                            "Time without a chunk after which an unfinished update is thrown away.");
+                            "Time without anything new after which an unfinished update is thrown away.");
+
+    /** When they are thrown away in any case. */
+    public static final ConfigOption<Duration> STAGING_DEADLINE =
+            ConfigOptions.key("regions.staging-deadline")
+                    .durationType()
+                    .defaultValue(Duration.ofHours(1))
+                    .withDescription(
+                            "Time after which an unfinished update is thrown away, however it goes on; more than the slowest trainer needs to send one.");
 
     /** How often checkpoints are made. */
     public static final ConfigOption<Duration> CHECKPOINT_INTERVAL =

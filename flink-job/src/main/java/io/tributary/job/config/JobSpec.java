@@ -11,10 +11,13 @@ import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.message.Names;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.node.RegionAccess;
@@ -38,6 +41,7 @@ import org.apache.flink.configuration.ConfigOption;
  * @param model what the model looks like
  * @param models where models are written
  * @param transport how the job speaks with trainers
+ * @param foreign a client that must not be able to speak for the job
  * @param publish when models leave
  * @param checkpointInterval time between checkpoints
  * @param checkpoints where they are written, a URI
@@ -50,6 +54,7 @@ public record JobSpec(
         ModelSpec model,
         Path models,
         Transport transport,
+        ForeignClient foreign,
         Publish publish,
         Duration checkpointInterval,
         String checkpoints,
@@ -100,6 +105,7 @@ public record JobSpec(
                 model,
                 directory.resolve(yaml.get(JobOptions.MODELS)).normalize(),
                 transport(yaml),
+                foreign(yaml),
                 yaml.get(JobOptions.PUBLISH),
                 interval(yaml),
                 uri(yaml.get(JobOptions.CHECKPOINTS), directory),
@@ -136,6 +142,13 @@ public record JobSpec(
         return yaml.get(option);
     }
 
+    private static long positiveLong(JobYaml yaml, ConfigOption<Long> option) {
+        if (yaml.get(option) < 1) {
+            throw yaml.wrong(option, "expected 1 or more");
+        }
+        return yaml.get(option);
+    }
+
     private static Duration time(JobYaml yaml, ConfigOption<Duration> option) {
         if (yaml.get(option).isNegative()) {
             throw yaml.wrong(option, "expected 0 or more");
@@ -154,7 +167,10 @@ public record JobSpec(
                 yaml.get(JobOptions.TIMING),
                 yaml.get(JobOptions.UPDATES),
                 Map.of(),
-                yaml.get(JobOptions.LOCALITY));
+                yaml.get(JobOptions.LOCALITY),
+                new RoundRules.Limits(
+                        positive(yaml, JobOptions.MAX_TRAINERS),
+                        positiveLong(yaml, JobOptions.MAX_SAMPLES)));
     }
 
     private static Transport transport(JobYaml yaml) {
@@ -163,11 +179,36 @@ public record JobSpec(
                 new RegionAccess.Place(yaml.get(JobOptions.REGIONS), nodePort(yaml));
         Staging staging =
                 new Staging(
-                        regions, quota, time(yaml, JobOptions.STAGING_IDLE), FloatFiniteCheck::new);
+                        regions,
+                        quota,
+                        time(yaml, JobOptions.STAGING_IDLE),
+                        time(yaml, JobOptions.STAGING_DEADLINE),
+                        FloatFiniteCheck::new);
         return switch (yaml.get(JobOptions.TRANSPORT)) {
             case MQTT -> new MqttTransport(broker(yaml), staging);
             case KAFKA -> new KafkaTransport(kafka(yaml), staging, false);
             case SHM -> new ShmTransport(regions, quota, yaml.get(JobOptions.SHM_AGENT_PORT));
+        };
+    }
+
+    private static ForeignClient foreign(JobYaml yaml) {
+        return switch (yaml.get(JobOptions.TRANSPORT)) {
+            case MQTT ->
+                    new ForeignClient(
+                            Optional.of(
+                                    broker(yaml)
+                                            .withPassword(
+                                                    yaml.get(JobOptions.MQTT_TRAINER_USER),
+                                                    yaml.get(JobOptions.MQTT_TRAINER_PASSWORD))),
+                            Optional.empty());
+            case KAFKA ->
+                    new ForeignClient(
+                            Optional.empty(),
+                            Optional.of(
+                                    new KafkaOptions(
+                                            yaml.get(JobOptions.KAFKA_SERVERS),
+                                            yaml.get(JobOptions.KAFKA_TRAINER_PROPERTIES))));
+            case SHM -> ForeignClient.NONE;
         };
     }
 
@@ -203,8 +244,7 @@ public record JobSpec(
     }
 
     /** The job's graph, ready to be built. */
-    public FederationJob job(String run) {
-        String directory = models.toString();
+    public FederationJob job(Run run) {
         return new FederationJob(
                 new AggregationGraph(
                         name,
@@ -212,7 +252,8 @@ public record JobSpec(
                         topology,
                         rules,
                         model,
-                        round -> Path.of(directory, "model-" + round.round() + ".safetensors")),
+                        ModelDirectory.at(models),
+                        Surroundings.System.HERE),
                 transport,
                 publish);
     }

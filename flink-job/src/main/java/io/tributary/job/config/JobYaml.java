@@ -13,11 +13,15 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 
 /** Reads {@code job.yaml}, and remembers on which line each value stands. */
 public final class JobYaml {
+
+    private static final Set<ConfigOption<?>> MAPS =
+            Set.of(JobOptions.KAFKA_PROPERTIES, JobOptions.KAFKA_TRAINER_PROPERTIES);
 
     private final String name;
     private final Map<String, Integer> lines = new LinkedHashMap<>();
@@ -83,7 +87,7 @@ public final class JobYaml {
 
     private static boolean covers(ConfigOption<?> option, String key) {
         return option.key().equals(key)
-                || option == JobOptions.KAFKA_PROPERTIES && key.startsWith(option.key() + ".");
+                || MAPS.contains(option) && key.startsWith(option.key() + ".");
     }
 
     /** The known key that differs least, if that is little. */

@@ -25,6 +25,7 @@ public record OptionType(String name, String expectation) {
                     String.class, new OptionType("text", "a text"),
                     Boolean.class, new OptionType("true or false", "true or false"),
                     Integer.class, new OptionType("integer", "an integer"),
+                    Long.class, new OptionType("integer", "an integer"),
                     Duration.class, new OptionType("duration", "a duration such as '30 s'"),
                     MemorySize.class, new OptionType("size", "a size such as '512 mb'"),
                     Map.class, new OptionType("map", "keys and values"));

@@ -21,6 +21,8 @@ final class BrokerMeetingPlace implements MeetingPlace {
     /** Longer than trainers take to begin a resend, which goes on with what is staged. */
     private static final Duration STAGING_IDLE = Duration.ofMinutes(5);
 
+    private static final Duration STAGING_DEADLINE = Duration.ofHours(1);
+
     private final EmbeddedBroker broker = EmbeddedBroker.start();
     private final String regions;
     private final long quotaBytes;
@@ -42,6 +44,7 @@ final class BrokerMeetingPlace implements MeetingPlace {
                         new RegionAccess.Place(regions),
                         quotaBytes,
                         STAGING_IDLE,
+                        STAGING_DEADLINE,
                         FloatFiniteCheck::new));
     }
 

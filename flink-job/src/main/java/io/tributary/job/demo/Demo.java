@@ -14,8 +14,11 @@ import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.Json;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.shm.region.TensorFile;
 import io.tributary.trainer.TrainerClient;
@@ -122,10 +125,9 @@ public final class Demo {
 
     private AggregationGraph graph(Path initial, Path models) {
         int trainers = Math.max(1, options.trainers());
-        String directory = models.toAbsolutePath().toString();
         return new AggregationGraph(
                 JOB,
-                JOB,
+                Run.draw(),
                 options.topology(),
                 new RoundRules(
                         options.rounds(),
@@ -137,12 +139,14 @@ public final class Demo {
                         options.timing(),
                         UpdateKind.WEIGHTS,
                         Map.of(),
-                        true),
+                        true,
+                        RoundRules.Limits.DEFAULT),
                 new ModelSpec(
                         initial.toAbsolutePath().toString(),
                         ModelSpec.DEFAULT_SHARD_ELEMENTS,
                         UpdateKind.WEIGHTS),
-                round -> Path.of(directory, "model-" + round.round() + ".safetensors"));
+                ModelDirectory.at(models),
+                Surroundings.System.HERE);
     }
 
     private void writeInitial(Path file) throws IOException {

@@ -10,6 +10,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /** A HiveMQ Community Edition broker in this process, on 127.0.0.1, without persistence. */
 public final class EmbeddedBroker implements AutoCloseable {
@@ -18,6 +19,7 @@ public final class EmbeddedBroker implements AutoCloseable {
     private final String address;
     private final int port;
     private final EmbeddedHiveMQ broker;
+    private final AtomicBoolean closed = new AtomicBoolean();
 
     private EmbeddedBroker(
             WorkDirectory directory, String address, int port, EmbeddedHiveMQ broker) {
@@ -98,7 +100,9 @@ public final class EmbeddedBroker implements AutoCloseable {
 
     @Override
     public void close() {
-        broker.stop().join();
+        if (closed.compareAndSet(false, true)) {
+            broker.stop().join();
+        }
         directory.close();
     }
 }

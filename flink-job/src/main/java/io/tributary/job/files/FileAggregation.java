@@ -8,9 +8,13 @@ import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
@@ -52,9 +56,15 @@ public record FileAggregation(
     /**
      * What the job says at the end.
      *
-     * @param refused what was wrong with a file; empty for a model
+     * @param refused what was wrong with a file, or with the mean; empty for a model
+     * @param model the model's file; empty where there is none
      */
-    public record Outcome(String refused) {}
+    public record Outcome(String refused, String model) {}
+
+    private static Outcome outcome(PublishedModel published) {
+        String refused = published.description().refused();
+        return new Outcome(refused, refused.isEmpty() ? published.path() : "");
+    }
 
     static String trainer(int index) {
         return "file-" + index;
@@ -75,8 +85,11 @@ public record FileAggregation(
                         layoutOf.toAbsolutePath().toString(),
                         ModelSpec.DEFAULT_SHARD_ELEMENTS,
                         base.isPresent() ? UpdateKind.DELTA : UpdateKind.WEIGHTS);
-        try (WorkDirectory work = WorkDirectory.create("aggregate")) {
-            return run(model, environment(work));
+        // On the file system of the result, which then only has to be renamed.
+        Path beside = out.toAbsolutePath().getParent();
+        try (WorkDirectory work = WorkDirectory.create("aggregate");
+                WorkDirectory models = WorkDirectory.create(beside, ".tributary-aggregate")) {
+            return run(model, ModelDirectory.at(models.path()), environment(work));
         }
     }
 
@@ -88,16 +101,17 @@ public record FileAggregation(
         }
     }
 
-    private List<String> run(ModelSpec model, StreamExecutionEnvironment env) throws Exception {
-        String target = out.toAbsolutePath().toString();
+    private List<String> run(ModelSpec model, ModelDirectory models, StreamExecutionEnvironment env)
+            throws Exception {
         AggregationGraph.Outputs outputs =
                 new AggregationGraph(
                                 JOB,
-                                JOB,
+                                Run.draw(),
                                 TreeSchemas.of(tiers, groups().stream().distinct().toList(), 1),
                                 rules(model.kind()),
                                 model,
-                                round -> Path.of(target))
+                                models,
+                                new Surroundings.Known(0))
                         .build(
                                 env.fromData(Types.INT, indices())
                                         .name("files")
@@ -111,28 +125,31 @@ public record FileAggregation(
                                 Optional.empty());
         DataStream<Outcome> outcomes =
                 outputs.deadLetters()
-                        .map(letter -> new Outcome(letter.text()))
+                        .map(letter -> new Outcome(letter.text(), ""))
                         .returns(OUTCOME)
                         .uid("refused")
                         .union(
                                 outputs.models()
-                                        .map(published -> new Outcome(""))
+                                        .map(FileAggregation::outcome)
                                         .returns(OUTCOME)
                                         .uid("done"));
         List<String> refused = new ArrayList<>();
-        boolean done = false;
+        Optional<Path> mean = Optional.empty();
         try (CloseableIterator<Outcome> all = outcomes.executeAndCollect(JOB)) {
             while (all.hasNext()) {
-                String text = all.next().refused();
-                if (text.isEmpty()) {
-                    done = true;
+                Outcome outcome = all.next();
+                if (outcome.refused().isEmpty()) {
+                    mean = Optional.of(Path.of(outcome.model()));
                 } else {
-                    refused.add(text);
+                    refused.add(outcome.refused());
                 }
             }
         }
-        if (!done && refused.isEmpty()) {
+        if (mean.isEmpty() && refused.isEmpty()) {
             throw new IllegalStateException("the job ended without a model");
+        }
+        if (mean.isPresent()) {
+            ModelDirectory.replace(mean.get(), out.toAbsolutePath());
         }
         return refused;
     }
@@ -180,6 +197,7 @@ public record FileAggregation(
                 Timing.LAZY,
                 kind,
                 cohort,
-                true);
+                true,
+                new RoundRules.Limits(updates.size(), Long.MAX_VALUE));
     }
 }

@@ -54,15 +54,16 @@ final class FileClaims extends RichMapFunction<Integer, Arrival> {
                             trainer,
                             1,
                             0,
+                            0,
                             update.samples(),
                             model.kind(),
                             0,
+                            Float.MAX_VALUE,
                             new PayloadRef(update.path(), 0, file.header().fileLength(), 0),
                             Map.of()));
         } catch (RejectedException e) {
             return new Arrival.Refused(
-                    new DeadLetter(update.path(), trainer, 1, 0, e.reason(), e.getMessage()),
-                    false);
+                    new DeadLetter(update.path(), trainer, 1, 0, e.reason(), e.getMessage()));
         }
     }
 }

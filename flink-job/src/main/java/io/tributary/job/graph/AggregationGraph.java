@@ -10,6 +10,8 @@ import io.tributary.operators.aggregate.TopOperator;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
@@ -21,6 +23,7 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
@@ -41,15 +44,17 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * @param topology who aggregates for whom
  * @param rules how rounds are run
  * @param model what the model looks like
- * @param target where models are written
+ * @param models where models are written
+ * @param surroundings the coordinator's clock and chance
  */
 public record AggregationGraph(
         String job,
-        String run,
+        Run run,
         Topology topology,
         RoundRules rules,
         ModelSpec model,
-        ModelPublisher.Target target) {
+        ModelDirectory models,
+        Surroundings surroundings) {
 
     /** Type of published models. */
     public static final TypeInformation<PublishedModel> MODEL =
@@ -102,7 +107,8 @@ public record AggregationGraph(
                                         rules,
                                         model,
                                         arrivals.getExecutionEnvironment().getParallelism(),
-                                        regions),
+                                        regions,
+                                        surroundings),
                                 CoordinatorOutputs.STATUS)
                         .name("round coordinator")
                         .uid("round-coordinator")
@@ -127,12 +133,14 @@ public record AggregationGraph(
                         .transform(
                                 levelName(levels, levels - 1),
                                 ModelShard.TYPE,
-                                new TopOperator(model, regions, partials))
+                                new TopOperator(model, models, regions, partials))
                         .uid(uid(levels - 1));
         together.ifPresent(top.getTransformation()::setCoLocationGroupKey);
-        SingleOutputStreamOperator<PublishedModel> models =
-                top.keyBy(shard -> shard.round().toString(), Types.STRING)
-                        .process(new ModelPublisher(job, model, target, regions, partials), MODEL)
+        SingleOutputStreamOperator<PublishedModel> published =
+                top.connect(coordinator.getSideOutput(CoordinatorOutputs.LEDGERS))
+                        .process(
+                                new ModelPublisher(job, run.id(), model, models, regions, partials),
+                                MODEL)
                         .name("model publisher")
                         .uid("model-publisher")
                         .setParallelism(1)
@@ -141,10 +149,10 @@ public record AggregationGraph(
                 coordinator,
                 coordinator.getSideOutput(CoordinatorOutputs.PLANS),
                 coordinator.getSideOutput(CoordinatorOutputs.RECEIPTS),
-                coordinator.getSideOutput(CoordinatorOutputs.LEDGERS),
+                published.getSideOutput(ModelPublisher.LEDGERS),
                 coordinator.getSideOutput(CoordinatorOutputs.DEAD_LETTERS),
                 top,
-                models);
+                published);
     }
 
     /**

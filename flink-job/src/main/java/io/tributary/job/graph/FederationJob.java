@@ -89,7 +89,7 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                         .sinkTo(
                                 new OutletSink<>(
                                         RoundLedger.class,
-                                        LedgerFiles.beside(graph.target()),
+                                        LedgerFiles.beside(graph.models()),
                                         ledger -> true,
                                         false)),
                 "ledgers",
@@ -130,7 +130,8 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
         Path file = Path.of(graph.model().path()).toAbsolutePath();
         PublishedModel initial =
                 new PublishedModel(
-                        ModelPublisher.describe(graph.job(), new RoundId(0, 0), file, 0),
+                        ModelPublisher.describe(
+                                graph.job(), graph.run().id(), new RoundId(0, 0), file, 0, ""),
                         file.toString());
         return env.fromData(List.of(initial), AggregationGraph.MODEL)
                 .name("initial model")

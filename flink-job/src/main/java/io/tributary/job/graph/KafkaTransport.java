@@ -12,6 +12,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.sources.kafka.KafkaArrivalSource;
@@ -50,7 +51,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
+    public Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model) {
         return KafkaArrivalSource.updates(
                 job,
                 run,
@@ -61,7 +62,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     @Override
-    public Optional<Source<Arrival, ?, ?>> control(String job, String run) {
+    public Optional<Source<Arrival, ?, ?>> control(String job, Run run) {
         return Optional.of(KafkaArrivalSource.control(job, run, kafka));
     }
 

@@ -140,6 +140,13 @@ public final class LocalFlink implements AutoCloseable {
         }
     }
 
+    /** Makes a savepoint, and says where that is. */
+    public String savepoint(Path directory) throws ExecutionException, InterruptedException {
+        return job.orElseThrow()
+                .triggerSavepoint(directory.toString(), SavepointFormatType.CANONICAL)
+                .get();
+    }
+
     /** Ends the job with a savepoint, and says where that is. */
     public String stopWithSavepoint(Path directory)
             throws ExecutionException, InterruptedException {

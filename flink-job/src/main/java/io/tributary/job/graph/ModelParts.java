@@ -64,7 +64,8 @@ final class ModelParts extends AbstractStreamOperator<ModelPart>
         ModelDescription sent = model.description();
         try {
             ModelDescription found =
-                    ModelPublisher.describe(sent.job(), sent.id(), Path.of(model.path()), 0);
+                    ModelPublisher.describe(
+                            sent.job(), sent.run(), sent.id(), Path.of(model.path()), 0, "");
             if (found.crc32c() == sent.crc32c() && found.bytes() == sent.bytes()) {
                 return true;
             }

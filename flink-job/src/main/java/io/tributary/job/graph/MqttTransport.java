@@ -12,6 +12,7 @@ import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.Delivery;
@@ -54,12 +55,12 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
+    public Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model) {
         return new MqttUpdateSource(job, run, broker, model::layout, staging);
     }
 
     @Override
-    public Optional<Source<Arrival, ?, ?>> control(String job, String run) {
+    public Optional<Source<Arrival, ?, ?>> control(String job, Run run) {
         return Optional.of(new MqttControlSource(job, run, broker));
     }
 

@@ -10,6 +10,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.shm.flow.Outlet;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
@@ -41,13 +42,13 @@ public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agen
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model) {
+    public Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model) {
         return new ShmUpdateSource(
                 job, run, model::layout, regions, agentPort, FloatFiniteCheck::new);
     }
 
     @Override
-    public Optional<Source<Arrival, ?, ?>> control(String job, String run) {
+    public Optional<Source<Arrival, ?, ?>> control(String job, Run run) {
         return Optional.empty();
     }
 

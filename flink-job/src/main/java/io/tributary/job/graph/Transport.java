@@ -9,6 +9,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
@@ -31,10 +32,10 @@ public interface Transport {
     RegionAccess.Place regions();
 
     /** Where updates come in. */
-    Source<Arrival, ?, ?> updates(String job, String run, ModelSpec model);
+    Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model);
 
     /** Where trainers speak of themselves; empty where they do so beside their updates. */
-    Optional<Source<Arrival, ?, ?>> control(String job, String run);
+    Optional<Source<Arrival, ?, ?>> control(String job, Run run);
 
     /** Where partial sums lie; empty where they pass through Flink's network. */
     Optional<RegionPool.Place> partials(String job);

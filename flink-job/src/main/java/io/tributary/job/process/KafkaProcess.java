@@ -9,6 +9,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -26,16 +27,32 @@ public final class KafkaProcess implements AutoCloseable {
 
     private final Path directory;
     private final int port;
+    private final Access access;
     private JavaProcess process;
 
-    private KafkaProcess(Path directory, int port) {
+    private KafkaProcess(Path directory, int port, Access access) {
+        this.access = access;
         this.directory = directory;
         this.port = port;
     }
 
     /** Makes and starts a broker on free ports. */
     public static KafkaProcess start(Path directory) {
-        KafkaProcess kafka = new KafkaProcess(directory, EmbeddedBroker.freePort());
+        return start(directory, new Access("PLAINTEXT", "", Map.of()));
+    }
+
+    /**
+     * Whom a broker lets in.
+     *
+     * @param protocol of its listener
+     * @param settings lines of its configuration
+     * @param client what a client of its operator shows
+     */
+    public record Access(String protocol, String settings, Map<String, String> client) {}
+
+    /** Makes and starts a broker that asks its clients who they are. */
+    public static KafkaProcess start(Path directory, Access access) {
+        KafkaProcess kafka = new KafkaProcess(directory, EmbeddedBroker.freePort(), access);
         kafka.format();
         kafka.restart();
         return kafka;
@@ -47,12 +64,13 @@ public final class KafkaProcess implements AutoCloseable {
                 """
                 process.roles=broker,controller
                 node.id=1
-                controller.quorum.voters=1@127.0.0.1:%d
-                listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d
-                advertised.listeners=PLAINTEXT://127.0.0.1:%d
+                controller.quorum.voters=1@127.0.0.1:%1$d
+                listeners=%5$s://127.0.0.1:%2$d,CONTROLLER://127.0.0.1:%1$d
+                advertised.listeners=%5$s://127.0.0.1:%2$d
                 controller.listener.names=CONTROLLER
-                listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-                log.dirs=%s
+                inter.broker.listener.name=%5$s
+                listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+                log.dirs=%3$s
                 auto.create.topics.enable=false
                 offsets.topic.replication.factor=1
                 offsets.topic.num.partitions=4
@@ -60,8 +78,14 @@ public final class KafkaProcess implements AutoCloseable {
                 transaction.state.log.min.isr=1
                 transaction.state.log.num.partitions=4
                 group.initial.rebalance.delay.ms=0
+                %4$s
                 """
-                        .formatted(controller, port, controller, port, directory.resolve("data"));
+                        .formatted(
+                                controller,
+                                port,
+                                directory.resolve("data"),
+                                access.settings(),
+                                access.protocol());
         try {
             Files.createDirectories(directory);
             Files.writeString(directory.resolve("server.properties"), properties);
@@ -118,7 +142,7 @@ public final class KafkaProcess implements AutoCloseable {
 
     /** How to reach it. */
     public KafkaOptions options() {
-        return KafkaOptions.of("127.0.0.1:" + port);
+        return new KafkaOptions("127.0.0.1:" + port, access.client());
     }
 
     /** Ends it as a crash would; data and port stay. */

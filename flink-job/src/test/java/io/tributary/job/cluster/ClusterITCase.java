@@ -12,7 +12,7 @@ import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.process.KafkaProcess;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.model.LedgerFiles;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundLedger;
@@ -154,7 +154,9 @@ class ClusterITCase {
             assertThat(updates.error(model(round), round, IDS)).isLessThan(1e-6);
             RoundLedger ledger =
                     Json.decode(
-                            Files.readAllBytes(LedgerFiles.of(model(round))), RoundLedger.class);
+                            Files.readAllBytes(
+                                    ModelDirectory.at(temp.resolve("models")).ledger(round)),
+                            RoundLedger.class);
             assertThat(ledger.updates()).extracting(Entry::trainer).isEqualTo(IDS);
         }
     }
@@ -220,15 +222,18 @@ class ClusterITCase {
             case STAGING -> () -> !RegionDirectory.list(temp.resolve("regions")).isEmpty();
             case FOLDING -> () -> seen.any(s -> s.updates() >= 2);
             case LEAF_CLOSED -> () -> seen.any(s -> s.state() == RoundStatus.State.CLOSED);
-            case TOP_CLOSED -> () -> Files.exists(temp.resolve("models")) && parts();
-            case PUBLISHED_NOT_COMMITTED -> () -> Files.exists(model(1));
+            case TOP_CLOSED -> () -> versions(".part") || versions(".safetensors");
+            case PUBLISHED_NOT_COMMITTED -> () -> versions(".safetensors");
         };
     }
 
-    /** Whether a model is being written: the top has given its first shards. */
-    private boolean parts() {
-        return temp.resolve("models").toFile().list((d, f) -> f.endsWith(".part")).length > 0
-                || Files.exists(model(1));
+    /**
+     * Whether a model is being written, for which the top has given its first shards, or is whole.
+     */
+    private boolean versions(String suffix) {
+        String[] files =
+                temp.resolve("models/versions").toFile().list((d, f) -> f.endsWith(suffix));
+        return files != null && files.length > 0;
     }
 
     /** What the job has said. */

@@ -56,6 +56,7 @@ class FullDiskITCase {
                                                 new RegionAccess.Place(job.regions().toString()),
                                                 1 << 26,
                                                 Duration.ofSeconds(60),
+                                                Duration.ofHours(1),
                                                 FloatFiniteCheck::new)));
                 TrainerClient trainer = job.client("t-1", Transport.mqtt(broker.options()))) {
             trainer.join();

@@ -25,7 +25,8 @@ class ModelPartsTest {
         Path file = temp.resolve("model-" + round);
         Files.write(file, new byte[(3 << 19) + round]);
         return new PublishedModel(
-                ModelPublisher.describe("job", new RoundId(round, 0), file, 0), file.toString());
+                ModelPublisher.describe("job", "run", new RoundId(round, 0), file, 0, ""),
+                file.toString());
     }
 
     /** Two chunks and the description. */

@@ -10,12 +10,15 @@ import io.tributary.job.testutils.TestBroker;
 import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
@@ -70,13 +73,12 @@ class MqttJobITCase {
             BrokerOptions broker, int trainers, int rounds, Timing timing, Configuration more)
             throws Exception {
         Path model = SmallModel.write(temp.resolve("model-0.safetensors"), 0);
-        String directory = temp.toString();
         LocalFlink flink = LocalFlink.start(Optional.empty(), temp);
         flink.environment().configure(more);
         AggregationGraph graph =
                 new AggregationGraph(
                         JOB,
-                        JOB,
+                        Run.draw(),
                         TreeSchemas.of(4, List.of("us/west", "us/east", "eu"), 2),
                         new RoundRules(
                                 rounds,
@@ -88,9 +90,11 @@ class MqttJobITCase {
                                 timing,
                                 UpdateKind.WEIGHTS,
                                 Map.of(),
-                                true),
+                                true,
+                                RoundRules.Limits.DEFAULT),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
-                        round -> Path.of(directory, "model-" + round.round() + ".safetensors"));
+                        ModelDirectory.at(temp),
+                        Surroundings.System.HERE);
         new FederationJob(
                         graph,
                         new MqttTransport(
@@ -99,6 +103,7 @@ class MqttJobITCase {
                                         new RegionAccess.Place(temp.resolve("regions").toString()),
                                         1 << 26,
                                         Duration.ofSeconds(20),
+                                        Duration.ofHours(1),
                                         FloatFiniteCheck::new)),
                         Publish.COMMITTED)
                 .build(flink.environment());
@@ -257,8 +262,10 @@ class MqttJobITCase {
                 assertThat(refused.status()).isEqualTo(Status.REJECTED);
                 assertThat(refused.text())
                         .isEqualTo(
-                                "update from trainer bad for round 1.0: tensor 'layer.weight' has"
-                                        + " NaN at index [2, 1]; only finite values can be averaged");
+                                "update from trainer bad for round "
+                                        + round.id()
+                                        + ": tensor 'layer.weight' has NaN at index [2, 1]; only"
+                                        + " finite values can be averaged");
                 assertThat(bad.send(update(round, 1).samples(-4)).reason())
                         .isEqualTo(RejectReason.BAD_SAMPLES);
 

@@ -83,6 +83,7 @@ class KafkaJobITCase {
                         new RegionAccess.Place(job.regions().toString()),
                         1 << 28,
                         Duration.ofSeconds(60),
+                        Duration.ofHours(1),
                         FloatFiniteCheck::new),
                 false);
     }
@@ -243,6 +244,8 @@ class KafkaJobITCase {
                             trainer,
                             round.round(),
                             round.epoch(),
+                            "i",
+                            TestJob.run(topics.job()).token(trainer, "i"),
                             1,
                             TestJob.samples(trainer),
                             UpdateKind.WEIGHTS,

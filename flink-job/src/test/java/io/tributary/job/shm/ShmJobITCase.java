@@ -17,6 +17,7 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
@@ -184,20 +185,20 @@ class ShmJobITCase {
             assertThat(refused.text()).contains("tensor 'layer.bias' has NaN at index [7]");
 
             try (RegionWriter wrong = write(directory, file, "bad", "it")) {
-                wrong.publish(0xBAD, description("bad", "it"));
+                wrong.publish(0xBAD, description("bad", "it", round.id()));
                 expect(job, RejectReason.CHECKSUM);
             }
             try (RegionWriter foreign = write(directory, file, "bad", "elsewhere")) {
-                foreign.publish(crc(file), description("bad", "elsewhere"));
+                foreign.publish(crc(file), description("bad", "elsewhere", round.id()));
                 expect(job, RejectReason.WRONG_JOB);
             }
             try (RegionWriter garbage = write(directory, new byte[1000], "bad", "it")) {
-                garbage.publish(crc(new byte[1000]), description("bad", "it"));
+                garbage.publish(crc(new byte[1000]), description("bad", "it", round.id()));
                 expect(job, RejectReason.MALFORMED);
             }
             Path truncated = directory.update(3, UUID.randomUUID());
             try (RegionWriter whole = write(directory, file, "bad", "it")) {
-                whole.publish(crc(file), description("bad", "it"));
+                whole.publish(crc(file), description("bad", "it", round.id()));
                 byte[] region = Files.readAllBytes(Path.of(whole.payload().path()));
                 Files.write(truncated, Arrays.copyOf(region, region.length / 2));
             }
@@ -229,8 +230,16 @@ class ShmJobITCase {
         return writer;
     }
 
-    private static String description(String trainer, String job) {
-        return new UpdateDescription(job, trainer, 1, 0, 5, UpdateKind.WEIGHTS, Map.of())
+    private static String description(String trainer, String job, RoundId round) {
+        return new UpdateDescription(
+                        job,
+                        trainer,
+                        round.round(),
+                        round.epoch(),
+                        1,
+                        5,
+                        UpdateKind.WEIGHTS,
+                        Map.of())
                 .encode(4000);
     }
 
@@ -286,6 +295,7 @@ class ShmJobITCase {
                                                 new RegionAccess.Place(mqtt.regions().toString()),
                                                 QUOTA,
                                                 Duration.ofMinutes(1),
+                                                Duration.ofHours(1),
                                                 FloatFiniteCheck::new)))) {
             Transport way = Transport.mqtt(BrokerOptions.of(broker.url()));
             CompletableFuture.allOf(

@@ -9,7 +9,10 @@ import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.node.RegionAccess;
@@ -51,6 +54,11 @@ public record TestJob(String name, Path work, int agentPort) {
         return work.resolve("regions");
     }
 
+    /** All submissions of a job are one run here, so tokens stay what they are. */
+    public static Run run(String job) {
+        return new Run(job, "the secret of " + job);
+    }
+
     /** Starts it, from the newest checkpoint in {@code work} if there is one. */
     public LocalFlink start(int trainers, int rounds, long quotaBytes) throws Exception {
         return start(
@@ -65,11 +73,28 @@ public record TestJob(String name, Path work, int agentPort) {
         return start(trainers, rounds, transport, new Configuration());
     }
 
+    /** Starts a submission of its own. */
+    public LocalFlink start(
+            int trainers, int rounds, io.tributary.job.graph.Transport transport, Run run)
+            throws Exception {
+        return start(trainers, rounds, transport, new Configuration(), run);
+    }
+
     public LocalFlink start(
             int trainers,
             int rounds,
             io.tributary.job.graph.Transport transport,
             Configuration more)
+            throws Exception {
+        return start(trainers, rounds, transport, more, run(name));
+    }
+
+    public LocalFlink start(
+            int trainers,
+            int rounds,
+            io.tributary.job.graph.Transport transport,
+            Configuration more,
+            Run run)
             throws Exception {
         Path model = SmallModel.write(work.resolve(name + "-0.safetensors"), 0);
         Path own = Files.createDirectories(work.resolve(name));
@@ -85,11 +110,10 @@ public record TestJob(String name, Path work, int agentPort) {
         LocalFlink flink = LocalFlink.start(Optional.empty(), own);
         configuration.addAll(more);
         flink.environment().configure(configuration);
-        String models = work.resolve(name).toString();
         AggregationGraph graph =
                 new AggregationGraph(
                         name,
-                        name,
+                        run,
                         TreeSchemas.of(4, GROUPS, 2),
                         new RoundRules(
                                 rounds,
@@ -101,9 +125,11 @@ public record TestJob(String name, Path work, int agentPort) {
                                 RoundRules.Timing.EAGER,
                                 UpdateKind.WEIGHTS,
                                 Map.of(),
-                                true),
+                                true,
+                                RoundRules.Limits.DEFAULT),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
-                        round -> Path.of(models, "model-" + round.round() + ".safetensors"));
+                        ModelDirectory.at(work.resolve(name)),
+                        Surroundings.System.HERE);
         new FederationJob(graph, transport, Publish.COMMITTED).build(flink.environment());
         flink.submit(name);
         return flink;

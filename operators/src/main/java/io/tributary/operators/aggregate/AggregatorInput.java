@@ -34,8 +34,10 @@ public sealed interface AggregatorInput {
      * @param round the round
      * @param payload the update
      * @param weight number of samples, &gt; 0
+     * @param bound no float value of the update has a larger magnitude
      */
-    record FoldUpdate(String node, int shard, RoundId round, PayloadRef payload, long weight)
+    record FoldUpdate(
+            String node, int shard, RoundId round, PayloadRef payload, long weight, float bound)
             implements AggregatorInput {}
 
     /**
@@ -59,6 +61,7 @@ public sealed interface AggregatorInput {
      * @param parent where the sum goes; empty for the root
      * @param contributions number of updates or partial sums to be folded, ≥ 1
      * @param model the version of the model that the round ends with
+     * @param base the version of the model that trainers started from
      * @param lastUpdateMicros when the round's last update came, µs since 1970
      */
     record CloseNode(
@@ -68,6 +71,7 @@ public sealed interface AggregatorInput {
             String parent,
             int contributions,
             RoundId model,
+            RoundId base,
             long lastUpdateMicros)
             implements AggregatorInput {}
 

@@ -18,12 +18,7 @@ import org.apache.flink.core.memory.DataOutputView;
 /** A tag byte, node, shard and round, then what the kind of input has. */
 final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
 
-    static final AggregatorInputSerializer INSTANCE = new AggregatorInputSerializer(true);
-
-    /**
-     * Reads what the first version wrote: a close did not name its model, which was the round's.
-     */
-    static final AggregatorInputSerializer WITHOUT_MODEL = new AggregatorInputSerializer(false);
+    static final AggregatorInputSerializer INSTANCE = new AggregatorInputSerializer();
 
     private static final long serialVersionUID = 1L;
     private static final int FOLD_UPDATE = 1;
@@ -31,18 +26,13 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
     private static final int CLOSE_NODE = 3;
     private static final int DROP_ROUND = 4;
 
-    private final boolean withModel;
-
-    private AggregatorInputSerializer(boolean withModel) {
-        this.withModel = withModel;
-    }
-
     @Override
     public void serialize(AggregatorInput input, DataOutputView out) throws IOException {
         if (input instanceof FoldUpdate fold) {
             begin(FOLD_UPDATE, input, out);
             writePayload(fold.payload(), out);
             out.writeLong(fold.weight());
+            out.writeFloat(fold.bound());
         } else if (input instanceof FoldPartial fold) {
             begin(FOLD_PARTIAL, input, out);
             out.writeDouble(fold.weight());
@@ -51,8 +41,8 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
             begin(CLOSE_NODE, input, out);
             out.writeUTF(close.parent());
             out.writeInt(close.contributions());
-            out.writeInt(close.model().round());
-            out.writeInt(close.model().epoch());
+            writeRound(close.model(), out);
+            writeRound(close.base(), out);
             out.writeLong(close.lastUpdateMicros());
         } else {
             begin(DROP_ROUND, input, out);
@@ -64,6 +54,8 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         if (sum instanceof PartialSum.Lying lying) {
             writePayload(lying.payload(), out);
             out.writeUTF(lying.type().name());
+            out.writeInt(lying.scale());
+            out.writeDouble(lying.bound());
         } else {
             writeDoubles(((PartialSum.Values) sum).sum(), out);
         }
@@ -71,7 +63,8 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
 
     private static PartialSum readSum(DataInputView in) throws IOException {
         return in.readBoolean()
-                ? new PartialSum.Lying(readPayload(in), DType.valueOf(in.readUTF()))
+                ? new PartialSum.Lying(
+                        readPayload(in), DType.valueOf(in.readUTF()), in.readInt(), in.readDouble())
                 : new PartialSum.Values(readDoubles(in));
     }
 
@@ -80,8 +73,7 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         out.writeByte(tag);
         out.writeUTF(input.node());
         out.writeInt(input.shard());
-        out.writeInt(input.round().round());
-        out.writeInt(input.round().epoch());
+        writeRound(input.round(), out);
     }
 
     @Override
@@ -89,9 +81,11 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         int tag = in.readByte();
         String node = in.readUTF();
         int shard = in.readInt();
-        RoundId round = new RoundId(in.readInt(), in.readInt());
+        RoundId round = readRound(in);
         return switch (tag) {
-            case FOLD_UPDATE -> new FoldUpdate(node, shard, round, readPayload(in), in.readLong());
+            case FOLD_UPDATE ->
+                    new FoldUpdate(
+                            node, shard, round, readPayload(in), in.readLong(), in.readFloat());
             case FOLD_PARTIAL -> new FoldPartial(node, shard, round, in.readDouble(), readSum(in));
             case CLOSE_NODE ->
                     new CloseNode(
@@ -100,7 +94,8 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
                             round,
                             in.readUTF(),
                             in.readInt(),
-                            withModel ? new RoundId(in.readInt(), in.readInt()) : round,
+                            readRound(in),
+                            readRound(in),
                             in.readLong());
             case DROP_ROUND -> new DropRound(node, shard, round);
             default -> throw new IOException("aggregator input with tag " + tag);

@@ -15,13 +15,13 @@ public final class FloatFiniteCheck implements FiniteCheck {
     private long address;
 
     @Override
-    public boolean finite(ByteBuffer block, int offset, int count) {
+    public float bound(ByteBuffer block, int offset, int count) {
         // Asking for an address costs more than adding up a block.
         if (block != memory) {
             memory = block;
             address = FloatKernel.address(block);
         }
-        return Float.isFinite(FloatKernel.magnitude(address + offset, count))
-                || JAVA.finite(block, offset, count);
+        float sum = FloatKernel.magnitude(address + offset, count);
+        return Float.isFinite(sum) ? sum : JAVA.bound(block, offset, count);
     }
 }

@@ -27,6 +27,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Folds what waits for a node. Where there is a pool of regions, F32, F16 and BF16 tensors are
@@ -42,6 +43,7 @@ final class Folder implements AutoCloseable {
     private final RegionAccess regions;
     private final OpenUpdates updates;
     private final Optional<RegionPool> pool;
+    private final AtomicBoolean closed = new AtomicBoolean();
     private final FloatBuffer block;
     private final long blockAddress;
 
@@ -92,11 +94,16 @@ final class Folder implements AutoCloseable {
         for (FoldUpdate update : arrived) {
             open.add(updates.get(update.payload(), shard));
         }
+        if (pool.isPresent() && hasNarrow(shard)) {
+            admit(
+                    arrived.stream().mapToDouble(u -> (double) u.weight() * u.bound()).sum(),
+                    shard,
+                    fold);
+        }
         for (Segment segment : layout.segments(shard)) {
             DType type = layout.header().tensors().get(segment.tensor()).dtype();
             bytes += (long) segment.count() * type.bytes() * arrived.size();
-            Optional<FloatSum> narrow =
-                    NARROW.contains(type) ? narrow(shard, fold) : Optional.empty();
+            Optional<FloatSum> narrow = NARROW.contains(type) ? fold.narrow : Optional.empty();
             if (narrow.isPresent() && type != DType.F32) {
                 for (int i = 0; i < arrived.size(); i++) {
                     ByteBuffer elements =
@@ -109,7 +116,7 @@ final class Folder implements AutoCloseable {
                     widen(
                             type,
                             elements,
-                            arrived.get(i).weight() * FloatSum.SCALE,
+                            narrow.get().factor(arrived.get(i).weight()),
                             narrow.get(),
                             segment);
                 }
@@ -124,7 +131,7 @@ final class Folder implements AutoCloseable {
                     vectors[i] =
                             new Weighted(
                                     update.address(tensor, segment.from()),
-                                    arrived.get(i).weight() * FloatSum.SCALE);
+                                    narrow.get().factor(arrived.get(i).weight()));
                 }
                 rounded =
                         Math.max(rounded, narrow.get().add(vectors, segment.at(), segment.count()));
@@ -177,6 +184,22 @@ final class Folder implements AutoCloseable {
         }
     }
 
+    private boolean hasNarrow(int shard) {
+        return layout.segments(shard).stream()
+                .anyMatch(s -> NARROW.contains(layout.header().tensors().get(s.tensor()).dtype()));
+    }
+
+    /** Makes the float32 sum ready for something whose elements have at most that magnitude. */
+    private void admit(double more, int shard, NodeFold fold) {
+        narrow(shard, fold)
+                .filter(narrow -> !narrow.admits(more))
+                .ifPresent(
+                        narrow -> {
+                            spill(narrow, shard, fold);
+                            narrow.admits(more);
+                        });
+    }
+
     private Optional<FloatSum> narrow(int shard, NodeFold fold) {
         if (fold.narrow.isEmpty()) {
             int elements = layout.shardLength(shard);
@@ -190,13 +213,12 @@ final class Folder implements AutoCloseable {
     }
 
     private void spillIfExhausted(int shard, NodeFold fold) {
-        fold.narrow
-                .filter(FloatSum::exhausted)
-                .ifPresent(
-                        narrow -> {
-                            narrow.addTo(fold.wide(layout.shardLength(shard)));
-                            narrow.clear();
-                        });
+        fold.narrow.filter(FloatSum::exhausted).ifPresent(narrow -> spill(narrow, shard, fold));
+    }
+
+    private void spill(FloatSum narrow, int shard, NodeFold fold) {
+        narrow.addTo(fold.wide(layout.shardLength(shard)));
+        narrow.clear();
     }
 
     private long add(PartialSum partial, int elements, NodeFold fold) {
@@ -210,27 +232,32 @@ final class Folder implements AutoCloseable {
                         ? Optional.empty()
                         : pool.flatMap(p -> p.find(lying.payload()));
         if (own.isPresent() && lying.type() == DType.F32 && fold.narrow.isEmpty()) {
-            fold.narrow = Optional.of(FloatSum.adopted(own.get(), elements));
+            fold.narrow =
+                    Optional.of(
+                            FloatSum.adopted(own.get(), elements, lying.scale(), lying.bound()));
             return 0;
         }
         regions.consume(
-                pool.orElseThrow(),
-                lying.payload(),
-                memory -> add(memory, lying.type(), elements, fold));
+                pool.orElseThrow(), lying.payload(), memory -> add(memory, lying, elements, fold));
         return lying.payload().length();
     }
 
-    private static void add(MappedFile sum, DType type, int elements, NodeFold fold) {
-        if (type == DType.F32 && fold.narrow.isPresent()) {
+    private static void add(MappedFile sum, PartialSum.Lying lying, int elements, NodeFold fold) {
+        DType type = lying.type();
+        if (type == DType.F32
+                && fold.narrow.isPresent()
+                && fold.narrow.get().admits(lying.bound())) {
             Weighted vector =
-                    new Weighted(FloatKernel.address(sum.slice(0, elements * Float.BYTES)), 1f);
+                    new Weighted(
+                            FloatKernel.address(sum.slice(0, elements * Float.BYTES)),
+                            fold.narrow.get().factor(Math.scalb(1.0, -lying.scale())));
             fold.narrow.get().rounded(fold.narrow.get().add(new Weighted[] {vector}, 0, elements));
         } else {
             FoldKernel.fold(
                     type,
                     sum.slice(0, elements * type.bytes()),
                     elements,
-                    type == DType.F32 ? FloatSum.UNSCALE : 1,
+                    Math.scalb(1.0, -lying.scale()),
                     fold.wide(elements),
                     0);
         }
@@ -246,7 +273,8 @@ final class Folder implements AutoCloseable {
     PartialSum handOver(int shard, NodeFold fold) {
         int elements = layout.shardLength(shard);
         if (fold.wide.length == 0 && fold.narrow.isPresent()) {
-            return new PartialSum.Lying(handOver(fold), DType.F32);
+            FloatSum sum = fold.narrow.get();
+            return new PartialSum.Lying(handOver(fold), DType.F32, sum.scale(), sum.bound());
         }
         double[] total = fold.narrow.isEmpty() ? fold.wide(elements) : fold.total(elements);
         Optional<OwnedRegion> region = take(elements, Double.BYTES);
@@ -256,7 +284,7 @@ final class Folder implements AutoCloseable {
         DoubleBuffer values =
                 region.get().memory().slice(0, elements * Double.BYTES).asDoubleBuffer();
         values.put(total);
-        return new PartialSum.Lying(publish(region.get()), DType.F64);
+        return new PartialSum.Lying(publish(region.get()), DType.F64, 0, 0);
     }
 
     /** The region with a fold's float32 sum, which from now on is whoever's reads it. */
@@ -285,6 +313,9 @@ final class Folder implements AutoCloseable {
     @Override
     public void close() {
         updates.close();
-        pool.ifPresent(RegionPool::close);
+        // Each who has opened the pool closes it once.
+        if (closed.compareAndSet(false, true)) {
+            pool.ifPresent(RegionPool::close);
+        }
     }
 }

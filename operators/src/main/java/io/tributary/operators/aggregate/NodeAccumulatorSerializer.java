@@ -6,8 +6,7 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.types.FlowSerializer;
 import java.io.IOException;
 import java.util.Optional;
-import org.apache.flink.api.common.typeutils.TypeSerializer;
-import org.apache.flink.api.common.typeutils.TypeSerializerSchemaCompatibility;
+import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
 import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
 import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
@@ -15,16 +14,9 @@ import org.apache.flink.core.memory.DataOutputView;
 /** Sum, weight, number of contributions, and the close if it has come. */
 final class NodeAccumulatorSerializer extends FlowSerializer<NodeAccumulator> {
 
-    static final NodeAccumulatorSerializer INSTANCE =
-            new NodeAccumulatorSerializer(AggregatorInputSerializer.INSTANCE);
+    static final NodeAccumulatorSerializer INSTANCE = new NodeAccumulatorSerializer();
 
     private static final long serialVersionUID = 1L;
-
-    private final AggregatorInputSerializer closes;
-
-    private NodeAccumulatorSerializer(AggregatorInputSerializer closes) {
-        this.closes = closes;
-    }
 
     @Override
     public void serialize(NodeAccumulator value, DataOutputView out) throws IOException {
@@ -33,7 +25,7 @@ final class NodeAccumulatorSerializer extends FlowSerializer<NodeAccumulator> {
         out.writeInt(value.contributions());
         out.writeBoolean(value.close().isPresent());
         if (value.close().isPresent()) {
-            closes.serialize(value.close().get(), out);
+            AggregatorInputSerializer.INSTANCE.serialize(value.close().get(), out);
         }
     }
 
@@ -44,7 +36,8 @@ final class NodeAccumulatorSerializer extends FlowSerializer<NodeAccumulator> {
                 in.readDouble(),
                 in.readInt(),
                 in.readBoolean()
-                        ? Optional.of((CloseNode) closes.deserialize(in))
+                        ? Optional.of(
+                                (CloseNode) AggregatorInputSerializer.INSTANCE.deserialize(in))
                         : Optional.empty());
     }
 
@@ -53,47 +46,10 @@ final class NodeAccumulatorSerializer extends FlowSerializer<NodeAccumulator> {
         return new Snapshot();
     }
 
-    /** Version 4. In version 3, the first, a close did not name its model. */
-    public static final class Snapshot implements TypeSerializerSnapshot<NodeAccumulator> {
-
-        private static final int VERSION = 4;
-
-        private int written = VERSION;
-
-        @Override
-        public int getCurrentVersion() {
-            return VERSION;
-        }
-
-        @Override
-        public void writeSnapshot(DataOutputView out) {
-            // The version says all.
-        }
-
-        @Override
-        public void readSnapshot(int version, DataInputView in, ClassLoader loader)
-                throws IOException {
-            if (version > VERSION) {
-                throw new IOException(
-                        "the state was written by a later version of this job: format %d, this is %d"
-                                .formatted(version, VERSION));
-            }
-            written = version;
-        }
-
-        @Override
-        public TypeSerializer<NodeAccumulator> restoreSerializer() {
-            return written == VERSION
-                    ? INSTANCE
-                    : new NodeAccumulatorSerializer(AggregatorInputSerializer.WITHOUT_MODEL);
-        }
-
-        @Override
-        public TypeSerializerSchemaCompatibility<NodeAccumulator> resolveSchemaCompatibility(
-                TypeSerializerSnapshot<NodeAccumulator> old) {
-            return old instanceof Snapshot earlier && earlier.written < VERSION
-                    ? TypeSerializerSchemaCompatibility.compatibleAfterMigration()
-                    : TypeSerializerSchemaCompatibility.compatibleAsIs();
+    /** Version 1 of the format. */
+    public static final class Snapshot extends SimpleTypeSerializerSnapshot<NodeAccumulator> {
+        public Snapshot() {
+            super(() -> INSTANCE);
         }
     }
 }

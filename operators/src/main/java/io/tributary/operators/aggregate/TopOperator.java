@@ -3,6 +3,7 @@
 package io.tributary.operators.aggregate;
 
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.PayloadRef;
@@ -18,64 +19,63 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.Optional;
-import org.apache.flink.api.common.state.ValueState;
-import org.apache.flink.api.common.state.ValueStateDescriptor;
-import org.apache.flink.api.common.typeutils.base.array.BytePrimitiveArraySerializer;
 
 /**
  * The top level: the only one that divides. Its mean is FedAvg's (McMahan et al., AISTATS 2017,
- * algorithm 1). With deltas it keeps the global model's shard, as rounded to the model's element
- * types, because that is what trainers started from.
+ * algorithm 1). With deltas it adds the mean to the model that trainers started from, which it
+ * reads where that was published: whether a round's model was accepted is decided further down,
+ * when all shards are there, so it could not know by itself. It tells when a shard is not finite.
  */
 public final class TopOperator extends AggregatorOperator<ModelShard> {
 
     private static final long serialVersionUID = 1L;
 
     private final ModelSpec model;
+    private final ModelDirectory models;
+    private transient ShardFlaws flaws;
 
-    private transient ValueState<byte[]> globalModel;
-
+    /**
+     * @param models where models are published
+     */
     public TopOperator(
-            ModelSpec model, RegionAccess.Place regions, Optional<RegionPool.Place> partials) {
+            ModelSpec model,
+            ModelDirectory models,
+            RegionAccess.Place regions,
+            Optional<RegionPool.Place> partials) {
         super(model, regions, partials);
         this.model = model;
+        this.models = models;
     }
 
     @Override
     public void open() throws Exception {
         super.open();
-        globalModel =
-                getRuntimeContext()
-                        .getState(
-                                new ValueStateDescriptor<>(
-                                        "global-model", BytePrimitiveArraySerializer.INSTANCE));
+        flaws = new ShardFlaws(layout());
     }
 
     @Override
     void emit(CloseNode close, NodeFold fold) throws Exception {
-        boolean delta = model.kind() == UpdateKind.DELTA;
         int elements = layout().shardLength(close.shard());
         Optional<FloatSum> sum = fold.wide.length > 0 ? Optional.empty() : fold.narrow;
+        ByteBuffer base = model.kind() == UpdateKind.DELTA ? base(close) : ByteBuffer.allocate(0);
         if (sum.isPresent() && allFloat(close.shard())) {
             // The region becomes the shard as it is.
-            ByteBuffer base = delta ? base(close.shard()) : ByteBuffer.allocate(0);
             float[] mean = sum.get().copy(elements);
-            divide(mean, fold.weight);
-            if (delta) {
+            divide(mean, sum.get().unscale() / fold.weight);
+            if (model.kind() == UpdateKind.DELTA) {
                 add(mean, base);
-                globalModel.update(bytes(mean));
             }
             sum.get().set(mean);
-            PayloadRef region = folder().handOver(fold);
-            collect(close, new byte[0], Optional.of(region));
+            collect(
+                    close,
+                    new byte[0],
+                    Optional.of(folder().handOver(fold)),
+                    flaws.find(close.shard(), mean));
             return;
         }
-        byte[] bytes = mean(close.shard(), fold.total(elements), fold.weight, delta);
-        if (delta) {
-            globalModel.update(bytes);
-        }
+        byte[] bytes = mean(close.shard(), fold.total(elements), fold.weight, base);
         folder().discard(fold);
-        collect(close, bytes, Optional.empty());
+        collect(close, bytes, Optional.empty(), flaws.find(close.shard(), bytes));
     }
 
     private boolean allFloat(int shard) {
@@ -84,14 +84,20 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
                 .allMatch(DType.F32::equals);
     }
 
-    private void collect(CloseNode close, byte[] bytes, Optional<PayloadRef> region) {
+    private void collect(
+            CloseNode close, byte[] bytes, Optional<PayloadRef> region, Optional<String> flaw) {
         collect(
                 new ModelShard(
-                        close.model(), close.shard(), bytes, region, close.lastUpdateMicros()));
+                        close.model(),
+                        close.base(),
+                        close.shard(),
+                        bytes,
+                        region,
+                        flaw.orElse(""),
+                        close.lastUpdateMicros()));
     }
 
-    private byte[] mean(int shard, double[] sum, double weight, boolean delta) throws Exception {
-        ByteBuffer base = delta ? base(shard) : ByteBuffer.allocate(0);
+    private byte[] mean(int shard, double[] sum, double weight, ByteBuffer base) {
         ByteBuffer bytes =
                 ByteBuffer.allocate(layout().shardBytes(shard)).order(ByteOrder.LITTLE_ENDIAN);
         int at = 0;
@@ -99,7 +105,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
             DType type = layout().header().tensors().get(segment.tensor()).dtype();
             for (int i = segment.at(); i < segment.at() + segment.count(); i++) {
                 double value = sum[i] / weight;
-                if (delta) {
+                if (base.hasRemaining()) {
                     value += Elements.get(type, base, at);
                 }
                 Elements.put(type, bytes, at, value);
@@ -110,18 +116,10 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     }
 
     /** By a factor in float64, which rounds as the quotient does but for one value in millions. */
-    private static void divide(float[] sum, double weight) {
-        double factor = FloatSum.UNSCALE / weight;
+    private static void divide(float[] sum, double factor) {
         for (int i = 0; i < sum.length; i++) {
             sum[i] = (float) (sum[i] * factor);
         }
-    }
-
-    private static byte[] bytes(float[] values) {
-        ByteBuffer bytes =
-                ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.asFloatBuffer().put(values);
-        return bytes.array();
     }
 
     private static void add(float[] delta, ByteBuffer base) {
@@ -131,14 +129,13 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
         }
     }
 
-    private ByteBuffer base(int shard) throws Exception {
-        byte[] known = globalModel.value();
-        if (known == null) {
-            known = new byte[layout().shardBytes(shard)];
-            try (TensorFile file = TensorFile.open(Path.of(model.path()))) {
-                file.mapped().slice(layout().fileOffset(shard), known.length).get(known);
-            }
+    private ByteBuffer base(CloseNode close) {
+        Path file =
+                close.base().round() == 0 ? Path.of(model.path()) : models.version(close.base());
+        ByteBuffer base = ByteBuffer.allocate(layout().shardBytes(close.shard()));
+        try (TensorFile tensors = TensorFile.open(file)) {
+            base.put(tensors.mapped().slice(layout().fileOffset(close.shard()), base.capacity()));
         }
-        return ByteBuffer.wrap(known).order(ByteOrder.LITTLE_ENDIAN);
+        return base.flip().order(ByteOrder.LITTLE_ENDIAN);
     }
 }

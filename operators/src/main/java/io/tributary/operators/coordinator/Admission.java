@@ -16,8 +16,10 @@ final class Admission {
 
     private final String job;
     private final UpdateKind kind;
+    private final long maxSamples;
 
-    Admission(String job, UpdateKind kind) {
+    Admission(String job, UpdateKind kind, long maxSamples) {
+        this.maxSamples = maxSamples;
         this.job = job;
         this.kind = kind;
     }
@@ -57,11 +59,12 @@ final class Admission {
                             "it has CRC32C %08x, the one that counts has %08x"
                                     .formatted(claim.crc32c(), first.get()));
         }
-        if (claim.samples() <= 0) {
+        if (claim.samples() <= 0 || claim.samples() > maxSamples) {
             return reject(
                     RejectReason.BAD_SAMPLES,
                     claim,
-                    "it has %d samples, expected 1 or more".formatted(claim.samples()));
+                    "it has %d samples, expected 1 to %d (rounds.max-samples)"
+                            .formatted(claim.samples(), maxSamples));
         }
         if (claim.kind() != kind) {
             return reject(
@@ -102,8 +105,8 @@ final class Admission {
         }
         boolean superseded =
                 claim.round() == state.round && state.phase == Phase.OPEN
-                        ? claim.epoch() < state.roundEpoch
-                        : claim.epoch() < state.epoch;
+                        ? before(claim.epoch(), state.roundEpoch)
+                        : before(claim.epoch(), state.epoch);
         return superseded
                 ? reject(
                         RejectReason.STALE_EPOCH,
@@ -114,6 +117,23 @@ final class Admission {
                         RejectReason.NOT_OPEN,
                         claim,
                         "that round is not open, now is round " + state.round);
+    }
+
+    /** Whether an epoch is of an earlier opening, or of a history that a restore has undone. */
+    private static boolean before(long epoch, long now) {
+        return epoch != now && RoundId.count(epoch) <= RoundId.count(now);
+    }
+
+    /**
+     * Whether the round need not wait for an update that was refused for this reason: its trainer
+     * is told, and sends it again only if somebody mends it.
+     */
+    static boolean isFinal(RejectReason reason) {
+        return switch (reason) {
+            case MALFORMED, WRONG_SHAPE, NOT_FINITE, BAD_SAMPLES, TOO_LARGE, CHECKSUM, WRONG_KIND ->
+                    true;
+            default -> false;
+        };
     }
 
     private static Verdict reject(RejectReason reason, Claim claim, String text) {

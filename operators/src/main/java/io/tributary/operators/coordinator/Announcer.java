@@ -11,10 +11,12 @@ import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundLedger.Entry;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import java.util.Comparator;
 import org.apache.flink.util.Collector;
 import org.apache.flink.util.OutputTag;
@@ -23,7 +25,7 @@ import org.apache.flink.util.OutputTag;
 final class Announcer {
 
     private final String job;
-    private final String run;
+    private final Run run;
     private final RoundRules rules;
     private final CoordinatorState state;
     private final SideOutput side;
@@ -38,7 +40,7 @@ final class Announcer {
 
     Announcer(
             String job,
-            String run,
+            Run run,
             RoundRules rules,
             CoordinatorState state,
             SideOutput side,
@@ -70,7 +72,8 @@ final class Announcer {
                         rules.kind(),
                         rules.deadline().toMillis() / 1000.0,
                         state.restores,
-                        run));
+                        run.id(),
+                        state.phase == CoordinatorState.Phase.ENDED ? run.end() : ""));
     }
 
     void status(RoundStatus.State shown) {
@@ -89,6 +92,7 @@ final class Announcer {
 
     void rejected(Claim claim, Verdict.Reject reject) {
         state.rejected++;
+        settle(claim.trainer(), claim.id(), reject.reason());
         receipt(claim, Status.REJECTED, reject.reason(), reject.text());
         deadLetter(
                 new DeadLetter(
@@ -106,33 +110,30 @@ final class Announcer {
         deadLetter(letter);
         if (refused.answer()) {
             state.rejected++;
-            side.emit(
-                    CoordinatorOutputs.RECEIPTS,
-                    new Receipt(
-                            job,
-                            letter.trainer(),
-                            "",
-                            letter.round(),
-                            letter.epoch(),
-                            Status.REJECTED,
-                            letter.reason(),
-                            letter.text()));
+            RoundId id = new RoundId(letter.round(), letter.epoch());
+            settle(letter.trainer(), id, letter.reason());
+            receipt(
+                    letter.trainer(),
+                    id,
+                    refused.attempt(),
+                    Status.REJECTED,
+                    letter.reason(),
+                    letter.text());
+        }
+    }
+
+    /** An update that is refused for good is not waited for, though a mended one still counts. */
+    private void settle(String trainer, RoundId id, RejectReason reason) {
+        if (Admission.isFinal(reason)
+                && state.phase == CoordinatorState.Phase.OPEN
+                && state.id().equals(id)) {
+            state.refused(trainer);
         }
     }
 
     /** A source has room now for what it could not take. */
     void room(Arrival.Room room) {
-        side.emit(
-                CoordinatorOutputs.RECEIPTS,
-                new Receipt(
-                        job,
-                        room.trainer(),
-                        "",
-                        room.round().round(),
-                        room.round().epoch(),
-                        Status.RESEND,
-                        RejectReason.NONE,
-                        ""));
+        receipt(room.trainer(), room.round(), room.attempt(), Status.RESEND, RejectReason.NONE, "");
     }
 
     /** The round is closed; this is what is in its model. */
@@ -144,6 +145,7 @@ final class Announcer {
                         state.round,
                         state.roundEpoch,
                         state.epoch,
+                        "",
                         state.counted.values().stream()
                                 .map(Counted::claim)
                                 .sorted(Comparator.comparing(Claim::trainer))
@@ -157,33 +159,62 @@ final class Announcer {
     }
 
     void joined(ControlMessage message) {
-        answer(message, Status.JOINED, RejectReason.NONE, "");
+        answer(
+                message,
+                Status.JOINED,
+                RejectReason.NONE,
+                "",
+                run.token(message.trainer(), message.instance()));
     }
 
     void joinRefused(ControlMessage message, RejectReason reason, String text) {
-        answer(message, Status.REJECTED, reason, text);
+        answer(message, Status.REJECTED, reason, text, "");
         deadLetter(new DeadLetter("control", message.trainer(), 0, 0, reason, text));
     }
 
-    private void answer(ControlMessage message, Status status, RejectReason reason, String text) {
-        side.emit(
-                CoordinatorOutputs.RECEIPTS,
-                new Receipt(
-                        job, message.trainer(), message.instance(), 0, 0, status, reason, text));
-    }
-
-    private void receipt(Claim claim, Status status, RejectReason reason, String text) {
+    private void answer(
+            ControlMessage message, Status status, RejectReason reason, String text, String token) {
         side.emit(
                 CoordinatorOutputs.RECEIPTS,
                 new Receipt(
                         job,
-                        claim.trainer(),
-                        "",
-                        claim.round(),
-                        claim.epoch(),
+                        run.id(),
+                        message.trainer(),
+                        message.instance(),
+                        0,
+                        0,
+                        0,
                         status,
                         reason,
-                        text));
+                        text,
+                        token));
+    }
+
+    private void receipt(Claim claim, Status status, RejectReason reason, String text) {
+        receipt(claim.trainer(), claim.id(), claim.attempt(), status, reason, text);
+    }
+
+    private void receipt(
+            String trainer,
+            RoundId id,
+            long attempt,
+            Status status,
+            RejectReason reason,
+            String text) {
+        side.emit(
+                CoordinatorOutputs.RECEIPTS,
+                new Receipt(
+                        job,
+                        run.id(),
+                        trainer,
+                        "",
+                        id.round(),
+                        id.epoch(),
+                        attempt,
+                        status,
+                        reason,
+                        text,
+                        ""));
     }
 
     private void deadLetter(DeadLetter letter) {

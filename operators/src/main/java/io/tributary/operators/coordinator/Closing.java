@@ -20,10 +20,8 @@ final class Closing {
         END
     }
 
-    /**
-     * @param now ms since 1970
-     */
-    Verdict judge(CoordinatorState state, long now) {
+    Verdict judge(CoordinatorState state) {
+        long now = state.ranNanos;
         return switch (state.phase) {
             case WAITING ->
                     state.members.size() >= rules.minimumTrainers()
@@ -45,13 +43,13 @@ final class Closing {
         };
     }
 
-    /** When a job whose last round closes now ends at the latest, ms since 1970. */
-    long end(long now) {
-        return now + rules.linger().toMillis();
+    /** When a job whose last round closes now ends at the latest, in the job's time. */
+    long end(CoordinatorState state) {
+        return state.ranNanos + rules.linger().toNanos();
     }
 
-    /** When a round opened now ends at the latest, ms since 1970; 0 means never. */
-    long deadline(long now) {
-        return rules.deadline().isZero() ? 0 : now + rules.deadline().toMillis();
+    /** When a round opened now ends at the latest, in the job's time; 0 means never. */
+    long deadline(CoordinatorState state) {
+        return rules.deadline().isZero() ? 0 : state.ranNanos + rules.deadline().toNanos();
     }
 }

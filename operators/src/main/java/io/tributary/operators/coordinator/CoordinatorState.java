@@ -12,11 +12,15 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.BiFunction;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 
 /** All that the coordinator remembers of a job. Mutable; only reached through Flink state. */
@@ -45,9 +49,9 @@ public final class CoordinatorState {
      * @param instance the client object that joined
      * @param group its group
      * @param leaf the tree node that folds its updates
-     * @param lastSeen when it was last heard of, ms since 1970
+     * @param heard when it was last heard of, in the time in which trainers could be heard, ns
      */
-    record Member(String instance, String group, String leaf, long lastSeen) {}
+    record Member(String instance, String group, String leaf, long heard) {}
 
     /**
      * An update that counts.
@@ -67,12 +71,24 @@ public final class CoordinatorState {
     record ClosedRound(RoundId id, Map<String, Integer> crcs) {}
 
     Phase phase = Phase.WAITING;
-    int epoch;
+
+    /** Time in which this job's coordinator ran, ns; {@link JobTime} moves it. */
+    long ranNanos;
+
+    /** Time in which its trainers could be heard, ns. */
+    long listenedNanos;
+
+    /**
+     * Silence is counted from here on: before a restore nobody could be heard by this coordinator.
+     */
+    long listensSince;
+
+    long epoch;
     int restores;
     int round = 1;
-    int roundEpoch;
+    long roundEpoch;
     int modelRound;
-    int modelEpoch;
+    long modelEpoch;
     long deadline;
     long endsAt;
     long lastUpdateMicros;
@@ -94,6 +110,12 @@ public final class CoordinatorState {
     Map<String, Counted> counted = new TreeMap<>();
     List<ClosedRound> closed = new ArrayList<>();
 
+    /** Members of each leaf; follows from the members. */
+    private transient Optional<Map<String, Integer>> loads = Optional.empty();
+
+    /** Members, who was heard longest ago first; follows from the members. */
+    private transient Optional<LinkedHashSet<String>> byHeard = Optional.empty();
+
     @JsonIgnore
     RoundId id() {
         return new RoundId(round, roundEpoch);
@@ -114,12 +136,12 @@ public final class CoordinatorState {
     }
 
     /** Opens the current round for the trainers that are there. */
-    void open(long deadlineMillis, Topology topology, Map<String, Home> newHomes) {
+    void open(long deadlineNanos, Topology topology, Map<String, Home> newHomes) {
         phase = Phase.OPEN;
         tree = topology.nodes();
         homes = new TreeMap<>(newHomes);
         roundEpoch = epoch;
-        deadline = deadlineMillis;
+        deadline = deadlineNanos;
         awaited = new TreeSet<>(members.keySet());
         counted = new TreeMap<>();
         rejected = 0;
@@ -136,6 +158,12 @@ public final class CoordinatorState {
     /** Whether {@code payload} counts in the open round. */
     boolean counts(PayloadRef payload) {
         return counted.values().stream().anyMatch(c -> c.claim().payload().equals(payload));
+    }
+
+    /** The version of the model that trainers start from. */
+    @JsonIgnore
+    RoundId base() {
+        return new RoundId(modelRound, modelEpoch);
     }
 
     /** The version of the model that this round ends with. */
@@ -166,7 +194,7 @@ public final class CoordinatorState {
     /** Ends the current opening without a model; the next one has a higher epoch. */
     void abandon() {
         phase = Phase.WAITING;
-        epoch++;
+        epoch = RoundId.next(epoch);
         forget();
     }
 
@@ -177,15 +205,87 @@ public final class CoordinatorState {
         deadline = 0;
     }
 
+    /** The job starts, or is restored, with a nonce that no other start has. */
+    void begin(boolean restored, int nonce) {
+        epoch = RoundId.epoch(restored ? RoundId.count(epoch) + 1 : 0, nonce);
+        restores += restored ? 1 : 0;
+        listensSince = listenedNanos;
+    }
+
+    /** How many members a leaf has. */
+    int load(String leaf) {
+        return loads().getOrDefault(leaf, 0);
+    }
+
+    private Map<String, Integer> loads() {
+        if (loads.isEmpty()) {
+            Map<String, Integer> counts = new HashMap<>();
+            members.values().forEach(m -> counts.merge(m.leaf(), 1, Integer::sum));
+            loads = Optional.of(counts);
+        }
+        return loads.get();
+    }
+
+    private LinkedHashSet<String> byHeard() {
+        if (byHeard.isEmpty()) {
+            LinkedHashSet<String> order = new LinkedHashSet<>();
+            members.entrySet().stream()
+                    .sorted(Comparator.comparingLong(m -> m.getValue().heard()))
+                    .forEach(m -> order.add(m.getKey()));
+            byHeard = Optional.of(order);
+        }
+        return byHeard.get();
+    }
+
+    /** Members that have not been heard for so long, who was heard longest ago first. */
+    List<String> silent(long nanos) {
+        List<String> silent = new ArrayList<>();
+        for (String trainer : byHeard()) {
+            long since = Math.max(members.get(trainer).heard(), listensSince);
+            if (listenedNanos - since < nanos) {
+                break;
+            }
+            silent.add(trainer);
+        }
+        return silent;
+    }
+
+    /** Its update for the open round is refused for good, so the round does not wait for it. */
+    void refused(String trainer) {
+        awaited.remove(trainer);
+    }
+
+    /** Deals all members out to leaves again. */
+    void place(BiFunction<Member, Map<String, Integer>, String> leaf) {
+        Map<String, Integer> counts = new HashMap<>();
+        members.replaceAll(
+                (trainer, m) -> {
+                    String its = leaf.apply(m, counts);
+                    counts.merge(its, 1, Integer::sum);
+                    return new Member(m.instance(), m.group(), its, m.heard());
+                });
+        loads = Optional.of(counts);
+    }
+
     void join(String trainer, Member member) {
-        members.put(trainer, member);
+        Member before = members.put(trainer, member);
+        if (before != null) {
+            loads().merge(before.leaf(), -1, Integer::sum);
+        }
+        loads().merge(member.leaf(), 1, Integer::sum);
+        byHeard().remove(trainer);
+        byHeard().add(trainer);
         if (gone.remove(trainer)) {
             awaited.add(trainer);
         }
     }
 
     void remove(String trainer) {
-        members.remove(trainer);
+        Member before = members.remove(trainer);
+        if (before != null) {
+            loads().merge(before.leaf(), -1, Integer::sum);
+            byHeard().remove(trainer);
+        }
         if (awaited.remove(trainer)) {
             gone.add(trainer);
         }

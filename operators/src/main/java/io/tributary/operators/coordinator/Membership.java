@@ -4,6 +4,7 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.topology.Topology;
 import java.util.Optional;
@@ -14,7 +15,10 @@ final class Membership {
     private final Topology topology;
     private final Placement placement;
 
-    Membership(Topology topology, Placement placement) {
+    private final int maxTrainers;
+
+    Membership(Topology topology, Placement placement, int maxTrainers) {
+        this.maxTrainers = maxTrainers;
         this.topology = topology;
         this.placement = placement;
     }
@@ -24,7 +28,8 @@ final class Membership {
      *
      * @return whether it changed who takes part
      */
-    boolean take(ControlMessage message, CoordinatorState state, Announcer announcer) {
+    boolean take(Arrival.Control control, CoordinatorState state, Announcer announcer) {
+        ControlMessage message = control.message();
         Optional<Member> known = Optional.ofNullable(state.members.get(message.trainer()));
         boolean same = known.isPresent() && known.get().instance().equals(message.instance());
         return switch (message.type()) {
@@ -35,18 +40,19 @@ final class Membership {
                 }
                 yield same;
             }
-            case JOIN, HEARTBEAT -> join(message, known, same, state, announcer);
+            case JOIN, HEARTBEAT -> join(control, known, same, state, announcer);
         };
     }
 
     private boolean join(
-            ControlMessage message,
+            Arrival.Control control,
             Optional<Member> known,
             boolean same,
             CoordinatorState state,
             Announcer announcer) {
+        ControlMessage message = control.message();
         String trainer = message.trainer();
-        if (known.isPresent() && !same) {
+        if (known.isPresent() && !same && !control.sole()) {
             announcer.joinRefused(
                     message,
                     RejectReason.DUPLICATE_TRAINER,
@@ -54,8 +60,18 @@ final class Membership {
                             .formatted(trainer));
             return false;
         }
+        if (known.isEmpty() && state.members.size() >= maxTrainers) {
+            announcer.joinRefused(
+                    message,
+                    RejectReason.TOO_MANY_TRAINERS,
+                    "trainer %s: the job has %d trainers and takes no more; raise rounds.max-trainers"
+                            .formatted(trainer, maxTrainers));
+            return false;
+        }
         Optional<String> leaf =
-                known.map(Member::leaf).or(() -> placement.leaf(message.group(), state));
+                known.filter(k -> same)
+                        .map(Member::leaf)
+                        .or(() -> placement.leaf(message.group(), state));
         if (leaf.isEmpty()) {
             announcer.joinRefused(
                     message,
@@ -68,9 +84,9 @@ final class Membership {
                 trainer,
                 new Member(
                         message.instance(),
-                        known.map(Member::group).orElse(message.group()),
+                        known.filter(k -> same).map(Member::group).orElse(message.group()),
                         leaf.get(),
-                        System.currentTimeMillis()));
+                        state.listenedNanos));
         boolean news = !same || message.type() == ControlMessage.Type.JOIN;
         if (news) {
             announcer.joined(message);

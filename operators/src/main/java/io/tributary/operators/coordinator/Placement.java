@@ -2,14 +2,12 @@
 
 package io.tributary.operators.coordinator;
 
-import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
 import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
+import java.util.function.ToIntFunction;
 
 /** Decides which leaf takes a trainer: of those of its group the one with the fewest. Pure. */
 final class Placement {
@@ -24,34 +22,26 @@ final class Placement {
      * @return the node's name; empty where the topology has no such group
      */
     Optional<String> leaf(String group, CoordinatorState state) {
-        if (!topology.trainerGroups().contains(group)) {
-            return Optional.empty();
-        }
-        return leaf(group, state.tree(topology).get(0), state.members);
+        return topology.trainerGroups().contains(group)
+                ? leaf(group, state.tree(topology).get(0), state::load)
+                : Optional.empty();
     }
 
-    private Optional<String> leaf(String group, List<Node> leaves, Map<String, Member> members) {
+    private Optional<String> leaf(String group, List<Node> leaves, ToIntFunction<String> load) {
         return leaves.stream()
                 .filter(n -> n.equals(topology.root()) || n.group().equals(group))
-                .min(Comparator.comparingLong(n -> load(n.name(), members)))
-                .map(Node::name);
+                .map(Node::name)
+                .min(Comparator.comparingInt(load));
     }
 
     /** Deals all trainers out again where the tree is another than that of the last round. */
     void place(CoordinatorState state) {
-        if (state.tree.equals(topology.nodes())) {
-            return;
+        if (!state.tree.equals(topology.nodes())) {
+            List<Node> leaves = topology.nodes().get(0);
+            state.place(
+                    (m, loads) ->
+                            leaf(m.group(), leaves, name -> loads.getOrDefault(name, 0))
+                                    .orElse(m.leaf()));
         }
-        Map<String, Member> placed = new TreeMap<>();
-        state.members.forEach(
-                (trainer, m) -> {
-                    String leaf = leaf(m.group(), topology.nodes().get(0), placed).orElse(m.leaf());
-                    placed.put(trainer, new Member(m.instance(), m.group(), leaf, m.lastSeen()));
-                });
-        state.members = placed;
-    }
-
-    private static long load(String leaf, Map<String, Member> members) {
-        return members.values().stream().filter(m -> m.leaf().equals(leaf)).count();
     }
 }

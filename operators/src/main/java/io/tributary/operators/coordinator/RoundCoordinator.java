@@ -8,6 +8,7 @@ import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobLock;
@@ -42,12 +43,13 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private static final long TICK_MILLIS = 100;
 
     private final String job;
-    private final String run;
+    private final Run run;
     private final Topology topology;
     private final RoundRules rules;
     private final ModelSpec model;
     private final int parallelism;
     private final RegionAccess.Place regions;
+    private final Surroundings surroundings;
 
     private transient RegionAccess access;
     private transient Optional<JobLock> lock;
@@ -68,15 +70,18 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
      * @param parallelism of the tree's levels
      * @param regions where payloads are; where there is a region directory, one job of a name may
      *     be
+     * @param surroundings clock and chance
      */
     public RoundCoordinator(
             String job,
-            String run,
+            Run run,
             Topology topology,
             RoundRules rules,
             ModelSpec model,
             int parallelism,
-            RegionAccess.Place regions) {
+            RegionAccess.Place regions,
+            Surroundings surroundings) {
+        this.surroundings = surroundings;
         this.parallelism = parallelism;
         this.regions = regions;
         this.job = job;
@@ -124,24 +129,25 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                         run,
                         topology,
                         rules,
-                        new Admission(job, rules.kind()),
+                        new Admission(job, rules.kind(), rules.limits().maxSamples()),
                         new Closing(rules),
                         placement,
-                        new Membership(topology, placement),
+                        new Membership(topology, placement, rules.limits().maxTrainers()),
                         new TreeCommands(topology, rules.timing(), model.layout().shards()),
                         new CoordinatorMetrics(getRuntimeContext().getMetricGroup()),
                         access,
                         new RegionRelease(access),
                         new Locations(
                                 regions.manyHosts() && rules.locality(), topology, parallelism),
-                        System.currentTimeMillis());
+                        new JobTime(surroundings.nanoTime(), rules.heartbeatTimeout()),
+                        surroundings);
         stateHandle =
                 getRuntimeContext()
                         .getState(new ValueStateDescriptor<>("rounds", CoordinatorState.TYPE));
     }
 
     private JobLock lock(Path directory) throws InterruptedException {
-        return JobLock.acquire(directory, job, run)
+        return JobLock.acquire(directory, job, run.id())
                 .orElseThrow(
                         () ->
                                 new SuppressRestartsException(
@@ -171,7 +177,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         if (arrival instanceof Arrival.Staged staged) {
             turn.update(staged.claim());
         } else if (arrival instanceof Arrival.Control control) {
-            turn.control(control.message());
+            turn.control(control);
         } else if (arrival instanceof Arrival.Refused refused) {
             turn.refused(refused);
         } else if (arrival instanceof Arrival.Room room) {
@@ -206,11 +212,12 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         CoordinatorState state = stateHandle.value();
         if (state == null) {
             state = new CoordinatorState();
+            state.begin(false, surroundings.nonce());
             stateHandle.update(state);
             for (String trainer : rules.cohort().keySet().stream().sorted().toList()) {
                 String group = rules.cohort().get(trainer);
                 String leaf = policies.placement().leaf(group, state).orElseThrow();
-                state.members.put(trainer, new Member("", group, leaf, System.currentTimeMillis()));
+                state.join(trainer, new Member("", group, leaf, 0));
             }
             if (rules.cohort().isEmpty()) {
                 schedule(context);
@@ -218,8 +225,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             end(new Turn(policies, context::output, out, state));
         } else if (restored) {
             restored = false;
-            state.epoch++;
-            state.restores++;
+            state.begin(true, surroundings.nonce());
             Turn turn = new Turn(policies, context::output, out, state);
             turn.announceAgain();
             turn.dropLost();

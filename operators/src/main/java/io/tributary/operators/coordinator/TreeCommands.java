@@ -45,7 +45,8 @@ final class TreeCommands {
     }
 
     private static FoldUpdate fold(String leaf, Claim claim, int shard) {
-        return new FoldUpdate(leaf, shard, claim.id(), claim.payload(), claim.samples());
+        return new FoldUpdate(
+                leaf, shard, claim.id(), claim.payload(), claim.samples(), claim.bound());
     }
 
     /** The round is over: each node that has contributions is told how many to wait for. */
@@ -70,6 +71,7 @@ final class TreeCommands {
                                     seat.parent(),
                                     seat.contributions(),
                                     state.model(),
+                                    state.base(),
                                     state.lastUpdateMicros));
                 }
             }

@@ -9,14 +9,11 @@ import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
-import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.node.RegionAccess;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.util.Collector;
 import org.slf4j.Logger;
@@ -36,7 +33,7 @@ final class Turn {
     /** What decides, and what is told. */
     record Policies(
             String job,
-            String run,
+            Run run,
             Topology topology,
             RoundRules rules,
             Admission admission,
@@ -48,7 +45,8 @@ final class Turn {
             RegionAccess regions,
             RegionRelease release,
             Locations locations,
-            long startedAt) {}
+            JobTime time,
+            Surroundings surroundings) {}
 
     Turn(
             Policies policies,
@@ -58,6 +56,7 @@ final class Turn {
         this.policies = policies;
         this.side = side;
         this.state = state;
+        policies.time().advance(state, policies.surroundings().nanoTime());
         this.announcer =
                 new Announcer(
                         policies.job(),
@@ -126,10 +125,7 @@ final class Turn {
     }
 
     private void count(Claim claim) {
-        state.count(
-                claim,
-                state.members.get(claim.trainer()),
-                ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()));
+        state.count(claim, state.members.get(claim.trainer()), policies.surroundings().micros());
         policies.tree().counted(state, state.counted.get(claim.trainer()), this::command);
         if (policies.rules().timing() == RoundRules.Timing.EAGER) {
             policies.release().whenCheckpointed(claim.payload());
@@ -138,8 +134,9 @@ final class Turn {
         LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
     }
 
-    void control(ControlMessage message) {
-        changed |= policies.membership().take(message, state, announcer);
+    void control(Arrival.Control control) {
+        policies.time().heard(state, policies.surroundings().nanoTime());
+        changed |= policies.membership().take(control, state, announcer);
     }
 
     void refused(Arrival.Refused refused) {
@@ -155,17 +152,7 @@ final class Turn {
         if (policies.rules().heartbeatTimeout().isZero()) {
             return;
         }
-        long oldest = System.currentTimeMillis() - policies.rules().heartbeatTimeout().toMillis();
-        // After a restore all had no chance to be heard; they get one full timeout.
-        if (policies.startedAt() > oldest) {
-            return;
-        }
-        List<String> silent =
-                state.members.entrySet().stream()
-                        .filter(m -> m.getValue().lastSeen() < oldest)
-                        .map(Map.Entry::getKey)
-                        .toList();
-        for (String trainer : silent) {
+        for (String trainer : state.silent(policies.rules().heartbeatTimeout().toNanos())) {
             LOG.info(
                     "trainer {} was not heard of for {}",
                     trainer,
@@ -197,7 +184,7 @@ final class Turn {
     }
 
     private Closing.Verdict judge() {
-        Closing.Verdict verdict = policies.closing().judge(state, System.currentTimeMillis());
+        Closing.Verdict verdict = policies.closing().judge(state);
         boolean early = verdict == Closing.Verdict.OPEN && !policies.locations().known();
         return early ? Closing.Verdict.NOTHING : verdict;
     }
@@ -223,7 +210,7 @@ final class Turn {
     private void open() {
         policies.placement().place(state);
         state.open(
-                policies.closing().deadline(System.currentTimeMillis()),
+                policies.closing().deadline(state),
                 policies.topology(),
                 policies.locations().homes());
         announcer.plan();
@@ -268,7 +255,7 @@ final class Turn {
                 state.rejected,
                 state.duplicates,
                 state.awaited.size());
-        state.close(policies.rules().rounds(), policies.closing().end(System.currentTimeMillis()));
+        state.close(policies.rules().rounds(), policies.closing().end(state));
         if (state.phase == Phase.FINISHED) {
             announcer.plan();
         }

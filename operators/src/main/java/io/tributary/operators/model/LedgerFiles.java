@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 
 /**
  * Writes beside each model which updates are in it: {@code model-3.json} beside {@code
@@ -17,30 +16,24 @@ import java.nio.file.StandardCopyOption;
  */
 public final class LedgerFiles implements Outlet<RoundLedger> {
 
-    private final ModelPublisher.Target models;
+    private final ModelDirectory models;
 
-    private LedgerFiles(ModelPublisher.Target models) {
+    private LedgerFiles(ModelDirectory models) {
         this.models = models;
     }
 
-    /** Ledgers beside the models of {@code target}. */
-    public static Outlet.Factory<RoundLedger> beside(ModelPublisher.Target target) {
-        return purpose -> new LedgerFiles(target);
-    }
-
-    /** The ledger of a model. */
-    public static Path of(Path model) {
-        String name = model.getFileName().toString().replaceFirst("\\.safetensors$", "");
-        return model.resolveSibling(name + ".json");
+    /** Ledgers beside the models of {@code directory}. */
+    public static Outlet.Factory<RoundLedger> beside(ModelDirectory directory) {
+        return purpose -> new LedgerFiles(directory);
     }
 
     @Override
     public long send(RoundLedger ledger) throws IOException {
-        Path file = of(models.file(ledger.model()).toAbsolutePath());
+        Path file = models.ledger(ledger.round());
         byte[] json = (Json.pretty(ledger) + "\n").getBytes(StandardCharsets.UTF_8);
         Path part = file.resolveSibling(file.getFileName() + ".part");
         Files.write(part, json);
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        ModelDirectory.replace(part, file);
         return json.length;
     }
 

@@ -7,42 +7,57 @@ import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
-import java.io.Serializable;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.BitSet;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.api.common.functions.OpenContext;
-import org.apache.flink.api.common.state.ValueState;
-import org.apache.flink.api.common.state.ValueStateDescriptor;
-import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
+import org.apache.flink.api.common.state.ListState;
+import org.apache.flink.api.common.state.ListStateDescriptor;
+import org.apache.flink.runtime.state.FunctionInitializationContext;
+import org.apache.flink.runtime.state.FunctionSnapshotContext;
+import org.apache.flink.streaming.api.checkpoint.CheckpointedFunction;
+import org.apache.flink.streaming.api.functions.co.CoProcessFunction;
 import org.apache.flink.util.Collector;
+import org.apache.flink.util.OutputTag;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Writes each shard of a new global model at its place in a file, and announces the file when all
- * are there. Keyed by round. A file appears under its name only when it is whole; a shard written
- * again after a restore writes the same bytes.
+ * are there, with the ledger of its updates. A model that is not finite is refused as a whole: then
+ * the former one is announced once more, under the new version. Parallelism 1.
+ *
+ * <p>Files are not trusted to outlive a failure before they are on the disk. A checkpoint holds the
+ * shards of a model that is not whole, so whoever restores it writes them again; and when a
+ * checkpoint holds that a model is whole, the model has been forced to the disk.
  */
-public final class ModelPublisher extends KeyedProcessFunction<String, ModelShard, PublishedModel> {
+public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLedger, PublishedModel>
+        implements CheckpointedFunction {
+
+    /** Which updates are in a model, or were refused with it. */
+    public static final OutputTag<RoundLedger> LEDGERS =
+            new OutputTag<>("model-ledgers", StreamType.json(RoundLedger.class));
 
     private static final long serialVersionUID = 1L;
+    private static final Logger LOG = LoggerFactory.getLogger(ModelPublisher.class);
 
-    private final Target target;
+    private final ModelDirectory models;
     private final String job;
+    private final String run;
     private final ModelSpec model;
-
     private final RegionAccess.Place regions;
 
     /** At most one; unlike an Optional, a list can be shipped. */
@@ -51,121 +66,169 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
     private transient RegionAccess access;
     private transient Optional<RegionPool> pool;
     private transient ModelLayout layout;
-    private transient ValueState<Written> written;
+    private transient Map<RoundId, ModelAssembly> assemblies;
 
-    /** Where a round's model goes. */
-    @FunctionalInterface
-    public interface Target extends Serializable {
-        /** The file for the model of {@code round}. */
-        Path file(RoundId round);
-    }
+    /** Whole, and not yet forced to the disk. */
+    private transient List<RoundId> unforced;
 
-    /**
-     * The shards of a round that are in its file.
-     *
-     * @param shards a bit set's words
-     */
-    public record Written(long[] shards) {}
+    private transient ListState<ModelShard> shardsHandle;
+    private transient ListState<RoundLedger> ledgersHandle;
 
     /**
      * @param job the job's name
+     * @param run the submission of it
      * @param model what the model looks like
-     * @param target where models go
+     * @param models where models go
      * @param regions where regions are
      * @param shards where shards lie; without, they come through Flink's network
      */
     public ModelPublisher(
             String job,
+            String run,
             ModelSpec model,
-            Target target,
+            ModelDirectory models,
             RegionAccess.Place regions,
             Optional<RegionPool.Place> shards) {
         this.regions = regions;
         this.shards = shards.stream().toList();
         this.job = job;
+        this.run = run;
         this.model = model;
-        this.target = target;
+        this.models = models;
+    }
+
+    @Override
+    public void initializeState(FunctionInitializationContext context) throws Exception {
+        layout = model.layout();
+        assemblies = new LinkedHashMap<>();
+        unforced = new ArrayList<>();
+        shardsHandle =
+                context.getOperatorStateStore()
+                        .getListState(new ListStateDescriptor<>("shards", ModelShard.TYPE));
+        ledgersHandle =
+                context.getOperatorStateStore()
+                        .getListState(
+                                new ListStateDescriptor<>(
+                                        "ledgers", StreamType.json(RoundLedger.class)));
+        for (RoundLedger ledger : ledgersHandle.get()) {
+            assembly(ledger.model()).take(ledger);
+        }
+        for (ModelShard shard : shardsHandle.get()) {
+            assembly(shard.round()).write(shard, ByteBuffer.wrap(shard.bytes()));
+        }
     }
 
     @Override
     public void open(OpenContext context) {
-        layout = model.layout();
         access = regions.open();
         pool = shards.stream().findAny().map(RegionPool.Place::open);
-        written =
-                getRuntimeContext()
-                        .getState(
-                                new ValueStateDescriptor<>(
-                                        "written", StreamType.json(Written.class)));
+    }
+
+    private ModelAssembly assembly(RoundId version) throws IOException {
+        ModelAssembly assembly = assemblies.get(version);
+        if (assembly == null) {
+            assembly = new ModelAssembly(models, layout, version);
+            assemblies.put(version, assembly);
+        }
+        return assembly;
     }
 
     @Override
-    public void processElement(ModelShard shard, Context context, Collector<PublishedModel> out)
+    public void processElement1(ModelShard shard, Context context, Collector<PublishedModel> out)
             throws Exception {
-        Path file = target.file(shard.round()).toAbsolutePath();
-        Path part = file.resolveSibling(file.getFileName() + "." + shard.round() + ".part");
-        Written before = written.value();
-        BitSet shards = before == null ? new BitSet() : BitSet.valueOf(before.shards());
-        if (shards.isEmpty()) {
-            // Of a run that ended in the middle; its length may be another.
-            Files.deleteIfExists(part);
-        } else if (!Files.exists(part)) {
-            // Restored to before the file was whole, which it became before the failure.
-            Files.copy(file, part);
-        }
-        try (FileChannel channel =
-                FileChannel.open(part, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-            if (shards.isEmpty()) {
-                write(channel, ByteBuffer.wrap(layout.header().bytes()), 0);
-            }
-            write(channel, shard);
-        }
-        shards.set(shard.shard());
-        if (shards.cardinality() < layout.shards()) {
-            written.update(new Written(shards.toLongArray()));
-            return;
-        }
-        written.clear();
-        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
-        out.collect(
-                new PublishedModel(
-                        describe(job, shard.round(), file, shard.lastUpdateMicros()),
-                        file.toString()));
-    }
-
-    private void write(FileChannel channel, ModelShard shard) throws IOException {
-        long offset = layout.fileOffset(shard.shard());
+        ModelAssembly assembly = assembly(shard.round());
         if (shard.region().isEmpty()) {
-            write(channel, ByteBuffer.wrap(shard.bytes()), offset);
-            return;
+            assembly.write(shard, ByteBuffer.wrap(shard.bytes()));
+        } else {
+            int length = layout.shardBytes(shard.shard());
+            access.consume(
+                    pool.orElseThrow(),
+                    shard.region().get(),
+                    memory -> assembly.write(shard, memory.slice(0, length)));
         }
-        int length = layout.shardBytes(shard.shard());
-        access.consume(
-                pool.orElseThrow(),
-                shard.region().get(),
-                memory -> write(channel, memory.slice(0, length), offset));
-    }
-
-    private static void write(FileChannel channel, ByteBuffer bytes, long offset)
-            throws IOException {
-        while (bytes.hasRemaining()) {
-            channel.write(bytes, offset + bytes.position());
-        }
+        finish(assembly, context, out);
     }
 
     @Override
-    public void close() {
+    public void processElement2(RoundLedger ledger, Context context, Collector<PublishedModel> out)
+            throws Exception {
+        ModelAssembly assembly = assembly(ledger.model());
+        assembly.take(ledger);
+        finish(assembly, context, out);
+    }
+
+    private void finish(ModelAssembly assembly, Context context, Collector<PublishedModel> out)
+            throws IOException {
+        if (!assembly.complete()) {
+            return;
+        }
+        assemblies.remove(assembly.version());
+        String refused = assembly.refusal().orElse("");
+        if (!refused.isEmpty()) {
+            LOG.warn("model {} is refused: {}", assembly.version(), refused);
+        }
+        try (assembly) {
+            Path file = assembly.finish(file(assembly.base()));
+            unforced.add(assembly.version());
+            out.collect(
+                    new PublishedModel(
+                            describe(
+                                    job,
+                                    run,
+                                    assembly.version(),
+                                    file,
+                                    assembly.lastUpdateMicros(),
+                                    refused),
+                            file.toString()));
+        }
+        context.output(LEDGERS, assembly.ledger().orElseThrow().refused(refused));
+    }
+
+    /** The file of a version that was published before. */
+    private Path file(RoundId version) {
+        return version.round() == 0 ? Path.of(model.path()) : models.version(version);
+    }
+
+    @Override
+    public void snapshotState(FunctionSnapshotContext context) throws Exception {
+        List<ModelShard> unfinished = new ArrayList<>();
+        List<RoundLedger> ledgers = new ArrayList<>();
+        for (ModelAssembly assembly : assemblies.values()) {
+            assembly.shards().forEach(unfinished::add);
+            assembly.ledger().ifPresent(ledgers::add);
+        }
+        shardsHandle.update(unfinished);
+        ledgersHandle.update(ledgers);
+        for (RoundId version : unforced) {
+            models.release(version);
+        }
+        unforced.clear();
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (assemblies != null) {
+            for (ModelAssembly assembly : assemblies.values()) {
+                assembly.close();
+            }
+        }
         if (pool != null) {
             pool.ifPresent(RegionPool::close);
+            pool = Optional.empty();
         }
         if (access != null) {
             access.close();
         }
     }
 
-    /** Describes a model file. */
+    /**
+     * Describes a model file.
+     *
+     * @param refused why it is the former model once more; empty where it is not
+     */
     public static ModelDescription describe(
-            String job, RoundId round, Path file, long lastUpdateMicros) throws IOException {
+            String job, String run, RoundId round, Path file, long lastUpdateMicros, String refused)
+            throws IOException {
         long length = Files.size(file);
         try (MappedFile mapped = MappedFile.open(new PayloadRef(file.toString(), 0, length, 0))) {
             int crc32c = mapped.crc32c();
@@ -174,12 +237,14 @@ public final class ModelPublisher extends KeyedProcessFunction<String, ModelShar
                             Instant.EPOCH.plusNanos(lastUpdateMicros * 1000), Instant.now());
             return new ModelDescription(
                     job,
+                    run,
                     round.round(),
                     round.epoch(),
                     length,
                     ChunkPart.MAX_CHUNK_BYTES,
                     crc32c,
-                    lastUpdateMicros == 0 ? 0 : since.toNanos() / 1e6);
+                    lastUpdateMicros == 0 ? 0 : since.toNanos() / 1e6,
+                    refused);
         }
     }
 }

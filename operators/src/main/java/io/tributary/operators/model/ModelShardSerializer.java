@@ -12,7 +12,7 @@ import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
 import org.apache.flink.core.memory.DataInputView;
 import org.apache.flink.core.memory.DataOutputView;
 
-/** Round, epoch, shard, time, the region if there is one, length and bytes. */
+/** Version, base, shard, time, flaw, the region if there is one, length and bytes. */
 final class ModelShardSerializer extends FlowSerializer<ModelShard> {
 
     static final ModelShardSerializer INSTANCE = new ModelShardSerializer();
@@ -21,10 +21,11 @@ final class ModelShardSerializer extends FlowSerializer<ModelShard> {
 
     @Override
     public void serialize(ModelShard value, DataOutputView out) throws IOException {
-        out.writeInt(value.round().round());
-        out.writeInt(value.round().epoch());
+        writeRound(value.round(), out);
+        writeRound(value.base(), out);
         out.writeInt(value.shard());
         out.writeLong(value.lastUpdateMicros());
+        out.writeUTF(value.flaw());
         out.writeBoolean(value.region().isPresent());
         if (value.region().isPresent()) {
             writePayload(value.region().get(), out);
@@ -35,14 +36,16 @@ final class ModelShardSerializer extends FlowSerializer<ModelShard> {
 
     @Override
     public ModelShard deserialize(DataInputView in) throws IOException {
-        RoundId round = new RoundId(in.readInt(), in.readInt());
+        RoundId round = readRound(in);
+        RoundId base = readRound(in);
         int shard = in.readInt();
         long lastUpdateMicros = in.readLong();
+        String flaw = in.readUTF();
         Optional<PayloadRef> region =
                 in.readBoolean() ? Optional.of(readPayload(in)) : Optional.empty();
         byte[] bytes = new byte[in.readInt()];
         in.readFully(bytes);
-        return new ModelShard(round, shard, bytes, region, lastUpdateMicros);
+        return new ModelShard(round, base, shard, bytes, region, flaw, lastUpdateMicros);
     }
 
     @Override

@@ -3,6 +3,7 @@
 package io.tributary.operators.types;
 
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.RoundId;
 import java.io.IOException;
 import org.apache.flink.api.common.typeutils.TypeSerializer;
 import org.apache.flink.core.memory.DataInputView;
@@ -80,6 +81,17 @@ public abstract class FlowSerializer<T> extends TypeSerializer<T> {
     protected static PayloadRef readPayload(DataInputView in) throws IOException {
         return new PayloadRef(
                 in.readUTF(), in.readLong(), in.readLong(), in.readInt(), in.readUTF());
+    }
+
+    /** Writes a round's opening, or a model's version. */
+    protected static void writeRound(RoundId round, DataOutputView out) throws IOException {
+        out.writeInt(round.round());
+        out.writeLong(round.epoch());
+    }
+
+    /** Reads what {@link #writeRound} wrote. */
+    protected static RoundId readRound(DataInputView in) throws IOException {
+        return new RoundId(in.readInt(), in.readLong());
     }
 
     /** Writes length and values; in blocks rather than one call for each value. */

@@ -8,6 +8,7 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.testutils.TestModels;
@@ -25,6 +26,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
@@ -37,6 +39,7 @@ import org.junit.jupiter.api.io.TempDir;
 class AggregatorOperatorTest {
 
     private static final RoundId ROUND = new RoundId(1, 0);
+    private static final RoundId BASE = new RoundId(0, 0);
     private static final SafetensorsHeader HEADER =
             TestModels.header(
                     SafetensorsHeader.tensor("f32", DType.F32, 5),
@@ -49,6 +52,9 @@ class AggregatorOperatorTest {
                     SafetensorsHeader.tensor("u8", DType.U8, 3),
                     SafetensorsHeader.tensor("bool", DType.BOOL, 3));
     private static final int SHARD = 7;
+
+    /** Nothing is known of the values. */
+    private static final float BOUND = Float.MAX_VALUE;
 
     @TempDir Path temp;
 
@@ -77,9 +83,18 @@ class AggregatorOperatorTest {
         return harness;
     }
 
+    private ModelDirectory models() {
+        return ModelDirectory.at(temp.resolve("models"));
+    }
+
     private FoldUpdate fold(int update, int shard) {
         return new FoldUpdate(
-                "leaf", shard, ROUND, TestModels.payload(updates.get(update)), weights[update]);
+                "leaf",
+                shard,
+                ROUND,
+                TestModels.payload(updates.get(update)),
+                weights[update],
+                BOUND);
     }
 
     private ModelSpec spec(UpdateKind kind) {
@@ -183,7 +198,10 @@ class AggregatorOperatorTest {
                             harness(
                                     new PartialSumOperator(spec, RegionAccess.Place.NONE, partials),
                                     snapshot);
-                    var top = harness(new TopOperator(spec, RegionAccess.Place.NONE, partials))) {
+                    var top =
+                            harness(
+                                    new TopOperator(
+                                            spec, models(), RegionAccess.Place.NONE, partials))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(1, shard), 0);
                     leaf.processElement(fold(2, shard), 0);
@@ -206,7 +224,10 @@ class AggregatorOperatorTest {
         }
         // Integers are exact whatever floats are summed in.
         byte[] exact = new byte[model.length];
-        try (var top = harness(new TopOperator(spec, RegionAccess.Place.NONE, Optional.empty()))) {
+        try (var top =
+                harness(
+                        new TopOperator(
+                                spec, models(), RegionAccess.Place.NONE, Optional.empty()))) {
             for (int shard = 0; shard < layout.shards(); shard++) {
                 for (int u = 0; u < weights.length; u++) {
                     top.processElement(
@@ -215,7 +236,8 @@ class AggregatorOperatorTest {
                                     shard,
                                     ROUND,
                                     TestModels.payload(updates.get(u)),
-                                    weights[u]),
+                                    weights[u],
+                                    BOUND),
                             0);
                 }
                 top.processElement(close(shard, "top", "", 3), 0);
@@ -252,11 +274,13 @@ class AggregatorOperatorTest {
                         harness(
                                 new TopOperator(
                                         spec(UpdateKind.WEIGHTS),
+                                        models(),
                                         RegionAccess.Place.NONE,
                                         regions))) {
             for (int i = 0; i < 3; i++) {
                 top.processElement(
-                        new FoldUpdate("top", 0, ROUND, TestModels.payload(update), 1_000_000 + i),
+                        new FoldUpdate(
+                                "top", 0, ROUND, TestModels.payload(update), 1_000_000 + i, BOUND),
                         0);
             }
             top.processElement(close(0, "top", "", 3), 0);
@@ -299,11 +323,11 @@ class AggregatorOperatorTest {
     }
 
     private static CloseNode close(int shard, String node, String parent, int contributions) {
-        return new CloseNode(node, shard, ROUND, parent, contributions, ROUND, 77);
+        return new CloseNode(node, shard, ROUND, parent, contributions, ROUND, BASE, 77);
     }
 
     @Test
-    void theTopDividesAndKeepsTheModelForDeltas() throws Exception {
+    void theTopDividesAndAddsDeltasToTheModelThatTrainersStartedFrom() throws Exception {
         double[] sum = weightedSum();
         double[] before = TestModels.values(base);
         OperatorSubtaskState snapshot;
@@ -312,9 +336,10 @@ class AggregatorOperatorTest {
                 harness(
                         new TopOperator(
                                 spec(UpdateKind.DELTA),
+                                models(),
                                 RegionAccess.Place.NONE,
                                 Optional.empty()))) {
-            top(harness, ROUND, first);
+            top(harness, ROUND, BASE, first);
             snapshot = harness.snapshot(1, 1);
         }
         double[] exact = new double[sum.length];
@@ -328,9 +353,12 @@ class AggregatorOperatorTest {
         try (var harness =
                 harness(
                         new TopOperator(
-                                spec(UpdateKind.DELTA), RegionAccess.Place.NONE, Optional.empty()),
+                                spec(UpdateKind.DELTA),
+                                models(),
+                                RegionAccess.Place.NONE,
+                                Optional.empty()),
                         snapshot)) {
-            top(harness, new RoundId(2, 0), second);
+            top(harness, new RoundId(2, 0), ROUND, second);
         }
         for (int i = 0; i < sum.length; i++) {
             exact[i] = expected[i] + sum[i] / 14;
@@ -342,12 +370,13 @@ class AggregatorOperatorTest {
     private void top(
             KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> harness,
             RoundId round,
+            RoundId from,
             double[] into)
             throws Exception {
         var layout = spec(UpdateKind.DELTA).layout();
         byte[] model = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
         for (int shard = 0; shard < layout.shards(); shard++) {
-            harness.processElement(new CloseNode("top", shard, round, "", 3, round, 77), 0);
+            harness.processElement(new CloseNode("top", shard, round, "", 3, round, from, 77), 0);
         }
         for (int u = weights.length - 1; u >= 0; u--) {
             double[] values = TestModels.values(updates.get(u));
@@ -373,6 +402,12 @@ class AggregatorOperatorTest {
                     shard.bytes().length);
         }
         System.arraycopy(TestModels.values(HEADER, model), 0, into, 0, into.length);
+        // As the publisher does.
+        Path version = models().version(round);
+        Files.createDirectories(version.getParent());
+        byte[] file = Arrays.copyOf(HEADER.bytes(), (int) HEADER.fileLength());
+        System.arraycopy(model, 0, file, (int) HEADER.dataOffset(), model.length);
+        Files.write(version, file);
     }
 
     @Test
@@ -391,10 +426,11 @@ class AggregatorOperatorTest {
                             0,
                             new RoundId(1, 1),
                             TestModels.payload(updates.get(1)),
-                            weights[1]),
+                            weights[1],
+                            BOUND),
                     0);
             harness.processElement(
-                    new CloseNode("leaf", 0, new RoundId(1, 1), "top", 1, ROUND, 0), 0);
+                    new CloseNode("leaf", 0, new RoundId(1, 1), "top", 1, ROUND, BASE, 0), 0);
 
             FoldPartial partial = (FoldPartial) harness.extractOutputValues().get(0);
             assertThat(partial.weight()).isEqualTo(10.0);
@@ -422,7 +458,7 @@ class AggregatorOperatorTest {
                                 RegionAccess.Place.NONE,
                                 Optional.empty()))) {
             harness.processElement(
-                    new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2), 0);
+                    new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2, BOUND), 0);
             harness.processElement(close(0, "leaf", "top", 1), 0);
 
             assertThat(values(harness.extractOutputValues().get(0)))

@@ -39,6 +39,7 @@ class EarlierSnapshotsTest {
 
     private static final Topology TREE = Topologies.of(List.of(2, 1), 2);
     private static final RoundId ROUND = new RoundId(2, 0);
+    private static final RoundId BASE = new RoundId(1, 0);
 
     @TempDir Path temp;
 
@@ -64,7 +65,8 @@ class EarlierSnapshotsTest {
                         RoundRules.Timing.EAGER,
                         UpdateKind.WEIGHTS,
                         Map.of(),
-                        true);
+                        true,
+                        RoundRules.Limits.DEFAULT);
         return new CoordinatorHarness(TREE, rules, model, restored);
     }
 
@@ -107,7 +109,8 @@ class EarlierSnapshotsTest {
             aggregator.processElement(partial("open", 2, 1, 2, 3, 4), 0);
             aggregator.processElement(partial("open", 3, 10, 20, 30, 40), 0);
             aggregator.processElement(partial("closing", 2, 1, 2, 3, 4), 0);
-            aggregator.processElement(new CloseNode("closing", 0, ROUND, "top", 2, ROUND, 99), 0);
+            aggregator.processElement(
+                    new CloseNode("closing", 0, ROUND, "top", 2, ROUND, BASE, 99), 0);
             OperatorSnapshotUtil.writeStateHandle(
                     aggregator.snapshot(1, 1), directory + "/aggregator");
         }
@@ -136,7 +139,8 @@ class EarlierSnapshotsTest {
     @Test
     void anAggregatorGoesOnWithTheSumsOfVersion1() throws Exception {
         try (var aggregator = aggregator(read("v1/aggregator"))) {
-            aggregator.processElement(new CloseNode("open", 0, ROUND, "top", 2, ROUND, 99), 0);
+            aggregator.processElement(
+                    new CloseNode("open", 0, ROUND, "top", 2, ROUND, BASE, 99), 0);
             aggregator.processElement(partial("closing", 1, 1, 1, 1, 1), 0);
             assertThat(aggregator.extractOutputValues())
                     .extracting(FoldPartial.class::cast)

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.testutils.CoordinatorHarness;
@@ -124,7 +125,8 @@ class TreePropertyTest {
                         timing,
                         UpdateKind.WEIGHTS,
                         Map.of(),
-                        true);
+                        true,
+                        RoundRules.Limits.DEFAULT);
         Random random = new Random(seed);
         List<Integer> order = new ArrayList<>();
         int levels = topology.nodes().size();
@@ -164,7 +166,11 @@ class TreePropertyTest {
         byte[] data = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
         List<ModelShard> shards =
                 drive(
-                        new TopOperator(spec, RegionAccess.Place.NONE, Optional.empty()),
+                        new TopOperator(
+                                spec,
+                                ModelDirectory.at(model.resolveSibling("models")),
+                                RegionAccess.Place.NONE,
+                                Optional.empty()),
                         inputs.get(levels - 1));
         assertThat(shards).hasSize(layout.shards());
         for (ModelShard shard : shards) {

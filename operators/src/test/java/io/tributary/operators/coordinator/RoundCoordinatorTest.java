@@ -27,6 +27,7 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
@@ -37,11 +38,11 @@ import io.tributary.shm.node.RegionAccess;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.awaitility.Awaitility;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -77,7 +78,8 @@ class RoundCoordinatorTest {
                 timing,
                 UpdateKind.WEIGHTS,
                 Map.of(),
-                true);
+                true,
+                RoundRules.Limits.DEFAULT);
     }
 
     private CoordinatorHarness harness(RoundRules rules, OperatorSubtaskState... restored)
@@ -177,8 +179,8 @@ class RoundCoordinatorTest {
             assertRejected(harness, RejectReason.BAD_SAMPLES);
             assertThat(harness.receipt().text())
                     .isEqualTo(
-                            "update from trainer a for round 1.0: it has 0 samples, expected 1 or"
-                                    + " more");
+                            "update from trainer a for round 1.0: it has 0 samples, expected 1 to"
+                                    + " 1000000000 (rounds.max-samples)");
             harness.update("a", 1, 0, 10);
             harness.update("b", 1, 0, 10);
             harness.join("c", "g0");
@@ -200,6 +202,23 @@ class RoundCoordinatorTest {
             harness.control(Type.LEAVE, "a", "one", "g0");
             harness.control(Type.HEARTBEAT, "a", "two", "g0");
             assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
+        }
+    }
+
+    /** Over shared memory the one before is known to have ended, also while the job was away. */
+    @Test
+    void aSecondClientTakesThePlaceOfOneThatIsKnownToHaveEnded() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.control(Type.JOIN, "a", "one", "g0");
+            harness.send(
+                    new Arrival.Control(
+                            new ControlMessage(Type.JOIN, CoordinatorHarness.JOB, "a", "two", "g0"),
+                            true));
+            assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
+            assertThat(harness.receipt().instance()).isEqualTo("two");
+            harness.control(Type.LEAVE, "a", "one", "g0");
+            harness.join("b", "g1");
+            assertThat(harness.plan().id()).as("a is still there").isEqualTo(new RoundId(1, 0));
         }
     }
 
@@ -239,73 +258,352 @@ class RoundCoordinatorTest {
         }
     }
 
+    private static RoundRules patient(int quorum, Duration silence) {
+        return new RoundRules(
+                3,
+                2,
+                quorum,
+                Duration.ZERO,
+                silence,
+                LINGER,
+                Timing.EAGER,
+                UpdateKind.WEIGHTS,
+                Map.of(),
+                true,
+                RoundRules.Limits.DEFAULT);
+    }
+
+    private static boolean closed(CoordinatorHarness harness) {
+        return harness.statuses().stream().anyMatch(s -> s.state() == RoundStatus.State.CLOSED);
+    }
+
     @Test
-    void silentTrainersAreForgotten() throws Exception {
-        RoundRules rules =
-                new RoundRules(
-                        3,
-                        2,
-                        1,
-                        Duration.ZERO,
-                        Duration.ofMillis(300),
-                        LINGER,
-                        Timing.EAGER,
-                        UpdateKind.WEIGHTS,
-                        Map.of(),
-                        true);
+    void silentTrainersAreForgottenWhileOthersAreHeard() throws Exception {
+        try (CoordinatorHarness harness = harness(patient(1, Duration.ofSeconds(30)))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            for (int second = 5; second < 30; second += 5) {
+                harness.run(Duration.ofSeconds(5));
+                harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
+            }
+            harness.tick();
+            assertThat(closed(harness)).as("after 25 s of silence").isFalse();
+            harness.run(Duration.ofSeconds(5));
+            harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
+            harness.tick();
+            assertThat(closed(harness)).as("after 30 s of silence").isTrue();
+        }
+    }
+
+    /** Item 7: the timer comes before the heartbeats that have queued up. */
+    @Test
+    void aPauseLosesNobody() throws Exception {
+        try (CoordinatorHarness harness = harness(patient(1, Duration.ofSeconds(30)))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            for (int pause = 0; pause < 20; pause++) {
+                harness.pause(Duration.ofMinutes(10));
+                harness.tick();
+                harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
+                harness.tick();
+                harness.control(Type.HEARTBEAT, "b", "i-b", "g1");
+                harness.tick();
+            }
+            assertThat(harness.plan().round()).as("b is still waited for").isEqualTo(1);
+            harness.update("b", 1, 0, 10);
+            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+            assertThat(harness.plan().round()).isEqualTo(2);
+        }
+    }
+
+    /** A broker that is away, or a job behind back pressure, hears nobody while timers fire. */
+    @Test
+    void whileNobodyIsHeardSilenceSaysNothing() throws Exception {
+        try (CoordinatorHarness harness = harness(patient(1, Duration.ofSeconds(30)))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            harness.run(Duration.ofMinutes(10));
+            harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
+            harness.tick();
+            assertThat(closed(harness)).isFalse();
+        }
+    }
+
+    @Test
+    void aRestoreGivesAllTheWholePatienceAgain() throws Exception {
+        RoundRules rules = patient(1, Duration.ofSeconds(30));
+        OperatorSubtaskState snapshot;
         try (CoordinatorHarness harness = harness(rules)) {
             harness.join("a", "g0");
             harness.join("b", "g1");
             harness.update("a", 1, 0, 10);
-            Awaitility.await()
-                    .untilAsserted(
-                            () -> {
-                                harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
-                                harness.tick();
-                                assertThat(harness.statuses())
-                                        .anyMatch(s -> s.state() == RoundStatus.State.CLOSED);
-                            });
+            for (int second = 5; second < 30; second += 5) {
+                harness.run(Duration.ofSeconds(5));
+                harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
+            }
+            snapshot = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness = harness(rules, snapshot)) {
+            for (int second = 5; second < 30; second += 5) {
+                harness.run(Duration.ofSeconds(5));
+                harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
+                harness.tick();
+            }
+            assertThat(closed(harness)).isFalse();
+            harness.run(Duration.ofSeconds(5));
+            harness.control(Type.HEARTBEAT, "a", "i-a", "g0");
+            harness.tick();
+            assertThat(closed(harness)).isTrue();
         }
     }
 
     @Test
     void atTheDeadlineAQuorumCloses() throws Exception {
         try (CoordinatorHarness harness =
-                harness(rules(2, 1, Duration.ofMillis(200), Timing.EAGER))) {
+                harness(rules(2, 1, Duration.ofMinutes(1), Timing.EAGER))) {
             harness.join("a", "g0");
             harness.join("b", "g1");
             harness.update("a", 1, 0, 10);
-            Awaitility.await()
-                    .untilAsserted(
-                            () -> {
-                                harness.tick();
-                                assertThat(harness.plan().round()).isEqualTo(2);
-                            });
+            harness.run(Duration.ofSeconds(59));
+            assertThat(harness.plan().round()).isEqualTo(1);
+            harness.run(Duration.ofSeconds(1));
+            assertThat(harness.plan().round()).isEqualTo(2);
             harness.update("b", 1, 0, 10);
             assertRejected(harness, RejectReason.LATE);
+        }
+    }
+
+    /** Only time in which the job runs counts, before a restore and after it. */
+    @Test
+    void aDeadlineIsNotBroughtNearerByAPauseOrARestore() throws Exception {
+        RoundRules rules = rules(2, 1, Duration.ofMinutes(1), Timing.EAGER);
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness(rules)) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            harness.run(Duration.ofSeconds(30));
+            harness.pause(Duration.ofHours(5));
+            harness.tick();
+            assertThat(harness.plan().round()).isEqualTo(1);
+            snapshot = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness = harness(rules, snapshot)) {
+            harness.run(Duration.ofSeconds(27));
+            assertThat(harness.plan().round()).isEqualTo(1);
+            harness.run(Duration.ofSeconds(3));
+            assertThat(harness.plan().round()).isEqualTo(2);
         }
     }
 
     @Test
     void withoutAQuorumTheRoundIsAbandonedAndOpenedAgain() throws Exception {
         try (CoordinatorHarness harness =
-                harness(rules(2, 2, Duration.ofMillis(200), Timing.EAGER))) {
+                harness(rules(2, 2, Duration.ofMinutes(1), Timing.EAGER))) {
             harness.join("a", "g0");
             harness.join("b", "g1");
             harness.update("a", 1, 0, 10);
-            Awaitility.await()
-                    .untilAsserted(
-                            () -> {
-                                harness.tick();
-                                assertThat(harness.plan().id()).isEqualTo(new RoundId(1, 1));
-                            });
+            harness.run(Duration.ofMinutes(1));
+            assertThat(harness.plan().id()).isEqualTo(new RoundId(1, RoundId.epoch(1, 0)));
             assertThat(harness.statuses())
                     .anyMatch(s -> s.state() == RoundStatus.State.ABANDONED && s.epoch() == 0);
             assertThat(harness.commands(0)).filteredOn(DropRound.class::isInstance).hasSize(3);
             harness.update("b", 1, 0, 10);
             assertRejected(harness, RejectReason.STALE_EPOCH);
-            harness.update("a", 1, 1, 10);
+            harness.update("a", 1, RoundId.epoch(1, 0), 10);
             assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+        }
+    }
+
+    /** Item 6: one NaN loss is everyday life. */
+    @Test
+    void aRoundDoesNotWaitForATrainerWhoseUpdateWasRefusedForGood() throws Exception {
+        try (CoordinatorHarness harness = harness(rules(2, 1, Duration.ZERO, Timing.EAGER))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.send(
+                    new Arrival.Refused(
+                            new DeadLetter("topic", "b", 1, 0, RejectReason.NOT_FINITE, "NaN"),
+                            true,
+                            5));
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.plan().round()).isEqualTo(2);
+            harness.send(
+                    new Arrival.Staged(
+                            CoordinatorHarness.claim(
+                                    "a", 2, 0, -1, 10, new PayloadRef("/x", 0, 1, 0))));
+            assertRejected(harness, RejectReason.BAD_SAMPLES);
+            harness.update("b", 2, 0, 10);
+            assertThat(harness.plan().round()).as("refused by the coordinator").isEqualTo(3);
+        }
+    }
+
+    @Test
+    void aMendedUpdateThatComesInTimeCounts() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.send(
+                    new Arrival.Refused(
+                            new DeadLetter("topic", "b", 1, 0, RejectReason.NOT_FINITE, "NaN"),
+                            true,
+                            5));
+            harness.update("b", 1, 0, 10);
+            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.plan().round()).isEqualTo(2);
+        }
+    }
+
+    @Test
+    void aRefusalThatIsNotFinalOrNotOfThisRoundChangesNothing() throws Exception {
+        try (CoordinatorHarness harness = harness(rules(2, 1, Duration.ZERO, Timing.EAGER))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            for (RejectReason reason : List.of(RejectReason.NODE_LOST, RejectReason.PAYLOAD_LOST)) {
+                harness.send(
+                        new Arrival.Refused(
+                                new DeadLetter("topic", "b", 1, 0, reason, "x"), true, 5));
+            }
+            harness.send(
+                    new Arrival.Refused(
+                            new DeadLetter("topic", "b", 2, 0, RejectReason.NOT_FINITE, "x"),
+                            true,
+                            5));
+            assertThat(harness.plan().round()).as("b is still waited for").isEqualTo(1);
+        }
+    }
+
+    /** Item 10: two restores of one checkpoint make two models, and no update counts in both. */
+    @Test
+    void restoresOfOneCheckpointShareNoVersionAndNoOpening() throws Exception {
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            snapshot = harness.snapshot(1);
+        }
+        Set<RoundId> models = new HashSet<>();
+        Set<RoundId> openings = new HashSet<>();
+        RoundId stale = new RoundId(2, 0);
+        for (int nonce : new int[] {7, -8, 9}) {
+            CoordinatorHarness.nonce(nonce);
+            try (CoordinatorHarness harness =
+                    harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot)) {
+                harness.update("b", 1, 0, 20);
+                assertThat(harness.receipt().status())
+                        .as("the round that was open keeps its identity")
+                        .isEqualTo(Status.COMMITTED);
+                assertThat(models.add(harness.plan().model())).isTrue();
+                assertThat(openings.add(harness.plan().id())).isTrue();
+                harness.update("a", 2, stale.epoch(), 30);
+                assertRejected(harness, RejectReason.STALE_EPOCH);
+                stale = harness.plan().id();
+            } finally {
+                CoordinatorHarness.nonce(0);
+            }
+        }
+    }
+
+    @Test
+    void evenTheFirstStartHasAnEpochOfItsOwn() throws Exception {
+        CoordinatorHarness.nonce(42);
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            assertThat(harness.plan().id()).isEqualTo(new RoundId(1, 42));
+        } finally {
+            CoordinatorHarness.nonce(0);
+        }
+    }
+
+    /** Item 3. */
+    @Test
+    void aJobTakesNoMoreTrainersThanItMay() throws Exception {
+        try (CoordinatorHarness harness = harness(limited(new RoundRules.Limits(2, 100)))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.join("c", "g0");
+            assertRejected(harness, RejectReason.TOO_MANY_TRAINERS);
+            assertThat(harness.receipt().text()).contains("2 trainers").contains("max-trainers");
+            harness.join("a", "g0");
+            assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
+            harness.control(Type.LEAVE, "a", "i-a", "g0");
+            harness.join("c", "g0");
+            assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
+        }
+    }
+
+    /** Item 12. */
+    @Test
+    void nobodyOwnsTheModelByItsSamples() throws Exception {
+        try (CoordinatorHarness harness = harness(limited(new RoundRules.Limits(2, 100)))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            PayloadRef payload = new PayloadRef("/x", 0, 1, 0);
+            for (long samples : new long[] {101, Long.MAX_VALUE, Long.MIN_VALUE, 0}) {
+                harness.send(
+                        new Arrival.Staged(
+                                CoordinatorHarness.claim("a", 1, 0, samples, 10, payload)));
+                assertRejected(harness, RejectReason.BAD_SAMPLES);
+                assertThat(harness.receipt().text()).contains("expected 1 to 100");
+            }
+            harness.send(new Arrival.Staged(CoordinatorHarness.claim("a", 1, 0, 100, 10, payload)));
+            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+        }
+    }
+
+    private static RoundRules limited(RoundRules.Limits limits) {
+        return new RoundRules(
+                3,
+                2,
+                2,
+                Duration.ZERO,
+                Duration.ZERO,
+                LINGER,
+                Timing.EAGER,
+                UpdateKind.WEIGHTS,
+                Map.of(),
+                true,
+                limits);
+    }
+
+    /** Item 3: what a leaf has is counted, not looked for; also when members go and come back. */
+    @Test
+    void manyTrainersJoinQuicklyAndSpreadEvenly() throws Exception {
+        try (CoordinatorHarness harness =
+                new CoordinatorHarness(
+                        Topologies.of(List.of(1, 1), 100),
+                        rules(1_000_000, 1, Duration.ZERO, Timing.EAGER),
+                        TestModels.spec(model, 100, UpdateKind.WEIGHTS))) {
+            long start = System.nanoTime();
+            for (int i = 0; i < 10_000; i++) {
+                harness.join("t-" + i, "g0");
+            }
+            assertThat(Duration.ofNanos(System.nanoTime() - start))
+                    .as("it took more than a minute when members were counted")
+                    .isLessThan(Duration.ofSeconds(20));
+            assertThat(harness.receipts()).hasSize(10_000);
+        }
+    }
+
+    /** Item 2: what a member shows with each chunk. */
+    @Test
+    void whoJoinsGetsTheTokenOfThisRun() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            Receipt joined = harness.receipt();
+            assertThat(joined.run()).isEqualTo("run");
+            assertThat(CoordinatorHarness.RUN.gave(joined.token(), "a", "i-a")).isTrue();
+            assertThat(CoordinatorHarness.RUN.gave(joined.token(), "b", "i-a")).isFalse();
+            assertThat(CoordinatorHarness.RUN.gave(joined.token(), "a", "i-b")).isFalse();
+            assertThat(new Run("run", "another").gave(joined.token(), "a", "i-a")).isFalse();
+            assertThat(harness.plans()).noneMatch(p -> p.toString().contains("secret"));
         }
     }
 
@@ -343,7 +641,7 @@ class RoundCoordinatorTest {
             assertRejected(harness, RejectReason.STALE_EPOCH);
             harness.update("b", 1, 0, 20);
             assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
-            assertThat(harness.plan().id()).isEqualTo(new RoundId(2, 1));
+            assertThat(harness.plan().id()).isEqualTo(new RoundId(2, RoundId.epoch(1, 0)));
             harness.update("a", 2, 0, 10);
             assertRejected(harness, RejectReason.STALE_EPOCH);
         }
@@ -495,10 +793,11 @@ class RoundCoordinatorTest {
     void whatASourceRefusedIsAnswered() throws Exception {
         try (CoordinatorHarness harness = harness()) {
             DeadLetter letter = new DeadLetter("topic", "a", 1, 0, RejectReason.NOT_FINITE, "text");
-            harness.send(new Arrival.Refused(letter, true));
+            harness.send(new Arrival.Refused(letter, true, 5));
             assertRejected(harness, RejectReason.NOT_FINITE);
+            assertThat(harness.receipt().attempt()).isEqualTo(5);
             int receipts = harness.receipts().size();
-            harness.send(new Arrival.Refused(letter, false));
+            harness.send(new Arrival.Refused(letter));
             assertThat(harness.receipts()).hasSize(receipts);
             assertThat(harness.side(CoordinatorOutputs.DEAD_LETTERS)).hasSize(2);
         }
@@ -538,8 +837,8 @@ class RoundCoordinatorTest {
             assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.FINISHED);
             harness.control(ControlMessage.Type.LEAVE, "b", "i-b", "g1");
             assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.ENDED);
-            assertThat(harness.plan().ends("run")).isTrue();
-            assertThat(harness.plan().ends("an earlier run")).isFalse();
+            assertThat(CoordinatorHarness.RUN.endsWith(harness.plan())).isTrue();
+            assertThat(new Run("earlier", "secret").endsWith(harness.plan())).isFalse();
         }
     }
 
@@ -559,6 +858,7 @@ class RoundCoordinatorTest {
                                     1,
                                     0,
                                     0,
+                                    "",
                                     List.of(
                                             new RoundLedger.Entry("a", 1, "0000000a"),
                                             new RoundLedger.Entry("b", 1, "00000014"))));
@@ -568,10 +868,16 @@ class RoundCoordinatorTest {
                 harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot)) {
             harness.update("a", 1, 0, 11);
             assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
-            assertThat(harness.plan().model()).as("other bytes").isEqualTo(new RoundId(1, 1));
+            assertThat(harness.plan().model())
+                    .as("other bytes")
+                    .isEqualTo(new RoundId(1, RoundId.epoch(1, 0)));
             assertThat(harness.plan().restores()).isEqualTo(1);
             assertThat(harness.commands(1))
-                    .allMatch(c -> ((CloseNode) c).model().equals(new RoundId(1, 1)));
+                    .allMatch(
+                            c ->
+                                    ((CloseNode) c)
+                                            .model()
+                                            .equals(new RoundId(1, RoundId.epoch(1, 0))));
         }
     }
 
@@ -594,8 +900,8 @@ class RoundCoordinatorTest {
                     .filteredOn(CloseNode.class::isInstance)
                     .extracting(AggregatorInput::node)
                     .containsOnly("r1/g0/0", "r1/g0/1");
-            harness.update("a", 2, 1, 3);
-            harness.update("b", 2, 1, 4);
+            harness.update("a", 2, RoundId.epoch(1, 0), 3);
+            harness.update("b", 2, RoundId.epoch(1, 0), 4);
             assertThat(harness.commands(0))
                     .filteredOn(c -> c.round().round() == 2)
                     .extracting(AggregatorInput::node)
@@ -609,7 +915,7 @@ class RoundCoordinatorTest {
     @Test
     void whoseUpdateFoundNoRoomIsAskedAgain() throws Exception {
         try (CoordinatorHarness harness = harness()) {
-            harness.send(new Arrival.Room("a", new RoundId(1, 0)));
+            harness.send(new Arrival.Room("a", new RoundId(1, 0), 5));
             assertThat(harness.receipt().status()).isEqualTo(Status.RESEND);
             assertThat(harness.receipt().trainer()).isEqualTo("a");
         }

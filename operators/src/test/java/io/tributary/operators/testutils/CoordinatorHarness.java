@@ -6,6 +6,7 @@ import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
@@ -14,9 +15,11 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.node.RegionAccess;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -31,7 +34,13 @@ import org.apache.flink.util.OutputTag;
 public final class CoordinatorHarness implements AutoCloseable {
 
     public static final String JOB = "job";
+    public static final long ATTEMPT = 17;
+    private static int nonce;
 
+    /** The submission of the job, also where it is restored. */
+    public static final Run RUN = new Run("run", "secret");
+
+    private final Hand surroundings;
     private final KeyedOneInputStreamOperatorTestHarness<String, Arrival, RoundStatus> harness;
 
     public CoordinatorHarness(
@@ -47,11 +56,19 @@ public final class CoordinatorHarness implements AutoCloseable {
             RegionAccess.Place regions,
             OperatorSubtaskState... restored)
             throws Exception {
+        surroundings = new Hand();
         harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new KeyedProcessOperator<>(
                                 new RoundCoordinator(
-                                        JOB, "run", topology, rules, model, 4, regions)),
+                                        JOB,
+                                        RUN,
+                                        topology,
+                                        rules,
+                                        model,
+                                        4,
+                                        regions,
+                                        surroundings)),
                         arrival -> JOB,
                         Types.STRING);
         harness.setup();
@@ -59,7 +76,8 @@ public final class CoordinatorHarness implements AutoCloseable {
             harness.initializeState(state);
         }
         harness.open();
-        harness.setProcessingTime(System.currentTimeMillis());
+        // Timers of the job before are due when there is one.
+        harness.setProcessingTime(Duration.ofDays(restored.length).toMillis());
     }
 
     public void control(ControlMessage.Type type, String trainer, String instance, String group)
@@ -72,12 +90,22 @@ public final class CoordinatorHarness implements AutoCloseable {
     }
 
     public static Claim claim(
-            String trainer, int round, int epoch, long samples, int crc, PayloadRef payload) {
+            String trainer, int round, long epoch, long samples, int crc, PayloadRef payload) {
         return new Claim(
-                JOB, trainer, round, epoch, samples, UpdateKind.WEIGHTS, crc, payload, Map.of());
+                JOB,
+                trainer,
+                round,
+                epoch,
+                ATTEMPT,
+                samples,
+                UpdateKind.WEIGHTS,
+                crc,
+                1,
+                payload,
+                Map.of());
     }
 
-    public void update(String trainer, int round, int epoch, int crc) throws Exception {
+    public void update(String trainer, int round, long epoch, int crc) throws Exception {
         send(
                 new Arrival.Staged(
                         claim(trainer, round, epoch, 1, crc, new PayloadRef("/x", 0, 1, 0))));
@@ -87,9 +115,48 @@ public final class CoordinatorHarness implements AutoCloseable {
         harness.processElement(arrival, 0);
     }
 
-    /** Lets the clock run, so that timers fire. */
+    /** Lets timers fire, with the clock as it is. */
     public void tick() throws Exception {
         harness.setProcessingTime(harness.getProcessingTime() + 200);
+    }
+
+    /** Lets time go by, during which the job runs. */
+    public void run(Duration time) throws Exception {
+        for (long left = time.toMillis(); left > 0; left -= 200) {
+            surroundings.nanos += Duration.ofMillis(Math.min(200, left)).toNanos();
+            tick();
+        }
+    }
+
+    /** Lets time go by at once, as a pause of the process does. */
+    public void pause(Duration time) {
+        surroundings.nanos += time.toNanos();
+    }
+
+    /** The nonce of the next start. */
+    public static void nonce(int next) {
+        nonce = next;
+    }
+
+    /** A clock that stands still unless it is moved, and chance that is known. */
+    private static final class Hand implements Surroundings {
+        private static final long serialVersionUID = 1L;
+        private long nanos = 1;
+
+        @Override
+        public long nanoTime() {
+            return nanos;
+        }
+
+        @Override
+        public long micros() {
+            return nanos / 1000;
+        }
+
+        @Override
+        public int nonce() {
+            return nonce;
+        }
     }
 
     public OperatorSubtaskState snapshot(long checkpoint) throws Exception {

@@ -29,17 +29,19 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class SerializersTest {
 
-    private static final RoundId ROUND = new RoundId(4, 2);
+    private static final RoundId ROUND = new RoundId(4, RoundId.epoch(2, -7));
+
+    private static final RoundId BASE = new RoundId(3, 1);
 
     static Stream<Arguments> values() {
         PayloadRef payload = new PayloadRef("/dev/shm/x", 4096, 1L << 35, 1);
         return Stream.of(
                 Arguments.of(
                         AggregatorInput.TYPE,
-                        new AggregatorInput.FoldUpdate("leaf", 7, ROUND, payload, 1L << 40)),
+                        new AggregatorInput.FoldUpdate("leaf", 7, ROUND, payload, 1L << 40, 0.5f)),
                 Arguments.of(
                         AggregatorInput.TYPE,
-                        new AggregatorInput.CloseNode("leaf", 7, ROUND, "top", 3, ROUND, 99)),
+                        new AggregatorInput.CloseNode("leaf", 7, ROUND, "top", 3, ROUND, BASE, 99)),
                 Arguments.of(AggregatorInput.TYPE, new AggregatorInput.DropRound("leaf", 7, ROUND)),
                 Arguments.of(
                         AggregatorInput.TYPE,
@@ -48,15 +50,26 @@ class SerializersTest {
                 Arguments.of(
                         AggregatorInput.TYPE,
                         new AggregatorInput.FoldPartial(
-                                "leaf", 7, ROUND, 0.5, new PartialSum.Lying(payload, DType.F32))),
+                                "leaf",
+                                7,
+                                ROUND,
+                                0.5,
+                                new PartialSum.Lying(payload, DType.F32, -32, 1e40))),
                 Arguments.of(
                         ModelShard.TYPE,
-                        new ModelShard(ROUND, 3, new byte[] {1, 2}, Optional.of(payload), 5)),
+                        new ModelShard(
+                                ROUND,
+                                BASE,
+                                3,
+                                new byte[] {1, 2},
+                                Optional.of(payload),
+                                "flaw",
+                                5)),
                 Arguments.of(NodeShard.TYPE, new NodeShard("leaf/ü", 12)),
                 Arguments.of(
                         CoordinatorOutputs.ARRIVAL,
                         new Arrival.Refused(
-                                new DeadLetter("s", "t", 1, 0, RejectReason.LATE, "x"), true)));
+                                new DeadLetter("s", "t", 1, 0, RejectReason.LATE, "x"), true, 3)));
     }
 
     /** More than one block, so that the seams are seen. */

@@ -5,6 +5,7 @@ package io.tributary.protocol.chunk;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.Metrics;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
@@ -20,7 +21,9 @@ import java.util.Optional;
  * @param trainer who sends
  * @param round the round
  * @param epoch its epoch
- * @param attempt counts a trainer's sendings of its updates, rising, ≥ 1; a resend is a new attempt
+ * @param instance the client object that joined
+ * @param token what the job gave it when it joined
+ * @param attempt names a sending of an update; a resend is a new attempt
  * @param samples the number of training samples, unchecked here
  * @param kind weights or delta
  * @param metrics what the trainer measured
@@ -30,22 +33,34 @@ public record ChunkHeader(
         String job,
         String trainer,
         int round,
-        int epoch,
+        long epoch,
+        String instance,
+        String token,
         long attempt,
         long samples,
         UpdateKind kind,
         Map<String, Double> metrics,
         ChunkPart part) {
 
+    private static final int MAX_METRICS = 16 << 10;
+
     public ChunkHeader {
         Names.check("job", job);
         Names.check("trainer", trainer);
-        metrics = Map.copyOf(metrics);
+        Names.check("instance", instance);
+        metrics = Metrics.kept(metrics);
     }
 
     /** The opening that the update is for. */
     public RoundId id() {
         return new RoundId(round, epoch);
+    }
+
+    /** The same without what is for people, to be remembered. */
+    public ChunkHeader withoutMetrics() {
+        return new ChunkHeader(
+                job, trainer, round, epoch, instance, token, attempt, samples, kind, Map.of(),
+                part);
     }
 
     /** Whether both headers are of the same update, though perhaps of different sendings. */
@@ -63,7 +78,9 @@ public record ChunkHeader(
         p.put("job", job);
         p.put("trainer", trainer);
         p.put("round", Integer.toString(round));
-        p.put("epoch", Integer.toString(epoch));
+        p.put("epoch", Long.toString(epoch));
+        p.put("instance", instance);
+        p.put("token", token);
         p.put("attempt", Long.toString(attempt));
         p.put("samples", Long.toString(samples));
         p.put("kind", kind.name());
@@ -92,7 +109,9 @@ public record ChunkHeader(
                 read.text("job"),
                 read.text("trainer"),
                 read.positiveInt("round"),
-                read.integer("epoch"),
+                read.epoch("epoch"),
+                read.text("instance"),
+                read.text("token"),
                 read.number("attempt"),
                 read.number("samples"),
                 parsed,
@@ -101,19 +120,13 @@ public record ChunkHeader(
     }
 
     private static Map<String, Double> metrics(String json) {
-        Map<String, Double> metrics = new LinkedHashMap<>();
-        Json.tree(json.getBytes(StandardCharsets.UTF_8))
-                .properties()
-                .forEach(
-                        field -> {
-                            if (!field.getValue().isNumber()) {
-                                throw new RejectedException(
-                                        RejectReason.MALFORMED,
-                                        "metric '%s' is %s, expected a number"
-                                                .formatted(field.getKey(), field.getValue()));
-                            }
-                            metrics.put(field.getKey(), field.getValue().doubleValue());
-                        });
-        return metrics;
+        try {
+            return json.length() > MAX_METRICS
+                    ? Map.of()
+                    : Metrics.of(Json.tree(json.getBytes(StandardCharsets.UTF_8)));
+        } catch (RejectedException e) {
+            // They are for people, and decide nothing.
+            return Map.of();
+        }
     }
 }

@@ -13,7 +13,7 @@ import java.util.zip.CRC32C;
  *
  * @param chunk index, 0 and up
  * @param chunks number of chunks, ≥ 1
- * @param chunkBytes length of every chunk but the last
+ * @param chunkBytes length of every chunk but the last, 1 KiB to 1 MiB unless there is one
  * @param length bytes of the whole payload, ≥ 1
  * @param crc32c CRC32C of the whole payload
  * @param chunkCrc32c CRC32C of this chunk
@@ -23,6 +23,9 @@ public record ChunkPart(
 
     /** The largest chunk, 1 MiB. */
     public static final int MAX_CHUNK_BYTES = 1 << 20;
+
+    /** The smallest, unless one chunk is all: a receiver remembers each. */
+    public static final int MIN_CHUNK_BYTES = 1 << 10;
 
     /** Number of chunks of a payload. */
     public static int count(long length, int chunkBytes) {
@@ -64,6 +67,11 @@ public record ChunkPart(
             throw outOfRange(
                     "chunk-bytes %d and length %d: allowed are 1 to %d, and 1 or more"
                             .formatted(chunkBytes, length, MAX_CHUNK_BYTES));
+        }
+        if (chunkBytes < MIN_CHUNK_BYTES && chunkBytes < length) {
+            throw outOfRange(
+                    "chunk-bytes %d of length %d: expected %d or more, or one chunk"
+                            .formatted(chunkBytes, length, MIN_CHUNK_BYTES));
         }
         // Not count(): the numbers are a stranger's and may overflow an int.
         if (chunks != (length - 1) / chunkBytes + 1) {

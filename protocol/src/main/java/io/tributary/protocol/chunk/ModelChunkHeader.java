@@ -10,17 +10,19 @@ import java.util.Map;
  * What stands beside the bytes of a model's chunk.
  *
  * @param job the job
+ * @param run the submission of the job that published it
  * @param id the model's version
  * @param part which part of the file this is
  */
-public record ModelChunkHeader(String job, RoundId id, ChunkPart part) {
+public record ModelChunkHeader(String job, String run, RoundId id, ChunkPart part) {
 
     /** As string properties, in a fixed order. */
     public Map<String, String> toProperties() {
         Map<String, String> p = new LinkedHashMap<>();
         p.put("job", job);
+        p.put("run", run);
         p.put("round", Integer.toString(id.round()));
-        p.put("epoch", Integer.toString(id.epoch()));
+        p.put("epoch", Long.toString(id.epoch()));
         part.putInto(p);
         return p;
     }
@@ -34,7 +36,8 @@ public record ModelChunkHeader(String job, RoundId id, ChunkPart part) {
         PropertyReader read = new PropertyReader(p);
         return new ModelChunkHeader(
                 read.text("job"),
-                new RoundId(read.integer("round"), read.integer("epoch")),
+                read.text("run"),
+                new RoundId(read.integer("round"), read.epoch("epoch")),
                 ChunkPart.from(p));
     }
 }

@@ -4,10 +4,14 @@ package io.tributary.protocol.chunk;
 
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.RoundId;
 import java.util.Map;
 
 /** Reads typed values from string properties, naming the property that is missing or wrong. */
 record PropertyReader(Map<String, String> properties) {
+
+    /** Longer than any name, number or token. */
+    private static final int MAX_LENGTH = 256;
 
     String text(String name) {
         String value = properties.get(name);
@@ -16,6 +20,12 @@ record PropertyReader(Map<String, String> properties) {
                     RejectReason.MALFORMED,
                     "property '%s' is missing; there are %s"
                             .formatted(name, properties.keySet().stream().sorted().toList()));
+        }
+        if (value.length() > MAX_LENGTH) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "property '%s' has %d characters, expected at most %d"
+                            .formatted(name, value.length(), MAX_LENGTH));
         }
         return value;
     }
@@ -40,6 +50,17 @@ record PropertyReader(Map<String, String> properties) {
                             .formatted(name, value, Integer.MAX_VALUE));
         }
         return (int) value;
+    }
+
+    long epoch(String name) {
+        long value = number(name);
+        if (value < 0 || value > RoundId.MAX_EPOCH) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "property '%s' is %d, expected 0 to %d"
+                            .formatted(name, value, RoundId.MAX_EPOCH));
+        }
+        return value;
     }
 
     int positiveInt(String name) {

@@ -27,8 +27,15 @@ public sealed interface Arrival {
      * A trainer joins, leaves or shows that it lives.
      *
      * @param message what it says
+     * @param sole whether no other client of its id lives, as far as the source knows for certain
      */
-    record Control(ControlMessage message) implements Arrival {}
+    record Control(ControlMessage message, boolean sole) implements Arrival {
+
+        /** The word of a client beside which another of its id may live. */
+        public Control(ControlMessage message) {
+            this(message, false);
+        }
+    }
 
     /**
      * An input that the source could not use.
@@ -36,16 +43,24 @@ public sealed interface Arrival {
      * @param deadLetter why
      * @param answer whether the trainer should get a receipt; a chunk that came twice, for example,
      *     says nothing about its update
+     * @param attempt the sending that it is of; 0 where that cannot be told
      */
-    record Refused(DeadLetter deadLetter, boolean answer) implements Arrival {}
+    record Refused(DeadLetter deadLetter, boolean answer, long attempt) implements Arrival {
+
+        /** An input of which nobody is told but who reads dead letters. */
+        public Refused(DeadLetter deadLetter) {
+            this(deadLetter, false, 0);
+        }
+    }
 
     /**
      * There is room now for an update that found none; its trainer is to send it again.
      *
      * @param trainer who sent it
      * @param round the round that it is for
+     * @param attempt the sending that found no room
      */
-    record Room(String trainer, RoundId round) implements Arrival {}
+    record Room(String trainer, RoundId round, long attempt) implements Arrival {}
 
     /**
      * A source's subtask says where it is; those of the tree with its number are there too.

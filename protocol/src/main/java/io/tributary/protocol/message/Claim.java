@@ -11,9 +11,11 @@ import java.util.Map;
  * @param trainer who sent it
  * @param round the round
  * @param epoch its epoch
+ * @param attempt the sending of it; 0 where it was not sent
  * @param samples the update's weight, the number of training samples, &gt; 0
  * @param kind weights or delta
  * @param crc32c CRC32C of the payload
+ * @param bound no value of an F32, F16 or BF16 tensor has a larger magnitude; by it sums are scaled
  * @param payload the safetensors file
  * @param metrics what the trainer measured, for example {@code loss}
  */
@@ -21,20 +23,23 @@ public record Claim(
         String job,
         String trainer,
         int round,
-        int epoch,
+        long epoch,
+        long attempt,
         long samples,
         UpdateKind kind,
         int crc32c,
+        float bound,
         PayloadRef payload,
         Map<String, Double> metrics) {
 
     public Claim {
-        metrics = Map.copyOf(metrics);
+        metrics = Metrics.kept(metrics);
     }
 
     /** The same for a payload that is called otherwise. */
     public Claim with(PayloadRef other) {
-        return new Claim(job, trainer, round, epoch, samples, kind, crc32c, other, metrics);
+        return new Claim(
+                job, trainer, round, epoch, attempt, samples, kind, crc32c, bound, other, metrics);
     }
 
     /** The opening that it is for. */

@@ -6,6 +6,7 @@ package io.tributary.protocol.message;
  * A published global model.
  *
  * @param job the job
+ * @param run the submission of the job that published it
  * @param round the round that produced it; 0 is the initial model
  * @param epoch that round's epoch
  * @param bytes length of the safetensors file
@@ -13,15 +14,19 @@ package io.tributary.protocol.message;
  * @param crc32c CRC32C of the file
  * @param lastUpdateToModelMs from the arrival of the last counted update at the coordinator to the
  *     complete file, in ms
+ * @param refused why the round's own model was refused, and this is the former one once more; empty
+ *     where it was not
  */
 public record ModelDescription(
         String job,
+        String run,
         int round,
-        int epoch,
+        long epoch,
         long bytes,
         int chunkBytes,
         int crc32c,
-        double lastUpdateToModelMs) {
+        double lastUpdateToModelMs,
+        String refused) {
 
     /** The version. */
     public RoundId id() {

@@ -4,6 +4,7 @@ package io.tributary.protocol.message;
 
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.ShortText;
 import java.util.regex.Pattern;
 
 /** What may be the name of a job, a trainer or a group, so that it fits into topics and files. */
@@ -12,6 +13,8 @@ public final class Names {
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,127}");
     private static final Pattern TAG =
             Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*");
+
+    private static final int MAX_SHOWN_BYTES = 60;
 
     private Names() {}
 
@@ -33,11 +36,10 @@ public final class Names {
 
     private static String check(String what, String name, Pattern pattern, String allowed) {
         if (name.length() > 512 || !pattern.matcher(name).matches()) {
-            String shown = name.length() > 60 ? name.substring(0, 60) + "…" : name;
             throw new RejectedException(
                     RejectReason.MALFORMED,
                     "%s '%s': allowed are %s"
-                            .formatted(what, shown.replaceAll("\\p{Cntrl}", "?"), allowed));
+                            .formatted(what, ShortText.of(name, MAX_SHOWN_BYTES), allowed));
         }
         return name;
     }

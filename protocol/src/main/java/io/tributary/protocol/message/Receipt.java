@@ -3,28 +3,39 @@
 package io.tributary.protocol.message;
 
 import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.ShortText;
 
 /**
  * The job's answer to a trainer.
  *
  * @param job the job
+ * @param run the submission of the job that answers
  * @param trainer whom it is for
  * @param instance the client object it is for where it answers a JOIN; empty otherwise
  * @param round the update's round; 0 where it answers a JOIN
  * @param epoch the update's epoch; 0 where it answers a JOIN
+ * @param attempt the sending of the update that is answered; 0 where it answers a JOIN
  * @param status the answer
  * @param reason NONE unless REJECTED
- * @param text one line for people; empty unless REJECTED
+ * @param text one line for people, of at most 600 bytes; empty unless REJECTED
+ * @param token what this client shows with each chunk that it sends; empty unless JOINED
  */
 public record Receipt(
         String job,
+        String run,
         String trainer,
         String instance,
         int round,
-        int epoch,
+        long epoch,
+        long attempt,
         Status status,
         RejectReason reason,
-        String text) {
+        String text,
+        String token) {
+
+    public Receipt {
+        text = ShortText.of(text, DeadLetter.MAX_TEXT_BYTES);
+    }
 
     /** The kinds of answers. */
     public enum Status {

@@ -11,9 +11,12 @@ import java.util.List;
  * @param round the round
  * @param epoch the epoch that the updates were for
  * @param modelEpoch the epoch of the model
- * @param updates the updates in it, by trainer
+ * @param refused why the mean of the updates was refused, and the model is the former one once
+ *     more; empty where the model is their mean
+ * @param updates the updates of the round, by trainer
  */
-public record RoundLedger(String job, int round, int epoch, int modelEpoch, List<Entry> updates) {
+public record RoundLedger(
+        String job, int round, long epoch, long modelEpoch, String refused, List<Entry> updates) {
 
     public RoundLedger {
         updates = List.copyOf(updates);
@@ -27,6 +30,11 @@ public record RoundLedger(String job, int round, int epoch, int modelEpoch, List
      * @param crc32c CRC32C of its file, 8 hexadecimal digits
      */
     public record Entry(String trainer, long samples, String crc32c) {}
+
+    /** The same for a round whose model was refused. */
+    public RoundLedger refused(String why) {
+        return new RoundLedger(job, round, epoch, modelEpoch, why, updates);
+    }
 
     /** The model's version. */
     public RoundId model() {

@@ -15,23 +15,21 @@ package io.tributary.protocol.message;
  * @param deadlineSeconds time from the opening to the deadline, in s; 0 means none
  * @param restores how often the job has been restored; what was sent before the last time, and is
  *     unanswered, may be lost
- * @param run the submission of the job that says so; empty in plans of earlier versions
+ * @param run the submission of the job that says so
+ * @param end proves that the run has ended ({@link Run#end}); empty unless ENDED
  */
 public record RoundPlan(
         String job,
         State state,
         int round,
-        int epoch,
+        long epoch,
         int modelRound,
-        int modelEpoch,
+        long modelEpoch,
         UpdateKind kind,
         double deadlineSeconds,
         int restores,
-        String run) {
-
-    public RoundPlan {
-        run = run == null ? "" : run;
-    }
+        String run,
+        String end) {
 
     /** Whether the round takes updates. */
     public enum State {
@@ -45,11 +43,6 @@ public record RoundPlan(
     /** The opening that this plan announces. */
     public RoundId id() {
         return new RoundId(round, epoch);
-    }
-
-    /** Whether {@code submission} ends here. */
-    public boolean ends(String submission) {
-        return state == State.ENDED && run.equals(submission);
     }
 
     /** The version of the model to start from. */

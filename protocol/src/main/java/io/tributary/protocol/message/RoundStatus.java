@@ -20,7 +20,7 @@ import java.util.Map;
 public record RoundStatus(
         String job,
         int round,
-        int epoch,
+        long epoch,
         State state,
         int updates,
         int expected,

@@ -30,6 +30,11 @@ public record Topics(String job) implements Serializable {
         return root() + "/control/+";
     }
 
+    /** Where it is tried whether somebody may publish for the job; nobody listens. */
+    public String probe() {
+        return root() + "/probe";
+    }
+
     /** Where a trainer's update chunks go. */
     public String update(String trainer) {
         return root() + "/update/" + lane(trainer) + "/" + trainer;

@@ -2,6 +2,9 @@
 
 package io.tributary.protocol.message;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.Json;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
@@ -14,6 +17,7 @@ import java.util.Map;
  * @param trainer who made it
  * @param round the round
  * @param epoch its epoch
+ * @param attempt the sending of it
  * @param samples its weight
  * @param kind weights or delta
  * @param metrics what the trainer measured
@@ -22,7 +26,8 @@ public record UpdateDescription(
         String job,
         String trainer,
         int round,
-        int epoch,
+        long epoch,
+        long attempt,
         long samples,
         UpdateKind kind,
         Map<String, Double> metrics) {
@@ -30,7 +35,21 @@ public record UpdateDescription(
     public UpdateDescription {
         Names.check("job", job);
         Names.check("trainer", trainer);
-        metrics = Map.copyOf(metrics);
+        metrics = Metrics.kept(metrics);
+    }
+
+    @JsonCreator
+    static UpdateDescription read(
+            @JsonProperty("job") String job,
+            @JsonProperty("trainer") String trainer,
+            @JsonProperty("round") int round,
+            @JsonProperty("epoch") long epoch,
+            @JsonProperty("attempt") long attempt,
+            @JsonProperty("samples") long samples,
+            @JsonProperty("kind") UpdateKind kind,
+            @JsonProperty("metrics") JsonNode metrics) {
+        return new UpdateDescription(
+                job, trainer, round, epoch, attempt, samples, kind, Metrics.of(metrics));
     }
 
     /** Reads and checks a description. */
@@ -49,13 +68,20 @@ public record UpdateDescription(
             json =
                     Json.encode(
                             new UpdateDescription(
-                                    job, trainer, round, epoch, samples, kind, Map.of()));
+                                    job, trainer, round, epoch, attempt, samples, kind, Map.of()));
         }
         return new String(json, StandardCharsets.UTF_8);
     }
 
-    /** The claim for an update that lies at {@code payload}. */
-    public Claim claim(int crc32c, PayloadRef payload) {
-        return new Claim(job, trainer, round, epoch, samples, kind, crc32c, payload, metrics);
+    /**
+     * The claim for an update.
+     *
+     * @param bound of the magnitudes of its values
+     * @param payload where it lies
+     */
+    public Claim claim(int crc32c, float bound, PayloadRef payload) {
+        return new Claim(
+                job, trainer, round, epoch, attempt, samples, kind, crc32c, bound, payload,
+                metrics);
     }
 }

@@ -42,7 +42,7 @@ public final class MqttLink implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(MqttLink.class);
     private static final long FIRST_PAUSE_MILLIS = 100;
     private static final long LONGEST_PAUSE_MILLIS = 5_000;
-    private static final long ACK_TIMEOUT_MILLIS = 10_000;
+    static final long ACK_TIMEOUT_MILLIS = 10_000;
 
     /** A chunk of 1 MiB with its properties; a broker keeps what is larger to itself. */
     private static final long MAX_PACKET_BYTES = 2 << 20;
@@ -81,7 +81,7 @@ public final class MqttLink implements AutoCloseable {
         keeper.setDaemon(true);
     }
 
-    private static PayloadModules.Options connection(BrokerOptions broker, Settings settings) {
+    static PayloadModules.Options connection(BrokerOptions broker, Settings settings) {
         PayloadModules.Options connection = new PayloadModules.Options();
         connection.setCleanStart(true);
         connection.setAutomaticReconnect(false);

@@ -125,6 +125,11 @@ public final class ModelLayout {
                 SafetensorsHeader.MAX_JSON_BYTES, 2 * header.dataOffset() + UPDATE_HEADER_SLACK);
     }
 
+    /** The shortest file that can be an update of this model: its tensors alone. */
+    public long minUpdateBytes() {
+        return header.fileLength() - header.dataOffset();
+    }
+
     /** The longest file that can be an update of this model. */
     public long maxUpdateBytes() {
         return header.fileLength() + maxUpdateHeaderBytes();

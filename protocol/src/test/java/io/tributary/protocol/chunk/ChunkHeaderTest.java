@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
@@ -28,7 +29,7 @@ class ChunkHeaderTest {
     @Property
     void comesBackFromProperties(
             @ForAll @IntRange(min = 1) int round,
-            @ForAll @IntRange(min = 0) int epoch,
+            @ForAll @LongRange(min = 0, max = RoundId.MAX_EPOCH) long epoch,
             @ForAll long attempt,
             @ForAll long samples,
             @ForAll @LongRange(min = 1) long length,
@@ -39,6 +40,8 @@ class ChunkHeaderTest {
                         "t.7_x",
                         round,
                         epoch,
+                        "i-1",
+                        "a token",
                         attempt,
                         samples,
                         UpdateKind.DELTA,
@@ -50,7 +53,7 @@ class ChunkHeaderTest {
 
     @Property
     void garbageIsRefused(
-            @ForAll @IntRange(min = 0, max = 13) int property, @ForAll String garbage) {
+            @ForAll @IntRange(min = 0, max = 15) int property, @ForAll String garbage) {
         Map<String, String> p =
                 new HashMap<>(
                         new ChunkHeader(
@@ -58,6 +61,8 @@ class ChunkHeaderTest {
                                         "t",
                                         1,
                                         0,
+                                        "i",
+                                        "",
                                         1,
                                         1,
                                         UpdateKind.WEIGHTS,
@@ -82,14 +87,18 @@ class ChunkHeaderTest {
 
     @ParameterizedTest
     @CsvSource({
-        "0, 3, 4, 10, 4, ok",
-        "2, 3, 4, 10, 2, ok",
-        "2, 3, 4, 10, 4, should have 2 bytes",
-        "3, 3, 4, 10, 4, chunk 3 of 3",
-        "0, 2, 4, 10, 4, do not make 10 bytes",
+        "0, 3, 2048, 5000, 2048, ok",
+        "2, 3, 2048, 5000, 904, ok",
+        "0, 1, 4, 4, 4, ok",
+        "0, 1, 10, 4, 4, ok",
+        "2, 3, 2048, 5000, 2048, should have 904 bytes",
+        "3, 3, 2048, 5000, 2048, chunk 3 of 3",
+        "0, 2, 2048, 5000, 2048, do not make 5000 bytes",
         "0, 1, 4, 0, 4, or more",
         "0, 1, 1048577, 4, 4, allowed are 1 to 1048576",
-        "0, 1, 4, 9223372036854775807, 4, do not make"
+        "0, 200000000, 1, 200000000, 1, expected 1024 or more",
+        "0, 5, 1023, 5000, 1023, expected 1024 or more",
+        "0, 1, 1048576, 9223372036854775807, 4, do not make"
     })
     void numbersMustFit(
             int chunk, int chunks, int chunkBytes, long length, int bytes, String expected) {

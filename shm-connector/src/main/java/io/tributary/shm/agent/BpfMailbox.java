@@ -25,6 +25,7 @@ final class BpfMailbox implements AutoCloseable {
     private final LibBpf bpf;
     private final Pointer object;
     private final int cgroup;
+    private boolean closed;
     private Pointer link;
     private int deliver;
     private int sockets;
@@ -232,6 +233,10 @@ final class BpfMailbox implements AutoCloseable {
 
     @Override
     public void close() {
+        if (closed) {
+            return;
+        }
+        closed = true;
         if (link != null) {
             bpf.bpf_link__destroy(link);
             bpf.bpf_prog_detach2(deliver, sockets, LibBpf.SK_MSG_VERDICT);

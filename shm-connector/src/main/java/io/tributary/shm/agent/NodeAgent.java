@@ -26,6 +26,7 @@ import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -40,7 +41,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(NodeAgent.class);
     private static final int MAX_IDS = 256;
     private static final int BACKLOG = 1024;
-    private static final long REAP_MILLIS = 10_000;
+    private static final long REAP_NANOS = Duration.ofSeconds(10).toNanos();
     private static final Duration REAP_GRACE = Duration.ofMinutes(10);
 
     private final AgentOptions options;
@@ -52,7 +53,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private final AgentMetrics metrics;
     private final Thread thread;
     private volatile Optional<Node> node = Optional.empty();
-    private long reapedAt = System.currentTimeMillis();
+    private final AtomicBoolean closed = new AtomicBoolean();
+    private long reapedAt = System.nanoTime();
 
     private NodeAgent(AgentOptions options, Optional<BpfMailbox> bpf, String mode)
             throws IOException {
@@ -169,7 +171,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private void run() {
         try {
             while (selector.isOpen()) {
-                selector.select(this::serve, REAP_MILLIS);
+                selector.select(this::serve, REAP_NANOS);
                 reap();
             }
         } catch (ClosedSelectorException expected) {
@@ -288,8 +290,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     }
 
     private void reap() {
-        long now = System.currentTimeMillis();
-        if (now - reapedAt >= REAP_MILLIS) {
+        long now = System.nanoTime();
+        if (now - reapedAt >= REAP_NANOS) {
             reapedAt = now;
             try {
                 metrics.reaped(RegionDirectory.reap(options.directory(), REAP_GRACE).size());
@@ -302,6 +304,9 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     /** Detaches from the kernel and ends all connections. */
     @Override
     public void close() {
+        if (!closed.compareAndSet(false, true)) {
+            return;
+        }
         try {
             selector.close();
             server.close();

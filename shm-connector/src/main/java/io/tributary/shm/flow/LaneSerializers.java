@@ -14,7 +14,7 @@ import org.apache.flink.core.memory.DataOutputView;
 /** How splits and enumerator states are written into checkpoints. */
 final class LaneSerializers {
 
-    private static final int VERSION = 2;
+    private static final int VERSION = 1;
 
     private LaneSerializers() {}
 
@@ -24,9 +24,8 @@ final class LaneSerializers {
         out.writeUTF(split.host());
     }
 
-    /** Version 1 did not name hosts. */
-    private static LaneSplit read(int version, DataInputView in) throws IOException {
-        return new LaneSplit(in.readInt(), in.readBoolean(), version < VERSION ? "" : in.readUTF());
+    private static LaneSplit read(DataInputView in) throws IOException {
+        return new LaneSplit(in.readInt(), in.readBoolean(), in.readUTF());
     }
 
     /** Lane, whether it is fresh, and its host. */
@@ -46,7 +45,7 @@ final class LaneSerializers {
 
         @Override
         public LaneSplit deserialize(int version, byte[] bytes) throws IOException {
-            return read(version, new DataInputDeserializer(bytes));
+            return read(new DataInputDeserializer(bytes));
         }
     }
 
@@ -74,7 +73,7 @@ final class LaneSerializers {
             int count = in.readInt();
             List<LaneSplit> unassigned = new ArrayList<>();
             for (int i = 0; i < count; i++) {
-                unassigned.add(read(version, in));
+                unassigned.add(read(in));
             }
             return new LaneEnumeratorState(unassigned);
         }

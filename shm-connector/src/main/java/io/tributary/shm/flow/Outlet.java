@@ -24,6 +24,11 @@ public interface Outlet<T> extends AutoCloseable {
         return 0;
     }
 
+    /** Whether a value that has been sent is still there, as far as can be told. */
+    default boolean there(T value) {
+        return true;
+    }
+
     @Override
     void close();
 

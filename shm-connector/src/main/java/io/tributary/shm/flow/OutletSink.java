@@ -117,11 +117,16 @@ public final class OutletSink<T>
             }
         }
 
-        /** Called at each checkpoint, which is how soon an other side that came back is served. */
+        /**
+         * Called at each checkpoint, which is how soon an other side that came back is served, and
+         * what somebody has removed is there again.
+         */
         @Override
         public void flush(boolean endOfInput) throws IOException {
             int now = outlet.connections();
-            if (now != connections && waiting.isEmpty() && newest.isPresent()) {
+            if (waiting.isEmpty()
+                    && newest.isPresent()
+                    && (now != connections || !outlet.there(newest.get()))) {
                 leave(newest.get());
             }
             connections = now;

@@ -127,8 +127,11 @@ public final class Mailbox implements AutoCloseable {
                 connected.setOption(StandardSocketOptions.TCP_NODELAY, true);
                 connected.connect(agent);
                 welcomes = 0;
-                channel = Optional.of(connected);
-                ids.forEach((id, code) -> hello(connected, id, code));
+                // Nothing may be rung before it is said who rings.
+                synchronized (sending) {
+                    channel = Optional.of(connected);
+                    ids.forEach((id, code) -> hello(connected, id, code));
+                }
                 read(connected);
                 pause = FIRST_PAUSE_MILLIS;
             } catch (IOException e) {

@@ -20,6 +20,7 @@ import java.util.Set;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -48,6 +49,7 @@ public final class Node implements AutoCloseable {
     private final Home home;
     private final RemoteRegions remote;
     private final ScheduledExecutorService sweeper;
+    private final AtomicBoolean closed = new AtomicBoolean();
     private volatile Optional<Routes> routes = Optional.empty();
 
     /**
@@ -249,12 +251,20 @@ public final class Node implements AutoCloseable {
     /** Leaves. */
     @Override
     public void close() throws IOException {
-        membership.close();
-        abort();
+        if (closed.compareAndSet(false, true)) {
+            membership.close();
+            end();
+        }
     }
 
     /** Goes without a word, as in a crash. */
     void abort() throws IOException {
+        if (closed.compareAndSet(false, true)) {
+            end();
+        }
+    }
+
+    private void end() throws IOException {
         membership.abort();
         sweeper.shutdownNow();
         routes.ifPresent(Routes::close);

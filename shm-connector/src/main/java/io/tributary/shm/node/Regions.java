@@ -13,6 +13,7 @@ import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 
@@ -138,6 +139,7 @@ public final class Regions implements AutoCloseable {
         private final Connection connection;
         private final PayloadRef payload;
         private final MappedFile mapped;
+        private final AtomicBoolean closed = new AtomicBoolean();
 
         private Open(RegionRef ref, Connection connection, PayloadRef payload) {
             this.ref = ref;
@@ -172,8 +174,10 @@ public final class Regions implements AutoCloseable {
 
         @Override
         public void close() {
-            mapped.close();
-            release(connection, ref);
+            if (closed.compareAndSet(false, true)) {
+                mapped.close();
+                release(connection, ref);
+            }
         }
     }
 

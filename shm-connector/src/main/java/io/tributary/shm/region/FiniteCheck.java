@@ -6,7 +6,7 @@ import java.io.Serializable;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 
-/** Tells whether float32 values are all finite, as fast as it can. Not thread-safe. */
+/** Looks at float32 values, as fast as it can. Not thread-safe. */
 @FunctionalInterface
 public interface FiniteCheck {
 
@@ -18,27 +18,27 @@ public interface FiniteCheck {
                         .order(ByteOrder.LITTLE_ENDIAN)
                         .asIntBuffer()
                         .get(bits);
-                // Adding one to an exponent of all ones carries into the sign; no branch, so the
-                // compiler makes vectors of it.
-                int carry = 0;
+                // Magnitudes are in the order of their bits, and what is not finite comes last.
+                int largest = 0;
                 for (int i = 0; i < count; i++) {
-                    carry |= (bits[i] & 0x7F800000) + 0x00800000;
+                    largest = Math.max(largest, bits[i] & 0x7FFFFFFF);
                 }
-                return carry >= 0;
+                return Float.intBitsToFloat(largest);
             };
 
     /**
-     * Whether there is neither a NaN nor an infinity.
+     * A bound of the values' magnitudes: none is larger. Not finite if one of them is not.
      *
      * @param memory direct, little-endian, the same object for all blocks that lie in it
      * @param offset where the values begin, in bytes from the start of {@code memory}
      * @param count how many of them, at most 2048
      */
-    boolean finite(ByteBuffer memory, int offset, int count);
+    float bound(ByteBuffer memory, int offset, int count);
 
     /** Makes checks, on task managers. */
     @FunctionalInterface
     interface Factory extends Serializable {
+
         /** A check for one thread. */
         FiniteCheck create();
     }

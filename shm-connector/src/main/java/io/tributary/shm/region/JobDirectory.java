@@ -16,7 +16,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -30,7 +29,7 @@ import java.util.stream.Stream;
  * <pre>
  * JOB/updates/LANE-UUID.region    updates, staged or written by colocated trainers
  * JOB/partials/UUID.region        partial sums on their way up the tree
- * JOB/models/ROUND.EPOCH.region   global models
+ * JOB/models/RUN_ROUND.EPOCH.region   global models
  * JOB/trainers/TRAINER.json       what a colocated trainer says of itself
  * JOB/receipts/TRAINER.json       the newest answers to it
  * JOB/round.json                  the round plan
@@ -57,14 +56,14 @@ public record JobDirectory(Path path) {
         return "updates/%02d-%s".formatted(lane, id);
     }
 
-    /** The region with a model. */
-    public static String modelName(RoundId model) {
-        return "models/" + model;
+    /** The region with a model that a run has published. */
+    public static String modelName(String run, RoundId model) {
+        return "models/%s_%s".formatted(Names.check("run", run), model);
     }
 
     /** The file of a model's region. */
-    public Path model(RoundId model) {
-        return path.resolve(modelName(model) + RegionDirectory.SUFFIX);
+    public Path model(String run, RoundId model) {
+        return path.resolve(modelName(run, model) + RegionDirectory.SUFFIX);
     }
 
     /** The file of an update's region. */
@@ -93,7 +92,10 @@ public record JobDirectory(Path path) {
         return header.state() == State.READY && header.crc32c().isPresent()
                 ? Optional.of(
                         UpdateDescription.decode(header.description())
-                                .claim(header.crc32c().getAsInt(), header.payload(update)))
+                                .claim(
+                                        header.crc32c().getAsInt(),
+                                        Float.MAX_VALUE,
+                                        header.payload(update)))
                 : Optional.empty();
     }
 
@@ -182,24 +184,6 @@ public record JobDirectory(Path path) {
                     .isPresent();
         } catch (RejectedException e) {
             return false;
-        }
-    }
-
-    /** Removes what an earlier run of the job told its trainers, before this one began. */
-    public void discardAnnouncements(long beganMillis) {
-        List<Path> old = new ArrayList<>(List.of(round()));
-        old.addAll(list(path.resolve("models")));
-        old.addAll(list(path.resolve("receipts")));
-        for (Path file : old) {
-            try {
-                if (Files.getLastModifiedTime(file).toMillis() < beganMillis) {
-                    Files.delete(file);
-                }
-            } catch (NoSuchFileException expected) {
-                // It was not there, or somebody else removes it.
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
         }
     }
 

@@ -147,6 +147,10 @@ public final class JobLock implements AutoCloseable {
     @Override
     public void close() {
         synchronized (HELD_HERE) {
+            if (!channel.isOpen()) {
+                // By now another may hold it.
+                return;
+            }
             try {
                 channel.close();
             } catch (IOException e) {

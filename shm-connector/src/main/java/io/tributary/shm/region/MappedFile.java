@@ -13,6 +13,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.zip.CRC32C;
 
 /**
@@ -33,6 +34,7 @@ public final class MappedFile implements AutoCloseable {
     private final List<ByteBuffer> windowList;
     private final long length;
     private final Runnable onClose;
+    private final AtomicBoolean closed = new AtomicBoolean();
 
     private MappedFile(MappedByteBuffer[] windows, long length) {
         this.windows = windows;
@@ -128,7 +130,9 @@ public final class MappedFile implements AutoCloseable {
 
     @Override
     public void close() {
-        onClose.run();
+        if (closed.compareAndSet(false, true)) {
+            onClose.run();
+        }
     }
 
     private void unmap() {

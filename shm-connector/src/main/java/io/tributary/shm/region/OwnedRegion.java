@@ -30,21 +30,32 @@ public final class OwnedRegion implements AutoCloseable {
     private final long capacity;
     private final MappedByteBuffer header;
     private final MappedFile payload;
+    private final boolean lent;
     private int tenure = 1;
     private long length;
+    private boolean closed;
 
     private OwnedRegion(
-            Path file, long capacity, MappedByteBuffer header, MappedFile payload, long length) {
+            Path file, long capacity, MappedByteBuffer header, MappedFile payload, boolean lent) {
         this.file = file;
         this.capacity = capacity;
         this.header = header;
         this.payload = payload;
-        this.length = length;
+        this.lent = lent;
+        this.length = capacity;
     }
 
     /** Makes a region in WRITING, its payload all zero. */
     static OwnedRegion create(Path file, long length) throws IOException {
-        return create(file, length, RegionFiles::fill);
+        return create(file, length, false, RegionFiles::fill);
+    }
+
+    /**
+     * The same for a region views of whose memory are handed to somebody who may keep them: it is
+     * unmapped when the garbage collector finds that nobody has one any more.
+     */
+    static OwnedRegion lent(Path file, long length) throws IOException {
+        return create(file, length, true, RegionFiles::fill);
     }
 
     /**
@@ -56,6 +67,7 @@ public final class OwnedRegion implements AutoCloseable {
         return create(
                 file,
                 length,
+                false,
                 (channel, at, bytes) -> {
                     if (bytes > 0) {
                         RegionFiles.write(channel, ByteBuffer.allocate(1), at + bytes - 1);
@@ -68,7 +80,8 @@ public final class OwnedRegion implements AutoCloseable {
         void fill(FileChannel channel, long at, long length) throws IOException;
     }
 
-    private static OwnedRegion create(Path file, long length, Filling filling) throws IOException {
+    private static OwnedRegion create(Path file, long length, boolean lent, Filling filling)
+            throws IOException {
         Path part = RegionFiles.part(file);
         try (FileChannel channel = RegionFiles.create(part)) {
             RegionHeader first =
@@ -88,7 +101,7 @@ public final class OwnedRegion implements AutoCloseable {
                             FileChannel.MapMode.READ_WRITE,
                             RegionLayout.PAYLOAD_OFFSET,
                             length),
-                    length);
+                    lent);
         } catch (IOException e) {
             Files.deleteIfExists(part);
             throw e;
@@ -114,6 +127,11 @@ public final class OwnedRegion implements AutoCloseable {
     /** Bytes reserved for payloads. */
     public long capacity() {
         return capacity;
+    }
+
+    /** Whether it is its owner's no more. */
+    public boolean closed() {
+        return closed;
     }
 
     /** The payload's memory, to be written in WRITING. */
@@ -189,12 +207,18 @@ public final class OwnedRegion implements AutoCloseable {
 
     /** Unmaps it and deletes the file; others that have it mapped are not disturbed. */
     public void delete() {
+        if (closed) {
+            return;
+        }
         close();
         RegionDirectory.delete(file);
     }
 
     /** Unmaps it, and leaves the file to whoever has still to read it, who then deletes it. */
     public void abandon() {
+        if (closed) {
+            return;
+        }
         // Its checksum, if it has one, stays: whoever claims it again is held against it.
         header.putInt(
                 RegionLayout.FLAGS_OFFSET,
@@ -209,7 +233,13 @@ public final class OwnedRegion implements AutoCloseable {
     /** Unmaps it; the file stays until it is released and reaped. */
     @Override
     public void close() {
-        payload.close();
+        if (closed) {
+            return;
+        }
+        closed = true;
+        if (!lent) {
+            payload.close();
+        }
         Unmapper.unmap(header);
     }
 }

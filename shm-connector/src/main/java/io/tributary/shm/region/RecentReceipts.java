@@ -23,9 +23,10 @@ public record RecentReceipts(List<Receipt> receipts) {
         receipts = List.copyOf(receipts);
     }
 
-    /** Adds a receipt. Called by one process at a time. */
+    /** Adds a receipt; those of earlier runs go. Called by one process at a time. */
     public static synchronized void add(Path file, Receipt receipt) {
         List<Receipt> all = new ArrayList<>(read(file).receipts());
+        all.removeIf(before -> !before.run().equals(receipt.run()));
         all.add(receipt);
         JobDirectory.replace(
                 file, new RecentReceipts(all.subList(Math.max(0, all.size() - KEPT), all.size())));

@@ -83,6 +83,11 @@ public final class RegionDirectory {
         return reserve(name, payloadLength, OwnedRegion::create);
     }
 
+    /** The same for a region views of whose memory somebody may keep for as long as he likes. */
+    public Optional<OwnedRegion> lend(String name, long payloadLength) throws IOException {
+        return reserve(name, payloadLength, OwnedRegion::lent);
+    }
+
     @FunctionalInterface
     private interface Maker<T> {
         T make(Path file, long payloadLength) throws IOException;

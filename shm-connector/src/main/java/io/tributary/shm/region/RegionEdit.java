@@ -21,6 +21,7 @@ public final class RegionEdit implements AutoCloseable {
     private final MappedByteBuffer header;
     private final MappedFile payload;
     private final int tenure;
+    private boolean closed;
 
     private RegionEdit(MappedByteBuffer header, MappedFile payload, int tenure) {
         this.header = header;
@@ -86,7 +87,10 @@ public final class RegionEdit implements AutoCloseable {
 
     @Override
     public void close() {
-        payload.close();
-        Unmapper.unmap(header);
+        if (!closed) {
+            closed = true;
+            payload.close();
+            Unmapper.unmap(header);
+        }
     }
 }

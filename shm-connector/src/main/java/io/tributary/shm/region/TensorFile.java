@@ -109,14 +109,23 @@ public final class TensorFile implements AutoCloseable {
     }
 
     /**
+     * What a check has found.
+     *
+     * @param crc32c the payload's checksum
+     * @param bound no value of an F32, F16 or BF16 tensor has a larger magnitude
+     */
+    public record Checked(int crc32c, float bound) {}
+
+    /**
      * The same, and that the payload has its checksum if one is known, in one pass over its memory.
      *
-     * @return the checksum
+     * @return what it found
      * @throws RejectedException CHECKSUM as well
      */
-    public int check(ModelLayout model, OptionalInt crc32c, FiniteCheck floats) {
+    public Checked check(ModelLayout model, OptionalInt crc32c, FiniteCheck floats) {
         model.match(header);
         CRC32C crc = new CRC32C();
+        float bound = 0;
         for (long at = 0; at < header.dataOffset(); at += BLOCK_BYTES) {
             crc.update(mapped.slice(at, (int) Math.min(BLOCK_BYTES, header.dataOffset() - at)));
         }
@@ -126,7 +135,7 @@ public final class TensorFile implements AutoCloseable {
                         .sorted(Comparator.comparingLong(TensorInfo::begin))
                         .toList()) {
             try {
-                walk(tensor, crc, floats);
+                bound = Math.max(bound, walk(tensor, crc, floats));
             } catch (RejectedException e) {
                 // Bytes that are not what was sent explain it better.
                 crc32c.ifPresent(expected -> requireSame(expected, mapped.crc32c()));
@@ -135,7 +144,7 @@ public final class TensorFile implements AutoCloseable {
         }
         int found = (int) crc.getValue();
         crc32c.ifPresent(expected -> requireSame(expected, found));
-        return found;
+        return new Checked(found, bound);
     }
 
     private static void requireSame(int expected, int found) {
@@ -146,29 +155,35 @@ public final class TensorFile implements AutoCloseable {
         }
     }
 
-    /** Block by block, so that what the checksum has read is in the cache for the check. */
-    private void walk(TensorInfo tensor, CRC32C crc, FiniteCheck floats) {
+    /**
+     * Block by block, so that what the checksum has read is in the cache for the check.
+     *
+     * @return a bound of the magnitudes, 0 for types that are not summed in float32
+     */
+    private float walk(TensorInfo tensor, CRC32C crc, FiniteCheck floats) {
         int elementBytes = tensor.dtype().bytes();
         int block = BLOCK_BYTES / elementBytes;
+        float bound = 0;
         for (long from = 0; from < tensor.elements(); from += block) {
             int count = (int) Math.min(block, tensor.elements() - from);
             ByteBuffer elements = elements(tensor, from, count);
             crc.update(elements.duplicate());
-            boolean finite =
+            float largest =
                     tensor.dtype() == DType.F32
-                            ? finite(tensor, from, count, floats)
-                            : !tensor.dtype().floating()
-                                    || allFinite(tensor.dtype(), elements, count);
-            if (!finite) {
+                            ? bound(tensor, from, count, floats)
+                            : bound(tensor.dtype(), elements, count);
+            if (!Float.isFinite(largest)) {
                 throw notFinite(tensor, from, elements, count);
             }
+            bound = Math.max(bound, largest);
         }
+        return bound;
     }
 
-    private boolean finite(TensorInfo tensor, long from, int count, FiniteCheck floats) {
+    private float bound(TensorInfo tensor, long from, int count, FiniteCheck floats) {
         long offset = header.dataOffset() + tensor.begin() + from * Float.BYTES;
         int window = (int) (offset / MappedFile.STRIDE);
-        return floats.finite(
+        return floats.bound(
                 mapped.windows().get(window), (int) (offset % MappedFile.STRIDE), count);
     }
 
@@ -190,29 +205,29 @@ public final class TensorFile implements AutoCloseable {
                 RejectReason.CHECKSUM, "it changed while it was being read; write it no more");
     }
 
-    /** A value is finite unless its exponent bits are all ones; no branch in the loops. */
-    private static boolean allFinite(DType type, ByteBuffer elements, int count) {
+    /** Magnitudes are in the order of their bits, and what is not finite comes last. */
+    private static float bound(DType type, ByteBuffer elements, int count) {
         ByteBuffer bits = elements.duplicate().order(ByteOrder.LITTLE_ENDIAN);
-        boolean bad = false;
-        switch (type) {
+        return switch (type) {
             case F64 -> {
+                boolean bad = false;
                 for (int i = 0; i < count; i++) {
                     bad |= (bits.getLong(i * 8) & 0x7FF0000000000000L) == 0x7FF0000000000000L;
                 }
+                yield bad ? Float.NaN : 0;
             }
-            case F16 -> {
-                for (int i = 0; i < count; i++) {
-                    bad |= (bits.getShort(i * 2) & 0x7C00) == 0x7C00;
-                }
-            }
-            case BF16 -> {
-                for (int i = 0; i < count; i++) {
-                    bad |= (bits.getShort(i * 2) & 0x7F80) == 0x7F80;
-                }
-            }
-            default -> throw new AssertionError(type);
+            case F16 -> Elements.fromF16(largest(bits, count));
+            case BF16 -> Elements.fromBf16(largest(bits, count));
+            default -> 0;
+        };
+    }
+
+    private static short largest(ByteBuffer bits, int count) {
+        int largest = 0;
+        for (int i = 0; i < count; i++) {
+            largest = Math.max(largest, bits.getShort(i * 2) & 0x7FFF);
         }
-        return !bad;
+        return (short) largest;
     }
 
     private static String index(List<Long> shape, long flat) {

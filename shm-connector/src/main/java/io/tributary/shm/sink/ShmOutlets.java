@@ -33,6 +33,7 @@ import java.util.Deque;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.Function;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 
 /**
@@ -129,6 +130,11 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
         }
 
         @Override
+        public boolean there(T value) {
+            return outlet.map(o -> o.there(value)).orElse(true);
+        }
+
+        @Override
         public void close() {
             outlet.ifPresent(Outlet::close);
             turn.ifPresent(JobLock::close);
@@ -145,6 +151,10 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
                     files().quotaBytes(quotaBytes);
                     return outlet(
                             mailbox("plans-" + purpose),
+                            plan ->
+                                    JobDirectory.read(files().round(), RoundPlan.class)
+                                            .filter(plan::equals)
+                                            .isPresent(),
                             (plan, mailbox) -> {
                                 JobDirectory.replace(files().round(), plan);
                                 files().trainers().stream()
@@ -164,6 +174,7 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
                 purpose ->
                         outlet(
                                 mailbox("receipts-" + purpose),
+                                receipt -> true,
                                 (receipt, mailbox) -> {
                                     if (regions.manyHosts()
                                             && !Files.exists(files().trainer(receipt.trainer()))) {
@@ -215,8 +226,13 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
         void send(T value, Mailbox mailbox);
     }
 
-    private static <T> Outlet<T> outlet(Mailbox mailbox, Send<T> send) {
+    private static <T> Outlet<T> outlet(Mailbox mailbox, Predicate<T> there, Send<T> send) {
         return new Outlet<>() {
+            @Override
+            public boolean there(T value) {
+                return there.test(value);
+            }
+
             @Override
             public long send(T value) {
                 send.send(value, mailbox);
@@ -259,8 +275,9 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
         @Override
         public long send(M model) throws IOException {
             ModelDescription described = description.apply(model);
-            Path region = files().model(described.id());
-            if (!holds(region, described)) {
+            Path region = region(described);
+            boolean news = !holds(region, described);
+            if (news) {
                 Files.deleteIfExists(region);
                 // The one that this replaces is still being trained on; those before are not.
                 keep(published, 1);
@@ -269,8 +286,20 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
             published.remove(region);
             published.add(region);
             keep(published, 2);
-            JobDirectory.append(files().modelLog(), described);
+            if (news) {
+                JobDirectory.append(files().modelLog(), described);
+            }
             return described.bytes();
+        }
+
+        private Path region(ModelDescription model) {
+            return files().model(model.run(), model.id());
+        }
+
+        @Override
+        public boolean there(M model) {
+            ModelDescription described = description.apply(model);
+            return holds(region(described), described);
         }
 
         /** Whether the region is that very model: one that was not finished is not. */
@@ -310,12 +339,12 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
         }
 
         private RegionWriter reserve(ModelDescription model) throws IOException {
-            long end = System.currentTimeMillis() + ROOM_MILLIS;
-            Optional<RegionWriter> writer =
-                    room.reserve(JobDirectory.modelName(model.id()), model.bytes());
+            long end = System.nanoTime() + ROOM_MILLIS * 1_000_000;
+            String name = JobDirectory.modelName(model.run(), model.id());
+            Optional<RegionWriter> writer = room.reserve(name, model.bytes());
             while (writer.isEmpty()) {
                 RegionPool.trim(files());
-                if (System.currentTimeMillis() > end) {
+                if (System.nanoTime() > end) {
                     throw new IOException(
                             "no room for model %s of %d bytes in %s within %d s; the quota is %d bytes, for all updates of a round and two models"
                                     .formatted(
@@ -331,7 +360,7 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
                     Thread.currentThread().interrupt();
                     throw new IOException("interrupted while waiting for room", e);
                 }
-                writer = room.reserve(JobDirectory.modelName(model.id()), model.bytes());
+                writer = room.reserve(name, model.bytes());
             }
             return writer.get();
         }

@@ -5,6 +5,7 @@ package io.tributary.shm.source;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.Run;
 import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.mailbox.Descriptor;
@@ -42,7 +43,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
     private static final Descriptor LOOK = Descriptor.ring(Descriptor.Kind.PING, EndpointId.NONE);
 
     private final String job;
-    private final String run;
+    private final Run run;
     private final JobDirectory directory;
     private final UpdateInspector updates;
     private final boolean manyHosts;
@@ -57,13 +58,12 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
     private final Counter foundByScan;
     private final Counter bytesIn;
     private final Counter errorsIn;
-    private final long began = System.currentTimeMillis();
     private volatile boolean missed;
     private long scannedAt = System.nanoTime() - SCAN_NANOS;
 
     ShmSplitReader(
             String job,
-            String run,
+            Run run,
             JobDirectory directory,
             UpdateInspector updates,
             boolean manyHosts,
@@ -75,7 +75,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
         this.run = run;
         this.directory = directory;
         this.updates = updates;
-        this.trainers = new TrainerRegister(job, directory);
+        this.trainers = new TrainerRegister(job, directory, !manyHosts);
         this.mailbox = Mailbox.open(agentPort, job + "-updates", this::ring);
         this.descriptorsIn = metrics.counter("descriptorsIn");
         this.foundByScan = metrics.counter("foundByScan");
@@ -104,13 +104,10 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
         if (!(change instanceof SplitsAddition)) {
             throw new UnsupportedOperationException("lanes are only ever added, got " + change);
         }
-        JobLock.await(directory.path().getParent(), job, run, manyHosts);
+        JobLock.await(directory.path().getParent(), job, run.id(), manyHosts);
         for (LaneSplit split : change.splits()) {
             if (split.fresh()) {
                 directory.discard(split.lane());
-                if (split.lane() == 0) {
-                    directory.discardAnnouncements(began);
-                }
             }
             EndpointId id = EndpointId.lane(job, split.lane());
             lanes.put(id, split.lane());
@@ -147,7 +144,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
     private boolean over() {
         try {
             return JobDirectory.read(directory.round(), RoundPlan.class)
-                    .filter(plan -> plan.ends(run))
+                    .filter(run::endsWith)
                     .isPresent();
         } catch (RejectedException e) {
             return false;

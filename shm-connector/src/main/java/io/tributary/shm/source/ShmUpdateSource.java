@@ -4,6 +4,7 @@ package io.tributary.shm.source;
 
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Arrival.Located;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.shm.flow.EndingReader;
 import io.tributary.shm.flow.LaneSource;
@@ -30,7 +31,7 @@ public final class ShmUpdateSource extends LaneSource {
     private static final long serialVersionUID = 1L;
 
     private final String job;
-    private final String run;
+    private final Run run;
     private final LayoutSupplier model;
     private final RegionAccess.Place regions;
     private final int agentPort;
@@ -46,7 +47,7 @@ public final class ShmUpdateSource extends LaneSource {
      */
     public ShmUpdateSource(
             String job,
-            String run,
+            Run run,
             LayoutSupplier model,
             RegionAccess.Place regions,
             int agentPort,

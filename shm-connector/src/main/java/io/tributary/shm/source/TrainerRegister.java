@@ -31,9 +31,14 @@ final class TrainerRegister {
     private final String job;
     private final JobDirectory directory;
     private final Map<String, TrainerPresence> present = new HashMap<>();
+    private final boolean onlyHost;
     private final Set<Path> unreadable = new HashSet<>();
 
-    TrainerRegister(String job, JobDirectory directory) {
+    /**
+     * @param onlyHost whether all trainers of the job are on this host
+     */
+    TrainerRegister(String job, JobDirectory directory, boolean onlyHost) {
+        this.onlyHost = onlyHost;
         this.job = job;
         this.directory = directory;
     }
@@ -61,6 +66,7 @@ final class TrainerRegister {
         for (String trainer : Set.copyOf(present.keySet())) {
             if (!found.contains(trainer)) {
                 out.accept(control(present.remove(trainer), Type.LEAVE));
+                delete(directory.receipts(trainer));
             }
         }
     }
@@ -88,8 +94,7 @@ final class TrainerRegister {
                 out.accept(
                         new Arrival.Refused(
                                 new DeadLetter(
-                                        file.toString(), "", 0, 0, e.reason(), e.getMessage()),
-                                false));
+                                        file.toString(), "", 0, 0, e.reason(), e.getMessage())));
             }
             return Optional.empty();
         }
@@ -98,18 +103,24 @@ final class TrainerRegister {
     private static boolean alive(Path file, TrainerPresence presence) {
         boolean alive = presence.owner().alive();
         if (!alive) {
-            try {
-                Files.deleteIfExists(file);
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            }
+            delete(file);
         }
         return alive;
     }
 
+    private static void delete(Path file) {
+        try {
+            Files.deleteIfExists(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private Arrival control(TrainerPresence presence, Type type) {
+        // Whoever writes the file has seen that the one before has ended.
         return new Arrival.Control(
                 new ControlMessage(
-                        type, job, presence.trainer(), presence.instance(), presence.group()));
+                        type, job, presence.trainer(), presence.instance(), presence.group()),
+                onlyHost);
     }
 }

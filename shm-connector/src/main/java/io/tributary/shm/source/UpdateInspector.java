@@ -7,6 +7,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.FiniteCheck;
@@ -85,8 +86,7 @@ final class UpdateInspector {
         }
         Arrival refused =
                 new Arrival.Refused(
-                        new DeadLetter(file.toString(), "", 0, 0, e.reason(), e.getMessage()),
-                        false);
+                        new DeadLetter(file.toString(), "", 0, 0, e.reason(), e.getMessage()));
         seen.put(file, new Seen(0, refused));
         return Optional.of(refused);
     }
@@ -107,13 +107,14 @@ final class UpdateInspector {
                             payload.length(),
                             model.maxUpdateHeaderBytes())) {
                 long faults = RegionMappings.faults();
-                int crc32c = tensors.check(model, header.crc32c(), floats);
+                TensorFile.Checked checked = tensors.check(model, header.crc32c(), floats);
                 if (RegionMappings.faults() > faults && RegionMappings.damaged(tensors.mapped())) {
                     throw new RejectedException(
                             RejectReason.PAYLOAD_LOST,
                             "%s was truncated while it was read".formatted(file));
                 }
-                return new Arrival.Staged(description.get().claim(crc32c, payload));
+                return new Arrival.Staged(
+                        description.get().claim(checked.crc32c(), checked.bound(), payload));
             }
         } catch (RejectedException e) {
             RegionDirectory.release(payload);
@@ -127,18 +128,21 @@ final class UpdateInspector {
                 description
                         .map(
                                 d ->
-                                        "update from trainer %s for round %d.%d"
-                                                .formatted(d.trainer(), d.round(), d.epoch()))
+                                        "update from trainer %s for round %s"
+                                                .formatted(
+                                                        d.trainer(),
+                                                        new RoundId(d.round(), d.epoch())))
                         .orElse("region " + file);
         return new Arrival.Refused(
                 new DeadLetter(
                         file.toString(),
                         description.map(UpdateDescription::trainer).orElse(""),
                         description.map(UpdateDescription::round).orElse(0),
-                        description.map(UpdateDescription::epoch).orElse(0),
+                        description.map(UpdateDescription::epoch).orElse(0L),
                         e.reason(),
                         about + ": " + e.getMessage()),
-                description.isPresent());
+                description.isPresent(),
+                description.map(UpdateDescription::attempt).orElse(0L));
     }
 
     /** Forgets files that are not among those that are there. */

@@ -173,13 +173,6 @@ class LaneEnumeratorTest {
     }
 
     @Test
-    void stateOfTheFirstVersionNamesNoHost() throws Exception {
-        byte[] first = {0, 0, 0, 3, 0};
-        assertThat(new LaneSerializers.Split().deserialize(1, first))
-                .isEqualTo(new LaneSplit(3, false));
-    }
-
-    @Test
     void stateComesBack() throws Exception {
         LaneSerializers.State state = new LaneSerializers.State();
         assertThat(state.deserialize(state.getVersion(), state.serialize(lanes())))

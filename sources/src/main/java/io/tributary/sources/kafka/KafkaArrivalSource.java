@@ -6,6 +6,7 @@ import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Run;
 import io.tributary.shm.flow.EndingReader;
 import io.tributary.shm.flow.LaneSource.LayoutSupplier;
 import io.tributary.shm.node.RegionAccess;
@@ -47,7 +48,7 @@ public final class KafkaArrivalSource
     private final KafkaSource<byte[]> partitions;
     private final KafkaOptions kafka;
     private final KafkaTopics topics;
-    private final String run;
+    private final Run run;
     private final RegionAccess.Place regions;
     private final DecoderFactory decoders;
 
@@ -60,7 +61,7 @@ public final class KafkaArrivalSource
             KafkaOptions kafka,
             KafkaTopics topics,
             String topic,
-            String run,
+            Run run,
             OffsetsInitializer start,
             RegionAccess.Place regions,
             DecoderFactory decoders) {
@@ -94,7 +95,7 @@ public final class KafkaArrivalSource
      */
     public static KafkaArrivalSource updates(
             String job,
-            String run,
+            Run run,
             KafkaOptions kafka,
             LayoutSupplier model,
             Staging staging,
@@ -111,7 +112,7 @@ public final class KafkaArrivalSource
     }
 
     /** What trainers say about themselves, from now on: they say it again until they are heard. */
-    public static KafkaArrivalSource control(String job, String run, KafkaOptions kafka) {
+    public static KafkaArrivalSource control(String job, Run run, KafkaOptions kafka) {
         KafkaTopics topics = new KafkaTopics(job);
         return new KafkaArrivalSource(
                 kafka,

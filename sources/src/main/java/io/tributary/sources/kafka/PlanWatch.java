@@ -7,6 +7,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.Run;
 import java.time.Duration;
 import java.util.List;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
@@ -19,11 +20,11 @@ final class PlanWatch implements AutoCloseable {
     private static final long PAUSE_NANOS = 500_000_000;
 
     private final KafkaConsumer<byte[], byte[]> consumer;
-    private final String run;
+    private final Run run;
     private long looked = System.nanoTime();
     private boolean ended;
 
-    PlanWatch(KafkaOptions kafka, KafkaTopics topics, String run) {
+    PlanWatch(KafkaOptions kafka, KafkaTopics topics, Run run) {
         this.run = run;
         this.consumer = new KafkaConsumer<>(kafka.consumer());
         TopicPartition rounds = new TopicPartition(topics.rounds(), 0);
@@ -44,7 +45,7 @@ final class PlanWatch implements AutoCloseable {
 
     private boolean ends(byte[] plan) {
         try {
-            return plan != null && Json.decode(plan, RoundPlan.class).ends(run);
+            return plan != null && run.endsWith(Json.decode(plan, RoundPlan.class));
         } catch (RejectedException e) {
             // Somebody else's; trainers report it.
             return false;

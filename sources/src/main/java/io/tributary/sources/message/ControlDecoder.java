@@ -38,8 +38,7 @@ public final class ControlDecoder implements MessageDecoder {
                                     0,
                                     0,
                                     e.reason(),
-                                    "control message: " + e.getMessage()),
-                            false));
+                                    "control message: " + e.getMessage())));
         }
         message.done().run();
     }

@@ -24,8 +24,8 @@ public record Message(
         byte[] payload,
         Runnable done) {
 
-    /** The same as a reminder of where it was. */
-    public Message withoutPayload() {
-        return new Message(source, lane, position, sender, properties, new byte[0], done);
+    /** The same as a reminder of where it was, without what its sender wrote. */
+    public Message reminder() {
+        return new Message(source, lane, position, sender, Map.of(), new byte[0], done);
     }
 }

@@ -37,6 +37,7 @@ public record ModelChunk(ModelChunkHeader header, byte[] bytes) {
                         model.bytes(),
                         model.crc32c(),
                         ChunkPart.crc(ByteBuffer.wrap(bytes)));
-        return new ModelChunk(new ModelChunkHeader(model.job(), model.id(), part), bytes);
+        return new ModelChunk(
+                new ModelChunkHeader(model.job(), model.run(), model.id(), part), bytes);
     }
 }

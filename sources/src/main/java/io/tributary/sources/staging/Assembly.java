@@ -15,9 +15,7 @@ import io.tributary.shm.region.RegionLayout;
 import io.tributary.shm.region.TensorFile;
 import io.tributary.sources.message.Message;
 import java.util.BitSet;
-import java.util.HashSet;
 import java.util.OptionalInt;
-import java.util.Set;
 
 /** One update that is being put together in its region. Not thread-safe. */
 final class Assembly {
@@ -25,22 +23,29 @@ final class Assembly {
     private final int lane;
     private long position;
     private final OwnedRegion region;
-    private final Set<Long> superseded = new HashSet<>();
+    private final Message message;
+    private final Superseded superseded = new Superseded();
+    private final boolean spared;
+    private final long began;
     private ChunkHeader first;
     private final BitSet written = new BitSet();
     private final BitSet seenInAttempt = new BitSet();
-    private long lastTouched;
+    private long progressed;
     private boolean resent;
 
     /**
      * @param message what it begins with
+     * @param spared whether it keeps its region though others wait for one
      */
-    Assembly(ChunkHeader first, Message message, OwnedRegion region, long now) {
+    Assembly(ChunkHeader first, Message message, OwnedRegion region, boolean spared, long now) {
+        this.message = message.reminder();
+        this.spared = spared;
+        this.began = now;
         this.first = first;
         this.lane = message.lane();
         this.position = message.position();
         this.region = region;
-        this.lastTouched = now;
+        this.progressed = now;
     }
 
     int lane() {
@@ -58,16 +63,32 @@ final class Assembly {
     }
 
     /** Attempts that came before the one of now. */
-    Set<Long> superseded() {
+    Superseded superseded() {
         return superseded;
+    }
+
+    /** Where it came in. */
+    Message message() {
+        return message;
+    }
+
+    /** Whether it has had to give its region up once already. */
+    boolean spared() {
+        return spared;
     }
 
     ChunkHeader header() {
         return first;
     }
 
-    long lastTouched() {
-        return lastTouched;
+    /** When bytes last came that had not come before, or when it began, ns. */
+    long progressed() {
+        return progressed;
+    }
+
+    /** When it began, ns. */
+    long began() {
+        return began;
     }
 
     /** The same update is being sent again; what has been written of it stays. */
@@ -87,7 +108,6 @@ final class Assembly {
      * @throws RejectedException CHUNK_DUPLICATE; the assembly stays as it is
      */
     void write(ChunkHeader header, Message message, long now) {
-        lastTouched = now;
         // A later chunk may have overtaken one that waited.
         position = Math.min(position, message.position());
         int chunk = header.part().chunk();
@@ -101,6 +121,7 @@ final class Assembly {
                     .slice(header.part().offset(), message.payload().length)
                     .put(message.payload());
             written.set(chunk);
+            progressed = now;
         }
         seenInAttempt.set(chunk);
     }
@@ -117,8 +138,9 @@ final class Assembly {
      */
     Claim finish(ModelLayout model, FiniteCheck floats) {
         PayloadRef payload = region.payload();
+        TensorFile.Checked checked;
         try (TensorFile file = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
-            file.check(model, OptionalInt.of(first.part().crc32c()), floats);
+            checked = file.check(model, OptionalInt.of(first.part().crc32c()), floats);
         }
         UpdateDescription description =
                 new UpdateDescription(
@@ -126,13 +148,14 @@ final class Assembly {
                         first.trainer(),
                         first.round(),
                         first.epoch(),
+                        first.attempt(),
                         first.samples(),
                         first.kind(),
                         first.metrics());
         region.publish(
                 OptionalInt.of(first.part().crc32c()),
                 description.encode(RegionLayout.MAX_DESCRIPTION_BYTES));
-        return description.claim(first.part().crc32c(), payload);
+        return description.claim(checked.crc32c(), checked.bound(), payload);
     }
 
     OwnedRegion region() {

@@ -7,24 +7,24 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.sources.message.Message;
 import io.tributary.sources.message.MessageDecoder.LaneOutput;
+import io.tributary.sources.staging.DeferredUpdates.Deferred;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.Iterator;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
-import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import java.util.stream.LongStream;
@@ -32,51 +32,53 @@ import java.util.stream.LongStream;
 /**
  * Stages chunks straight into regions and emits a claim when an update is whole and sound.
  *
- * <p>A region of full length is reserved at an update's first chunk, so an update that has begun
- * can always be finished. Chunks of updates for which there is no room wait, not done, which holds
- * the transport back; when too many wait, the update is deferred: its chunks are let go, and when
- * there is room again, first come, first served, its region is reserved and its trainer is asked to
- * send it again. So whoever has room finishes, and whoever has none gets some. Not thread-safe.
+ * <p>Only a member of the job may stage anything, which the token beside each chunk proves. A
+ * region of full length is reserved at an update's first chunk, one for each member, so an update
+ * that has begun can be finished. Chunks of updates for which there is no room wait, not done,
+ * which holds the transport back; when too many wait, the update is deferred: its chunks are let
+ * go, and when there is room again, first come, first served, its region is reserved and its
+ * trainer is asked to send it again. Where room is short, an update of which nothing new comes
+ * gives its region up and is deferred too, before all others; the next time it keeps its region. So
+ * whoever has room finishes, and whoever has none gets some. Not thread-safe.
  */
 final class ChunkAssembler implements AutoCloseable {
-
-    /** Trainers whose last update is remembered, to tell a repeated chunk from a new sending. */
-    private static final int REMEMBERED = 10_000;
 
     /** Time that a trainer has to begin a sending that it was asked for. */
     private static final Duration LONGEST_EXPECTATION = Duration.ofSeconds(30);
 
     private static final long TRIM_NANOS = 1_000_000_000;
 
-    private final String job;
+    private final ChunkGate gate;
     private final ModelLayout model;
     private final StagingRegions regions;
     private final Limits limits;
     private final FiniteCheck floats;
     private final LongSupplier nanoTime;
     private final Map<String, Assembly> assemblies = new HashMap<>();
-    private final Map<String, Ended> ended = new RecentlyEnded();
-    private final Deque<Message> waiting = new ArrayDeque<>();
 
+    /** The last update of each trainer, to tell a repeated chunk from a new sending. */
+    private final Map<String, Ended> ended = new Remembered<>();
+
+    private final Deque<Chunk> waiting = new ArrayDeque<>();
+    private final DeferredUpdates deferred = new DeferredUpdates();
     private long trimmed;
-
-    /** Updates without room, by trainer, in the order in which they came. */
-    private final Map<String, Deferred> deferred = new LinkedHashMap<>();
 
     /**
      * What is held, and for how long.
      *
      * @param maxWaiting chunks that may wait for room
-     * @param idle time without a chunk after which an unfinished update is thrown away
+     * @param idle time without anything new after which an unfinished update is thrown away
+     * @param grace the same time where room is short
+     * @param deadline time after which an unfinished update is thrown away in any case
      * @param ordered whether the chunks of a sending come in order, and from the first; those of
      *     which the first is missing are then leftovers of what was dealt with
      */
-    record Limits(int maxWaiting, Duration idle, boolean ordered) {}
-
-    private record Deferred(ChunkHeader header, Message message) {}
+    record Limits(
+            int maxWaiting, Duration idle, Duration grace, Duration deadline, boolean ordered) {}
 
     /**
      * @param job only updates for this job are taken
+     * @param run whose tokens are taken
      * @param model what updates must look like
      * @param regions where they are staged
      * @param floats how float32 values are checked
@@ -84,12 +86,13 @@ final class ChunkAssembler implements AutoCloseable {
      */
     ChunkAssembler(
             String job,
+            Run run,
             ModelLayout model,
             RegionDirectory regions,
             Limits limits,
             FiniteCheck floats,
             LongSupplier nanoTime) {
-        this.job = job;
+        this.gate = new ChunkGate(job, run);
         this.model = model;
         this.regions = new StagingRegions(regions);
         this.limits = limits;
@@ -98,25 +101,28 @@ final class ChunkAssembler implements AutoCloseable {
     }
 
     /** Takes a chunk; emits a claim or a refusal, if that follows from it. */
-    void accept(Message chunk, Consumer<Arrival> out) throws IOException {
-        if (!stage(chunk, out)) {
+    void accept(Message message, Consumer<Arrival> out) throws IOException {
+        Optional<Chunk> chunk = gate.admit(message, out);
+        if (chunk.isEmpty()) {
+            message.done().run();
+        } else if (!stage(chunk.get(), out)) {
             if (waiting.size() < limits.maxWaiting()) {
-                waiting.add(chunk);
+                waiting.add(chunk.get());
             } else {
-                defer(chunk);
+                defer(chunk.get());
             }
         }
     }
 
-    private void defer(Message chunk) {
-        deferred.put(chunk.sender(), new Deferred(read(chunk), chunk.withoutPayload()));
-        chunk.done().run();
+    private void defer(Chunk chunk) {
+        deferred.add(chunk.header(), chunk.message());
+        chunk.message().done().run();
         // All of it will come again.
         waiting.removeIf(
                 other -> {
-                    boolean same = other.sender().equals(chunk.sender());
+                    boolean same = other.header().trainer().equals(chunk.header().trainer());
                     if (same) {
-                        other.done().run();
+                        other.message().done().run();
                     }
                     return same;
                 });
@@ -130,38 +136,59 @@ final class ChunkAssembler implements AutoCloseable {
         long now = nanoTime.getAsLong();
         for (Iterator<Assembly> all = assemblies.values().iterator(); all.hasNext(); ) {
             Assembly assembly = all.next();
-            if (now - assembly.lastTouched() > patience(assembly).toNanos()) {
+            if (now - assembly.progressed() > patience(assembly).toNanos()
+                    || now - assembly.began() > limits.deadline().toNanos()) {
                 regions.giveBack(assembly.region());
                 all.remove();
             }
         }
         for (int i = waiting.size(); i > 0; i--) {
-            Message chunk = waiting.remove();
-            if (!stage(chunk, arrival -> out.accept(chunk.lane(), arrival))) {
+            Chunk chunk = waiting.remove();
+            if (!stage(chunk, arrival -> out.accept(chunk.message().lane(), arrival))) {
                 waiting.add(chunk);
             }
         }
         if (now - trimmed > TRIM_NANOS) {
             trimmed = now;
             regions.trim();
-        }
-        boolean room = true;
-        for (Iterator<Deferred> all = deferred.values().iterator(); all.hasNext() && room; ) {
-            Deferred next = all.next();
-            Optional<Assembly> reserved = reserve(next.header(), next.message());
-            room = reserved.isPresent();
-            if (room) {
-                all.remove();
-                out.accept(
-                        next.message().lane(),
-                        new Arrival.Room(next.header().trainer(), next.header().id()));
+            if (regions.full(model.minUpdateBytes())) {
+                evictIdle(now);
             }
         }
+        Optional<Deferred> next = deferred.first();
+        while (next.isPresent() && reserve(next.get()).isPresent()) {
+            ChunkHeader header = next.get().header();
+            out.accept(
+                    next.get().message().lane(),
+                    new Arrival.Room(header.trainer(), header.id(), header.attempt()));
+            deferred.removeFirst();
+            next = deferred.first();
+        }
+    }
+
+    private Optional<Assembly> reserve(Deferred update) throws IOException {
+        return reserve(update.header(), update.message(), update.spared());
     }
 
     private Duration patience(Assembly assembly) {
         boolean shorter = LONGEST_EXPECTATION.compareTo(limits.idle()) < 0;
         return assembly.expected() && shorter ? LONGEST_EXPECTATION : limits.idle();
+    }
+
+    /**
+     * The update of which nothing new has come for longest makes room for those that wait, and has
+     * the room after theirs. It may be that of a trainer that is slow: the next time it is spared.
+     */
+    private void evictIdle(long now) {
+        assemblies.values().stream()
+                .filter(a -> !a.spared() && now - a.progressed() > limits.grace().toNanos())
+                .min(Comparator.comparingLong(Assembly::progressed))
+                .ifPresent(
+                        idle -> {
+                            assemblies.remove(idle.header().trainer());
+                            regions.giveBack(idle.region());
+                            deferred.addSecond(idle);
+                        });
     }
 
     /** The first position of a lane whose chunk is not dealt with. */
@@ -170,7 +197,10 @@ final class ChunkAssembler implements AutoCloseable {
                         assemblies.values().stream()
                                 .filter(a -> a.lane() == lane)
                                 .mapToLong(Assembly::position),
-                        waiting.stream().filter(w -> w.lane() == lane).mapToLong(Message::position))
+                        waiting.stream()
+                                .map(Chunk::message)
+                                .filter(w -> w.lane() == lane)
+                                .mapToLong(Message::position))
                 .min();
     }
 
@@ -192,27 +222,27 @@ final class ChunkAssembler implements AutoCloseable {
     /**
      * @return false when there is no room now
      */
-    private boolean stage(Message chunk, Consumer<Arrival> out) throws IOException {
-        Optional<ChunkHeader> header = Optional.empty();
+    private boolean stage(Chunk chunk, Consumer<Arrival> out) throws IOException {
+        ChunkHeader header = chunk.header();
+        Message message = chunk.message();
         try {
-            header = Optional.of(read(chunk));
-            if (restOfResend(header.get()) || leftover(header.get()) || letGo(header.get())) {
-                chunk.done().run();
+            if (restOfResend(header) || leftover(header) || letGo(header)) {
+                message.done().run();
                 return true;
             }
-            Optional<Assembly> assembly = assembly(header.get(), chunk);
+            Optional<Assembly> assembly = assembly(header, message);
             if (assembly.isEmpty()) {
                 return false;
             }
-            assembly.get().write(header.get(), chunk, nanoTime.getAsLong());
+            assembly.get().write(header, message, nanoTime.getAsLong());
             if (assembly.get().complete()) {
-                end(header.get(), assembly.get());
+                end(header, assembly.get());
                 out.accept(new Arrival.Staged(finish(assembly.get())));
             }
         } catch (RejectedException e) {
-            out.accept(Refusals.of(chunk, header, e));
+            out.accept(Refusals.of(message, Optional.of(chunk.sender()), Optional.of(header), e));
         }
-        chunk.done().run();
+        message.done().run();
         return true;
     }
 
@@ -225,27 +255,10 @@ final class ChunkAssembler implements AutoCloseable {
         }
     }
 
-    private ChunkHeader read(Message chunk) {
-        ChunkHeader header = ChunkHeader.fromProperties(chunk.properties());
-        if (!header.trainer().equals(chunk.sender())) {
-            throw new RejectedException(
-                    RejectReason.MALFORMED,
-                    "property 'trainer' is '%s', the sender is '%s'"
-                            .formatted(header.trainer(), chunk.sender()));
-        }
-        if (!header.job().equals(job)) {
-            throw new RejectedException(
-                    RejectReason.WRONG_JOB,
-                    "it is for job '%s', this is '%s'".formatted(header.job(), job));
-        }
-        header.part().check(ByteBuffer.wrap(chunk.payload()));
-        return header;
-    }
-
     private Optional<Assembly> assembly(ChunkHeader header, Message chunk) throws IOException {
         Ended before = ended.get(header.trainer());
-        if (before != null && before.header().id().equals(header.id())) {
-            if (before.header().attempt() == header.attempt()) {
+        if (before != null && before.id().equals(header.id())) {
+            if (before.attempt() == header.attempt()) {
                 throw new RejectedException(
                         RejectReason.CHUNK_DUPLICATE,
                         "its update has been dealt with; a resend needs a new attempt");
@@ -280,7 +293,7 @@ final class ChunkAssembler implements AutoCloseable {
     }
 
     /** Attempts tell sendings apart; they need not rise, since clocks may be set back. */
-    private static void refuseSuperseded(Set<Long> superseded, ChunkHeader header) {
+    private static void refuseSuperseded(Superseded superseded, ChunkHeader header) {
         if (superseded.contains(header.attempt())) {
             throw new RejectedException(
                     RejectReason.CHUNK_UNKNOWN_ATTEMPT,
@@ -292,25 +305,33 @@ final class ChunkAssembler implements AutoCloseable {
         long length = header.part().length();
         long most = Math.min(model.maxUpdateBytes(), regions.largestPayload());
         if (length > most) {
-            ended.put(header.trainer(), new Ended(header, false, Set.of()));
+            ended.put(header.trainer(), Ended.of(header));
             throw new RejectedException(
                     RejectReason.TOO_LARGE,
                     "it has %d bytes, this model's updates have at most %d"
                             .formatted(length, most));
         }
+        if (length < model.minUpdateBytes()) {
+            ended.put(header.trainer(), Ended.of(header));
+            throw new RejectedException(
+                    RejectReason.WRONG_SHAPE,
+                    "it has %d bytes, the tensors of this model's updates have %d"
+                            .formatted(length, model.minUpdateBytes()));
+        }
         // Who came before and was deferred has the next room.
         boolean first = deferred.isEmpty() || assemblies.containsKey(header.trainer());
-        return first ? reserve(header, chunk) : Optional.empty();
+        return first ? reserve(header, chunk, false) : Optional.empty();
     }
 
-    private Optional<Assembly> reserve(ChunkHeader header, Message chunk) throws IOException {
+    private Optional<Assembly> reserve(ChunkHeader header, Message chunk, boolean spared)
+            throws IOException {
         Assembly before = assemblies.remove(header.trainer());
         if (before != null) {
             regions.giveBack(before.region());
         }
         Optional<OwnedRegion> region = regions.take(chunk.lane(), header.part().length());
         Optional<Assembly> assembly =
-                region.map(r -> new Assembly(header, chunk, r, nanoTime.getAsLong()));
+                region.map(r -> new Assembly(header, chunk, r, spared, nanoTime.getAsLong()));
         assembly.ifPresent(
                 a -> {
                     if (before != null && before.header().id().equals(header.id())) {
@@ -326,7 +347,7 @@ final class ChunkAssembler implements AutoCloseable {
         assemblies.remove(header.trainer());
         ended.put(
                 header.trainer(),
-                new Ended(header, assembly.resent(), Set.copyOf(assembly.superseded())));
+                new Ended(header.id(), header.attempt(), assembly.resent(), assembly.superseded()));
     }
 
     /** In order, what does not begin with its first chunk was dealt with before a restore. */
@@ -334,20 +355,21 @@ final class ChunkAssembler implements AutoCloseable {
         return limits.ordered()
                 && header.part().chunk() > 0
                 && !assemblies.containsKey(header.trainer())
-                && !deferred.containsKey(header.trainer())
-                && waiting.stream().noneMatch(w -> w.sender().equals(header.trainer()))
+                && deferred.of(header.trainer()).isEmpty()
+                && waiting.stream().noneMatch(w -> w.header().trainer().equals(header.trainer()))
                 && !ended.containsKey(header.trainer());
     }
 
     /** Whether it belongs to a deferred update, which will come again as a whole. */
     private boolean letGo(ChunkHeader header) {
-        Deferred before = deferred.get(header.trainer());
-        if (before == null || before.header().id().compareTo(header.id()) > 0) {
-            return false;
+        boolean mine =
+                deferred.of(header.trainer())
+                        .filter(before -> before.header().id().compareTo(header.id()) <= 0)
+                        .isPresent();
+        if (mine) {
+            deferred.replace(header);
         }
-        // It may be a newer update; it has the place of the one before.
-        deferred.put(header.trainer(), new Deferred(header, before.message()));
-        return true;
+        return mine;
     }
 
     /** A resend may be complete before its last chunk has come, and that is no mistake. */
@@ -355,32 +377,8 @@ final class ChunkAssembler implements AutoCloseable {
         Ended before = ended.get(header.trainer());
         return before != null
                 && before.resent()
-                && before.header().id().equals(header.id())
-                && before.header().attempt() == header.attempt();
-    }
-
-    /**
-     * A sending that is over.
-     *
-     * @param header its last chunk's
-     * @param resent whether earlier sendings had a part in it
-     * @param superseded the attempts before it
-     */
-    private record Ended(ChunkHeader header, boolean resent, Set<Long> superseded) {}
-
-    /** Forgets the trainers not heard of for longest; what is forgotten is a resend's affair. */
-    private static final class RecentlyEnded extends LinkedHashMap<String, Ended> {
-
-        private static final long serialVersionUID = 1L;
-
-        RecentlyEnded() {
-            super(16, 0.75f, true);
-        }
-
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<String, Ended> eldest) {
-            return size() > REMEMBERED;
-        }
+                && before.id().equals(header.id())
+                && before.attempt() == header.attempt();
     }
 
     @Override

@@ -5,6 +5,7 @@ package io.tributary.sources.staging;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
+import io.tributary.protocol.chunk.ChunkSender;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.sources.message.Message;
@@ -23,8 +24,17 @@ final class Refusals {
         };
     }
 
-    /** What the coordinator is told of a chunk that cannot be used. */
-    static Arrival of(Message chunk, Optional<ChunkHeader> header, RejectedException e) {
+    /**
+     * What the coordinator is told of a chunk that cannot be used.
+     *
+     * @param sender who it says it comes from; empty where that cannot be believed
+     * @param header what stands beside it; empty where that cannot be read
+     */
+    static Arrival of(
+            Message chunk,
+            Optional<ChunkSender> sender,
+            Optional<ChunkHeader> header,
+            RejectedException e) {
         String about =
                 header.map(
                                 h ->
@@ -34,11 +44,12 @@ final class Refusals {
         return new Arrival.Refused(
                 new DeadLetter(
                         chunk.source(),
-                        header.map(ChunkHeader::trainer).orElse(""),
+                        sender.map(ChunkSender::trainer).orElse(""),
                         header.map(ChunkHeader::round).orElse(0),
-                        header.map(ChunkHeader::epoch).orElse(0),
+                        header.map(ChunkHeader::epoch).orElse(0L),
                         e.reason(),
                         about + ": " + e.getMessage()),
-                header.isPresent() && concernsUpdate(e.reason()));
+                sender.isPresent() && concernsUpdate(e.reason()),
+                sender.map(ChunkSender::attempt).orElse(0L));
     }
 }

@@ -2,6 +2,7 @@
 
 package io.tributary.sources.staging;
 
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.FiniteCheck;
@@ -20,15 +21,23 @@ import org.apache.flink.metrics.MetricGroup;
  *
  * @param regions the region directory; the job has one of its own below it
  * @param quotaBytes bound for all regions of the job
- * @param idle time without a chunk after which an unfinished update is thrown away
+ * @param idle time without anything new after which an unfinished update is thrown away
+ * @param deadline time after which it is in any case
  * @param floats how float32 values are checked
  */
 public record Staging(
-        RegionAccess.Place regions, long quotaBytes, Duration idle, FiniteCheck.Factory floats)
+        RegionAccess.Place regions,
+        long quotaBytes,
+        Duration idle,
+        Duration deadline,
+        FiniteCheck.Factory floats)
         implements Serializable {
 
     /** Half of what an MQTT broker may send, so that waiting chunks never keep others away. */
     private static final int MAX_WAITING = 16;
+
+    /** Time without anything new after which an update gives way where room is short. */
+    private static final Duration GRACE = Duration.ofSeconds(10);
 
     /**
      * A decoder of chunks for one reader.
@@ -36,15 +45,21 @@ public record Staging(
      * @param ordered whether the chunks of a sending come in order, and from the first
      */
     public UpdateDecoder decoder(
-            String job, String run, ModelLayout model, boolean ordered, MetricGroup metrics) {
+            String job, Run run, ModelLayout model, boolean ordered, MetricGroup metrics) {
         Path directory = Path.of(regions.directory());
         JobDirectory files = JobDirectory.of(directory, job);
         ChunkAssembler assembler =
                 new ChunkAssembler(
                         job,
+                        run,
                         model,
                         files.regions(quotaBytes),
-                        new ChunkAssembler.Limits(MAX_WAITING, idle, ordered),
+                        new ChunkAssembler.Limits(
+                                MAX_WAITING,
+                                idle,
+                                GRACE.compareTo(idle) < 0 ? GRACE : idle,
+                                deadline,
+                                ordered),
                         floats.create(),
                         System::nanoTime);
         metrics.gauge("updatesStaging", assembler::staging);
@@ -53,7 +68,7 @@ public record Staging(
         return new UpdateDecoder(
                 files,
                 assembler,
-                () -> JobLock.await(directory, job, run, regions.manyHosts()),
+                () -> JobLock.await(directory, job, run.id(), regions.manyHosts()),
                 regions.manyHosts());
     }
 }

@@ -71,6 +71,12 @@ final class StagingRegions implements AutoCloseable {
         }
     }
 
+    /** Whether another update of that length would find no room. */
+    boolean full(long length) {
+        collect();
+        return free.isEmpty() && directory.usedBytes() + length > directory.largestPayload();
+    }
+
     /** What was to be staged in it will not be. */
     void giveBack(OwnedRegion region) {
         free.add(region);

@@ -10,6 +10,7 @@ import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
@@ -47,11 +48,12 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ChunkAssemblerTest {
 
-    private static final int CHUNK = 100;
+    private static final int CHUNK = ChunkPart.MIN_CHUNK_BYTES;
+    private static final Run RUN = new Run("run", "secret");
     private static final SafetensorsHeader HEADER =
             SafetensorsHeader.create(
-                    List.of(SafetensorsHeader.tensor("w", DType.F32, 100)), Map.of());
-    private static final ModelLayout MODEL = new ModelLayout(HEADER, 1000);
+                    List.of(SafetensorsHeader.tensor("w", DType.F32, 1100)), Map.of());
+    private static final ModelLayout MODEL = new ModelLayout(HEADER, 10_000);
 
     @TempDir Path temp;
 
@@ -68,11 +70,17 @@ class ChunkAssemblerTest {
     private ChunkAssembler assembler(Path directory, long quota) {
         return new ChunkAssembler(
                 "job",
+                RUN,
                 MODEL,
                 new RegionDirectory(directory.resolve("regions"), quota),
-                new ChunkAssembler.Limits(3, Duration.ofSeconds(10), false),
+                limits(false),
                 FiniteCheck.JAVA,
                 clock::get);
+    }
+
+    private static ChunkAssembler.Limits limits(boolean ordered) {
+        return new ChunkAssembler.Limits(
+                3, Duration.ofSeconds(10), Duration.ofSeconds(3), Duration.ofSeconds(60), ordered);
     }
 
     private static byte[] update(float value) {
@@ -97,6 +105,8 @@ class ChunkAssemblerTest {
                             trainer,
                             4,
                             0,
+                            "i",
+                            RUN.token(trainer, "i"),
                             attempt,
                             10,
                             UpdateKind.WEIGHTS,
@@ -240,7 +250,11 @@ class ChunkAssemblerTest {
         }
         List<Arrival> claims = new ArrayList<>();
         restored.tick((lane, arrival) -> claims.add(arrival));
-        assertThat(claims).containsExactly(new Arrival.Staged(claim(0)));
+        assertThat(claims)
+                .singleElement()
+                .usingRecursiveComparison()
+                .ignoringFields("claim.bound")
+                .isEqualTo(new Arrival.Staged(claim(0)));
         assertThat(regions()).as("the half staged one is gone").isEqualTo(1);
         RegionDirectory.release(claim(0).payload());
         assertThat(regions()).as("nobody takes it back").isZero();
@@ -307,15 +321,15 @@ class ChunkAssemblerTest {
         assertRefused(RejectReason.NOT_FINITE, true, "tensor 'w' has NaN at index [0]");
         SafetensorsHeader other =
                 SafetensorsHeader.create(
-                        List.of(SafetensorsHeader.tensor("w", DType.F32, 50)), Map.of());
+                        List.of(SafetensorsHeader.tensor("w", DType.F32, 1200)), Map.of());
         byte[] small = Arrays.copyOf(other.bytes(), (int) other.fileLength());
         accept(chunks("t-2", 1, small));
         assertRefused(
                 RejectReason.WRONG_SHAPE,
                 true,
-                "update from trainer t-2 for round 4.0: tensor 'w' has shape [50], the model has"
-                        + " [100]");
-        accept(chunks("t-3", 1, "this is not a safetensors file".getBytes()));
+                "update from trainer t-2 for round 4.0: tensor 'w' has shape [1200], the model has"
+                        + " [1100]");
+        accept(chunks("t-3", 1, Arrays.copyOf("this is not a safetensors file".getBytes(), 5000)));
         assertRefused(RejectReason.MALFORMED, true, "is this a safetensors file?");
         List<Message> wrongSum = chunks("t-4", 1, update(1));
         wrongSum.replaceAll(c -> with(c, "crc32c", "00000001"));
@@ -349,6 +363,8 @@ class ChunkAssemblerTest {
                         "t-1",
                         1,
                         0,
+                        "i",
+                        RUN.token("t-1", "i"),
                         1,
                         1,
                         UpdateKind.WEIGHTS,
@@ -402,7 +418,7 @@ class ChunkAssemblerTest {
             RegionDirectory.release(claim(arrivals.size() - 1).payload());
             assembler.tick((lane, arrival) -> arrivals.add(arrival));
             assertThat(arrivals.get(arrivals.size() - 1))
-                    .isEqualTo(new Arrival.Room(next, new RoundId(4, 0)));
+                    .isEqualTo(new Arrival.Room(next, new RoundId(4, 0), 1));
             accept(chunks("t-9", 1, update(9)).subList(0, 1));
             accept(chunks(next, 2, update(7)));
             assertThat(claim(arrivals.size() - 1).trainer()).isEqualTo(next);
@@ -417,10 +433,10 @@ class ChunkAssemblerTest {
         accept(chunks("t-3", 1, update(3)));
         RegionDirectory.release(claim(0).payload());
         assembler.tick((lane, arrival) -> arrivals.add(arrival));
-        assertThat(arrivals.get(1)).isEqualTo(new Arrival.Room("t-2", new RoundId(4, 0)));
+        assertThat(arrivals.get(1)).isEqualTo(new Arrival.Room("t-2", new RoundId(4, 0), 1));
         clock.addAndGet(Duration.ofSeconds(11).toNanos());
         assembler.tick((lane, arrival) -> arrivals.add(arrival));
-        assertThat(arrivals.get(2)).isEqualTo(new Arrival.Room("t-3", new RoundId(4, 0)));
+        assertThat(arrivals.get(2)).isEqualTo(new Arrival.Room("t-3", new RoundId(4, 0), 1));
     }
 
     @Test
@@ -465,9 +481,10 @@ class ChunkAssemblerTest {
         assembler =
                 new ChunkAssembler(
                         "job",
+                        RUN,
                         MODEL,
                         new RegionDirectory(temp.resolve("regions"), 1 << 20),
-                        new ChunkAssembler.Limits(3, Duration.ofSeconds(10), true),
+                        limits(true),
                         FiniteCheck.JAVA,
                         clock::get);
         List<Message> chunks = chunks("t-1", 1, update(1));
@@ -487,6 +504,172 @@ class ChunkAssemblerTest {
         accept(chunks("t-2", 1, update(2)));
         assertThat(regions()).as("used again").isEqualTo(1);
         assertThat(assembler.staging()).isZero();
+    }
+
+    /** Item 2: who is no member reserves nothing, whatever it sends. */
+    @Test
+    void strangersReserveNothingAndAreToldOnce() throws IOException {
+        Message chunk = chunks("t-1", 1, update(1)).get(0);
+        for (Map<String, String> lie :
+                List.of(
+                        Map.of("token", ""),
+                        Map.of("token", RUN.token("t-2", "i")),
+                        Map.of("token", new Run("run", "guess").token("t-1", "i")),
+                        Map.of("instance", "another"),
+                        Map.of("token", "x", "round", "2147483647"))) {
+            Message lying = chunk;
+            for (Map.Entry<String, String> property : lie.entrySet()) {
+                lying = with(lying, property.getKey(), property.getValue());
+            }
+            lying = with(lying, "attempt", "" + (100 + arrivals.size()));
+            assembler.accept(lying, arrivals::add);
+            assertRefused(RejectReason.UNKNOWN_TRAINER, true, "join again");
+            int told = arrivals.size();
+            for (int i = 0; i < 1000; i++) {
+                assembler.accept(lying, arrivals::add);
+            }
+            assertThat(arrivals).as("a sending is answered once").hasSize(told);
+        }
+        assertThat(regions()).isZero();
+        assertThat(assembler.staging() + assembler.waiting() + assembler.deferred()).isZero();
+        arrivals.clear();
+        accept(chunks("t-1", 2, update(1)));
+        assertThat(claim(0).trainer()).as("the honest one is not disturbed").isEqualTo("t-1");
+    }
+
+    @Test
+    void whatIsWrongBesideTheNameIsAnsweredUnderIt() throws IOException {
+        Message chunk = chunks("t-1", 9, update(1)).get(0);
+        for (Map<String, String> wrong :
+                List.of(
+                        Map.of("samples", "1.5"),
+                        Map.of("epoch", "-1"),
+                        Map.of("round", "0"),
+                        Map.of("kind", "MODEL"),
+                        Map.of("samples", "9".repeat(1_200_000)))) {
+            Map.Entry<String, String> property = wrong.entrySet().iterator().next();
+            assembler.accept(with(chunk, property.getKey(), property.getValue()), arrivals::add);
+            assertRefused(RejectReason.MALFORMED, true, property.getKey());
+            Arrival.Refused refused = (Arrival.Refused) arrivals.get(arrivals.size() - 1);
+            assertThat(refused.deadLetter().trainer()).isEqualTo("t-1");
+            assertThat(refused.attempt()).isEqualTo(9);
+        }
+        for (String metrics : List.of("{\"loss\": NaN}", "{\"loss\": \"x\"}", "[", "7", "")) {
+            accept(
+                    chunks("t-" + arrivals.size(), 9, update(1)).stream()
+                            .map(c -> with(c, "metrics", metrics))
+                            .toList());
+            assertThat(claim(arrivals.size() - 1).metrics()).as(metrics).isEmpty();
+        }
+    }
+
+    /** Item 2: a chunk that comes again is no progress. */
+    @Test
+    void aRepeatedChunkKeepsNothingAlive() throws IOException {
+        List<Message> chunks = chunks("t-1", 1, update(1));
+        for (int second = 0; second < 11; second++) {
+            assembler.accept(with(chunks.get(0), "attempt", "" + (1 + second)), arrivals::add);
+            clock.addAndGet(Duration.ofSeconds(1).toNanos());
+            assembler.tick((lane, arrival) -> arrivals.add(arrival));
+        }
+        assertThat(assembler.staging()).isZero();
+    }
+
+    @Test
+    void nothingIsStagedForEver() throws IOException {
+        List<Message> chunks = chunks("t-1", 1, update(1));
+        for (int second = 0; second < 63; second += 9) {
+            if (second / 9 < 4) {
+                assembler.accept(chunks.get(second / 9), arrivals::add);
+            } else {
+                assembler.accept(with(chunks.get(0), "attempt", "" + second), arrivals::add);
+            }
+            clock.addAndGet(Duration.ofSeconds(9).toNanos());
+            assembler.tick((lane, arrival) -> arrivals.add(arrival));
+        }
+        assertThat(assembler.staging()).isZero();
+    }
+
+    private void tickAfter(Duration time) throws IOException {
+        clock.addAndGet(time.toNanos());
+        assembler.tick((lane, arrival) -> arrivals.add(arrival));
+    }
+
+    /** Item 2: who does not go on gives way to those that wait, and gets through all the same. */
+    @Test
+    void theIdleGoFirstWhenOthersWaitAndASlowTrainerGetsThrough() throws IOException {
+        assembler = assembler(temp, 4096 + HEADER.fileLength());
+        List<Message> slow = chunks("slow", 1, update(1));
+        assembler.accept(slow.get(0), arrivals::add);
+        accept(chunks("t-2", 1, update(2)));
+        accept(chunks("t-3", 1, update(3)));
+        assertThat(assembler.deferred()).isEqualTo(2);
+        tickAfter(Duration.ofSeconds(2));
+        assertThat(arrivals).as("it may still go on").isEmpty();
+
+        tickAfter(Duration.ofSeconds(2));
+        assertThat(arrivals).containsExactly(new Arrival.Room("t-2", new RoundId(4, 0), 1));
+        assembler.accept(slow.get(1), arrivals::add);
+        assertThat(assembler.staging()).as("the rest of its sending is let go").isEqualTo(1);
+        accept(chunks("t-2", 2, update(2)));
+        RegionDirectory.release(claim(1).payload());
+        tickAfter(Duration.ofSeconds(2));
+        assertThat(arrivals.get(2))
+                .as("it has its place before those who came later")
+                .isEqualTo(new Arrival.Room("slow", new RoundId(4, 0), 1));
+
+        // It is as slow as before, and t-3 waits; this time it keeps its region.
+        for (Message chunk : chunks("slow", 2, update(1))) {
+            assembler.accept(chunk, arrivals::add);
+            tickAfter(Duration.ofSeconds(8));
+        }
+        assertThat(claim(3).trainer()).isEqualTo("slow");
+        RegionDirectory.release(claim(3).payload());
+        tickAfter(Duration.ofSeconds(2));
+        assertThat(arrivals.get(4)).isEqualTo(new Arrival.Room("t-3", new RoundId(4, 0), 1));
+    }
+
+    /** Item 2: forty messages of one byte and an honest trainer. */
+    @Test
+    void manyUpdatesThatNeverComeDoNotKeepAnHonestOneAway() throws IOException {
+        assembler = assembler(temp, 4 * (4096 + HEADER.fileLength()));
+        for (int i = 0; i < 40; i++) {
+            assembler.accept(chunks("m-" + i, 1, update(1)).get(0), arrivals::add);
+        }
+        accept(chunks("honest", 1, update(2)));
+        int seconds = 0;
+        while (arrivals.stream()
+                        .noneMatch(a -> a instanceof Arrival.Room r && r.trainer().equals("honest"))
+                && seconds < 600) {
+            tickAfter(Duration.ofSeconds(1));
+            seconds++;
+        }
+        accept(chunks("honest", 2, update(2)));
+        assertThat(claim(arrivals.size() - 1).trainer()).isEqualTo("honest");
+        assertThat(seconds).isLessThan(200);
+    }
+
+    /** Item 3. */
+    @Test
+    void chunksOfABytePieceAndTooShortUpdatesCostNothing() throws IOException {
+        Message chunk = chunks("t-1", 1, update(1)).get(0);
+        Message tiny =
+                chunk(
+                        "t-1",
+                        with(
+                                        with(
+                                                with(chunk, "chunk-bytes", "1"),
+                                                "chunks",
+                                                "200000000"),
+                                        "length",
+                                        "200000000")
+                                .properties(),
+                        new byte[1]);
+        assembler.accept(tiny, arrivals::add);
+        assertRefused(RejectReason.CHUNK_OUT_OF_RANGE, false, "expected 1024 or more");
+        accept(chunks("t-2", 1, new byte[1]));
+        assertRefused(RejectReason.WRONG_SHAPE, true, "it has 1 bytes");
+        assertThat(regions()).isZero();
     }
 
     /** Whatever comes, each message is done or waits, and nothing but a refusal comes out. */

@@ -2,6 +2,7 @@
 
 package io.tributary.sources.mqtt.source;
 
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.sources.message.ControlDecoder;
@@ -15,7 +16,7 @@ public final class MqttControlSource extends MqttSource {
 
     private final String job;
 
-    public MqttControlSource(String job, String run, BrokerOptions broker) {
+    public MqttControlSource(String job, Run run, BrokerOptions broker) {
         super(job, run, 1, broker);
         this.job = job;
     }

@@ -3,6 +3,7 @@
 package io.tributary.sources.mqtt.source;
 
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.flow.LaneSource;
@@ -19,10 +20,10 @@ abstract class MqttSource extends LaneSource {
     private static final long serialVersionUID = 1L;
 
     private final String job;
-    private final String run;
+    private final Run run;
     private final BrokerOptions broker;
 
-    MqttSource(String job, String run, int lanes, BrokerOptions broker) {
+    MqttSource(String job, Run run, int lanes, BrokerOptions broker) {
         super(lanes, false);
         this.job = job;
         this.run = run;

@@ -3,6 +3,7 @@
 package io.tributary.sources.mqtt.source;
 
 import io.tributary.protocol.message.Arrival.Located;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.flow.EndingReader;
@@ -22,7 +23,7 @@ public final class MqttUpdateSource extends MqttSource {
     private static final long serialVersionUID = 1L;
 
     private final String job;
-    private final String run;
+    private final Run run;
     private final LayoutSupplier model;
     private final Staging staging;
 
@@ -30,7 +31,7 @@ public final class MqttUpdateSource extends MqttSource {
      * @param run the submission of the job, which ends when its plan says so
      */
     public MqttUpdateSource(
-            String job, String run, BrokerOptions broker, LayoutSupplier model, Staging staging) {
+            String job, Run run, BrokerOptions broker, LayoutSupplier model, Staging staging) {
         super(job, run, Topics.LANES, broker);
         this.job = job;
         this.run = run;

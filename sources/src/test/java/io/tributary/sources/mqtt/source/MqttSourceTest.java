@@ -8,6 +8,7 @@ import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.node.RegionAccess;
@@ -28,7 +29,7 @@ class MqttSourceTest {
         MqttUpdateSource source =
                 new MqttUpdateSource(
                         "job",
-                        "run",
+                        new Run("run", "secret"),
                         BrokerOptions.of("tcp://localhost:1"),
                         () -> {
                             throw new AssertionError("not needed for topics");
@@ -36,6 +37,7 @@ class MqttSourceTest {
                         new Staging(
                                 new RegionAccess.Place("/tmp/x"),
                                 1,
+                                Duration.ZERO,
                                 Duration.ZERO,
                                 () -> FiniteCheck.JAVA));
         assertThat(source.filter(3)).isEqualTo("tributary/v1/job/update/3/+");

@@ -6,6 +6,7 @@ import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.Delivery;
@@ -61,12 +62,12 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
      * @param topic where its plans are
      * @param run the submission that is to end
      */
-    public record End(String topic, String run) {
+    public record End(String topic, Run run) {
 
         boolean isSaidBy(Delivery message) {
             try {
                 return message.topic().equals(topic)
-                        && Json.decode(message.payload(), RoundPlan.class).ends(run);
+                        && run.endsWith(Json.decode(message.payload(), RoundPlan.class));
             } catch (RejectedException e) {
                 return false;
             }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.config;
+
+import io.tributary.protocol.kafka.KafkaOptions;
+import io.tributary.protocol.kafka.KafkaTopics;
+import io.tributary.protocol.kafka.KafkaUnavailableException;
+import io.tributary.protocol.kafka.TopicAccess;
+import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.BrokerUnavailableException;
+import io.tributary.protocol.mqtt.PublishAccess;
+import java.util.Optional;
+
+/**
+ * A client of the job's broker that is not the job: a trainer where its credentials are known, else
+ * somebody who shows none. It must not be able to speak for the job.
+ *
+ * @param mqtt how it reaches an MQTT broker, if that is how the job speaks
+ * @param kafka how it reaches Kafka, if that is how the job speaks
+ */
+public record ForeignClient(Optional<BrokerOptions> mqtt, Optional<KafkaOptions> kafka) {
+
+    private static final String WARNING =
+            "%s lets %s publish for the job: who reaches it can send trainers plans and models, and answer for the job; docs/security.md has the access rules that prevent it";
+
+    /** There is no broker that others could reach. */
+    static final ForeignClient NONE = new ForeignClient(Optional.empty(), Optional.empty());
+
+    /**
+     * What an operator should know.
+     *
+     * @param job the job's name
+     * @return empty where all is well
+     */
+    public Optional<String> warning(String job) {
+        try {
+            if (mqtt.isPresent() && PublishAccess.admits(mqtt.get(), new Topics(job).probe())) {
+                return Optional.of(
+                        WARNING.formatted("the broker " + mqtt.get(), who(mqtt.get().userName())));
+            }
+            if (kafka.isPresent() && TopicAccess.mayWritePlans(kafka.get(), new KafkaTopics(job))) {
+                return Optional.of(
+                        WARNING.formatted(
+                                "Kafka at " + kafka.get(),
+                                kafka.get().properties().isEmpty() ? who("") : "trainers"));
+            }
+            return Optional.empty();
+        } catch (BrokerUnavailableException | KafkaUnavailableException e) {
+            return Optional.of(
+                    "it could not be told whether others may publish for the job: "
+                            + e.getMessage());
+        }
+    }
+
+    private static String who(String user) {
+        return user.isEmpty() ? "anybody" : "user '%s'".formatted(user);
+    }
+}

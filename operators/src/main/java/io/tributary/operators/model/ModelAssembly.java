@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.model;
+
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundLedger;
+import io.tributary.protocol.tensor.ModelLayout;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/**
+ * One version of the model that is being put together in a file. Everything that it needs to be
+ * begun again elsewhere is in {@link #shards()}, so nothing depends on the file. Not thread-safe.
+ */
+final class ModelAssembly implements AutoCloseable {
+
+    private final ModelDirectory models;
+    private final ModelLayout layout;
+    private final RoundId version;
+    private final FileChannel part;
+    private final RoundVerdict verdict;
+
+    /** What has come, without the bytes: they are in the file. */
+    private final Map<Integer, ModelShard> written = new TreeMap<>();
+
+    private Optional<RoundLedger> ledger = Optional.empty();
+
+    ModelAssembly(ModelDirectory models, ModelLayout layout, RoundId version) throws IOException {
+        this.models = models;
+        this.layout = layout;
+        this.version = version;
+        this.verdict = new RoundVerdict(layout.shards());
+        models.create();
+        // What an earlier attempt left in it is worth nothing.
+        this.part =
+                FileChannel.open(
+                        models.part(version),
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.TRUNCATE_EXISTING,
+                        StandardOpenOption.READ,
+                        StandardOpenOption.WRITE);
+        write(ByteBuffer.wrap(layout.header().bytes()), 0);
+    }
+
+    RoundId version() {
+        return version;
+    }
+
+    /** Writes a shard's bytes. */
+    void write(ModelShard shard, ByteBuffer bytes) throws IOException {
+        write(bytes, layout.fileOffset(shard.shard()));
+        written.put(shard.shard(), shard.without());
+        verdict.take(shard.shard(), shard.flaw());
+    }
+
+    private void write(ByteBuffer bytes, long offset) throws IOException {
+        long at = offset;
+        while (bytes.hasRemaining()) {
+            at += part.write(bytes, at);
+        }
+    }
+
+    /** Takes what says which updates are in it. */
+    void take(RoundLedger itsLedger) {
+        ledger = Optional.of(itsLedger);
+    }
+
+    Optional<RoundLedger> ledger() {
+        return ledger;
+    }
+
+    /** Whether nothing is missing. */
+    boolean complete() {
+        return verdict.due() && ledger.isPresent();
+    }
+
+    /** Why the model is not the mean of the round's updates; empty when it is. */
+    Optional<String> refusal() {
+        return verdict.refusal();
+    }
+
+    /** When the round's last update came, µs since 1970. */
+    long lastUpdateMicros() {
+        return written.values().iterator().next().lastUpdateMicros();
+    }
+
+    /** All shards that have come, with their bytes. */
+    Iterable<ModelShard> shards() throws IOException {
+        Map<Integer, ModelShard> all = new TreeMap<>();
+        for (ModelShard shard : written.values()) {
+            ByteBuffer bytes = ByteBuffer.allocate(layout.shardBytes(shard.shard()));
+            long offset = layout.fileOffset(shard.shard());
+            while (bytes.hasRemaining()) {
+                if (part.read(bytes, offset + bytes.position()) < 0) {
+                    throw new IOException(models.part(version) + " was cut short by somebody");
+                }
+            }
+            all.put(shard.shard(), shard.with(bytes.array()));
+        }
+        return all.values();
+    }
+
+    /**
+     * The version becomes a file: the new model, or where that is refused the former one.
+     *
+     * @param former the file of the version that trainers started from
+     */
+    Path finish(Path former) throws IOException {
+        Path file = models.version(version);
+        if (refusal().isPresent()) {
+            Files.copy(former, models.part(version), StandardCopyOption.REPLACE_EXISTING);
+        }
+        Files.move(
+                models.part(version),
+                file,
+                StandardCopyOption.ATOMIC_MOVE,
+                StandardCopyOption.REPLACE_EXISTING);
+        return file;
+    }
+
+    /** The version of the model that trainers started from. */
+    RoundId base() {
+        return written.values().iterator().next().base();
+    }
+
+    @Override
+    public void close() throws IOException {
+        part.close();
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.model;
+
+import io.tributary.protocol.message.RoundId;
+import java.io.IOException;
+import java.io.Serializable;
+import java.nio.channels.FileChannel;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.UUID;
+
+/**
+ * Where a job writes its models. Each version has a file that is never written again, so whoever
+ * goes back to an older checkpoint finds the model that it names; people find the newest model of a
+ * round under the round's number.
+ *
+ * <pre>
+ * DIRECTORY/versions/ROUND.EPOCH.safetensors   each version
+ * DIRECTORY/model-ROUND.safetensors            the newest version of a round, the same file once more
+ * DIRECTORY/model-ROUND.json                   its ledger
+ * </pre>
+ *
+ * @param directory on a file system that all task managers see
+ */
+public record ModelDirectory(String directory) implements Serializable {
+
+    /** A model directory at {@code path}. */
+    public static ModelDirectory at(Path path) {
+        return new ModelDirectory(path.toAbsolutePath().toString());
+    }
+
+    /** The file of a version. */
+    public Path version(RoundId version) {
+        return Path.of(directory, "versions", version + ".safetensors");
+    }
+
+    /** The newest model of a round. */
+    public Path model(int round) {
+        return Path.of(directory, "model-" + round + ".safetensors");
+    }
+
+    /** The ledger of the newest model of a round. */
+    public Path ledger(int round) {
+        return Path.of(directory, "model-" + round + ".json");
+    }
+
+    /** Where a version is written before it is whole. */
+    Path part(RoundId version) {
+        return Path.of(directory, "versions", "." + version + ".part");
+    }
+
+    /** Makes the directories. */
+    void create() throws IOException {
+        Files.createDirectories(Path.of(directory, "versions"));
+    }
+
+    /** Makes a version the newest of its round, after it and its name are on the disk. */
+    void release(RoundId version) throws IOException {
+        Path file = version(version);
+        force(file);
+        force(file.getParent());
+        Path next = Path.of(directory, ".model-%s.%s".formatted(version, UUID.randomUUID()));
+        try {
+            Files.createLink(next, file);
+        } catch (UnsupportedOperationException | FileSystemException e) {
+            // Some file systems have no links.
+            Files.copy(file, next, StandardCopyOption.REPLACE_EXISTING);
+        }
+        replace(next, model(version.round()));
+    }
+
+    /** Gives a file its name, so that both are there after a power cut, or neither. */
+    public static void replace(Path next, Path file) throws IOException {
+        force(next);
+        Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        force(file.getParent());
+    }
+
+    /** Waits until a file's bytes, or a directory's names, are on the disk. */
+    static void force(Path path) throws IOException {
+        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
+            channel.force(true);
+        }
+    }
+}

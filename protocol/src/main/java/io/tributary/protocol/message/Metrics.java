@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.message;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * What a trainer measured, for people. It decides nothing, so what cannot be used is left out, and
+ * the update it came with counts all the same.
+ */
+public final class Metrics {
+
+    private static final int MAX_COUNT = 32;
+    private static final int MAX_NAME = 64;
+
+    private Metrics() {}
+
+    /** Of these the first 32 by name that are finite and whose name has at most 64 characters. */
+    public static Map<String, Double> kept(Map<String, Double> metrics) {
+        Map<String, Double> kept = new TreeMap<>();
+        for (Map.Entry<String, Double> metric : new TreeMap<>(metrics).entrySet()) {
+            if (kept.size() < MAX_COUNT
+                    && metric.getKey().length() <= MAX_NAME
+                    && Double.isFinite(metric.getValue())) {
+                kept.put(metric.getKey(), metric.getValue());
+            }
+        }
+        return Map.copyOf(kept);
+    }
+
+    /** Those fields of an object that are numbers. */
+    public static Map<String, Double> of(JsonNode json) {
+        Map<String, Double> metrics = new TreeMap<>();
+        json.properties().stream()
+                .filter(field -> field.getValue().isNumber())
+                .forEach(field -> metrics.put(field.getKey(), field.getValue().doubleValue()));
+        return kept(metrics);
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.NodeAgent;
+import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.region.JobLock;
+import io.tributary.shm.region.MappedFile;
+import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionEdit;
+import io.tributary.shm.region.RegionMappings;
+import io.tributary.shm.region.RegionWriter;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Item 13: closing twice is no error, and takes nothing from anybody else. */
+class CloseTwiceTest {
+
+    @TempDir Path temp;
+
+    private static void twice(AutoCloseable resource) throws Exception {
+        resource.close();
+        resource.close();
+    }
+
+    @Test
+    void regionsAndMappings() throws Exception {
+        RegionDirectory directory = new RegionDirectory(temp, 1 << 20);
+        OwnedRegion owned = directory.own("owned", 100).orElseThrow();
+        owned.publish("{}");
+        try (MappedFile other = RegionMappings.acquire(owned.payload())) {
+            twice(RegionMappings.acquire(owned.payload()));
+            RegionMappings.sweep();
+            assertThat(other.slice(0, 1).get(0)).as("still mapped for the other").isZero();
+        }
+        twice(MappedFile.open(owned.payload()));
+        twice(RegionEdit.begin(owned.file(), 1));
+        twice(owned);
+        owned.delete();
+        owned.abandon();
+        OwnedRegion lent = directory.lend("lent", 100).orElseThrow();
+        var view = lent.memory().slice(0, 100);
+        lent.delete();
+        twice(lent);
+        assertThat(view.get(99)).as("it may still be looked at").isZero();
+        RegionWriter writer = directory.reserve("written", 10).orElseThrow();
+        twice(writer);
+    }
+
+    @Test
+    void aLockThatAnotherHasByNow() throws Exception {
+        JobLock first = JobLock.one(temp, "x").orElseThrow();
+        first.close();
+        try (JobLock second = JobLock.one(temp, "x").orElseThrow()) {
+            first.close();
+            assertThat(JobLock.one(temp, "x")).as("the second still has it").isEmpty();
+            assertThat(second).isNotNull();
+        }
+    }
+
+    @Test
+    void agentAndMailbox() throws Exception {
+        int port;
+        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            port = socket.getLocalPort();
+        }
+        NodeAgent agent =
+                NodeAgent.start(
+                        new AgentOptions(
+                                port,
+                                AgentOptions.Bpf.AUTO,
+                                temp,
+                                Set.of((int) Files.getAttribute(temp, "unix:uid"))));
+        Mailbox mailbox = Mailbox.open(port, "m", descriptor -> {});
+        twice(mailbox);
+        twice(agent);
+        assertThat(Optional.of(agent)).isPresent();
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.sources.staging;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.chunk.ChunkHeader;
+import io.tributary.protocol.chunk.ChunkSender;
+import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Run;
+import io.tributary.sources.message.Message;
+import java.nio.ByteBuffer;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/**
+ * Lets chunks of members in, before anything is spent on them: who sends it is read and checked
+ * first, by the token that the job gave when it joined, then all else. Not thread-safe.
+ */
+final class ChunkGate {
+
+    private final String job;
+    private final Run run;
+
+    /** The last sending of each trainer that was refused because its token is not of this run. */
+    private final Map<String, Long> strangers = new Remembered<>();
+
+    /**
+     * @param job only updates for this job are let in
+     * @param run whose tokens are taken
+     */
+    ChunkGate(String job, Run run) {
+        this.job = job;
+        this.run = run;
+    }
+
+    /**
+     * Looks at a message.
+     *
+     * @param out is given the refusal of one that is not let in
+     * @return the chunk, if it is let in
+     */
+    Optional<Chunk> admit(Message message, Consumer<Arrival> out) {
+        Optional<ChunkSender> sender = Optional.empty();
+        Optional<ChunkHeader> header = Optional.empty();
+        try {
+            sender = Optional.of(named(message));
+            if (!run.gave(sender.get().token(), sender.get().trainer(), sender.get().instance())) {
+                refuseStranger(message, sender.get(), out);
+                return Optional.empty();
+            }
+            header = Optional.of(ChunkHeader.fromProperties(message.properties()));
+            header.get().part().check(ByteBuffer.wrap(message.payload()));
+            return Optional.of(new Chunk(sender.get(), header.get(), message));
+        } catch (RejectedException e) {
+            out.accept(Refusals.of(message, sender, header, e));
+            return Optional.empty();
+        }
+    }
+
+    private ChunkSender named(Message message) {
+        ChunkSender sender = ChunkSender.fromProperties(message.properties());
+        if (!sender.trainer().equals(message.sender())) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "property 'trainer' is '%s', the sender is '%s'"
+                            .formatted(sender.trainer(), message.sender()));
+        }
+        if (!sender.job().equals(job)) {
+            throw new RejectedException(
+                    RejectReason.WRONG_JOB,
+                    "it is for job '%s', this is '%s'".formatted(sender.job(), job));
+        }
+        return sender;
+    }
+
+    /** Once for each sending: it may be a member's, whose job has been submitted again. */
+    private void refuseStranger(Message message, ChunkSender sender, Consumer<Arrival> out) {
+        Long before = strangers.put(sender.trainer(), sender.attempt());
+        if (before == null || before != sender.attempt()) {
+            out.accept(
+                    Refusals.of(
+                            message,
+                            Optional.of(sender),
+                            Optional.empty(),
+                            new RejectedException(
+                                    RejectReason.UNKNOWN_TRAINER,
+                                    "its token was not given by this run of the job; join again, and send again")));
+        }
+    }
+}
