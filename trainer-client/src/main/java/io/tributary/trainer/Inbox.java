@@ -6,15 +6,20 @@ import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.Run;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** What the job has said to this trainer, for the trainer's thread to wait on. Thread-safe. */
 final class Inbox {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Inbox.class);
 
     private final String instance;
     private final Path directory;
@@ -34,6 +39,9 @@ final class Inbox {
 
     /** Takes a plan whose model comes in chunks. */
     synchronized void plan(RoundPlan newest) {
+        if (forged(newest)) {
+            return;
+        }
         plan = Optional.of(newest);
         notifyAll();
     }
@@ -46,9 +54,22 @@ final class Inbox {
 
     /** Takes a plan together with where its model is or will be. */
     synchronized void plan(RoundPlan newest, ModelVersion itsModel) {
+        if (forged(newest)) {
+            return;
+        }
         plan = Optional.of(newest);
         model = Optional.of(itsModel);
         notifyAll();
+    }
+
+    private static boolean forged(RoundPlan plan) {
+        boolean forged = plan.state() == RoundPlan.State.ENDED && !Run.ends(plan);
+        if (forged) {
+            LOG.warn(
+                    "somebody says that job '{}' has ended, without the proof that only the job can give; it is not believed",
+                    plan.job());
+        }
+        return forged;
     }
 
     /** Takes all receipts that there are. */

@@ -74,7 +74,10 @@ public final class SubmitCommand implements Callable<Integer> {
         from.ifPresent(path -> System.out.println("going on from " + path));
         Console console = new Console(System.out, false);
         try (AutoCloseable ignored =
-                detached ? () -> {} : seen.follow(spec.name(), new RoundBoard(console::status))) {
+                detached
+                        ? () -> {}
+                        : seen.follow(
+                                spec.name(), new RoundBoard(console::status, console::model))) {
             String job = new Submission(rest, Distribution.jobJar()).run(spec, config, from);
             console.say("job %s (%s) runs".formatted(spec.name(), job));
             spec.foreign()

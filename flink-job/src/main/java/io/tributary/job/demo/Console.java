@@ -2,6 +2,7 @@
 
 package io.tributary.job.demo;
 
+import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import java.io.PrintStream;
 import java.util.List;
@@ -35,6 +36,15 @@ public final class Console {
     public synchronized void say(String line) {
         clear();
         out.println(line);
+    }
+
+    /** Says so when a round's own model was refused; otherwise its line says enough. */
+    public void model(ModelDescription model) {
+        if (!model.refused().isEmpty()) {
+            say(
+                    "round %2d  its model is refused, the one before goes on: %s"
+                            .formatted(model.round(), model.refused()));
+        }
     }
 
     /** Shows how a round stands. */

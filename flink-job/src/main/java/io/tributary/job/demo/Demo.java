@@ -95,7 +95,7 @@ public final class Demo {
         Files.createDirectories(models);
         Path initial = models.resolve("model-0.safetensors");
         writeInitial(initial);
-        RoundBoard board = new RoundBoard(console::status);
+        RoundBoard board = new RoundBoard(console::status, console::model);
         try (MeetingPlace place = meetingPlace(work);
                 LocalFlink flink = LocalFlink.start(options.uiPort(), work.path());
                 AutoCloseable ignored = place.forJob().follow(JOB, board)) {

@@ -14,15 +14,18 @@ import java.util.function.Consumer;
 public final class RoundBoard implements JobListener {
 
     private final Consumer<RoundStatus> onStatus;
+    private final Consumer<ModelDescription> onModel;
     private final Map<Integer, RoundStatus> closed = new TreeMap<>();
     private final Map<Integer, ModelDescription> models = new TreeMap<>();
     private boolean allLeft;
 
     /**
      * @param onStatus is told of every change
+     * @param onModel is told of every model
      */
-    public RoundBoard(Consumer<RoundStatus> onStatus) {
+    public RoundBoard(Consumer<RoundStatus> onStatus, Consumer<ModelDescription> onModel) {
         this.onStatus = onStatus;
+        this.onModel = onModel;
     }
 
     @Override
@@ -38,6 +41,7 @@ public final class RoundBoard implements JobListener {
 
     @Override
     public void model(ModelDescription model) {
+        onModel.accept(model);
         put(models, model.round(), model);
     }
 

@@ -78,7 +78,8 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
         int outlets = transport.onEachHost() ? env.getParallelism() : 1;
         sink(transport.plans(job, outputs.plans(), publish), "plans", outlets);
         sink(
-                transport.models(job, initialModel(env).union(outputs.models()), publish),
+                transport.models(
+                        job, graph.run(), initialModel(env).union(outputs.models()), publish),
                 "models",
                 outlets);
         sink(transport.receipts(job, outputs.receipts()), "receipts", outlets);

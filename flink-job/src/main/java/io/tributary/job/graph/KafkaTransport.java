@@ -104,9 +104,10 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
 
     @Override
     public DataStreamSink<?> models(
-            String job, DataStream<PublishedModel> models, Publish publish) {
+            String job, Run run, DataStream<PublishedModel> models, Publish publish) {
         KafkaTopics topics = new KafkaTopics(job);
-        return models.transform("model chunks", StreamType.json(ModelPart.class), new ModelParts())
+        return models.transform(
+                        "model chunks", StreamType.json(ModelPart.class), new ModelParts(run.id()))
                 .uid("model-chunks")
                 .setParallelism(1)
                 .sinkTo(

@@ -30,7 +30,17 @@ final class ModelParts extends AbstractStreamOperator<ModelPart>
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(ModelParts.class);
 
+    private final String run;
     private transient ListState<PublishedModel> newest;
+
+    /**
+     * Makes the operator.
+     *
+     * @param run the submission that says it, also of what an earlier one has published
+     */
+    ModelParts(String run) {
+        this.run = run;
+    }
 
     @Override
     public void initializeState(StateInitializationContext context) throws Exception {
@@ -56,7 +66,7 @@ final class ModelParts extends AbstractStreamOperator<ModelPart>
     private void again(PublishedModel model) throws Exception {
         boolean newestStill = model.equals(newest.get().iterator().next());
         if (newestStill && whole(model)) {
-            send(model);
+            send(model.in(run));
         }
     }
 

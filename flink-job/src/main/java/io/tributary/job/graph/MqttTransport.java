@@ -80,8 +80,10 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
-    public Outlet.Factory<PublishedModel> models(String job) {
-        return outlet(job, "models", model -> ModelMessages.of(model.description(), model.path()));
+    public Outlet.Factory<PublishedModel> models(String job, Run run) {
+        String id = run.id();
+        return outlet(
+                job, "models", model -> ModelMessages.of(model.in(id).description(), model.path()));
     }
 
     @Override

@@ -7,6 +7,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.shm.flow.Outlet;
 import io.tributary.shm.flow.OutletSink;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -23,7 +24,7 @@ interface OutletTransport extends Transport {
     Outlet.Factory<RoundPlan> plans(String job);
 
     /** Global models. */
-    Outlet.Factory<PublishedModel> models(String job);
+    Outlet.Factory<PublishedModel> models(String job, Run run);
 
     /** Answers to trainers. */
     Outlet.Factory<Receipt> receipts(String job);
@@ -49,12 +50,12 @@ interface OutletTransport extends Transport {
 
     @Override
     default DataStreamSink<?> models(
-            String job, DataStream<PublishedModel> models, Publish publish) {
+            String job, Run run, DataStream<PublishedModel> models, Publish publish) {
         boolean committed = publish == Publish.COMMITTED;
         return spread(models)
                 .sinkTo(
                         new OutletSink<>(
-                                PublishedModel.class, models(job), model -> committed, true));
+                                PublishedModel.class, models(job, run), model -> committed, true));
     }
 
     @Override

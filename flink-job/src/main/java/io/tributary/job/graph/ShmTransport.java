@@ -67,8 +67,9 @@ public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agen
     }
 
     @Override
-    public Outlet.Factory<PublishedModel> models(String job) {
-        return outlets(job).models(PublishedModel::description, PublishedModel::path);
+    public Outlet.Factory<PublishedModel> models(String job, Run run) {
+        String id = run.id();
+        return outlets(job).models(model -> model.in(id).description(), PublishedModel::path);
     }
 
     @Override

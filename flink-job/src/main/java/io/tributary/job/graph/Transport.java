@@ -44,7 +44,8 @@ public interface Transport {
     DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish);
 
     /** Global models. */
-    DataStreamSink<?> models(String job, DataStream<PublishedModel> models, Publish publish);
+    DataStreamSink<?> models(
+            String job, Run run, DataStream<PublishedModel> models, Publish publish);
 
     /** Answers to trainers. */
     DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts);

@@ -136,6 +136,26 @@ class AggregateITCase {
     }
 
     @Test
+    void aMeanThatIsNotFiniteIsRefusedAndWhatWasThereStays() throws IOException {
+        SafetensorsHeader wide =
+                SafetensorsHeader.create(
+                        List.of(SafetensorsHeader.tensor("w", DType.F64, 1)), Map.of());
+        ByteBuffer bytes =
+                ByteBuffer.allocate((int) wide.fileLength()).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.put(wide.bytes()).putDouble(1.5e308);
+        Path a = Files.write(temp.resolve("wide-a"), bytes.array());
+        Path b = Files.write(temp.resolve("wide-b"), bytes.array());
+        Files.writeString(out(), "of before");
+
+        Cli cli = aggregate(List.of(), List.of(a.toString(), b.toString()));
+
+        assertThat(cli.exit()).isEqualTo(2);
+        assertThat(cli.err().lines()).singleElement();
+        assertThat(cli.err()).startsWith("tributary: ").contains("'w'", "Inf");
+        assertThat(out()).hasContent("of before");
+    }
+
+    @Test
     void badUsageIsNamed() throws IOException {
         Path good = floats("good", 1, 2, 3);
         assertRefused(aggregate(List.of(), List.of(good + ":0")), "samples are '0'");

@@ -36,7 +36,12 @@ class ModelPartsTest {
 
     private static OneInputStreamOperatorTestHarness<PublishedModel, ModelPart> harness()
             throws Exception {
-        return new OneInputStreamOperatorTestHarness<>(new ModelParts());
+        return harness("run");
+    }
+
+    private static OneInputStreamOperatorTestHarness<PublishedModel, ModelPart> harness(String run)
+            throws Exception {
+        return new OneInputStreamOperatorTestHarness<>(new ModelParts(run));
     }
 
     private static OperatorSubtaskState snapshotAfter(PublishedModel... models) throws Exception {
@@ -79,6 +84,19 @@ class ModelPartsTest {
         PublishedModel newest = model(2);
 
         assertThat(restored(snapshotAfter(model(1), newest))).isEqualTo(parts(newest));
+    }
+
+    @Test
+    void aRunThatGoesOnSendsItAsItsOwn() throws Exception {
+        PublishedModel newest = model(2);
+        OperatorSubtaskState state = snapshotAfter(newest);
+
+        try (var after = harness("next")) {
+            after.initializeState(state);
+            after.open();
+            after.setProcessingTime(1);
+            assertThat(after.extractOutputValues()).isEqualTo(parts(newest.in("next")));
+        }
     }
 
     @Test

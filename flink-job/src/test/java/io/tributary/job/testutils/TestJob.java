@@ -56,7 +56,7 @@ public record TestJob(String name, Path work, int agentPort) {
 
     /** All submissions of a job are one run here, so tokens stay what they are. */
     public static Run run(String job) {
-        return new Run(job, "the secret of " + job);
+        return Run.of("the secret of " + job);
     }
 
     /** Starts it, from the newest checkpoint in {@code work} if there is one. */
@@ -96,6 +96,18 @@ public record TestJob(String name, Path work, int agentPort) {
             Configuration more,
             Run run)
             throws Exception {
+        return start(trainers, rounds, transport, more, run, UpdateKind.WEIGHTS);
+    }
+
+    /** The same for updates of that kind. */
+    public LocalFlink start(
+            int trainers,
+            int rounds,
+            io.tributary.job.graph.Transport transport,
+            Configuration more,
+            Run run,
+            UpdateKind kind)
+            throws Exception {
         Path model = SmallModel.write(work.resolve(name + "-0.safetensors"), 0);
         Path own = Files.createDirectories(work.resolve(name));
         Configuration configuration = new Configuration();
@@ -123,11 +135,11 @@ public record TestJob(String name, Path work, int agentPort) {
                                 Duration.ZERO,
                                 Duration.ofHours(1),
                                 RoundRules.Timing.EAGER,
-                                UpdateKind.WEIGHTS,
+                                kind,
                                 Map.of(),
                                 true,
                                 RoundRules.Limits.DEFAULT),
-                        new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
+                        new ModelSpec(model.toString(), 100_000, kind),
                         ModelDirectory.at(work.resolve(name)),
                         Surroundings.System.HERE);
         new FederationJob(graph, transport, Publish.COMMITTED).build(flink.environment());

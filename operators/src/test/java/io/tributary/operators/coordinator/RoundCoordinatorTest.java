@@ -598,11 +598,11 @@ class RoundCoordinatorTest {
         try (CoordinatorHarness harness = harness()) {
             harness.join("a", "g0");
             Receipt joined = harness.receipt();
-            assertThat(joined.run()).isEqualTo("run");
+            assertThat(joined.run()).isEqualTo(CoordinatorHarness.RUN.id());
             assertThat(CoordinatorHarness.RUN.gave(joined.token(), "a", "i-a")).isTrue();
             assertThat(CoordinatorHarness.RUN.gave(joined.token(), "b", "i-a")).isFalse();
             assertThat(CoordinatorHarness.RUN.gave(joined.token(), "a", "i-b")).isFalse();
-            assertThat(new Run("run", "another").gave(joined.token(), "a", "i-a")).isFalse();
+            assertThat(Run.of("another").gave(joined.token(), "a", "i-a")).isFalse();
             assertThat(harness.plans()).noneMatch(p -> p.toString().contains("secret"));
         }
     }
@@ -838,7 +838,7 @@ class RoundCoordinatorTest {
             harness.control(ControlMessage.Type.LEAVE, "b", "i-b", "g1");
             assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.ENDED);
             assertThat(CoordinatorHarness.RUN.endsWith(harness.plan())).isTrue();
-            assertThat(new Run("earlier", "secret").endsWith(harness.plan())).isFalse();
+            assertThat(Run.of("another").endsWith(harness.plan())).isFalse();
         }
     }
 

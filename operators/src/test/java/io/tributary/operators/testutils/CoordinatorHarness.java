@@ -38,7 +38,7 @@ public final class CoordinatorHarness implements AutoCloseable {
     private static int nonce;
 
     /** The submission of the job, also where it is restored. */
-    public static final Run RUN = new Run("run", "secret");
+    public static final Run RUN = Run.of("secret");
 
     private final Hand surroundings;
     private final KeyedOneInputStreamOperatorTestHarness<String, Arrival, RoundStatus> harness;

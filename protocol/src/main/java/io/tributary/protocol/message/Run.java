@@ -9,16 +9,16 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.security.SecureRandom;
 import java.util.HexFormat;
-import java.util.UUID;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
 /**
  * One submission of a job. Its secret travels with the job's graph alone, so whoever knows
  * something that is made of it has it from the job: a member its token, and everybody the proof
- * that the job has ended. Immutable and thread-safe.
+ * that the job has ended. Its public name is the hash of that proof, so everybody can check the
+ * proof, and nobody can make it. Immutable and thread-safe.
  *
- * @param id its public name, drawn at submission
+ * @param id its public name: the first half of the SHA-256 of {@link #end()}, in hex
  * @param secret known to the job's tasks
  */
 public record Run(String id, String secret) implements Serializable {
@@ -30,16 +30,21 @@ public record Run(String id, String secret) implements Serializable {
         Names.check("run", id);
     }
 
+    /** The submission with that secret. */
+    public static Run of(String secret) {
+        return new Run(name(hmac(secret, "end")), secret);
+    }
+
     /** A new submission. */
     public static Run draw() {
         byte[] secret = new byte[SECRET_BYTES];
         new SecureRandom().nextBytes(secret);
-        return new Run(UUID.randomUUID().toString(), HexFormat.of().formatHex(secret));
+        return of(HexFormat.of().formatHex(secret));
     }
 
     /** What a member of this run shows with each chunk that it sends. */
     public String token(String trainer, String instance) {
-        return hmac("token", trainer, instance);
+        return hmac(secret, "token", trainer, instance);
     }
 
     /** Whether this run has given {@code token} to that client of that trainer. */
@@ -49,14 +54,28 @@ public record Run(String id, String secret) implements Serializable {
 
     /** What a plan with state ENDED shows, so that nobody else can end the job. */
     public String end() {
-        return hmac("end");
+        return hmac(secret, "end");
     }
 
     /** Whether {@code plan} ends this run. */
     public boolean endsWith(RoundPlan plan) {
-        return plan.state() == RoundPlan.State.ENDED
-                && plan.run().equals(id)
-                && same(plan.end(), end());
+        return plan.run().equals(id) && ends(plan);
+    }
+
+    /** Whether {@code plan} ends the run that it names, which only that run can say. */
+    public static boolean ends(RoundPlan plan) {
+        return plan.state() == RoundPlan.State.ENDED && same(name(plan.end()), plan.run());
+    }
+
+    private static String name(String end) {
+        try {
+            byte[] hash =
+                    MessageDigest.getInstance("SHA-256")
+                            .digest(end.getBytes(StandardCharsets.UTF_8));
+            return HexFormat.of().formatHex(hash, 0, hash.length / 2);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every JVM has SHA-256", e);
+        }
     }
 
     private static boolean same(String shown, String expected) {
@@ -64,7 +83,7 @@ public record Run(String id, String secret) implements Serializable {
                 shown.getBytes(StandardCharsets.UTF_8), expected.getBytes(StandardCharsets.UTF_8));
     }
 
-    private String hmac(String... parts) {
+    private static String hmac(String secret, String... parts) {
         try {
             Mac mac = Mac.getInstance(ALGORITHM);
             mac.init(new SecretKeySpec(secret.getBytes(StandardCharsets.UTF_8), ALGORITHM));

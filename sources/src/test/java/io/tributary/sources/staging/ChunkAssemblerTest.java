@@ -49,7 +49,7 @@ import org.junit.jupiter.api.io.TempDir;
 class ChunkAssemblerTest {
 
     private static final int CHUNK = ChunkPart.MIN_CHUNK_BYTES;
-    private static final Run RUN = new Run("run", "secret");
+    private static final Run RUN = Run.of("secret");
     private static final SafetensorsHeader HEADER =
             SafetensorsHeader.create(
                     List.of(SafetensorsHeader.tensor("w", DType.F32, 1100)), Map.of());
@@ -514,7 +514,7 @@ class ChunkAssemblerTest {
                 List.of(
                         Map.of("token", ""),
                         Map.of("token", RUN.token("t-2", "i")),
-                        Map.of("token", new Run("run", "guess").token("t-1", "i")),
+                        Map.of("token", Run.of("guess").token("t-1", "i")),
                         Map.of("instance", "another"),
                         Map.of("token", "x", "round", "2147483647"))) {
             Message lying = chunk;

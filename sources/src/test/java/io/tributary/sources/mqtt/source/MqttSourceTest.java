@@ -29,7 +29,7 @@ class MqttSourceTest {
         MqttUpdateSource source =
                 new MqttUpdateSource(
                         "job",
-                        new Run("run", "secret"),
+                        Run.of("secret"),
                         BrokerOptions.of("tcp://localhost:1"),
                         () -> {
                             throw new AssertionError("not needed for topics");
