@@ -20,6 +20,7 @@ import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -174,7 +175,7 @@ final class HostsBench {
             List<Counters> counters = new ArrayList<>();
             List<Double> seconds = new ArrayList<>();
             for (int round = 1; round <= WARM_UP + MEASURED; round++) {
-                Path model = awaitModel(spec, round, processes);
+                Path model = awaitModel(spec, round, processes, rest, job);
                 // All that a round costs, before the next one is sent. Asking makes Flink look.
                 Counters.read(cluster.hosts(), rest, job);
                 TimeUnit.MILLISECONDS.sleep(METRICS_MILLIS);
@@ -230,20 +231,62 @@ final class HostsBench {
         return work.resolve("trainers-%d.out".formatted(host));
     }
 
-    private static Path awaitModel(JobSpec spec, int round, List<JavaProcess> trainers) {
-        Path model = spec.models().resolve("model-%d.safetensors".formatted(round));
+    /** The round's model, as soon as it is whole; its other name waits for a checkpoint. */
+    private static Optional<Path> model(JobSpec spec, int round) {
+        Path[] found =
+                Optional.ofNullable(
+                                spec.models()
+                                        .resolve("versions")
+                                        .toFile()
+                                        .listFiles(
+                                                (directory, name) ->
+                                                        name.startsWith(round + ".")
+                                                                && name.endsWith(".safetensors")))
+                        .stream()
+                        .flatMap(Stream::of)
+                        .map(File::toPath)
+                        .toArray(Path[]::new);
+        return found.length == 0 ? Optional.empty() : Optional.of(found[0]);
+    }
+
+    private static Path awaitModel(
+            JobSpec spec, int round, List<JavaProcess> trainers, FlinkRest rest, String job) {
         long end = System.nanoTime() + ROUND_SECONDS * 1_000_000_000L;
-        while (!Files.exists(model)) {
-            Optional<JavaProcess> failed =
-                    trainers.stream().filter(p -> p.exitCode().orElse(0) != 0).findFirst();
-            if (failed.isPresent() || System.nanoTime() > end) {
-                throw new IllegalStateException(
-                        "round %d does not end:\n%s"
-                                .formatted(round, failed.orElse(trainers.get(0)).logTail()));
+        Optional<Path> model = model(spec, round);
+        while (model.isEmpty()) {
+            boolean failed = trainers.stream().anyMatch(p -> p.exitCode().orElse(0) != 0);
+            if (failed || System.nanoTime() > end) {
+                throw new IllegalStateException(why(spec, round, trainers, rest, job));
             }
             JavaProcess.pause();
+            model = model(spec, round);
         }
-        return model;
+        return model.get();
+    }
+
+    /** What a round that does not end waits for: the job, its last word, and the trainers'. */
+    private static String why(
+            JobSpec spec, int round, List<JavaProcess> trainers, FlinkRest rest, String job) {
+        StringBuilder why =
+                new StringBuilder(
+                        "round %d does not end within %d s".formatted(round, ROUND_SECONDS));
+        why.append("; the job is ").append(rest.state(job));
+        String failure = rest.failure(job);
+        if (!failure.isEmpty()) {
+            why.append(", and has failed with: ").append(failure);
+        }
+        for (int i = 0; i < trainers.size(); i++) {
+            why.append(
+                    "%ntrainers of host %d (%s):%n%s"
+                            .formatted(
+                                    i + 1,
+                                    trainers.get(i)
+                                            .exitCode()
+                                            .map(c -> "exit code " + c)
+                                            .orElse("alive"),
+                                    trainers.get(i).logTail()));
+        }
+        return why.toString();
     }
 
     /** When the trainers of the last host could send, ms since 1970. */
