@@ -86,6 +86,18 @@ class ShortTextTest {
         many.put("a", Double.NaN);
         many.put("b", Double.POSITIVE_INFINITY);
         assertThat(Metrics.kept(many)).hasSize(32).doesNotContainKeys("a", "b", "x".repeat(65));
+        assertThat(
+                        Metrics.kept(
+                                Map.of(
+                                        "a\u0085",
+                                        1.0,
+                                        "\ud800",
+                                        1.0,
+                                        "\uffff",
+                                        1.0,
+                                        "précision",
+                                        1.0)))
+                .isEqualTo(Map.of("précision", 1.0));
         assertThat(Metrics.of(Json.tree("{\"loss\":0.5,\"x\":\"y\",\"z\":null}".getBytes())))
                 .isEqualTo(Map.of("loss", 0.5));
     }

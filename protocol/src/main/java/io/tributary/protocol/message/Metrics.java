@@ -17,17 +17,27 @@ public final class Metrics {
 
     private Metrics() {}
 
-    /** Of these the first 32 by name that are finite and whose name has at most 64 characters. */
+    /**
+     * Of these the first 32 by name that are finite and whose name has at most 64 characters, none
+     * of them one that MQTT does not carry.
+     */
     public static Map<String, Double> kept(Map<String, Double> metrics) {
         Map<String, Double> kept = new TreeMap<>();
         for (Map.Entry<String, Double> metric : new TreeMap<>(metrics).entrySet()) {
             if (kept.size() < MAX_COUNT
                     && metric.getKey().length() <= MAX_NAME
+                    && metric.getKey().codePoints().allMatch(Metrics::carried)
                     && Double.isFinite(metric.getValue())) {
                 kept.put(metric.getKey(), metric.getValue());
             }
         }
         return Map.copyOf(kept);
+    }
+
+    private static boolean carried(int character) {
+        return Character.isDefined(character)
+                && !Character.isISOControl(character)
+                && Character.getType(character) != Character.SURROGATE;
     }
 
     /** Those fields of an object that are numbers. */

@@ -308,7 +308,8 @@ public final class MqttLink implements AutoCloseable {
             if (orderly && client.isConnected()) {
                 client.disconnect().waitForCompletion(ACK_TIMEOUT_MILLIS);
             } else {
-                client.disconnectForcibly(0, 0, orderly);
+                // Nobody is there to be told; Paho would wait for ever until somebody had been.
+                client.disconnectForcibly(0, 0, false);
             }
         } catch (MqttException ignored) {
             // It is gone already, which is what is wanted.
