@@ -116,6 +116,17 @@ final class Inbox {
                 .isPresent();
     }
 
+    /**
+     * Nothing has come for a while: what was taken for an earlier run's plan may be a later one's,
+     * which was there before the answer to the join.
+     */
+    synchronized void doubt() {
+        if (plan.isEmpty()) {
+            plan = stale;
+        }
+        stale = Optional.empty();
+    }
+
     private void discardDownload() {
         download.filter(d -> !d.taken()).ifPresent(ModelDownload::discard);
         download = Optional.empty();

@@ -134,10 +134,26 @@ public final class TrainerClient implements AutoCloseable {
      */
     public void join() {
         forgetReceipts();
-        Optional<Receipt> answer = Optional.empty();
-        while (answer.isEmpty()) {
-            link.say(Type.JOIN);
-            answer = await(inbox::joinReceipt, JOIN_AGAIN);
+        while (!askToJoin(JOIN_AGAIN)) {
+            LOG.debug("{}: no answer, asking again", id());
+        }
+    }
+
+    /**
+     * Follows another run of the job, which may be over before it has answered.
+     *
+     * @param patience for the answer
+     */
+    private void follow(Duration patience) {
+        forgetReceipts();
+        askToJoin(patience.compareTo(JOIN_AGAIN) < 0 ? patience : JOIN_AGAIN);
+    }
+
+    private boolean askToJoin(Duration patience) {
+        link.say(Type.JOIN);
+        Optional<Receipt> answer = await(inbox::joinReceipt, patience);
+        if (answer.isEmpty()) {
+            return false;
         }
         if (answer.get().status() != Receipt.Status.JOINED) {
             throw new TrainerException(answer.get().reason(), answer.get().text());
@@ -150,6 +166,7 @@ public final class TrainerClient implements AutoCloseable {
             joined = true;
             pulse.start();
         }
+        return true;
     }
 
     private void forgetReceipts() {
@@ -199,10 +216,12 @@ public final class TrainerClient implements AutoCloseable {
                             LOOK,
                             inbox::otherRun);
             if (inbox.otherRun()) {
-                join();
+                follow(rest);
                 found = Optional.empty();
             } else if (found.isEmpty() && inbox.lacksModel()) {
                 link.ask();
+            } else if (found.isEmpty()) {
+                inbox.doubt();
             }
         }
         Inbox.Task task = found.get();
@@ -261,7 +280,7 @@ public final class TrainerClient implements AutoCloseable {
                             () -> losses != losses() || inbox.otherRun());
             if (receipt.isEmpty() && inbox.otherRun()) {
                 // A run that goes on with the round takes it, when it knows this trainer.
-                join();
+                follow(JOIN_AGAIN);
             } else if (receipt.isEmpty() && losses != losses()) {
                 LOG.info("{}: what was sent for round {} may be lost", id(), update.id());
             } else if (receipt.isEmpty()) {

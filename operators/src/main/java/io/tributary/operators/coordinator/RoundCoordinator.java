@@ -211,6 +211,8 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private Turn turn(Context context, Collector<RoundStatus> out) throws Exception {
         CoordinatorState state = stateHandle.value();
         if (state == null) {
+            // A checkpoint from before anybody was heard has nothing to go on with.
+            restored = false;
             state = new CoordinatorState();
             state.begin(false, surroundings.nonce());
             stateHandle.update(state);

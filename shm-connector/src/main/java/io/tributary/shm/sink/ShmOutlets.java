@@ -151,10 +151,7 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
                     files().quotaBytes(quotaBytes);
                     return outlet(
                             mailbox("plans-" + purpose),
-                            plan ->
-                                    JobDirectory.read(files().round(), RoundPlan.class)
-                                            .filter(plan::equals)
-                                            .isPresent(),
+                            this::stands,
                             (plan, mailbox) -> {
                                 JobDirectory.replace(files().round(), plan);
                                 files().trainers().stream()
@@ -165,6 +162,17 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
                                                 id -> mailbox.send(Descriptor.ring(Kind.PLAN, id)));
                             });
                 });
+    }
+
+    /** Whether the plan's file has that plan; whatever else it has is written over. */
+    private boolean stands(RoundPlan plan) {
+        try {
+            return JobDirectory.read(files().round(), RoundPlan.class)
+                    .filter(plan::equals)
+                    .isPresent();
+        } catch (RejectedException e) {
+            return false;
+        }
     }
 
     /** Answers to trainers. */

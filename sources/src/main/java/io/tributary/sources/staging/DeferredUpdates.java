@@ -40,9 +40,12 @@ final class DeferredUpdates {
         return Optional.ofNullable(updates.get(trainer));
     }
 
-    /** Puts an update behind all others, unless there are as many trainers as can be remembered. */
+    /**
+     * Puts an update behind all others, unless there are as many trainers as can be remembered, or
+     * a newer one of the same trainer waits.
+     */
     void add(ChunkHeader header, Message message) {
-        if (updates.size() < Remembered.MAX_TRAINERS) {
+        if (updates.size() < Remembered.MAX_TRAINERS && !updates.containsKey(header.trainer())) {
             put(new Deferred(header.withoutMetrics(), message.reminder(), false));
             queue.add(header.trainer());
         }
