@@ -5,6 +5,7 @@ package io.tributary.protocol.kafka;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.locks.LockSupport;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.TopicDescription;
@@ -19,6 +20,8 @@ public final class TopicAccess {
 
     private static final String PATIENCE_MILLIS = "5000";
 
+    private static final long AGAIN_NANOS = 100_000_000;
+
     private TopicAccess() {}
 
     /**
@@ -32,13 +35,7 @@ public final class TopicAccess {
         properties.put("request.timeout.ms", PATIENCE_MILLIS);
         properties.put("default.api.timeout.ms", PATIENCE_MILLIS);
         try (Admin admin = Admin.create(properties)) {
-            TopicDescription plans =
-                    admin.describeTopics(
-                                    List.of(topics.rounds()),
-                                    new DescribeTopicsOptions().includeAuthorizedOperations(true))
-                            .allTopicNames()
-                            .get()
-                            .get(topics.rounds());
+            TopicDescription plans = describe(admin, topics.rounds());
             return plans.authorizedOperations() == null
                     || plans.authorizedOperations().contains(AclOperation.WRITE);
         } catch (ExecutionException e) {
@@ -58,6 +55,28 @@ public final class TopicAccess {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while waiting for Kafka", e);
+        }
+    }
+
+    /** A topic that has just been made is not known to all of Kafka at once. */
+    private static TopicDescription describe(Admin admin, String topic)
+            throws ExecutionException, InterruptedException {
+        long end = System.nanoTime() + Long.parseLong(PATIENCE_MILLIS) * 1_000_000;
+        while (true) {
+            try {
+                return admin.describeTopics(
+                                List.of(topic),
+                                new DescribeTopicsOptions().includeAuthorizedOperations(true))
+                        .allTopicNames()
+                        .get()
+                        .get(topic);
+            } catch (ExecutionException e) {
+                if (!(e.getCause() instanceof UnknownTopicOrPartitionException)
+                        || System.nanoTime() > end) {
+                    throw e;
+                }
+                LockSupport.parkNanos(AGAIN_NANOS);
+            }
         }
     }
 }
