@@ -175,6 +175,11 @@ final class RemoteBench {
                 answer = new String(client.getInputStream().readAllBytes());
                 client.waitFor();
             }
+            if (!answer.startsWith("{")) {
+                throw new IllegalStateException(
+                        "iperf3, the limit to compare with, said '%s'; is it installed (Debian's package iperf3)?"
+                                .formatted(answer.strip()));
+            }
             return Json.tree(answer.getBytes())
                             .path("end")
                             .path("sum_received")
