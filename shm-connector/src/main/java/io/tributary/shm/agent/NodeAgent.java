@@ -41,7 +41,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(NodeAgent.class);
     private static final int MAX_IDS = 256;
     private static final int BACKLOG = 1024;
-    private static final long REAP_NANOS = Duration.ofSeconds(10).toNanos();
+    private static final Duration REAP_EVERY = Duration.ofSeconds(10);
     private static final Duration REAP_GRACE = Duration.ofMinutes(10);
 
     private final AgentOptions options;
@@ -171,7 +171,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private void run() {
         try {
             while (selector.isOpen()) {
-                selector.select(this::serve, REAP_NANOS);
+                selector.select(this::serve, REAP_EVERY.toMillis());
                 reap();
             }
         } catch (ClosedSelectorException expected) {
@@ -291,7 +291,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
 
     private void reap() {
         long now = System.nanoTime();
-        if (now - reapedAt >= REAP_NANOS) {
+        if (now - reapedAt >= REAP_EVERY.toNanos()) {
             reapedAt = now;
             try {
                 metrics.reaped(RegionDirectory.reap(options.directory(), REAP_GRACE).size());

@@ -13,6 +13,8 @@ import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.mailbox.Refusal;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionLayout;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
@@ -22,9 +24,11 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
@@ -49,7 +53,7 @@ class NodeAgentTest {
 
     @TempDir Path temp;
 
-    private final int port = Box.freePort();
+    private final int port = FreePorts.next(2);
     private Optional<NodeAgent> agent = Optional.empty();
 
     private NodeAgent start(Bpf bpf, Integer... users) throws IOException {
@@ -305,6 +309,22 @@ class NodeAgentTest {
             a.mailbox.send(Descriptor.ring(Kind.PING, B));
             assertThat(b.next().from()).isEqualTo(A);
         }
+    }
+
+    @Test
+    void anAgentThatNobodySpeaksToReapsWhatTheDeadLeft() throws Exception {
+        RegionDirectory regions = new RegionDirectory(temp.resolve("job"), 1 << 20);
+        Path writing = Path.of(regions.reserve("writing", 8).orElseThrow().payload().path());
+        byte[] bytes = Files.readAllBytes(writing);
+        // A process that ran under this id, but began at another time.
+        ByteBuffer.wrap(bytes)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(RegionLayout.OWNER_START_OFFSET, 1);
+        Files.write(writing, bytes);
+
+        start(Bpf.OFF);
+
+        await().atMost(Duration.ofSeconds(25)).until(() -> Files.notExists(writing));
     }
 
     @Test
