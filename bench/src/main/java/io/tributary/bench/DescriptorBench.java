@@ -2,8 +2,8 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.Descriptor.Kind;
@@ -36,7 +36,7 @@ final class DescriptorBench {
 
     static Latency run(AgentOptions.Bpf bpf, Path directory)
             throws IOException, InterruptedException {
-        int port = EmbeddedBroker.freePort();
+        int port = FreePorts.next(2);
         int user = (int) Files.getAttribute(directory, "unix:uid");
         long[] nanos = new long[WARM_UP + MEASURED];
         Semaphore arrived = new Semaphore(0);

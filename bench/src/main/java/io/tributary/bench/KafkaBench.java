@@ -23,6 +23,7 @@ import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import java.nio.ByteBuffer;
@@ -78,7 +79,7 @@ final class KafkaBench {
             Path model = LiveRounds.model(work.path().resolve("model-0.safetensors"), params);
             byte[] update = Files.readAllBytes(model);
             List<Double> ours = new ArrayList<>();
-            try (LocalFlink flink = LocalFlink.start(Optional.empty(), work.path());
+            try (LocalFlink flink = LocalFlink.start(Optional.of(FreePorts.next()), work.path());
                     KafkaProducer<byte[], byte[]> producer = producer(kafka)) {
                 start(flink, kafka, topics, model, work.path(), regions.path());
                 producer.initTransactions();

@@ -4,7 +4,6 @@ package io.tributary.bench;
 
 import com.sun.management.OperatingSystemMXBean;
 import io.tributary.job.cluster.FlinkRest;
-import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.LocalFlink;
@@ -21,6 +20,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.trainer.ModelUpdate;
@@ -114,7 +114,7 @@ final class LiveRounds {
     /** Runs rounds over shared memory, with an agent of their own. */
     static LiveRounds overSharedMemory(Load load, Path regions, Path work, Beside beside)
             throws Exception {
-        int port = EmbeddedBroker.freePort();
+        int port = FreePorts.next(2);
         int user = (int) Files.getAttribute(regions, "unix:uid");
         long quota =
                 2L * load.trainers() * (4L * load.params() + 8192)
@@ -164,7 +164,7 @@ final class LiveRounds {
     void run(Path work, Path models, Beside beside) throws Exception {
         Path model = model(work.resolve("model-0.safetensors"), load.params());
         ExecutorService threads = Executors.newFixedThreadPool(load.trainers() + 1);
-        try (LocalFlink flink = LocalFlink.start(Optional.empty(), work)) {
+        try (LocalFlink flink = LocalFlink.start(Optional.of(FreePorts.next()), work)) {
             Configuration configuration = new Configuration();
             configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, load.checkpoints());
             flink.environment().configure(configuration);

@@ -2,7 +2,6 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.operators.aggregate.FloatFiniteCheck;
@@ -13,6 +12,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.Transport;
@@ -51,7 +51,7 @@ final class MqttBench {
     }
 
     PathReport run() throws Exception {
-        int port = EmbeddedBroker.freePort();
+        int port = FreePorts.next();
         BrokerOptions broker = BrokerOptions.of("tcp://127.0.0.1:" + port);
         try (WorkDirectory work = WorkDirectory.create("bench");
                 WorkDirectory regions = WorkDirectory.create(parent, "bench")) {

@@ -5,6 +5,7 @@ package io.tributary.shm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.region.JobLock;
@@ -14,8 +15,6 @@ import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionEdit;
 import io.tributary.shm.region.RegionMappings;
 import io.tributary.shm.region.RegionWriter;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -70,10 +69,7 @@ class CloseTwiceTest {
 
     @Test
     void agentAndMailbox() throws Exception {
-        int port;
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            port = socket.getLocalPort();
-        }
+        int port = FreePorts.next(2);
         NodeAgent agent =
                 NodeAgent.start(
                         new AgentOptions(

@@ -2,13 +2,13 @@
 
 package io.tributary.job.cluster;
 
-import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.protocol.Json;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.Owner;
 import java.io.IOException;
@@ -179,7 +179,7 @@ public final class LocalCluster {
     private static State fresh(int slots, Optional<Hosts> hosts) {
         return new State(
                 LocalFlink.freeUiPort(),
-                EmbeddedBroker.freePort(),
+                FreePorts.next(),
                 slots,
                 NOBODY,
                 new TreeMap<>(),

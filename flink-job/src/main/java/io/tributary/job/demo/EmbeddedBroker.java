@@ -4,10 +4,9 @@ package io.tributary.job.demo;
 
 import com.hivemq.embedded.EmbeddedHiveMQ;
 import io.tributary.job.graph.WorkDirectory;
+import io.tributary.shm.agent.FreePorts;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -31,7 +30,7 @@ public final class EmbeddedBroker implements AutoCloseable {
 
     /** Starts a broker on a free port. */
     public static EmbeddedBroker start() {
-        return start(freePort());
+        return start(FreePorts.next());
     }
 
     /** Starts a broker on a port. */
@@ -77,15 +76,6 @@ public final class EmbeddedBroker implements AutoCloseable {
                 </hivemq>
                 """
                 .formatted(port, address);
-    }
-
-    /** A port that is free now. */
-    public static int freePort() {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
-        } catch (IOException e) {
-            throw new UncheckedIOException("no port is free on 127.0.0.1", e);
-        }
     }
 
     /** Where it listens. */

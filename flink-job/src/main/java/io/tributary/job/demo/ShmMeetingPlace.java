@@ -6,6 +6,7 @@ import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.SharedMemory;
@@ -28,7 +29,7 @@ final class ShmMeetingPlace implements MeetingPlace {
     ShmMeetingPlace(Path parent, long quotaBytes) throws IOException {
         this.directory = WorkDirectory.create(parent, "demo");
         this.quotaBytes = quotaBytes;
-        this.port = EmbeddedBroker.freePort();
+        this.port = FreePorts.next(2);
         this.agent =
                 NodeAgent.start(
                         new AgentOptions(

@@ -2,9 +2,7 @@
 
 package io.tributary.job.graph;
 
-import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
+import io.tributary.shm.agent.FreePorts;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
@@ -70,7 +68,7 @@ public final class LocalFlink implements AutoCloseable {
     }
 
     private static int requireFree(int port) {
-        if (!free(port)) {
+        if (!FreePorts.free(port)) {
             throw new IllegalArgumentException(
                     "port %d is in use; choose another for the web UI".formatted(port));
         }
@@ -80,21 +78,13 @@ public final class LocalFlink implements AutoCloseable {
     /** A port that is free now, the first from 8081 on. */
     public static int freeUiPort() {
         for (int port = FIRST_UI_PORT; port < FIRST_UI_PORT + UI_PORTS; port++) {
-            if (free(port)) {
+            if (FreePorts.free(port)) {
                 return port;
             }
         }
         throw new IllegalArgumentException(
                 "no port from %d to %d is free for the web UI"
                         .formatted(FIRST_UI_PORT, FIRST_UI_PORT + UI_PORTS - 1));
-    }
-
-    private static boolean free(int port) {
-        try (ServerSocket socket = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
-            return socket.isBound();
-        } catch (IOException e) {
-            return false;
-        }
     }
 
     /** Where the job is built. */

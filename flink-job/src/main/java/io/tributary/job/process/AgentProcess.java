@@ -2,7 +2,7 @@
 
 package io.tributary.job.process;
 
-import io.tributary.job.demo.EmbeddedBroker;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import java.nio.file.Path;
@@ -32,10 +32,7 @@ public final class AgentProcess implements AutoCloseable {
     /** Starts an agent on a free port. */
     public static AgentProcess start(Path work, Path regions) {
         return start(
-                work,
-                EmbeddedBroker.freePort(),
-                Optional.empty(),
-                List.of("--dir", regions.toString()));
+                work, FreePorts.next(2), Optional.empty(), List.of("--dir", regions.toString()));
     }
 
     /**

@@ -3,6 +3,7 @@
 package io.tributary.job.process;
 
 import io.tributary.job.demo.EmbeddedBroker;
+import io.tributary.shm.agent.FreePorts;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -35,8 +36,7 @@ public final class BrokerProcess implements AutoCloseable {
     /** Starts a broker on a free port. */
     public static BrokerProcess start(Path directory) {
         BrokerProcess broker =
-                new BrokerProcess(
-                        directory, "127.0.0.1", EmbeddedBroker.freePort(), Optional.empty());
+                new BrokerProcess(directory, "127.0.0.1", FreePorts.next(), Optional.empty());
         broker.restart();
         return broker;
     }

@@ -2,8 +2,8 @@
 
 package io.tributary.job.process;
 
-import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.protocol.kafka.KafkaOptions;
+import io.tributary.shm.agent.FreePorts;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -52,14 +52,14 @@ public final class KafkaProcess implements AutoCloseable {
 
     /** Makes and starts a broker that asks its clients who they are. */
     public static KafkaProcess start(Path directory, Access access) {
-        KafkaProcess kafka = new KafkaProcess(directory, EmbeddedBroker.freePort(), access);
+        KafkaProcess kafka = new KafkaProcess(directory, FreePorts.next(), access);
         kafka.format();
         kafka.restart();
         return kafka;
     }
 
     private void format() {
-        int controller = EmbeddedBroker.freePort();
+        int controller = FreePorts.next();
         String properties =
                 """
                 process.roles=broker,controller

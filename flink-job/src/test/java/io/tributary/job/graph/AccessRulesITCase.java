@@ -5,7 +5,6 @@ package io.tributary.job.graph;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.job.config.ForeignClient;
-import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.job.process.KafkaProcess;
 import io.tributary.job.testutils.Cli;
@@ -19,6 +18,7 @@ import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.PublishAccess;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.TrainerClient;
@@ -106,7 +106,7 @@ class AccessRulesITCase {
 
     @Test
     void mosquitto() throws Exception {
-        int port = EmbeddedBroker.freePort();
+        int port = FreePorts.next();
         BrokerOptions broker =
                 BrokerOptions.of("tcp://127.0.0.1:" + port).withPatience(Duration.ofSeconds(10));
         TestJob job = new TestJob("digits", temp, 1);
@@ -152,7 +152,7 @@ class AccessRulesITCase {
 
     @Test
     void doctorSaysWhatABrokerLetsOthersDo() throws Exception {
-        int port = EmbeddedBroker.freePort();
+        int port = FreePorts.next();
         Path config = temp.resolve("job.yaml");
         Files.copy(HOME.resolve("docs/examples/schema.json"), temp.resolve("schema.json"));
         Files.createFile(temp.resolve("model.safetensors"));

@@ -11,6 +11,7 @@ import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
+import io.tributary.shm.agent.FreePorts;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -126,7 +127,7 @@ class BrokerSecurityITCase {
                 temp.resolve("passwords").toString(),
                 "ada",
                 "secret");
-        int port = EmbeddedBroker.freePort();
+        int port = FreePorts.next();
         try (Mosquitto broker =
                 Mosquitto.start(
                         port, "allow_anonymous false", "password_file " + temp + "/passwords")) {
@@ -158,7 +159,7 @@ class BrokerSecurityITCase {
                 "2");
         certificate("server", "/CN=127.0.0.1");
         certificate("client", "/CN=trainer");
-        int port = EmbeddedBroker.freePort();
+        int port = FreePorts.next();
         try (Mosquitto broker =
                 Mosquitto.start(
                         port,
@@ -186,7 +187,7 @@ class BrokerSecurityITCase {
 
     @Test
     void aBrokerThatIsNotThereIsSaidSo() {
-        int port = EmbeddedBroker.freePort();
+        int port = FreePorts.next();
         assertThatThrownBy(
                         () ->
                                 roundTrip(

@@ -25,6 +25,7 @@ import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
@@ -73,7 +74,7 @@ class MqttJobITCase {
             BrokerOptions broker, int trainers, int rounds, Timing timing, Configuration more)
             throws Exception {
         Path model = SmallModel.write(temp.resolve("model-0.safetensors"), 0);
-        LocalFlink flink = LocalFlink.start(Optional.empty(), temp);
+        LocalFlink flink = LocalFlink.start(Optional.of(FreePorts.next()), temp);
         flink.environment().configure(more);
         AggregationGraph graph =
                 new AggregationGraph(

@@ -5,8 +5,8 @@ package io.tributary.job.shm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.job.Main;
-import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.testutils.TestJob;
+import io.tributary.shm.agent.FreePorts;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -31,7 +31,7 @@ class KilledProcessesITCase {
 
     @TempDir Path temp;
 
-    private final int port = EmbeddedBroker.freePort();
+    private final int port = FreePorts.next(2);
     private final Map<String, Process> running = new HashMap<>();
 
     private void start(String what) throws IOException {

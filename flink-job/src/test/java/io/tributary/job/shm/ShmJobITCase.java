@@ -23,6 +23,7 @@ import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
@@ -64,7 +65,7 @@ class ShmJobITCase {
 
     @TempDir Path temp;
 
-    private final int port = EmbeddedBroker.freePort();
+    private final int port = FreePorts.next(2);
 
     private NodeAgent agent(AgentOptions.Bpf bpf) throws IOException {
         int user = (int) Files.getAttribute(temp, "unix:uid");

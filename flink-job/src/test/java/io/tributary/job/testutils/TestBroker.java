@@ -4,6 +4,7 @@ package io.tributary.job.testutils;
 
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.shm.agent.FreePorts;
 import java.util.function.IntFunction;
 
 /** A broker that a test can stop and start again at the same address. */
@@ -15,7 +16,7 @@ public final class TestBroker implements AutoCloseable {
 
     private TestBroker(IntFunction<AutoCloseable> start) {
         this.start = start;
-        this.port = EmbeddedBroker.freePort();
+        this.port = FreePorts.next();
         this.running = start.apply(port);
     }
 

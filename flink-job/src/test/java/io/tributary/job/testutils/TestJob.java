@@ -15,6 +15,7 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.trainer.ModelUpdate;
@@ -119,7 +120,7 @@ public record TestJob(String name, Path work, int agentPort) {
                         path ->
                                 configuration.set(
                                         StateRecoveryOptions.SAVEPOINT_PATH, path.toString()));
-        LocalFlink flink = LocalFlink.start(Optional.empty(), own);
+        LocalFlink flink = LocalFlink.start(Optional.of(FreePorts.next()), own);
         configuration.addAll(more);
         flink.environment().configure(configuration);
         AggregationGraph graph =

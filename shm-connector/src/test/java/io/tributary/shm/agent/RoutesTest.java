@@ -47,7 +47,7 @@ class RoutesTest {
     private Host start(String name) throws IOException {
         Path directory = Files.createDirectories(temp.resolve(name));
         Set<Integer> users = Set.of((int) Files.getAttribute(temp, "unix:uid"));
-        int port = Box.freePort();
+        int port = FreePorts.next(2);
         NodeAgent agent =
                 NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.OFF, directory, users));
         Node node =
