@@ -121,7 +121,7 @@ public final class KafkaArrivalSource
                 run,
                 OffsetsInitializer.latest(),
                 RegionAccess.Place.NONE,
-                context -> new ControlDecoder(job));
+                context -> new ControlDecoder(job, System::nanoTime));
     }
 
     @Override

@@ -8,14 +8,20 @@ import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
 import java.util.function.Consumer;
+import java.util.function.LongSupplier;
 
 /** Reads control messages, and holds them against what the transport says of their sender. */
 public final class ControlDecoder implements MessageDecoder {
 
     private final String job;
+    private final RefusalBudget refusals;
 
-    public ControlDecoder(String job) {
+    /**
+     * @param nanoTime the clock
+     */
+    public ControlDecoder(String job, LongSupplier nanoTime) {
         this.job = job;
+        this.refusals = RefusalBudget.ofStrangers(nanoTime);
     }
 
     @Override
@@ -30,7 +36,7 @@ public final class ControlDecoder implements MessageDecoder {
             }
             out.accept(new Arrival.Control(control));
         } catch (RejectedException e) {
-            out.accept(
+            refusals.tell(
                     new Arrival.Refused(
                             new DeadLetter(
                                     message.source(),
@@ -38,7 +44,8 @@ public final class ControlDecoder implements MessageDecoder {
                                     0,
                                     0,
                                     e.reason(),
-                                    "control message: " + e.getMessage())));
+                                    "control message: " + e.getMessage())),
+                    out);
         }
         message.done().run();
     }

@@ -92,7 +92,7 @@ final class ChunkAssembler implements AutoCloseable {
             Limits limits,
             FiniteCheck floats,
             LongSupplier nanoTime) {
-        this.gate = new ChunkGate(job, run);
+        this.gate = new ChunkGate(job, run, nanoTime);
         this.model = model;
         this.regions = new StagingRegions(regions);
         this.limits = limits;
@@ -240,7 +240,7 @@ final class ChunkAssembler implements AutoCloseable {
                 out.accept(new Arrival.Staged(finish(assembly.get())));
             }
         } catch (RejectedException e) {
-            out.accept(Refusals.of(message, Optional.of(chunk.sender()), Optional.of(header), e));
+            gate.refuse(message, chunk.sender(), Optional.of(header), e, out);
         }
         message.done().run();
         return true;

@@ -9,10 +9,12 @@ import io.tributary.protocol.chunk.ChunkSender;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Run;
 import io.tributary.sources.message.Message;
+import io.tributary.sources.message.RefusalBudget;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.function.LongSupplier;
 
 /**
  * Lets chunks of members in, before anything is spent on them: who sends it is read and checked
@@ -26,13 +28,20 @@ final class ChunkGate {
     /** The last sending of each trainer that was refused because its token is not of this run. */
     private final Map<String, Long> strangers = new Remembered<>();
 
+    private final RefusalBudget ofStrangers;
+    private final Map<String, RefusalBudget> ofMembers = new Remembered<>();
+    private final LongSupplier nanoTime;
+
     /**
      * @param job only updates for this job are let in
      * @param run whose tokens are taken
+     * @param nanoTime the clock
      */
-    ChunkGate(String job, Run run) {
+    ChunkGate(String job, Run run, LongSupplier nanoTime) {
         this.job = job;
         this.run = run;
+        this.nanoTime = nanoTime;
+        this.ofStrangers = RefusalBudget.ofStrangers(nanoTime);
     }
 
     /**
@@ -42,21 +51,38 @@ final class ChunkGate {
      * @return the chunk, if it is let in
      */
     Optional<Chunk> admit(Message message, Consumer<Arrival> out) {
-        Optional<ChunkSender> sender = Optional.empty();
-        Optional<ChunkHeader> header = Optional.empty();
+        ChunkSender sender;
         try {
-            sender = Optional.of(named(message));
-            if (!run.gave(sender.get().token(), sender.get().trainer(), sender.get().instance())) {
-                refuseStranger(message, sender.get(), out);
-                return Optional.empty();
-            }
-            header = Optional.of(ChunkHeader.fromProperties(message.properties()));
-            header.get().part().check(ByteBuffer.wrap(message.payload()));
-            return Optional.of(new Chunk(sender.get(), header.get(), message));
+            sender = named(message);
         } catch (RejectedException e) {
-            out.accept(Refusals.of(message, sender, header, e));
+            ofStrangers.tell(Refusals.of(message, Optional.empty(), Optional.empty(), e), out);
             return Optional.empty();
         }
+        if (!run.gave(sender.token(), sender.trainer(), sender.instance())) {
+            refuseStranger(message, sender, out);
+            return Optional.empty();
+        }
+        Optional<ChunkHeader> header = Optional.empty();
+        try {
+            header = Optional.of(ChunkHeader.fromProperties(message.properties()));
+            header.get().part().check(ByteBuffer.wrap(message.payload()));
+            return Optional.of(new Chunk(sender, header.get(), message));
+        } catch (RejectedException e) {
+            refuse(message, sender, header, e, out);
+            return Optional.empty();
+        }
+    }
+
+    /** Says why a member's chunk cannot be used. */
+    void refuse(
+            Message message,
+            ChunkSender sender,
+            Optional<ChunkHeader> header,
+            RejectedException why,
+            Consumer<Arrival> out) {
+        ofMembers
+                .computeIfAbsent(sender.trainer(), ignored -> RefusalBudget.ofMember(nanoTime))
+                .tell(Refusals.of(message, Optional.of(sender), header, why), out);
     }
 
     private ChunkSender named(Message message) {
@@ -79,14 +105,15 @@ final class ChunkGate {
     private void refuseStranger(Message message, ChunkSender sender, Consumer<Arrival> out) {
         Long before = strangers.put(sender.trainer(), sender.attempt());
         if (before == null || before != sender.attempt()) {
-            out.accept(
+            ofStrangers.tell(
                     Refusals.of(
                             message,
                             Optional.of(sender),
                             Optional.empty(),
                             new RejectedException(
                                     RejectReason.UNKNOWN_TRAINER,
-                                    "its token was not given by this run of the job; join again, and send again")));
+                                    "its token was not given by this run of the job; join again, and send again")),
+                    out);
         }
     }
 }

@@ -30,7 +30,7 @@ final class Refusals {
      * @param sender who it says it comes from; empty where that cannot be believed
      * @param header what stands beside it; empty where that cannot be read
      */
-    static Arrival of(
+    static Arrival.Refused of(
             Message chunk,
             Optional<ChunkSender> sender,
             Optional<ChunkHeader> header,

@@ -537,6 +537,36 @@ class ChunkAssemblerTest {
         assertThat(claim(0).trainer()).as("the honest one is not disturbed").isEqualTo("t-1");
     }
 
+    /** Item 2: a million messages of a stranger do not make the job send two million. */
+    @Test
+    void strangersAreNotAnsweredFasterThanTheirBudgetAndMembersStillAre() throws IOException {
+        Message strange = with(chunks("t-1", 1, update(1)).get(0), "token", "guess");
+        for (int i = 0; i < 20_000; i++) {
+            String attempt = Integer.toString(1 + i);
+            assembler.accept(with(strange, "attempt", attempt), arrivals::add);
+            assembler.accept(with(strange, "job", "job-" + i), arrivals::add);
+        }
+        assertThat(arrivals).hasSize(1_000);
+
+        Message wrong = with(chunks("t-2", 1, update(1)).get(0), "samples", "none");
+        assembler.accept(wrong, arrivals::add);
+        assertThat(arrivals).as("a member has a budget of its own").hasSize(1_001);
+        for (int i = 0; i < 20_000; i++) {
+            assembler.accept(wrong, arrivals::add);
+        }
+        assertThat(arrivals).hasSize(1_100);
+
+        clock.addAndGet(Duration.ofSeconds(1).toNanos());
+        for (int i = 0; i < 20_000; i++) {
+            assembler.accept(with(strange, "job", "job-" + i), arrivals::add);
+        }
+        assertThat(arrivals).as("a hundred each second").hasSize(1_200);
+        assertThat(((Arrival.Refused) arrivals.get(1_100)).deadLetter().text())
+                .contains("39000 refusals before this one", "job-0");
+        assertThat(((Arrival.Refused) arrivals.get(1_101)).deadLetter().text())
+                .doesNotContain("refusals before");
+    }
+
     @Test
     void whatIsWrongBesideTheNameIsAnsweredUnderIt() throws IOException {
         Message chunk = chunks("t-1", 9, update(1)).get(0);

@@ -28,7 +28,7 @@ public final class MqttControlSource extends MqttSource {
 
     @Override
     MessageDecoder decoder(SourceReaderContext context) {
-        return new ControlDecoder(job);
+        return new ControlDecoder(job, System::nanoTime);
     }
 
     @Override

@@ -20,6 +20,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
 class MqttSourceTest {
@@ -47,7 +48,7 @@ class MqttSourceTest {
 
     @Test
     void controlMessagesMustSayWhatTheirTopicSays() {
-        ControlDecoder decoder = new ControlDecoder("job");
+        ControlDecoder decoder = new ControlDecoder("job", System::nanoTime);
         ControlMessage join = new ControlMessage(ControlMessage.Type.JOIN, "job", "t-1", "i", "eu");
         List<Arrival> out = new ArrayList<>();
         decoder.accept(message("t-1", Json.encode(join)), out::add);
@@ -59,6 +60,20 @@ class MqttSourceTest {
                 .contains("speaks for trainer 't-1'");
         assertThat(((Arrival.Refused) out.get(2)).deadLetter().reason())
                 .isEqualTo(RejectReason.MALFORMED);
+    }
+
+    @Test
+    void rubbishIsNotAnsweredFasterThanItsBudget() {
+        AtomicLong clock = new AtomicLong(1);
+        ControlDecoder decoder = new ControlDecoder("job", clock::get);
+        List<Arrival> out = new ArrayList<>();
+        for (int i = 0; i < 20_000; i++) {
+            decoder.accept(message("t-1", "garbage".getBytes()), out::add);
+        }
+        assertThat(out).hasSize(1_000);
+        ControlMessage join = new ControlMessage(ControlMessage.Type.JOIN, "job", "t-1", "i", "eu");
+        decoder.accept(message("t-1", Json.encode(join)), out::add);
+        assertThat(out.get(1_000)).as("what is in order").isEqualTo(new Arrival.Control(join));
     }
 
     private static Message message(String sender, byte[] payload) {
