@@ -15,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.GlobalConfiguration;
 import org.apache.flink.runtime.clusterframework.TaskExecutorProcessSpec;
@@ -32,6 +33,11 @@ import org.apache.flink.runtime.util.config.memory.ProcessMemoryUtils;
  * @param hosts where they run: the job manager on the first; without, all on this machine
  */
 record FlinkProcesses(Path directory, Optional<Hosts> hosts) {
+
+    private static final String JOB_MANAGER = "job-manager";
+
+    /** How a line of a stack trace begins that names one. */
+    private static final String CAUSE = "Caused by: ";
 
     private static final String LOOPBACK = "127.0.0.1";
 
@@ -95,10 +101,23 @@ record FlinkProcesses(Path directory, Optional<Hosts> hosts) {
         arguments.addAll(words(JobManagerProcessUtils.generateDynamicConfigsStr(spec)));
         return start(
                 1,
-                "job-manager",
+                JOB_MANAGER,
                 JobManagerProcessUtils.generateJvmParametersStr(spec, configuration()),
                 StandaloneSessionClusterEntrypoint.class,
                 arguments);
+    }
+
+    /** What the job manager's log names as the cause of its last failure. */
+    String jobManagerCause() {
+        try (Stream<String> lines =
+                Files.lines(directory.resolve("log").resolve(JOB_MANAGER + ".log"))) {
+            return lines.filter(line -> line.startsWith(CAUSE))
+                    .reduce((earlier, last) -> last)
+                    .map(line -> line.substring(CAUSE.length()))
+                    .orElse("its log has no cause");
+        } catch (IOException | UncheckedIOException e) {
+            return "its log cannot be read: " + e.getMessage();
+        }
     }
 
     JavaProcess startTaskManager(int number, String id) {

@@ -33,6 +33,10 @@ public final class LocalCluster {
             "io.tributary.protocol.;io.tributary.shm.;com.fasterxml.jackson.;com.sun.jna.;org.bytedeco.;org.apache.kafka.;org.eclipse.paho.;org.yaml.";
 
     private static final long START_SECONDS = 180;
+
+    /** After which a task manager that has not registered is started again, once. */
+    private static final long STUCK_SECONDS = 60;
+
     private static final long END_SECONDS = 20;
 
     private final Path directory;
@@ -216,18 +220,19 @@ public final class LocalCluster {
         for (int number = 1; number <= wanted; number++) {
             TaskManager there = state.taskManagers().get(number);
             if (there == null || !there.owner().alive()) {
-                // Unique, because one that was killed is remembered for a while.
-                String id = "task-manager-%d-%d".formatted(number, System.currentTimeMillis());
-                state.taskManagers()
-                        .put(
-                                number,
-                                new TaskManager(
-                                        id, owner(processes(state).startTaskManager(number, id))));
-                save(state);
+                startTaskManager(state, number);
             }
         }
         awaitRegistered(state);
         return state;
+    }
+
+    private void startTaskManager(State state, int number) {
+        // Unique, because one that was killed is remembered for a while.
+        String id = "task-manager-%d-%d".formatted(number, System.currentTimeMillis());
+        Owner owner = owner(processes(state).startTaskManager(number, id));
+        state.taskManagers().put(number, new TaskManager(id, owner));
+        save(state);
     }
 
     private static Owner owner(JavaProcess process) {
@@ -246,15 +251,40 @@ public final class LocalCluster {
     private void awaitRegistered(State state) {
         FlinkRest rest = rest(state);
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
+        long stuck = System.nanoTime() + TimeUnit.SECONDS.toNanos(STUCK_SECONDS);
         List<String> missing = missing(rest, state);
         while (!missing.isEmpty()) {
-            if (!state.jobManager().alive() || System.nanoTime() > end) {
+            if (!state.jobManager().alive()) {
+                throw new IllegalStateException(
+                        "the cluster does not start, the job manager has ended (%s); see the logs in %s"
+                                .formatted(
+                                        processes(state).jobManagerCause(),
+                                        directory.resolve("log")));
+            }
+            if (System.nanoTime() > end) {
                 throw new IllegalStateException(
                         "the cluster does not start, %s did not register within %d s; see the logs in %s"
                                 .formatted(missing, START_SECONDS, directory.resolve("log")));
             }
+            if (System.nanoTime() > stuck) {
+                startAgain(state, missing);
+                stuck = end;
+            }
             JavaProcess.pause();
             missing = missing(rest, state);
+        }
+    }
+
+    /**
+     * A task manager whose job manager is killed while it registers goes on asking for the dead
+     * one, until Flink's {@code taskmanager.registration.timeout} of 5 minutes ends it.
+     */
+    private void startAgain(State state, List<String> ids) {
+        for (Map.Entry<Integer, TaskManager> one : Map.copyOf(state.taskManagers()).entrySet()) {
+            if (ids.contains(one.getValue().id())) {
+                end(one.getValue().owner(), true);
+                startTaskManager(state, one.getKey());
+            }
         }
     }
 

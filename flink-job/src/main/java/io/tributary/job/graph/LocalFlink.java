@@ -77,14 +77,7 @@ public final class LocalFlink implements AutoCloseable {
 
     /** A port that is free now, the first from 8081 on. */
     public static int freeUiPort() {
-        for (int port = FIRST_UI_PORT; port < FIRST_UI_PORT + UI_PORTS; port++) {
-            if (FreePorts.free(port)) {
-                return port;
-            }
-        }
-        throw new IllegalArgumentException(
-                "no port from %d to %d is free for the web UI"
-                        .formatted(FIRST_UI_PORT, FIRST_UI_PORT + UI_PORTS - 1));
+        return FreePorts.lowest(FIRST_UI_PORT, UI_PORTS);
     }
 
     /** Where the job is built. */

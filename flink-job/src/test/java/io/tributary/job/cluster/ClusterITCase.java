@@ -21,6 +21,8 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.trainer.TrainerClient;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -145,7 +147,7 @@ class ClusterITCase {
     }
 
     private Path model(int round) {
-        return temp.resolve("models/model-%d.safetensors".formatted(round));
+        return ModelDirectory.at(temp.resolve("models")).model(round);
     }
 
     private void assertRight(String name, int rounds) throws IOException {
@@ -254,6 +256,31 @@ class ClusterITCase {
         boolean any(java.util.function.Predicate<RoundStatus> condition) {
             return all.stream().anyMatch(condition);
         }
+    }
+
+    @Test
+    void aJobManagerThatCannotBeginSaysWhy() throws Exception {
+        int port = cluster.state().orElseThrow().restPort();
+        cluster.killJobManager();
+        try (ServerSocket ignored = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+            assertThatThrownBy(() -> cluster.start(1, 2))
+                    .hasMessageContaining("the job manager has ended (java.net.BindException: ")
+                    .hasMessageContaining("port range " + port);
+        }
+    }
+
+    @Test
+    void aTaskManagerThatDoesNotRegisterIsStartedAgain() throws Exception {
+        LocalCluster.TaskManager stuck = cluster.state().orElseThrow().taskManagers().get(1);
+        new ProcessBuilder("kill", "-STOP", Long.toString(stuck.owner().pid())).start().waitFor();
+        Awaitility.await()
+                .atMost(PATIENCE)
+                .until(() -> !cluster.rest().taskManagers().contains(stuck.id()));
+
+        cluster.start(1, 2);
+
+        assertThat(cluster.rest().taskManagers()).hasSize(1).doesNotContain(stuck.id());
+        assertThat(stuck.owner().alive()).isFalse();
     }
 
     @Test

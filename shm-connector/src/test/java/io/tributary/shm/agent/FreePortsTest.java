@@ -3,6 +3,7 @@
 package io.tributary.shm.agent;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -37,5 +38,16 @@ class FreePortsTest {
             assertThat(FreePorts.free(taken.getLocalPort())).isFalse();
             assertThat(FreePorts.next(2)).isNotIn(taken.getLocalPort() - 1, taken.getLocalPort());
         }
+    }
+
+    @Test
+    void theLowestStaysOursBeforeSomebodyListensThere() {
+        int first = FreePorts.next(3);
+        assertThat(FreePorts.lowest(first, 3)).isEqualTo(first);
+        assertThat(FreePorts.lowest(first, 3)).isEqualTo(first + 1);
+        assertThat(FreePorts.free(first)).isTrue();
+        assertThat(FreePorts.lowest(first, 3)).isEqualTo(first + 2);
+        assertThatThrownBy(() -> FreePorts.lowest(first, 3))
+                .hasMessage("no port from %d to %d is free on 127.0.0.1", first, first + 2);
     }
 }

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.cluster;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.job.config.JobSpec;
+import io.tributary.job.graph.TreeSchemas;
+import io.tributary.job.testutils.SmallModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class RetainedCheckpointsTest {
+
+    @TempDir Path temp;
+
+    private JobSpec spec;
+
+    @BeforeEach
+    void parse() throws IOException {
+        Files.write(temp.resolve("schema.json"), TreeSchemas.json(3, List.of("us", "eu"), 1));
+        SmallModel.write(temp.resolve("model.safetensors"), 1);
+        spec =
+                JobSpec.parse(
+                        "job.yaml",
+                        """
+                        job.name: digits
+                        topology: schema.json
+                        rounds.count: 3
+                        model:
+                          initial: model.safetensors
+                          directory: models
+                        transport.type: mqtt
+                        transport.mqtt.broker: tcp://127.0.0.1:1883
+                        regions.quota: 64 mb
+                        checkpoints.directory: checkpoints
+                        """,
+                        temp);
+    }
+
+    private Path checkpoint(String submission, int number, boolean complete) throws IOException {
+        Path directory = temp.resolve("checkpoints/digits/%s/chk-%d".formatted(submission, number));
+        Files.createDirectories(directory);
+        return complete ? Files.createFile(directory.resolve("_metadata")) : directory;
+    }
+
+    @Test
+    void theNewestIsOfTheLastSubmissionThatHasOneWhateverFilesSayOfTheirTimes() throws IOException {
+        assertThat(RetainedCheckpoints.newest(spec)).as("never submitted").isEmpty();
+        for (String id : List.of("first", "second", "third")) {
+            RetainedCheckpoints.note(spec, id);
+        }
+        Path earlier = checkpoint("first", 70, true);
+        checkpoint("second", 9, true);
+        checkpoint("second", 10, true);
+        checkpoint("second", 11, false);
+        Files.setLastModifiedTime(earlier, FileTime.from(Instant.now().plusSeconds(3600)));
+
+        assertThat(RetainedCheckpoints.newest(spec))
+                .hasValue(temp.resolve("checkpoints/digits/second/chk-10").toString());
+    }
+}
