@@ -76,6 +76,19 @@ public final class Mosquitto implements AutoCloseable {
         }
     }
 
+    /** From now on it keeps its connections and says nothing. */
+    public void freeze() throws IOException, InterruptedException {
+        signal("STOP");
+    }
+
+    public void thaw() throws IOException, InterruptedException {
+        signal("CONT");
+    }
+
+    private void signal(String name) throws IOException, InterruptedException {
+        new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).start().waitFor();
+    }
+
     @Override
     public void close() throws InterruptedException {
         process.destroyForcibly().waitFor();
