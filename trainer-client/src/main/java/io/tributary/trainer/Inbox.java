@@ -39,11 +39,10 @@ final class Inbox {
 
     /** Takes a plan whose model comes in chunks. */
     synchronized void plan(RoundPlan newest) {
-        if (forged(newest)) {
-            return;
+        if (!forged(newest)) {
+            plan = Optional.of(newest);
+            notifyAll();
         }
-        plan = Optional.of(newest);
-        notifyAll();
     }
 
     /** Takes a receipt. */
@@ -54,12 +53,10 @@ final class Inbox {
 
     /** Takes a plan together with where its model is or will be. */
     synchronized void plan(RoundPlan newest, ModelVersion itsModel) {
-        if (forged(newest)) {
-            return;
+        if (!forged(newest)) {
+            model = Optional.of(itsModel);
+            plan(newest);
         }
-        plan = Optional.of(newest);
-        model = Optional.of(itsModel);
-        notifyAll();
     }
 
     private static boolean forged(RoundPlan plan) {
@@ -96,12 +93,17 @@ final class Inbox {
         run = receipt.run();
         token = receipt.token();
         stale = plan.filter(p -> !p.run().equals(run));
-        plan = plan.filter(p -> p.run().equals(run));
+        plan = ours();
         if (other) {
             discardDownload();
             model = model.filter(ignored -> plan.isPresent());
         }
         return other;
+    }
+
+    /** The newest plan, if it is of the run that this trainer belongs to. */
+    private Optional<RoundPlan> ours() {
+        return plan.filter(p -> p.run().equals(run));
     }
 
     /** What the job wants to see beside what this client sends. */
@@ -152,14 +154,12 @@ final class Inbox {
 
     /** How often the job has been restored, as far as it has said. */
     synchronized int restores() {
-        return plan.filter(p -> p.run().equals(run)).map(RoundPlan::restores).orElse(0);
+        return ours().map(RoundPlan::restores).orElse(0);
     }
 
     /** Whether the job has said that it answers nobody any more. */
     synchronized boolean ended() {
-        return plan.filter(p -> p.run().equals(run))
-                .filter(p -> p.state() == RoundPlan.State.ENDED)
-                .isPresent();
+        return ours().filter(p -> p.state() == RoundPlan.State.ENDED).isPresent();
     }
 
     /**
@@ -172,8 +172,7 @@ final class Inbox {
 
     /** The newest plan, unless it was taken on before, once its model is there completely. */
     synchronized Optional<Task> task(Optional<RoundId> before) {
-        if (plan.filter(p -> p.run().equals(run)).isEmpty()
-                || before.equals(plan.map(RoundPlan::id)) && open()) {
+        if (ours().isEmpty() || before.equals(plan.map(RoundPlan::id)) && open()) {
             return Optional.empty();
         }
         if (!open()) {
@@ -191,7 +190,7 @@ final class Inbox {
 
     /** What the plan names and is not there, for whoever has waited for it for too long. */
     synchronized boolean lacksModel() {
-        return plan.filter(p -> p.run().equals(run) && p.state() == RoundPlan.State.OPEN)
+        return ours().filter(p -> p.state() == RoundPlan.State.OPEN)
                 .filter(p -> model.filter(m -> m.id().equals(p.model()) && m.complete()).isEmpty())
                 .isPresent();
     }

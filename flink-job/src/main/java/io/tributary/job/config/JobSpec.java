@@ -135,15 +135,8 @@ public record JobSpec(
         return path;
     }
 
-    private static int positive(JobYaml yaml, ConfigOption<Integer> option) {
-        if (yaml.get(option) < 1) {
-            throw yaml.wrong(option, "expected 1 or more");
-        }
-        return yaml.get(option);
-    }
-
-    private static long positiveLong(JobYaml yaml, ConfigOption<Long> option) {
-        if (yaml.get(option) < 1) {
+    private static <T extends Number> T positive(JobYaml yaml, ConfigOption<T> option) {
+        if (yaml.get(option).longValue() < 1) {
             throw yaml.wrong(option, "expected 1 or more");
         }
         return yaml.get(option);
@@ -170,7 +163,7 @@ public record JobSpec(
                 yaml.get(JobOptions.LOCALITY),
                 new RoundRules.Limits(
                         positive(yaml, JobOptions.MAX_TRAINERS),
-                        positiveLong(yaml, JobOptions.MAX_SAMPLES)));
+                        positive(yaml, JobOptions.MAX_SAMPLES)));
     }
 
     private static Transport transport(JobYaml yaml) {

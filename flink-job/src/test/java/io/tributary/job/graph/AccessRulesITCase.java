@@ -10,7 +10,6 @@ import io.tributary.job.process.KafkaProcess;
 import io.tributary.job.testutils.Cli;
 import io.tributary.job.testutils.Mosquitto;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.kafka.TopicAccess;
@@ -19,8 +18,6 @@ import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.PublishAccess;
 import io.tributary.shm.agent.FreePorts;
-import io.tributary.shm.node.RegionAccess;
-import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.Transport;
 import java.nio.file.Files;
@@ -46,15 +43,6 @@ class AccessRulesITCase {
     private static final Topics TOPICS = new Topics("digits");
 
     @TempDir Path temp;
-
-    private Staging staging(TestJob job) {
-        return new Staging(
-                new RegionAccess.Place(job.regions().toString()),
-                1 << 26,
-                Duration.ofSeconds(60),
-                Duration.ofHours(1),
-                FloatFiniteCheck::new);
-    }
 
     private Mosquitto mosquitto(int port) throws Exception {
         Path passwords = temp.resolve("passwords");
@@ -113,7 +101,7 @@ class AccessRulesITCase {
         try (Mosquitto running = mosquitto(port)) {
             run(
                     job,
-                    new MqttTransport(broker.withPassword("job", "of-job"), staging(job)),
+                    new MqttTransport(broker.withPassword("job", "of-job"), job.staging(1 << 26)),
                     id -> Transport.mqtt(broker.withPassword(id, "of-" + id)));
             BrokerOptions trainer = broker.withPassword("t-1", "of-t-1");
             for (String own : List.of(TOPICS.control("t-1"), TOPICS.update("t-1"))) {
@@ -221,7 +209,7 @@ class AccessRulesITCase {
             run(
                     job,
                     new KafkaTransport(
-                            new KafkaOptions(servers, plain("job")), staging(job), false),
+                            new KafkaOptions(servers, plain("job")), job.staging(1 << 26), false),
                     id -> Transport.kafka(trainer));
             KafkaTopics topics = new KafkaTopics("digits");
             assertThat(TopicAccess.mayWritePlans(trainer, topics)).isFalse();

@@ -7,17 +7,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.testutils.TestBroker;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
-import io.tributary.shm.node.RegionAccess;
-import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.trainer.Transport;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Assumptions;
@@ -47,17 +43,7 @@ class FullDiskITCase {
         run("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", checkpoints.toString());
         try (TestBroker broker = TestBroker.Kind.EMBEDDED.start();
                 LocalFlink flink =
-                        job.start(
-                                1,
-                                1,
-                                new MqttTransport(
-                                        broker.options(),
-                                        new Staging(
-                                                new RegionAccess.Place(job.regions().toString()),
-                                                1 << 26,
-                                                Duration.ofSeconds(60),
-                                                Duration.ofHours(1),
-                                                FloatFiniteCheck::new)));
+                        job.start(1, 1, new MqttTransport(broker.options(), job.staging(1 << 26)));
                 TrainerClient trainer = job.client("t-1", Transport.mqtt(broker.options()))) {
             trainer.join();
             // The plan waits for a checkpoint, and so waits for room.

@@ -8,7 +8,6 @@ import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.process.KafkaProcess;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.kafka.KafkaHeaders;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.message.Receipt.Status;
@@ -18,10 +17,8 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionWriter;
-import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.trainer.Transport;
@@ -34,7 +31,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -63,15 +59,6 @@ class FuzzITCase {
     private static final long SEED = Long.getLong("tributary.fuzz.seed", 1);
 
     @TempDir Path temp;
-
-    private Staging staging(TestJob job) {
-        return new Staging(
-                new RegionAccess.Place(job.regions().toString()),
-                1 << 26,
-                Duration.ofSeconds(60),
-                Duration.ofHours(1),
-                FloatFiniteCheck::new);
-    }
 
     private static FuzzInputs inputs(TestJob job, TrainingRound round) {
         return new FuzzInputs(SEED, job.name(), TestJob.run(job.name()), round.id());
@@ -109,7 +96,8 @@ class FuzzITCase {
                         job.start(
                                 1,
                                 1,
-                                new MqttTransport(BrokerOptions.of(broker.url()), staging(job)));
+                                new MqttTransport(
+                                        BrokerOptions.of(broker.url()), job.staging(1 << 26)));
                 MqttLink vandal =
                         MqttLink.connect(
                                 BrokerOptions.of(broker.url()),
@@ -160,7 +148,10 @@ class FuzzITCase {
         KafkaTopics topics = new KafkaTopics("fuzz");
         try (KafkaProcess kafka = KafkaProcess.start(temp.resolve("kafka"));
                 LocalFlink flink =
-                        job.start(1, 1, new KafkaTransport(kafka.options(), staging(job), false));
+                        job.start(
+                                1,
+                                1,
+                                new KafkaTransport(kafka.options(), job.staging(1 << 26), false));
                 KafkaProducer<byte[], byte[]> vandal =
                         new KafkaProducer<>(kafka.options().producer());
                 TrainerClient honest = job.client("t-1", Transport.kafka(kafka.options()))) {

@@ -9,7 +9,6 @@ import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.demo.RoundBoard;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.Receipt.Status;
@@ -19,7 +18,6 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.TensorFile;
-import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -31,7 +29,6 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import org.apache.flink.configuration.Configuration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -63,14 +60,7 @@ class RefusedRoundITCase {
         try (EmbeddedBroker broker = EmbeddedBroker.start()) {
             theModelOfBeforeGoesOn(
                     job,
-                    new MqttTransport(
-                            BrokerOptions.of(broker.url()),
-                            new Staging(
-                                    new RegionAccess.Place(job.regions().toString()),
-                                    QUOTA,
-                                    Duration.ofSeconds(60),
-                                    Duration.ofHours(1),
-                                    FloatFiniteCheck::new)),
+                    new MqttTransport(BrokerOptions.of(broker.url()), job.staging(QUOTA)),
                     Transport.mqtt(BrokerOptions.of(broker.url())));
         }
     }

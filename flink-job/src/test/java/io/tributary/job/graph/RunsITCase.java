@@ -8,7 +8,6 @@ import static org.awaitility.Awaitility.await;
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Receipt;
@@ -23,7 +22,6 @@ import io.tributary.protocol.mqtt.Publication;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
-import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.trainer.Transport;
@@ -56,14 +54,7 @@ class RunsITCase {
     @TempDir Path temp;
 
     private MqttTransport mqtt(TestJob job, EmbeddedBroker broker) {
-        return new MqttTransport(
-                BrokerOptions.of(broker.url()),
-                new Staging(
-                        new RegionAccess.Place(job.regions().toString()),
-                        QUOTA,
-                        Duration.ofSeconds(60),
-                        Duration.ofHours(1),
-                        FloatFiniteCheck::new));
+        return new MqttTransport(BrokerOptions.of(broker.url()), job.staging(QUOTA));
     }
 
     /**

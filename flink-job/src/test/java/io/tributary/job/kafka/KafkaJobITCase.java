@@ -9,7 +9,6 @@ import io.tributary.job.graph.KafkaTransport;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.process.KafkaProcess;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.chunk.ChunkHeader;
@@ -24,8 +23,6 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.shm.node.RegionAccess;
-import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.trainer.Transport;
@@ -77,15 +74,7 @@ class KafkaJobITCase {
     }
 
     private static KafkaTransport transport(TestJob job) {
-        return new KafkaTransport(
-                kafka.options(),
-                new Staging(
-                        new RegionAccess.Place(job.regions().toString()),
-                        1 << 28,
-                        Duration.ofSeconds(60),
-                        Duration.ofHours(1),
-                        FloatFiniteCheck::new),
-                false);
+        return new KafkaTransport(kafka.options(), job.staging(1 << 28), false);
     }
 
     private static CompletableFuture<Void> train(TestJob job, String id) {

@@ -11,7 +11,6 @@ import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.DeadLetter;
@@ -25,12 +24,10 @@ import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
-import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
 import io.tributary.shm.region.TensorFile;
-import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
@@ -41,7 +38,6 @@ import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -291,13 +287,7 @@ class ShmJobITCase {
                                 ids.size(),
                                 1,
                                 new MqttTransport(
-                                        BrokerOptions.of(broker.url()),
-                                        new Staging(
-                                                new RegionAccess.Place(mqtt.regions().toString()),
-                                                QUOTA,
-                                                Duration.ofMinutes(1),
-                                                Duration.ofHours(1),
-                                                FloatFiniteCheck::new)))) {
+                                        BrokerOptions.of(broker.url()), mqtt.staging(QUOTA)))) {
             Transport way = Transport.mqtt(BrokerOptions.of(broker.url()));
             CompletableFuture.allOf(
                             ids.stream()

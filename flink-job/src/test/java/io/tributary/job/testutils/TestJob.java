@@ -8,6 +8,7 @@ import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
+import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
@@ -18,6 +19,7 @@ import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -58,6 +60,16 @@ public record TestJob(String name, Path work, int agentPort) {
     /** All submissions of a job are one run here, so tokens stay what they are. */
     public static Run run(String job) {
         return Run.of("the secret of " + job);
+    }
+
+    /** Where updates that come in chunks are put together. */
+    public Staging staging(long quotaBytes) {
+        return new Staging(
+                new RegionAccess.Place(regions().toString()),
+                quotaBytes,
+                Duration.ofSeconds(60),
+                Duration.ofHours(1),
+                FloatFiniteCheck::new);
     }
 
     /** Starts it, from the newest checkpoint in {@code work} if there is one. */
@@ -160,7 +172,7 @@ public record TestJob(String name, Path work, int agentPort) {
     }
 
     public Path model(int round) {
-        return work.resolve(name).resolve("model-" + round + ".safetensors");
+        return ModelDirectory.at(work.resolve(name)).model(round);
     }
 
     /** Waits until a round's model is there. */

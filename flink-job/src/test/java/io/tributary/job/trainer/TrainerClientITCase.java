@@ -10,15 +10,12 @@ import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.testutils.TestJob;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.Owner;
 import io.tributary.shm.region.TrainerPresence;
-import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
@@ -90,13 +87,7 @@ class TrainerClientITCase {
                                 1,
                                 ROUNDS,
                                 new MqttTransport(
-                                        BrokerOptions.of(broker.url()),
-                                        new Staging(
-                                                new RegionAccess.Place(job.regions().toString()),
-                                                QUOTA,
-                                                Duration.ofSeconds(60),
-                                                Duration.ofHours(1),
-                                                FloatFiniteCheck::new)));
+                                        BrokerOptions.of(broker.url()), job.staging(QUOTA)));
                 TrainerClient client =
                         job.client("t-1", Transport.mqtt(BrokerOptions.of(broker.url())))) {
             trainAndKeepViews(client);

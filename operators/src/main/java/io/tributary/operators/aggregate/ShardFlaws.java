@@ -2,6 +2,7 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.protocol.ShortText;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -64,9 +65,7 @@ final class ShardFlaws {
         TensorInfo tensor = layout.header().tensors().get(segment.tensor());
         return "tensor '%s' would be %s at element %d of the new model, which %s cannot hold; its updates' values are too large to be averaged"
                 .formatted(
-                        tensor.name().length() > 100
-                                ? tensor.name().substring(0, 100)
-                                : tensor.name(),
+                        ShortText.of(tensor.name(), 100),
                         value,
                         segment.from() + index,
                         tensor.dtype());

@@ -12,12 +12,11 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionPool;
-import io.tributary.shm.region.TensorFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.nio.file.Path;
 import java.util.Optional;
 
 /**
@@ -130,11 +129,16 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     }
 
     private ByteBuffer base(CloseNode close) {
-        Path file =
-                close.base().round() == 0 ? Path.of(model.path()) : models.version(close.base());
-        ByteBuffer base = ByteBuffer.allocate(layout().shardBytes(close.shard()));
-        try (TensorFile tensors = TensorFile.open(file)) {
-            base.put(tensors.mapped().slice(layout().fileOffset(close.shard()), base.capacity()));
+        int length = layout().shardBytes(close.shard());
+        PayloadRef shard =
+                new PayloadRef(
+                        models.base(close.base(), model).toString(),
+                        layout().fileOffset(close.shard()),
+                        length,
+                        0);
+        ByteBuffer base = ByteBuffer.allocate(length);
+        try (MappedFile file = MappedFile.open(shard)) {
+            base.put(file.slice(0, length));
         }
         return base.flip().order(ByteOrder.LITTLE_ENDIAN);
     }

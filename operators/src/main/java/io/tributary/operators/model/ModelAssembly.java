@@ -12,6 +12,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -93,8 +95,8 @@ final class ModelAssembly implements AutoCloseable {
     }
 
     /** All shards that have come, with their bytes. */
-    Iterable<ModelShard> shards() throws IOException {
-        Map<Integer, ModelShard> all = new TreeMap<>();
+    List<ModelShard> shards() throws IOException {
+        List<ModelShard> all = new ArrayList<>();
         for (ModelShard shard : written.values()) {
             ByteBuffer bytes = ByteBuffer.allocate(layout.shardBytes(shard.shard()));
             long offset = layout.fileOffset(shard.shard());
@@ -103,9 +105,9 @@ final class ModelAssembly implements AutoCloseable {
                     throw new IOException(models.part(version) + " was cut short by somebody");
                 }
             }
-            all.put(shard.shard(), shard.with(bytes.array()));
+            all.add(shard.with(bytes.array()));
         }
-        return all.values();
+        return all;
     }
 
     /**

@@ -38,6 +38,13 @@ public record ModelDirectory(String directory) implements Serializable {
         return Path.of(directory, "versions", version + ".safetensors");
     }
 
+    /**
+     * The file of a version that trainers start from: of round 0, the one that the job began with.
+     */
+    public Path base(RoundId version, ModelSpec initial) {
+        return version.round() == 0 ? Path.of(initial.path()) : version(version);
+    }
+
     /** The newest model of a round. */
     public Path model(int round) {
         return Path.of(directory, "model-" + round + ".safetensors");

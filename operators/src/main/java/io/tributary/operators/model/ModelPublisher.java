@@ -168,7 +168,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
             LOG.warn("model {} is refused: {}", assembly.version(), refused);
         }
         try (assembly) {
-            Path file = assembly.finish(file(assembly.base()));
+            Path file = assembly.finish(models.base(assembly.base(), model));
             unforced.add(assembly.version());
             out.collect(
                     new PublishedModel(
@@ -184,17 +184,12 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
         context.output(LEDGERS, assembly.ledger().orElseThrow().refused(refused));
     }
 
-    /** The file of a version that was published before. */
-    private Path file(RoundId version) {
-        return version.round() == 0 ? Path.of(model.path()) : models.version(version);
-    }
-
     @Override
     public void snapshotState(FunctionSnapshotContext context) throws Exception {
         List<ModelShard> unfinished = new ArrayList<>();
         List<RoundLedger> ledgers = new ArrayList<>();
         for (ModelAssembly assembly : assemblies.values()) {
-            assembly.shards().forEach(unfinished::add);
+            unfinished.addAll(assembly.shards());
             assembly.ledger().ifPresent(ledgers::add);
         }
         shardsHandle.update(unfinished);

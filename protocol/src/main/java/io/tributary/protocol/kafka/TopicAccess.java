@@ -2,6 +2,7 @@
 
 package io.tributary.protocol.kafka;
 
+import java.time.Duration;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
@@ -18,7 +19,7 @@ import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 /** Tells what a client may do with a job's topics. */
 public final class TopicAccess {
 
-    private static final String PATIENCE_MILLIS = "5000";
+    private static final Duration PATIENCE = Duration.ofSeconds(5);
 
     private static final long AGAIN_NANOS = 100_000_000;
 
@@ -32,8 +33,8 @@ public final class TopicAccess {
      */
     public static boolean mayWritePlans(KafkaOptions client, KafkaTopics topics) {
         Properties properties = client.client();
-        properties.put("request.timeout.ms", PATIENCE_MILLIS);
-        properties.put("default.api.timeout.ms", PATIENCE_MILLIS);
+        properties.put("request.timeout.ms", (int) PATIENCE.toMillis());
+        properties.put("default.api.timeout.ms", (int) PATIENCE.toMillis());
         try (Admin admin = Admin.create(properties)) {
             TopicDescription plans = describe(admin, topics.rounds());
             return plans.authorizedOperations() == null
@@ -61,7 +62,7 @@ public final class TopicAccess {
     /** A topic that has just been made is not known to all of Kafka at once. */
     private static TopicDescription describe(Admin admin, String topic)
             throws ExecutionException, InterruptedException {
-        long end = System.nanoTime() + Long.parseLong(PATIENCE_MILLIS) * 1_000_000;
+        long end = System.nanoTime() + PATIENCE.toNanos();
         while (true) {
             try {
                 return admin.describeTopics(
