@@ -30,6 +30,8 @@ final class Inbox {
     private String token = "";
     private Optional<ModelDownload> download = Optional.empty();
     private Optional<ModelVersion> model = Optional.empty();
+    private long chunks;
+    private long chunksBefore;
     private Optional<RuntimeException> failure = Optional.empty();
 
     Inbox(String instance, Path directory) {
@@ -136,10 +138,14 @@ final class Inbox {
 
     /** Takes a chunk of a model; those of other runs than this trainer's are of no use to it. */
     synchronized void chunk(ModelChunkHeader header, byte[] bytes) {
+        chunks++;
         if (!header.run().equals(run)) {
             return;
         }
-        if (download.filter(d -> d.replacedBy(header)).isPresent()) {
+        // A job that has gone back wants a model that is older than what is here.
+        boolean named = ours().filter(p -> p.model().equals(header.id())).isPresent();
+        if (download.filter(d -> d.replacedBy(header) || named && !d.id().equals(header.id()))
+                .isPresent()) {
             discardDownload();
         }
         if (download.isEmpty()) {
@@ -155,6 +161,13 @@ final class Inbox {
     /** How often the job has been restored, as far as it has said. */
     synchronized int restores() {
         return ours().map(RoundPlan::restores).orElse(0);
+    }
+
+    /** Whether another run, which has taken the job over, says that it has ended. */
+    synchronized boolean otherRunEnded() {
+        return plan.filter(p -> !p.run().equals(run) && p.state() == RoundPlan.State.ENDED)
+                .filter(p -> !stale.equals(plan))
+                .isPresent();
     }
 
     /** Whether the job has said that it answers nobody any more. */
@@ -178,8 +191,7 @@ final class Inbox {
         if (!open()) {
             return Optional.of(new Task(plan.get(), Optional.empty()));
         }
-        Optional<ModelVersion> found =
-                model.filter(m -> m.id().equals(plan.get().model()) && m.complete());
+        Optional<ModelVersion> found = model.filter(m -> is(m, plan.get().model()));
         found.ifPresent(ModelVersion::take);
         return found.map(m -> new Task(plan.get(), Optional.of(m)));
     }
@@ -188,11 +200,23 @@ final class Inbox {
         return plan.orElseThrow().state() == RoundPlan.State.OPEN;
     }
 
-    /** What the plan names and is not there, for whoever has waited for it for too long. */
-    synchronized boolean lacksModel() {
-        return ours().filter(p -> p.state() == RoundPlan.State.OPEN)
-                .filter(p -> model.filter(m -> m.id().equals(p.model()) && m.complete()).isEmpty())
-                .isPresent();
+    /**
+     * Whether a plan that was not taken on before names a model that is not there, and of models
+     * nothing at all has come since this was asked last: what is on its way comes later when it is
+     * asked for once more.
+     */
+    synchronized boolean starves(Optional<RoundId> before) {
+        boolean quiet = chunks == chunksBefore;
+        chunksBefore = chunks;
+        return quiet
+                && ours().filter(p -> p.state() == RoundPlan.State.OPEN)
+                        .filter(p -> !before.equals(Optional.of(p.id())))
+                        .filter(p -> model.filter(m -> is(m, p.model())).isEmpty())
+                        .isPresent();
+    }
+
+    private static boolean is(ModelVersion model, RoundId version) {
+        return model.id().equals(version) && model.complete();
     }
 
     /** The answer to this client's join. */

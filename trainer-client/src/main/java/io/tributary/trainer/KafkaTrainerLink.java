@@ -247,7 +247,8 @@ final class KafkaTrainerLink implements Link {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        producer.close(patience);
-        regions.close();
+        try (regions) {
+            producer.close(patience);
+        }
     }
 }

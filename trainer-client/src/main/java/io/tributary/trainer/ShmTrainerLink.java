@@ -158,16 +158,15 @@ final class ShmTrainerLink implements Link {
 
     @Override
     public void abort() {
-        mailbox.close();
-        withdraw(files.trainer(self.trainer()));
-        regions.close();
+        close();
     }
 
     @Override
     public void close() {
         // Also what a join that was refused has left: this process lives on, this client does not.
-        withdraw(files.trainer(self.trainer()));
-        mailbox.close();
-        regions.close();
+        try (regions;
+                mailbox) {
+            withdraw(files.trainer(self.trainer()));
+        }
     }
 }

@@ -53,25 +53,20 @@ public final class TrainerClient implements AutoCloseable {
     private static final Duration NODE_LOST_PAUSE = Duration.ofSeconds(1);
     private static final Duration LONGEST_RECEIPT_TIMEOUT = Duration.ofMinutes(10);
     private static final Duration ASK_AGAIN = Duration.ofSeconds(10);
-    private static final long WATCH_MILLIS = 200;
 
     /** Models that somebody may still look at before the garbage collector is asked to look too. */
     private static final int MAX_HELD = 4;
 
-    private static final long PULSE_MILLIS = 1_000;
-
     private final Identity self;
     private final Duration receiptTimeout;
-    private final Duration heartbeat;
     private final Path directory;
     private final Inbox inbox;
     private final Link link;
-    private final Thread pulse;
+    private final Pulse pulse;
     private Optional<TensorFile> model = Optional.empty();
     private Optional<ModelVersion> modelVersion = Optional.empty();
     private Optional<RoundId> taken = Optional.empty();
     private final List<WeakReference<TensorFile>> held = new ArrayList<>();
-    private volatile boolean joined;
     private volatile boolean closed;
 
     TrainerClient(
@@ -84,7 +79,6 @@ public final class TrainerClient implements AutoCloseable {
             Duration heartbeat) {
         this.self = new Identity(job, trainer, UUID.randomUUID().toString(), group);
         this.receiptTimeout = receiptTimeout;
-        this.heartbeat = heartbeat;
         try {
             this.directory =
                     parent.isPresent()
@@ -103,8 +97,7 @@ public final class TrainerClient implements AutoCloseable {
             deleteDirectory();
             throw e;
         }
-        this.pulse = new Thread(this::showLife, "tributary-trainer-" + trainer);
-        pulse.setDaemon(true);
+        this.pulse = new Pulse(trainer, link, inbox, heartbeat);
     }
 
     private Link connect(Transport transport) {
@@ -140,13 +133,14 @@ public final class TrainerClient implements AutoCloseable {
     }
 
     /**
-     * Follows another run of the job, which may be over before it has answered.
+     * Becomes known to the job again, which may be over before it has answered.
      *
      * @param patience for the answer
+     * @return whether there was one
      */
-    private void follow(Duration patience) {
+    private boolean follow(Duration patience) {
         forgetReceipts();
-        askToJoin(patience.compareTo(JOIN_AGAIN) < 0 ? patience : JOIN_AGAIN);
+        return askToJoin(patience);
     }
 
     private boolean askToJoin(Duration patience) {
@@ -162,10 +156,7 @@ public final class TrainerClient implements AutoCloseable {
             taken = Optional.empty();
             link.ask();
         }
-        if (!joined) {
-            joined = true;
-            pulse.start();
-        }
+        pulse.begin();
         return true;
     }
 
@@ -209,16 +200,11 @@ public final class TrainerClient implements AutoCloseable {
                         RejectReason.NONE,
                         "job '%s': no new round within %s".formatted(self.job(), timeout));
             }
-            found =
-                    await(
-                            () -> inbox.task(taken),
-                            rest.compareTo(ASK_AGAIN) < 0 ? rest : ASK_AGAIN,
-                            LOOK,
-                            inbox::otherRun);
+            found = await(() -> inbox.task(taken), shorter(rest, ASK_AGAIN), LOOK, inbox::otherRun);
             if (inbox.otherRun()) {
-                follow(rest);
+                follow(shorter(rest, JOIN_AGAIN));
                 found = Optional.empty();
-            } else if (found.isEmpty() && inbox.lacksModel()) {
+            } else if (found.isEmpty() && inbox.starves(taken)) {
                 link.ask();
             } else if (found.isEmpty()) {
                 inbox.doubt();
@@ -233,13 +219,17 @@ public final class TrainerClient implements AutoCloseable {
         return Optional.of(new TrainingRound(task.plan(), model.orElseThrow(), link.regions()));
     }
 
+    private static Duration shorter(Duration one, Duration other) {
+        return one.compareTo(other) < 0 ? one : other;
+    }
+
     private void use(ModelVersion next) {
         if (modelVersion.isPresent() && modelVersion.get().equals(next)) {
             return;
         }
+        TensorFile opened = next.open();
         modelVersion.ifPresent(ModelVersion::discard);
         modelVersion = Optional.of(next);
-        TensorFile opened = next.open();
         model = Optional.of(opened);
         // Somebody may still look at those before, so they are unmapped when nobody can any more.
         held.removeIf(before -> before.get() == null);
@@ -265,10 +255,7 @@ public final class TrainerClient implements AutoCloseable {
         Optional<Receipt> receipt = Optional.empty();
         while (receipt.isEmpty()) {
             if (inbox.ended()) {
-                throw new TrainerException(
-                        RejectReason.NONE,
-                        "job '%s' has ended without an answer to the update for round %s; its ledgers say whether it counts"
-                                .formatted(self.job(), update.id()));
+                throw ended(update);
             }
             int losses = losses();
             link.publish(update);
@@ -281,15 +268,15 @@ public final class TrainerClient implements AutoCloseable {
             if (receipt.isEmpty() && inbox.otherRun()) {
                 // A run that goes on with the round takes it, when it knows this trainer.
                 follow(JOIN_AGAIN);
+            } else if (receipt.isEmpty() && inbox.otherRunEnded() && !follow(timeout)) {
+                // Anybody can say so of a run of his own, but then the job answers.
+                throw ended(update);
             } else if (receipt.isEmpty() && losses != losses()) {
                 LOG.info("{}: what was sent for round {} may be lost", id(), update.id());
             } else if (receipt.isEmpty()) {
                 LOG.info("{}: no receipt for round {}, sending again", id(), update.id());
                 // The job may be busy with the updates of others; more load would not help it.
-                timeout = timeout.multipliedBy(2);
-                if (timeout.compareTo(LONGEST_RECEIPT_TIMEOUT) > 0) {
-                    timeout = LONGEST_RECEIPT_TIMEOUT;
-                }
+                timeout = shorter(timeout.multipliedBy(2), LONGEST_RECEIPT_TIMEOUT);
             } else if (receipt.get().reason() == RejectReason.NODE_LOST) {
                 forgetReceipts();
                 receipt = Optional.empty();
@@ -300,7 +287,7 @@ public final class TrainerClient implements AutoCloseable {
                 receipt = Optional.empty();
             } else if (receipt.get().reason() == RejectReason.UNKNOWN_TRAINER) {
                 // The job has lost sight of this trainer; it becomes known, and sends again.
-                join();
+                follow(JOIN_AGAIN);
                 receipt = Optional.empty();
             }
         }
@@ -308,35 +295,16 @@ public final class TrainerClient implements AutoCloseable {
         return receipt.get();
     }
 
+    private TrainerException ended(ModelUpdate update) {
+        return new TrainerException(
+                RejectReason.NONE,
+                "job '%s' has ended without an answer to the update for round %s; its ledgers say whether it counts"
+                        .formatted(self.job(), update.id()));
+    }
+
     /** Rises when what was sent may be lost: by a broker that went, or a job that was restored. */
     private int losses() {
         return link.keeps() ? 0 : link.connections() + inbox.restores();
-    }
-
-    /** Heartbeats, and one at once after a reconnection: the broker has sent the will. */
-    private void showLife() {
-        int connections = link.connections();
-        long last = System.nanoTime();
-        while (joined) {
-            try {
-                Thread.sleep(WATCH_MILLIS);
-                int now = link.connections();
-                if (now != connections || System.nanoTime() - last > heartbeat.toNanos()) {
-                    last = System.nanoTime();
-                    link.say(Type.HEARTBEAT);
-                    connections = now;
-                }
-            } catch (InterruptedException e) {
-                return;
-            } catch (RuntimeException e) {
-                if (joined) {
-                    // Whoever uses this client hears of it at the next call.
-                    LOG.warn("{}: {}", id(), e.getMessage());
-                    inbox.fail(e);
-                }
-                return;
-            }
-        }
     }
 
     /**
@@ -349,23 +317,20 @@ public final class TrainerClient implements AutoCloseable {
             return;
         }
         closed = true;
-        boolean leave = joined;
-        joined = false;
-        pulse.interrupt();
-        if (leave) {
-            awaitPulse();
-            link.say(Type.LEAVE);
+        try {
+            if (pulse.end()) {
+                link.say(Type.LEAVE);
+            }
+        } finally {
+            end(link::close);
         }
-        link.close();
-        deleteDirectory();
     }
 
-    /** A heartbeat that comes after the leave would make this trainer a member again. */
-    private void awaitPulse() {
+    private void end(Runnable ending) {
         try {
-            pulse.join(PULSE_MILLIS);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
+            ending.run();
+        } finally {
+            deleteDirectory();
         }
     }
 
@@ -375,10 +340,8 @@ public final class TrainerClient implements AutoCloseable {
             return;
         }
         closed = true;
-        joined = false;
-        pulse.interrupt();
-        link.abort();
-        deleteDirectory();
+        pulse.end();
+        end(link::abort);
     }
 
     private void deleteDirectory() {

@@ -245,7 +245,7 @@ public final class Demo {
             }
             finished = board.await(round, 200);
         }
-        Path file = ModelDirectory.at(models).model(round);
+        Path file = ModelDirectory.at(models).version(finished.get().model().id());
         Map<String, Integer> groups = new TreeMap<>();
         finished.get().status().groups().forEach((group, g) -> groups.put(group, g.updates()));
         return new DemoReport.Round(

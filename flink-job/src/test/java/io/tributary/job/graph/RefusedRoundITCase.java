@@ -88,7 +88,7 @@ class RefusedRoundITCase {
                 assertThat(client.send(delta(round, half)).status()).isEqualTo(Status.COMMITTED);
             }
             assertThat(client.awaitRound(TestJob.PATIENCE)).isEmpty();
-            flink.check();
+            flink.awaitFinished();
         }
         try (TensorFile initial = TensorFile.open(temp.resolve("refused-0.safetensors"));
                 TensorFile first = TensorFile.open(job.model(1))) {

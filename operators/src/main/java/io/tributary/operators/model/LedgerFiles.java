@@ -8,13 +8,18 @@ import io.tributary.shm.flow.Outlet;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * Writes beside each model which updates are in it: {@code model-3.json} beside {@code
- * model-3.safetensors}.
+ * Names each model for people when its checkpoint has completed, and writes beside it which updates
+ * are in it: {@code model-3.json} beside {@code model-3.safetensors}.
  */
 public final class LedgerFiles implements Outlet<RoundLedger> {
+
+    private static final Logger LOG = LoggerFactory.getLogger(LedgerFiles.class);
 
     private final ModelDirectory models;
 
@@ -29,6 +34,15 @@ public final class LedgerFiles implements Outlet<RoundLedger> {
 
     @Override
     public long send(RoundLedger ledger) throws IOException {
+        try {
+            models.release(ledger.model());
+        } catch (NoSuchFileException e) {
+            // It was there when its checkpoint was made; without it the ledger still says much.
+            LOG.warn(
+                    "somebody has removed {}, so there is no {}",
+                    e.getFile(),
+                    models.model(ledger.round()));
+        }
         Path file = models.ledger(ledger.round());
         byte[] json = (Json.pretty(ledger) + "\n").getBytes(StandardCharsets.UTF_8);
         Path part = file.resolveSibling(file.getFileName() + ".part");

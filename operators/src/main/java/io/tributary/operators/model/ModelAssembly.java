@@ -27,6 +27,7 @@ final class ModelAssembly implements AutoCloseable {
     private final ModelDirectory models;
     private final ModelLayout layout;
     private final RoundId version;
+    private final Path file;
     private final FileChannel part;
     private final RoundVerdict verdict;
 
@@ -40,13 +41,11 @@ final class ModelAssembly implements AutoCloseable {
         this.layout = layout;
         this.version = version;
         this.verdict = new RoundVerdict(layout.shards());
-        models.create();
-        // What an earlier attempt left in it is worth nothing.
+        this.file = models.part(version);
         this.part =
                 FileChannel.open(
-                        models.part(version),
-                        StandardOpenOption.CREATE,
-                        StandardOpenOption.TRUNCATE_EXISTING,
+                        file,
+                        StandardOpenOption.CREATE_NEW,
                         StandardOpenOption.READ,
                         StandardOpenOption.WRITE);
         write(ByteBuffer.wrap(layout.header().bytes()), 0);
@@ -102,7 +101,7 @@ final class ModelAssembly implements AutoCloseable {
             long offset = layout.fileOffset(shard.shard());
             while (bytes.hasRemaining()) {
                 if (part.read(bytes, offset + bytes.position()) < 0) {
-                    throw new IOException(models.part(version) + " was cut short by somebody");
+                    throw new IOException(file + " was cut short by somebody");
                 }
             }
             all.add(shard.with(bytes.array()));
@@ -116,16 +115,13 @@ final class ModelAssembly implements AutoCloseable {
      * @param former the file of the version that trainers started from
      */
     Path finish(Path former) throws IOException {
-        Path file = models.version(version);
+        Path whole = models.version(version);
         if (refusal().isPresent()) {
-            Files.copy(former, models.part(version), StandardCopyOption.REPLACE_EXISTING);
+            Files.copy(former, file, StandardCopyOption.REPLACE_EXISTING);
         }
         Files.move(
-                models.part(version),
-                file,
-                StandardCopyOption.ATOMIC_MOVE,
-                StandardCopyOption.REPLACE_EXISTING);
-        return file;
+                file, whole, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        return whole;
     }
 
     /** The version of the model that trainers started from. */
@@ -136,5 +132,6 @@ final class ModelAssembly implements AutoCloseable {
     @Override
     public void close() throws IOException {
         part.close();
+        Files.deleteIfExists(file);
     }
 }

@@ -6,6 +6,7 @@ import io.tributary.protocol.message.RoundId;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,6 +28,8 @@ import java.util.UUID;
  * @param directory on a file system that all task managers see
  */
 public record ModelDirectory(String directory) implements Serializable {
+
+    private static final String PART = ".part";
 
     /** A model directory at {@code path}. */
     public static ModelDirectory at(Path path) {
@@ -55,22 +58,42 @@ public record ModelDirectory(String directory) implements Serializable {
         return Path.of(directory, "model-" + round + ".json");
     }
 
-    /** Where a version is written before it is whole. */
+    /** Where a version is written before it is whole: one place for each who tries. */
     Path part(RoundId version) {
-        return Path.of(directory, "versions", "." + version + ".part");
+        return versions().resolve(".%s.%s%s".formatted(version, UUID.randomUUID(), PART));
     }
 
-    /** Makes the directories. */
+    private Path versions() {
+        return Path.of(directory, "versions");
+    }
+
+    /** Makes the directories, and removes what was being written when somebody was killed. */
     void create() throws IOException {
-        Files.createDirectories(Path.of(directory, "versions"));
+        Files.createDirectories(versions());
+        try (DirectoryStream<Path> parts = Files.newDirectoryStream(versions(), ".*" + PART)) {
+            for (Path part : parts) {
+                Files.deleteIfExists(part);
+            }
+        }
     }
 
-    /** Makes a version the newest of its round, after it and its name are on the disk. */
-    void release(RoundId version) throws IOException {
+    /** Waits until a version is on the disk. */
+    void force(RoundId version) throws IOException {
         Path file = version(version);
         force(file);
         force(file.getParent());
-        Path next = Path.of(directory, ".model-%s.%s".formatted(version, UUID.randomUUID()));
+    }
+
+    /**
+     * Makes a version the newest of its round for people.
+     *
+     * @throws IOException also when somebody has removed the version
+     */
+    void release(RoundId version) throws IOException {
+        Path file = version(version);
+        // What a release left that did not come to its end is written over.
+        Path next = Path.of(directory, ".model-" + version);
+        Files.deleteIfExists(next);
         try {
             Files.createLink(next, file);
         } catch (UnsupportedOperationException | FileSystemException e) {

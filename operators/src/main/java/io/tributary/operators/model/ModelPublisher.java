@@ -100,6 +100,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
     @Override
     public void initializeState(FunctionInitializationContext context) throws Exception {
         layout = model.layout();
+        models.create();
         assemblies = new LinkedHashMap<>();
         unforced = new ArrayList<>();
         shardsHandle =
@@ -195,7 +196,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
         shardsHandle.update(unfinished);
         ledgersHandle.update(ledgers);
         for (RoundId version : unforced) {
-            models.release(version);
+            models.force(version);
         }
         unforced.clear();
     }

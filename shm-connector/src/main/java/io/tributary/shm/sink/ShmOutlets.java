@@ -184,9 +184,8 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
                                 mailbox("receipts-" + purpose),
                                 receipt -> true,
                                 (receipt, mailbox) -> {
-                                    if (regions.manyHosts()
-                                            && !Files.exists(files().trainer(receipt.trainer()))) {
-                                        // It is on another host.
+                                    if (!Files.exists(files().trainer(receipt.trainer()))) {
+                                        // It is on another host, or has gone and left nothing.
                                         return;
                                     }
                                     RecentReceipts.add(
