@@ -6,6 +6,7 @@ import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.SavepointCheck;
 import io.tributary.job.config.JobSpec;
 import io.tributary.protocol.message.Run;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -21,6 +22,8 @@ import org.apache.flink.configuration.StateBackendOptions;
 import org.apache.flink.configuration.StateRecoveryOptions;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -31,6 +34,8 @@ import picocli.CommandLine.Option;
  */
 @Command(name = "job")
 public final class JobMain implements Callable<Integer> {
+
+    private static final Logger LOG = LoggerFactory.getLogger(JobMain.class);
 
     @Option(names = "--config", paramLabel = "FILE")
     private Optional<Path> file;
@@ -72,7 +77,17 @@ public final class JobMain implements Callable<Integer> {
         Files.createDirectories(spec.models());
         spec.job(Run.draw()).build(env);
         JobClient job = env.executeAsync(spec.name());
-        RetainedCheckpoints.note(spec, job.getJobID().toHexString());
+        String id = job.getJobID().toHexString();
+        try {
+            RetainedCheckpoints.note(spec, id);
+        } catch (IOException e) {
+            // The job runs; who is told that it does not would submit it twice.
+            LOG.warn(
+                    "job {} runs, but submit --from-latest will not find its checkpoints, in {}: {}",
+                    id,
+                    spec.checkpoints(),
+                    e.toString());
+        }
         return 0;
     }
 

@@ -39,7 +39,8 @@ public record ForeignClient(Optional<BrokerOptions> mqtt, Optional<KafkaOptions>
                 return Optional.of(
                         WARNING.formatted("the broker " + mqtt.get(), who(mqtt.get().userName())));
             }
-            if (kafka.isPresent() && TopicAccess.mayWritePlans(kafka.get(), new KafkaTopics(job))) {
+            if (kafka.isPresent()
+                    && TopicAccess.maySpeakForJob(kafka.get(), new KafkaTopics(job))) {
                 return Optional.of(
                         WARNING.formatted(
                                 "Kafka at " + kafka.get(),

@@ -212,9 +212,9 @@ class AccessRulesITCase {
                             new KafkaOptions(servers, plain("job")), job.staging(1 << 26), false),
                     id -> Transport.kafka(trainer));
             KafkaTopics topics = new KafkaTopics("digits");
-            assertThat(TopicAccess.mayWritePlans(trainer, topics)).isFalse();
-            assertThat(TopicAccess.mayWritePlans(KafkaOptions.of(servers), topics)).isFalse();
-            assertThat(TopicAccess.mayWritePlans(new KafkaOptions(servers, plain("job")), topics))
+            assertThat(TopicAccess.maySpeakForJob(trainer, topics)).isFalse();
+            assertThat(TopicAccess.maySpeakForJob(KafkaOptions.of(servers), topics)).isFalse();
+            assertThat(TopicAccess.maySpeakForJob(new KafkaOptions(servers, plain("job")), topics))
                     .isTrue();
         }
     }
@@ -222,11 +222,17 @@ class AccessRulesITCase {
     @Test
     void kafkaWithoutRulesIsWarnedOf() throws Exception {
         try (KafkaProcess kafka = KafkaProcess.start(temp.resolve("kafka"))) {
+            ForeignClient anybody =
+                    new ForeignClient(Optional.empty(), Optional.of(kafka.options()));
+            assertThat(anybody.warning("digits"))
+                    .as("before the job is there")
+                    .hasValueSatisfying(w -> assertThat(w).contains("no topic digits.rounds"));
             TopicSetup.ensure(kafka.options(), new KafkaTopics("digits"));
-            assertThat(
-                            new ForeignClient(Optional.empty(), Optional.of(kafka.options()))
-                                    .warning("digits"))
+            assertThat(anybody.warning("digits"))
                     .hasValueSatisfying(w -> assertThat(w).contains("lets anybody publish"));
+            kafka.kill();
+            assertThat(anybody.warning("digits"))
+                    .hasValueSatisfying(w -> assertThat(w).contains("could not be told"));
         }
     }
 

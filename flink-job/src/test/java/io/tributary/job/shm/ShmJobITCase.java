@@ -17,6 +17,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
@@ -204,6 +205,12 @@ class ShmJobITCase {
                             () ->
                                     deadLetters(job).stream()
                                             .anyMatch(l -> l.text().contains("it was truncated")));
+            await().atMost(TestJob.PATIENCE)
+                    .until(
+                            () ->
+                                    Files.readAllLines(directory.status()).stream()
+                                            .map(l -> Json.decode(l.getBytes(), RoundStatus.class))
+                                            .anyMatch(s -> s.updates() == 1));
 
             good.send(TestJob.update(other, "good"));
             // The whole region above was a good update of this trainer, so its own is another.

@@ -22,6 +22,7 @@ import io.tributary.trainer.TrainerException;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.trainer.Transport;
 import java.nio.FloatBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -133,6 +134,29 @@ class TrainerClientITCase {
             other.close();
             flink.check();
             flink.close();
+        }
+    }
+
+    @Test
+    void whatFailsWhileItClosesLeavesNothingBehind() throws Exception {
+        TestJob job = new TestJob("damaged", temp, 1);
+        Path own = Files.createDirectories(temp.resolve("own"));
+        try (LocalFlink flink = job.start(1, 1, QUOTA)) {
+            TrainerClient client =
+                    TrainerClient.builder()
+                            .job("damaged")
+                            .id("t-1")
+                            .group("eu")
+                            .transport(Transport.shm(job.regions(), 1))
+                            .directory(own)
+                            .connect();
+            client.join();
+            Path presence = JobDirectory.of(job.regions(), "damaged").trainer("t-1");
+            Files.writeString(presence, "{");
+            assertThatThrownBy(client::close).hasMessageContaining(presence.toString());
+            assertThat(own).isEmptyDirectory();
+            client.close();
+            flink.check();
         }
     }
 

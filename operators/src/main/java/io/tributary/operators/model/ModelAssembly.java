@@ -110,15 +110,18 @@ final class ModelAssembly implements AutoCloseable {
     }
 
     /**
-     * The version becomes a file: the new model, or where that is refused the former one.
+     * The version becomes the former model once more.
      *
      * @param former the file of the version that trainers started from
      */
-    Path finish(Path former) throws IOException {
+    Path refuse(Path former) throws IOException {
+        Files.copy(former, file, StandardCopyOption.REPLACE_EXISTING);
+        return finish();
+    }
+
+    /** The version becomes a file. */
+    Path finish() throws IOException {
         Path whole = models.version(version);
-        if (refusal().isPresent()) {
-            Files.copy(former, file, StandardCopyOption.REPLACE_EXISTING);
-        }
         Files.move(
                 file, whole, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         return whole;

@@ -43,9 +43,17 @@ public record ModelDirectory(String directory) implements Serializable {
 
     /**
      * The file of a version that trainers start from: of round 0, the one that the job began with.
+     *
+     * @throws IllegalStateException when it is not there
      */
     public Path base(RoundId version, ModelSpec initial) {
-        return version.round() == 0 ? Path.of(initial.path()) : version(version);
+        Path file = version.round() == 0 ? Path.of(initial.path()) : version(version);
+        if (Files.notExists(file)) {
+            throw new IllegalStateException(
+                    "the model that the open round's trainers started from, %s, is not at %s; the model directory belongs to the job's checkpoints: put the file back, and the job goes on"
+                            .formatted(version, file));
+        }
+        return file;
     }
 
     /** The newest model of a round. */

@@ -169,7 +169,10 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
             LOG.warn("model {} is refused: {}", assembly.version(), refused);
         }
         try (assembly) {
-            Path file = assembly.finish(models.base(assembly.base(), model));
+            Path file =
+                    refused.isEmpty()
+                            ? assembly.finish()
+                            : assembly.refuse(models.base(assembly.base(), model));
             unforced.add(assembly.version());
             out.collect(
                     new PublishedModel(

@@ -3,6 +3,7 @@
 package io.tributary.operators.model;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.chunk.ChunkPart;
@@ -250,6 +251,28 @@ class ModelPublisherTest {
                     .isEqualTo("flaw");
         }
         assertThat(models.version(ROUND)).hasSameBinaryContentAs(initial);
+    }
+
+    @Test
+    void aBaseThatSomebodyRemovedIsNamedAndIsOnlyMissedWhereItIsNeeded() throws Exception {
+        RoundId next = new RoundId(4, 1);
+        OperatorSubtaskState snapshot;
+        try (var harness = harness()) {
+            for (int shard = 0; shard < 4; shard++) {
+                harness.processElement1(shard(next, ROUND, shard, ""), 0);
+            }
+            harness.processElement2(ledger(next), 0);
+            snapshot = harness.snapshot(1, 1);
+        }
+        try (var harness = harness(snapshot)) {
+            assertThatThrownBy(() -> harness.processElement1(shard(next, ROUND, 4, "flaw"), 0))
+                    .hasMessageContaining("started from, " + ROUND)
+                    .hasMessageContaining("put the file back");
+        }
+        try (var harness = harness(snapshot)) {
+            harness.processElement1(shard(next, ROUND, 4, ""), 0);
+            assertThat(harness.extractOutputValues()).hasSize(1);
+        }
     }
 
     /** Item 10: who goes back to an older checkpoint finds the model that it names. */

@@ -6,9 +6,13 @@ package io.tributary.protocol.kafka;
 public final class KafkaUnavailableException extends RuntimeException {
 
     KafkaUnavailableException(KafkaOptions kafka, Throwable cause) {
-        super(
+        this(
                 "Kafka at %s: %s; is it running, and are address and security properties right?"
                         .formatted(kafka, cause.getMessage()),
                 cause);
+    }
+
+    KafkaUnavailableException(String message, Throwable cause) {
+        super(message, cause);
     }
 }

@@ -2,11 +2,17 @@
 
 package io.tributary.protocol.kafka;
 
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.Socket;
 import java.time.Duration;
 import java.util.List;
 import java.util.Properties;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.locks.LockSupport;
+import org.apache.kafka.clients.ClientDnsLookup;
+import org.apache.kafka.clients.ClientUtils;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.TopicDescription;
@@ -26,36 +32,68 @@ public final class TopicAccess {
     private TopicAccess() {}
 
     /**
-     * Whether a client may write to a job's plans, which only the job is to write. Nothing is
-     * written. A topic that the client may not even see counts as one that it may not write to.
+     * Whether a client may write what only the job is to write: plans, models or receipts. Nothing
+     * is written. A topic that the client may not even see counts as one that it may not write to.
      *
      * @throws KafkaUnavailableException when that cannot be told
      */
-    public static boolean mayWritePlans(KafkaOptions client, KafkaTopics topics) {
+    public static boolean maySpeakForJob(KafkaOptions client, KafkaTopics topics) {
         Properties properties = client.client();
         properties.put("request.timeout.ms", (int) PATIENCE.toMillis());
         properties.put("default.api.timeout.ms", (int) PATIENCE.toMillis());
         try (Admin admin = Admin.create(properties)) {
-            TopicDescription plans = describe(admin, topics.rounds());
-            return plans.authorizedOperations() == null
-                    || plans.authorizedOperations().contains(AclOperation.WRITE);
+            for (String topic : List.of(topics.rounds(), topics.model(), topics.receipts())) {
+                if (mayWrite(admin, client, topic)) {
+                    return true;
+                }
+            }
+            return false;
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while waiting for Kafka", e);
+        }
+    }
+
+    private static boolean mayWrite(Admin admin, KafkaOptions client, String topic)
+            throws InterruptedException {
+        try {
+            Set<AclOperation> operations = describe(admin, topic).authorizedOperations();
+            return operations == null || operations.contains(AclOperation.WRITE);
         } catch (ExecutionException e) {
             if (e.getCause() instanceof AuthorizationException
-                    || e.getCause() instanceof AuthenticationException
-                    || e.getCause() instanceof UnknownTopicOrPartitionException) {
+                    || e.getCause() instanceof AuthenticationException) {
                 return false;
             }
-            if (e.getCause() instanceof TimeoutException && !client.properties().isEmpty()) {
-                throw new KafkaUnavailableException(client, e.getCause());
+            if (e.getCause() instanceof UnknownTopicOrPartitionException) {
+                throw new KafkaUnavailableException(
+                        "Kafka at %s has no topic %s, so it knows no rules for it; the job makes it when it is submitted"
+                                .formatted(client, topic),
+                        e.getCause());
             }
-            if (e.getCause() instanceof TimeoutException) {
+            if (e.getCause() instanceof TimeoutException
+                    && client.properties().isEmpty()
+                    && listens(client)) {
                 // A listener that wants to know who it is does not answer who does not say so.
                 return false;
             }
             throw new KafkaUnavailableException(client, e.getCause());
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while waiting for Kafka", e);
+        }
+    }
+
+    private static boolean listens(KafkaOptions client) {
+        return ClientUtils.parseAndValidateAddresses(
+                        List.of(client.bootstrapServers().split(",")),
+                        ClientDnsLookup.USE_ALL_DNS_IPS)
+                .stream()
+                .anyMatch(TopicAccess::listens);
+    }
+
+    private static boolean listens(InetSocketAddress address) {
+        try (Socket socket = new Socket()) {
+            socket.connect(address, (int) PATIENCE.toMillis());
+            return true;
+        } catch (IOException e) {
+            return false;
         }
     }
 
