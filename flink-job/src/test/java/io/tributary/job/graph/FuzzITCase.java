@@ -215,6 +215,7 @@ class FuzzITCase {
             byte[] sound = region(directory, round);
             for (int done = 0; done < INPUTS; done += 1000) {
                 List<Path> batch = new ArrayList<>();
+                long letters = lines(directory.deadLetters());
                 for (int i = 0; i < Math.min(1000, INPUTS - done); i++) {
                     Path file = directory.update(i % Topics.LANES, UUID.randomUUID());
                     Path part = file.resolveSibling("." + file.getFileName());
@@ -225,7 +226,6 @@ class FuzzITCase {
                 Path stranger = directory.trainer("fuzz-" + done);
                 Files.write(stranger, inputs.control());
                 // It says of each file what is wrong with it, and so that it has seen it.
-                long letters = lines(directory.deadLetters());
                 Awaitility.await("all have been looked at")
                         .atMost(TestJob.PATIENCE)
                         .until(() -> lines(directory.deadLetters()) >= letters + batch.size() / 2);
