@@ -55,55 +55,71 @@ struct {
 	__type(value, struct agent);
 } agents SEC(".maps");
 
+// Sockets are known by their cookies: unlike a port, a cookie is never given to another socket.
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
 	__uint(max_entries, MAX_ENDPOINTS);
-	__type(key, __u32);
+	__type(key, __u64);
 	__type(value, __u64);
 } sockets SEC(".maps");
 
+// A socket's own cookie, where a program that runs for the socket cannot ask for it.
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u64);
+} own SEC(".maps");
+
 // Everything below but `peers` is written by the agent alone. The keys of `peers` and `reads` are
-// the ports of the sockets, like those of `sockets`.
+// the cookies of the sockets.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_ENDPOINTS);
 	__type(key, struct id);
-	__type(value, __u32); // port of its socket
+	__type(value, __u64); // cookie of its socket
 } endpoints SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_ENDPOINTS);
-	__type(key, __u32);
+	__type(key, __u64);
 	__type(value, struct peer);
 } peers SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_ENDPOINTS);
-	__type(key, __u32);
+	__type(key, __u64);
 	__type(value, __u64); // how many of those delivered the endpoint has read, as it says
 } reads SEC(".maps");
 
 SEC("sockops")
 int established(struct bpf_sock_ops *ops)
 {
-	__u32 zero = 0, client = ops->local_port;
+	__u32 zero = 0;
 	struct agent *agent = bpf_map_lookup_elem(&agents, &zero);
+	struct bpf_sock *sk = ops->sk;
 
-	// An IPv6 socket with an IPv4 address in it has this remote_ip4 too.
-	if (ops->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && agent &&
-	    bpf_ntohl(ops->remote_port) == agent->port && ops->remote_ip4 == LOOPBACK &&
-	    bpf_get_netns_cookie(ops) == agent->netns)
-		bpf_sock_hash_update(ops, &sockets, &client, BPF_ANY);
+	// An IPv6 socket with an IPv4 address in it has this remote_ip4 too. Who comes from another
+	// address of the loopback is relayed for.
+	if (ops->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || !agent || !sk ||
+	    bpf_ntohl(ops->remote_port) != agent->port || ops->remote_ip4 != LOOPBACK ||
+	    ops->local_ip4 != LOOPBACK || bpf_get_netns_cookie(ops) != agent->netns)
+		return 1;
+
+	__u64 cookie = bpf_get_socket_cookie(ops);
+	if (bpf_sk_storage_get(&own, sk, &cookie, BPF_SK_STORAGE_GET_F_CREATE))
+		bpf_sock_hash_update(ops, &sockets, &cookie, BPF_NOEXIST);
 	return 1;
 }
 
 SEC("sk_msg")
 int deliver(struct sk_msg_md *msg)
 {
-	__u32 port = msg->local_port;
-	struct peer *sender = bpf_map_lookup_elem(&peers, &port);
+	struct bpf_sock *sk = msg->sk;
+	__u64 *cookie = sk ? bpf_sk_storage_get(&own, sk, 0, 0) : 0;
+	struct peer *sender = cookie ? bpf_map_lookup_elem(&peers, cookie) : 0;
 
 	if (!sender || msg->size != DESCRIPTOR_BYTES || bpf_msg_pull_data(msg, 0, DESCRIPTOR_BYTES, 0))
 		return SK_PASS;
@@ -114,13 +130,13 @@ int deliver(struct sk_msg_md *msg)
 		return SK_PASS;
 
 	struct id to = descriptor->to;
-	__u32 *to_port = bpf_map_lookup_elem(&endpoints, &to);
-	if (!to_port)
+	__u64 *found = bpf_map_lookup_elem(&endpoints, &to);
+	if (!found)
 		return SK_PASS;
 
-	port = *to_port;
-	struct peer *receiver = bpf_map_lookup_elem(&peers, &port);
-	__u64 *read = bpf_map_lookup_elem(&reads, &port);
+	__u64 receives = *found;
+	struct peer *receiver = bpf_map_lookup_elem(&peers, &receives);
+	__u64 *read = bpf_map_lookup_elem(&reads, &receives);
 	if (!receiver || !read || receiver->delivered - *read >= CREDITS)
 		return SK_PASS;
 
@@ -130,7 +146,7 @@ int deliver(struct sk_msg_md *msg)
 	__sync_fetch_and_add(&sender->sent_bytes, DESCRIPTOR_BYTES);
 	__sync_fetch_and_add(&receiver->delivered, 1);
 	__sync_fetch_and_add(&receiver->delivered_bytes, DESCRIPTOR_BYTES);
-	return bpf_msg_redirect_hash(msg, &sockets, &port, BPF_F_INGRESS);
+	return bpf_msg_redirect_hash(msg, &sockets, &receives, BPF_F_INGRESS);
 }
 
 char LICENSE[] SEC("license") = "Apache-2.0";

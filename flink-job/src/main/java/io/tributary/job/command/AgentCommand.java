@@ -23,7 +23,6 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -132,8 +131,7 @@ public final class AgentCommand implements Callable<Integer> {
         if (node.isPresent()) {
             join(agent, node.get(), allowed);
         }
-        new CountDownLatch(1).await();
-        return 0;
+        return agent.await() ? 0 : 1;
     }
 
     private void join(NodeAgent agent, String name, Set<Integer> allowed) throws IOException {

@@ -6,7 +6,6 @@ import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
-import io.tributary.shm.node.PeerProcess;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -94,7 +93,7 @@ final class AgentMetrics {
                                 .formatted(
                                         name,
                                         connection.primaryId().orElse(EndpointId.NONE),
-                                        connection.process().map(PeerProcess::pid).orElse(0L),
+                                        connection.pid(),
                                         value(name, endpoints.counters(connection))));
             }
         }
@@ -143,7 +142,7 @@ final class AgentMetrics {
                     "%-36s  %8d  %6d  %12d  %12d%n"
                             .formatted(
                                     connection.primaryId().orElse(EndpointId.NONE),
-                                    connection.process().map(PeerProcess::pid).orElse(0L),
+                                    connection.pid(),
                                     connection.port(),
                                     counters.sent(),
                                     counters.delivered()));

@@ -152,25 +152,25 @@ final class BpfMailbox implements AutoCloseable {
         return new IOException("%s: %s".formatted(what, LibC.INSTANCE.strerror(Math.abs(error))));
     }
 
-    /** Whether the kernel's program has the socket with this port, as it should. */
-    boolean has(int port) {
-        return bpf.bpf_map_lookup_elem(sockets, number(port), longNumber(0)) == 0;
+    /** Whether the kernel's program has the socket with this cookie, as it should. */
+    boolean has(long cookie) {
+        return bpf.bpf_map_lookup_elem(sockets, longNumber(cookie), longNumber(0)) == 0;
     }
 
     /** A socket speaks for an endpoint from now on; its counters begin at zero. */
-    void addSocket(int port, EndpointId id) {
+    void addSocket(long cookie, EndpointId id) {
         Memory peer = new Memory(PEER_BYTES);
         peer.clear();
         write(peer, id);
-        require(update(reads, number(port), longNumber(0)));
-        require(update(peers, number(port), peer));
+        require(update(reads, longNumber(cookie), longNumber(0)));
+        require(update(peers, longNumber(cookie), peer));
     }
 
-    /** Descriptors for {@code id} go to the socket with this port. */
-    void addEndpoint(EndpointId id, int port) {
+    /** Descriptors for {@code id} go to the socket with this cookie. */
+    void addEndpoint(EndpointId id, long cookie) {
         Memory key = new Memory(ID_BYTES);
         write(key, id);
-        require(update(endpoints, key, number(port)));
+        require(update(endpoints, key, longNumber(cookie)));
     }
 
     /** No more descriptors for {@code id}. */
@@ -181,20 +181,20 @@ final class BpfMailbox implements AutoCloseable {
     }
 
     /** The socket is gone. */
-    void removeSocket(int port) {
-        bpf.bpf_map_delete_elem(peers, number(port));
-        bpf.bpf_map_delete_elem(reads, number(port));
+    void removeSocket(long cookie) {
+        bpf.bpf_map_delete_elem(peers, longNumber(cookie));
+        bpf.bpf_map_delete_elem(reads, longNumber(cookie));
     }
 
     /** The socket's owner has read this many of the descriptors that the kernel delivered. */
-    void read(int port, long count) {
-        require(update(reads, number(port), longNumber(count)));
+    void read(long cookie, long count) {
+        require(update(reads, longNumber(cookie), longNumber(count)));
     }
 
-    Counters counters(int port) {
+    Counters counters(long cookie) {
         Memory peer = new Memory(PEER_BYTES);
         peer.clear();
-        bpf.bpf_map_lookup_elem(peers, number(port), peer);
+        bpf.bpf_map_lookup_elem(peers, longNumber(cookie), peer);
         return new Counters(
                 peer.getLong(ID_BYTES),
                 peer.getLong(ID_BYTES + 8),

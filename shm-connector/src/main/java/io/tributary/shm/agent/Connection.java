@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
+import java.time.Duration;
 import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
@@ -21,23 +22,51 @@ final class Connection {
 
     private final SocketChannel channel;
     private final SelectionKey key;
-    private final int port;
     private final ByteBuffer in = ByteBuffer.allocateDirect(FRAMES * DescriptorLayout.BYTES);
     private final ByteBuffer out = ByteBuffer.allocateDirect(FRAMES * DescriptorLayout.BYTES);
     private final Set<EndpointId> ids = new LinkedHashSet<>();
-    private Optional<PeerProcess> process = Optional.empty();
+    private final int port;
+    private final PeerProcess process;
+    private final long acceptedAt = System.nanoTime();
+    private boolean inKernel;
     private long relayed;
     private long read;
+    private boolean over;
+    private long pid;
 
-    Connection(SocketChannel channel, SelectionKey key) {
+    Connection(SocketChannel channel, SelectionKey key, int port, PeerProcess process) {
         this.channel = channel;
         this.key = key;
-        this.port = channel.socket().getPort();
+        this.port = port;
+        this.process = process;
     }
 
     /** The endpoint's own port. */
     int port() {
         return port;
+    }
+
+    /** Whether the kernel's program has its socket. */
+    boolean inKernel() {
+        return inKernel;
+    }
+
+    void inKernel(boolean has) {
+        inKernel = has;
+    }
+
+    /** The process that it comes from, for people; 0 where that cannot be seen. */
+    long pid() {
+        return pid;
+    }
+
+    void pid(long found) {
+        pid = found;
+    }
+
+    /** How long it has been there. */
+    Duration age() {
+        return Duration.ofNanos(System.nanoTime() - acceptedAt);
     }
 
     Set<EndpointId> ids() {
@@ -49,12 +78,9 @@ final class Connection {
         return ids.stream().findFirst();
     }
 
-    Optional<PeerProcess> process() {
+    /** Whose it is. */
+    PeerProcess process() {
         return process;
-    }
-
-    void process(PeerProcess found) {
-        process = Optional.of(found);
     }
 
     /** Descriptors that the agent has carried to it. */
@@ -133,6 +159,17 @@ final class Connection {
                 out.position() == 0
                         ? SelectionKey.OP_READ
                         : SelectionKey.OP_READ | SelectionKey.OP_WRITE);
+    }
+
+    /**
+     * It is over.
+     *
+     * @return false when it was before
+     */
+    boolean end() {
+        boolean first = !over;
+        over = true;
+        return first;
     }
 
     void close() {

@@ -9,10 +9,12 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.ObjLongConsumer;
 import java.util.function.Predicate;
 
 /**
@@ -27,7 +29,7 @@ final class Endpoints {
     private final Optional<BpfMailbox> bpf;
     private final Map<EndpointId, Connection> byId = new HashMap<>();
     private final Set<EndpointId> ofThisHost = new HashSet<>();
-    private final Map<Integer, Connection> byPort = new HashMap<>();
+    private final Set<Connection> connections = new LinkedHashSet<>();
     private long relayed;
     private long dropped;
     private long undeliverable;
@@ -48,17 +50,23 @@ final class Endpoints {
             return owner == connection;
         }
         if (connection.ids().isEmpty()) {
-            byPort.put(connection.port(), connection);
-            bpf.ifPresent(b -> b.addSocket(connection.port(), id));
+            connections.add(connection);
+            // One that the kernel does not have, from another network namespace say, is relayed
+            // for and relayed to.
+            connection.inKernel(bpf.filter(b -> b.has(connection.process().cookie())).isPresent());
+            inKernel(connection, (b, cookie) -> b.addSocket(cookie, id));
         }
         connection.ids().add(id);
         if (hereOnly) {
             ofThisHost.add(id);
         }
-        // One that the kernel does not have, from another network namespace say, is relayed to.
-        bpf.filter(b -> b.has(connection.port()))
-                .ifPresent(b -> b.addEndpoint(id, connection.port()));
+        inKernel(connection, (b, cookie) -> b.addEndpoint(id, cookie));
         return true;
+    }
+
+    private void inKernel(Connection connection, ObjLongConsumer<BpfMailbox> action) {
+        bpf.filter(ignored -> connection.inKernel())
+                .ifPresent(b -> action.accept(b, connection.process().cookie()));
     }
 
     /** A connection is over. */
@@ -69,9 +77,8 @@ final class Endpoints {
             ofThisHost.remove(id);
             bpf.ifPresent(b -> b.removeEndpoint(id));
         }
-        // The port may have been given to another connection already.
-        if (byPort.remove(connection.port(), connection)) {
-            bpf.ifPresent(b -> b.removeSocket(connection.port()));
+        if (connections.remove(connection)) {
+            inKernel(connection, BpfMailbox::removeSocket);
         }
         connection.ids().clear();
     }
@@ -79,7 +86,9 @@ final class Endpoints {
     /** An endpoint has read this many descriptors, whichever way they came. */
     void read(Connection connection, long count) {
         connection.read(count);
-        bpf.ifPresent(b -> b.read(connection.port(), Math.max(0, count - connection.relayed())));
+        inKernel(
+                connection,
+                (b, cookie) -> b.read(cookie, Math.max(0, count - connection.relayed())));
     }
 
     /** All ids that other hosts are to hear of. */
@@ -131,7 +140,7 @@ final class Endpoints {
         if (to == null) {
             return false;
         }
-        long delivered = bpf.map(b -> b.counters(to.port()).delivered()).orElse(0L);
+        long delivered = counters(to).delivered();
         if (delivered + to.relayed() - to.read() < CREDITS && to.relay(descriptor)) {
             relayed++;
         } else {
@@ -156,11 +165,12 @@ final class Endpoints {
     }
 
     List<Connection> connections() {
-        return new ArrayList<>(byPort.values());
+        return new ArrayList<>(connections);
     }
 
     BpfMailbox.Counters counters(Connection connection) {
-        return bpf.map(b -> b.counters(connection.port()))
+        return bpf.filter(ignored -> connection.inKernel())
+                .map(b -> b.counters(connection.process().cookie()))
                 .orElse(new BpfMailbox.Counters(0, 0, 0, 0));
     }
 

@@ -26,6 +26,7 @@ import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
@@ -41,6 +42,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(NodeAgent.class);
     private static final int MAX_IDS = 256;
     private static final int BACKLOG = 1024;
+    private static final Duration LOOK_EVERY = Duration.ofSeconds(1);
+
     private static final Duration REAP_EVERY = Duration.ofSeconds(10);
     private static final Duration REAP_GRACE = Duration.ofMinutes(10);
 
@@ -51,7 +54,10 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private final ServerSocketChannel server;
     private final Endpoints endpoints;
     private final AgentMetrics metrics;
+    private final Reception reception;
+    private final CountDownLatch ended = new CountDownLatch(1);
     private final Thread thread;
+    private volatile boolean failed;
     private volatile Optional<Node> node = Optional.empty();
     private final AtomicBoolean closed = new AtomicBoolean();
     private long reapedAt = System.nanoTime();
@@ -64,6 +70,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         this.selector = Selector.open();
         this.server = ServerSocketChannel.open(StandardProtocolFamily.INET);
         this.endpoints = new Endpoints(bpf);
+        this.reception = new Reception(options.users());
         this.metrics = new AgentMetrics(options, mode, endpoints);
         this.thread = new Thread(this::run, "agent");
         InetAddress loopback = InetAddress.getLoopbackAddress();
@@ -88,6 +95,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
      * @throws AgentException when it cannot be as told
      */
     public static NodeAgent start(AgentOptions options) throws IOException {
+        PeerProcess.requireSupport();
         Optional<BpfMailbox> bpf = Optional.empty();
         String mode = "relay in user space: eBPF is off";
         if (options.bpf() != Bpf.OFF) {
@@ -143,7 +151,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
                                 try {
                                     endpoints.deliver(descriptor);
                                 } catch (IOException e) {
-                                    endpoints.remove(to);
+                                    end(to);
                                 }
                             });
         }
@@ -171,14 +179,30 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private void run() {
         try {
             while (selector.isOpen()) {
-                selector.select(this::serve, REAP_EVERY.toMillis());
+                selector.select(this::serve, LOOK_EVERY.toMillis());
+                endSilent();
                 reap();
             }
         } catch (ClosedSelectorException expected) {
             // The agent has been closed.
-        } catch (IOException e) {
-            LOG.error("the agent's selector failed", e);
+        } catch (IOException | RuntimeException | Error e) {
+            // Whoever runs it must see it; an agent that lives on without this thread is deaf.
+            LOG.error("the agent ends", e);
+            failed = true;
+            close();
+        } finally {
+            ended.countDown();
         }
+    }
+
+    /**
+     * Waits until the agent has ended.
+     *
+     * @return whether that was by {@link #close}
+     */
+    public boolean await() throws InterruptedException {
+        ended.await();
+        return !failed;
     }
 
     private void serve(SelectionKey key) {
@@ -197,16 +221,16 @@ public final class NodeAgent implements Exchange, AutoCloseable {
                     connection.flush();
                 }
                 if (key.isReadable() && !connection.receive(d -> take(connection, d))) {
-                    endpoints.remove(connection);
+                    end(connection);
                 }
             } catch (RejectedException e) {
                 LOG.info("port {}: {}", connection.port(), e.getMessage());
                 refuse(connection, Refusal.MALFORMED);
             } catch (IOException e) {
-                endpoints.remove(connection);
+                end(connection);
             } catch (UncheckedIOException e) {
                 LOG.warn("port {}: {}", connection.port(), e.getMessage());
-                endpoints.remove(connection);
+                end(connection);
             }
         }
     }
@@ -216,14 +240,41 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             for (SocketChannel channel = server.accept();
                     channel != null;
                     channel = server.accept()) {
-                channel.configureBlocking(false);
-                channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
-                SelectionKey key = channel.register(selector, SelectionKey.OP_READ);
-                key.attach(new Connection(channel, key));
+                admit(channel);
             }
         } catch (IOException e) {
             LOG.warn("a connection could not be accepted: {}", e.getMessage());
         }
+    }
+
+    private void admit(SocketChannel channel) throws IOException {
+        Optional<PeerProcess> process = reception.admit(channel);
+        if (process.isEmpty()) {
+            channel.close();
+            return;
+        }
+        channel.configureBlocking(false);
+        channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+        SelectionKey key = channel.register(selector, SelectionKey.OP_READ);
+        Connection connection =
+                new Connection(channel, key, channel.socket().getPort(), process.get());
+        key.attach(connection);
+        reception.waits(connection);
+    }
+
+    private void endSilent() {
+        synchronized (endpoints) {
+            for (Optional<Connection> late = reception.late();
+                    late.isPresent();
+                    late = reception.late()) {
+                end(late.get());
+            }
+        }
+    }
+
+    private void end(Connection connection) {
+        reception.gone(connection);
+        endpoints.remove(connection);
     }
 
     /**
@@ -247,18 +298,14 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             }
             return true;
         } catch (IOException e) {
-            endpoints.remove(from);
+            end(from);
             return false;
         }
     }
 
     private Optional<Refusal> hello(Connection from, EndpointId id, int code) throws IOException {
-        if (from.process().isEmpty()) {
-            Optional<PeerProcess> process = PeerProcess.find(from.port(), options.port());
-            if (process.isEmpty() || !options.users().contains(process.get().user())) {
-                return Optional.of(Refusal.USER);
-            }
-            from.process(process.get());
+        if (!reception.serves(from)) {
+            return Optional.of(Refusal.USER);
         }
         if (from.ids().size() >= MAX_IDS) {
             return Optional.of(Refusal.MALFORMED);
@@ -267,6 +314,9 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         boolean elsewhere = !hereOnly && node.flatMap(n -> n.owner(id)).isPresent();
         if (elsewhere || !endpoints.add(from, id, hereOnly)) {
             return Optional.of(Refusal.TAKEN);
+        }
+        if (reception.greeted(from)) {
+            from.pid(from.process().pid());
         }
         from.send(new Descriptor(Kind.WELCOME, 0, id, EndpointId.NONE, 0, Optional.empty()));
         return Optional.empty();
@@ -286,7 +336,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         } catch (IOException ignored) {
             // It does not want to know.
         }
-        endpoints.remove(connection);
+        end(connection);
     }
 
     private void reap() {
@@ -311,7 +361,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             selector.close();
             server.close();
             thread.interrupt();
-            if (thread.isAlive()) {
+            if (thread.isAlive() && thread != Thread.currentThread()) {
                 thread.join();
             }
         } catch (IOException e) {

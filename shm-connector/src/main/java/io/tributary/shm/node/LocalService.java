@@ -25,7 +25,6 @@ final class LocalService {
     private static final int RELAY_BYTES = 1 << 16;
 
     private final Options options;
-    private final int port;
     private final Membership membership;
     private final NodeLinks links;
     private final Home home;
@@ -34,13 +33,11 @@ final class LocalService {
 
     LocalService(
             Options options,
-            int port,
             Membership membership,
             NodeLinks links,
             Home home,
             RemoteRegions remote) {
         this.options = options;
-        this.port = port;
         this.membership = membership;
         this.links = links;
         this.home = home;
@@ -48,17 +45,20 @@ final class LocalService {
     }
 
     void serve(NodeChannel channel) throws IOException {
-        channel.greeted();
-        int user = PeerProcess.find(channel.peerPort(), port).map(PeerProcess::user).orElse(NOBODY);
+        int user = channel.from().map(Integer::parseInt).orElse(NOBODY);
+        if (user != NOBODY) {
+            // It may stay as long as it likes, and ask nothing.
+            channel.greeted();
+        }
         try {
             while (true) {
                 NodeRequest request = channel.receive(NodeRequest.class);
                 try {
-                    if (!options.users().contains(user)) {
+                    if (user == NOBODY) {
                         channel.send(
                                 NodeAnswer.refused(
-                                        "the node serves users %s, not %d"
-                                                .formatted(options.users(), user)));
+                                        "the node serves users %s only"
+                                                .formatted(options.users())));
                         return;
                     }
                     if (request instanceof NodeRequest.Write write) {

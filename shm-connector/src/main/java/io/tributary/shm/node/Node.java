@@ -80,11 +80,19 @@ public final class Node implements AutoCloseable {
     private Node(Options options, NodeSecret secret) throws IOException {
         this.options = options;
         this.secret = secret;
-        this.others = new NodeServer(new InetSocketAddress(options.host(), options.port()));
+        this.others =
+                new NodeServer(
+                        new InetSocketAddress(options.host(), options.port()),
+                        channel -> Optional.empty());
         this.local =
                 new NodeServer(
                         new InetSocketAddress(
-                                InetAddress.getLoopbackAddress(), options.localPort()));
+                                InetAddress.getLoopbackAddress(), options.localPort()),
+                        channel ->
+                                channel.process()
+                                        .map(PeerProcess::user)
+                                        .filter(options.users()::contains)
+                                        .map(user -> Integer.toString(user)));
         this.membership =
                 new Membership(
                         new Member(
@@ -112,13 +120,13 @@ public final class Node implements AutoCloseable {
      */
     public static Node start(Options options, NodeSecret secret) throws IOException {
         MemoryGuard.install();
+        PeerProcess.requireSupport();
         Node node = new Node(options, secret);
         node.others.start(node::serve);
         node.local.start(
                 channel ->
                         new LocalService(
                                         node.options,
-                                        node.local.port(),
                                         node.membership,
                                         node.links,
                                         node.home,
@@ -188,6 +196,7 @@ public final class Node implements AutoCloseable {
     /** Serves another node. */
     private void serve(NodeChannel channel) throws IOException {
         String other = Handshake.accept(channel, options.name(), secret);
+        others.recognise(channel, other);
         while (true) {
             Asked asked = channel.receive(Asked.class, NodeChannel.IDLE);
             try {

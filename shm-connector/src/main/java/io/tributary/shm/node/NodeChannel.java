@@ -14,6 +14,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
@@ -60,6 +61,7 @@ final class NodeChannel implements AutoCloseable {
     private volatile boolean greeting = true;
     private volatile long greetingUntil = System.nanoTime() + GREETING.toNanos();
     private volatile long lateAt;
+    private volatile Optional<String> from = Optional.empty();
 
     NodeChannel(SocketChannel channel) throws IOException {
         this.channel = channel;
@@ -80,6 +82,15 @@ final class NodeChannel implements AutoCloseable {
     /** It has shown who it is. */
     void greeted() {
         greeting = false;
+    }
+
+    /** Whose it is, as far as that is known: a user of this host, or a node. */
+    Optional<String> from() {
+        return from;
+    }
+
+    void from(Optional<String> who) {
+        from = who;
     }
 
     private void closeIfLate() {
@@ -199,9 +210,9 @@ final class NodeChannel implements AutoCloseable {
         }
     }
 
-    /** The other end's port. */
-    int peerPort() throws IOException {
-        return ((InetSocketAddress) channel.getRemoteAddress()).getPort();
+    /** Who is at the other end, on the loopback. */
+    Optional<PeerProcess> process() throws IOException {
+        return PeerProcess.find(channel);
     }
 
     @Override

@@ -8,23 +8,33 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.channels.AsynchronousCloseException;
 import java.nio.channels.ServerSocketChannel;
-import java.nio.channels.SocketChannel;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Semaphore;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Listens, and has a thread for each connection, up to a bound; who comes then waits. */
+/**
+ * Listens, and has a thread for each connection: so many for each who is known, and few for all who
+ * are not. Who finds no place is turned away at once, so nobody waits behind those who only wait.
+ */
 final class NodeServer implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(NodeServer.class);
-    private static final int MAX_CONNECTIONS = 512;
+    private static final int MAX_OF_ONE = 512;
+    private static final int MAX_OF_STRANGERS = 64;
     private static final int BACKLOG = 1024;
 
     private final ServerSocketChannel server;
     private final Set<NodeChannel> open = ConcurrentHashMap.newKeySet();
-    private final Semaphore room = new Semaphore(MAX_CONNECTIONS);
+    private final Visitors visitors = new Visitors(MAX_OF_ONE, MAX_OF_STRANGERS);
+    private final Door door;
+
+    /** Who comes, as far as that can be seen before anything is read. */
+    @FunctionalInterface
+    interface Door {
+        Optional<String> who(NodeChannel channel) throws IOException;
+    }
 
     /** What is done with a connection, until it ends. */
     @FunctionalInterface
@@ -32,7 +42,11 @@ final class NodeServer implements AutoCloseable {
         void serve(NodeChannel channel) throws IOException;
     }
 
-    NodeServer(InetSocketAddress address) throws IOException {
+    /**
+     * @param door who is known by more than what is said
+     */
+    NodeServer(InetSocketAddress address, Door door) throws IOException {
+        this.door = door;
         server = ServerSocketChannel.open();
         try {
             server.bind(address, BACKLOG);
@@ -54,23 +68,48 @@ final class NodeServer implements AutoCloseable {
     private void accept(Service service) {
         while (server.isOpen()) {
             try {
-                room.acquire();
-                SocketChannel accepted = server.accept();
-                NodeChannel channel = new NodeChannel(accepted);
-                open.add(channel);
-                Thread thread = new Thread(() -> serve(service, channel), "node-connection");
-                thread.setDaemon(true);
-                thread.start();
+                NodeChannel channel = new NodeChannel(server.accept());
+                admit(service, channel);
             } catch (AsynchronousCloseException e) {
                 return;
             } catch (IOException e) {
-                room.release();
                 LOG.warn("a connection could not be accepted: {}", e.getMessage());
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                return;
             }
         }
+    }
+
+    private void admit(Service service, NodeChannel channel) {
+        Optional<String> who = Optional.empty();
+        try {
+            who = door.who(channel);
+        } catch (IOException e) {
+            LOG.debug("{}: {}", channel.peer(), e.getMessage());
+        }
+        if (!visitors.admit(who)) {
+            LOG.debug("{}: there is no place for it", channel.peer());
+            channel.close();
+            return;
+        }
+        channel.from(who);
+        open.add(channel);
+        Thread thread = new Thread(() -> serve(service, channel), "node-connection");
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    /**
+     * A stranger has shown who it is.
+     *
+     * @throws NodeRefusedException where it has too many connections already
+     */
+    void recognise(NodeChannel channel, String who) throws NodeRefusedException {
+        Optional<String> known = Optional.of(who);
+        if (!visitors.admit(known)) {
+            throw new NodeRefusedException(
+                    "expected at most %d connections of one node".formatted(MAX_OF_ONE));
+        }
+        visitors.gone(channel.from());
+        channel.from(known);
     }
 
     private void serve(Service service, NodeChannel channel) {
@@ -84,7 +123,7 @@ final class NodeServer implements AutoCloseable {
             LOG.debug("{}: {}", channel.peer(), e.getMessage());
         } finally {
             open.remove(channel);
-            room.release();
+            visitors.gone(channel.from());
         }
     }
 

@@ -3,6 +3,10 @@
 package io.tributary.shm.node;
 
 import java.io.IOException;
+import java.net.Inet4Address;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.channels.SocketChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,45 +16,38 @@ import java.util.Optional;
  * Who is at the other end of a connection over the loopback, as the kernel says.
  *
  * @param user id of the user who made the socket
- * @param pid the process that has it; 0 where this process may not see that
+ * @param inode the socket's own number
+ * @param cookie what the kernel knows the socket by; never that of another socket
  */
-public record PeerProcess(int user, long pid) {
-
-    private static final String LOOPBACK = "0100007F";
-    private static final String MAPPED_LOOPBACK = "0000000000000000FFFF00000100007F";
-    private static final int LOCAL = 1;
-    private static final int REMOTE = 2;
-    private static final int USER = 7;
-    private static final int INODE = 9;
+public record PeerProcess(int user, long inode, long cookie) {
 
     /**
-     * Finds it in {@code /proc/net/tcp} or, for a client whose socket is IPv6 with an IPv4 address
-     * in it, in {@code /proc/net/tcp6}.
+     * Finds the other end of an accepted connection, by both addresses: each address of the
+     * loopback has all ports, and a port may be given to somebody else at once.
      *
-     * @param clientPort the other end's port
-     * @param serverPort this end's port
+     * @return empty where the other end has gone, or does not speak IPv4
      */
-    public static Optional<PeerProcess> find(int clientPort, int serverPort) throws IOException {
-        Optional<PeerProcess> found =
-                find(Path.of("/proc/net/tcp"), LOOPBACK, clientPort, serverPort);
-        Path six = Path.of("/proc/net/tcp6");
-        return found.isPresent() || !Files.exists(six)
-                ? found
-                : find(six, MAPPED_LOOPBACK, clientPort, serverPort);
+    public static Optional<PeerProcess> find(SocketChannel accepted) throws IOException {
+        InetSocketAddress client = (InetSocketAddress) accepted.getRemoteAddress();
+        InetSocketAddress server = (InetSocketAddress) accepted.getLocalAddress();
+        return client.getAddress() instanceof Inet4Address
+                ? SocketDiag.find(client, server)
+                : Optional.empty();
     }
 
-    private static Optional<PeerProcess> find(
-            Path table, String loopback, int clientPort, int serverPort) throws IOException {
-        String local = "%s:%04X".formatted(loopback, clientPort);
-        String remote = "%s:%04X".formatted(loopback, serverPort);
-        return Files.readAllLines(table).stream()
-                .map(line -> line.strip().split("\\s+"))
-                .filter(f -> f.length > INODE && f[LOCAL].equals(local) && f[REMOTE].equals(remote))
-                .findFirst()
-                .map(f -> new PeerProcess(Integer.parseInt(f[USER]), pid(f[INODE])));
+    /**
+     * @throws IOException with what to do, when this kernel cannot tell who is at a connection
+     */
+    public static void requireSupport() throws IOException {
+        InetSocketAddress nowhere = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
+        SocketDiag.find(nowhere, nowhere);
     }
 
-    private static long pid(String inode) {
+    /**
+     * The process that has the socket; 0 where this process may not see that. It is only shown,
+     * never decided by, and to find it takes a look at all processes.
+     */
+    public long pid() {
         String wanted = "socket:[" + inode + "]";
         try (DirectoryStream<Path> processes =
                 Files.newDirectoryStream(Path.of("/proc"), "[0-9]*")) {
@@ -60,7 +57,7 @@ public record PeerProcess(int user, long pid) {
                 }
             }
         } catch (IOException e) {
-            // Not to be seen; it is only shown, never decided by.
+            // Not to be seen.
         }
         return 0;
     }
