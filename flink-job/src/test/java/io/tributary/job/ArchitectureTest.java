@@ -70,12 +70,15 @@ class ArchitectureTest {
                             FLINK, "io.tributary.shm.flow..", "io.tributary.shm.source..");
 
     @ArchTest
-    static final ArchRule ONLY_AGENT_AND_GUARD_SPEAK_TO_NATIVE_LIBRARIES =
+    static final ArchRule FEW_SPEAK_TO_NATIVE_LIBRARIES =
             noClasses()
                     .that()
                     .resideInAPackage("io.tributary..")
                     .and()
-                    .resideOutsideOfPackages("io.tributary.shm.agent", "io.tributary.shm.guard")
+                    .resideOutsideOfPackages(
+                            "io.tributary.shm.agent",
+                            "io.tributary.shm.guard",
+                            "io.tributary.shm.peer")
                     .should()
                     .dependOnClassesThat()
                     .resideInAnyPackage("com.sun.jna..");

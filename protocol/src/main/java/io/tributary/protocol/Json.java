@@ -11,12 +11,17 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.util.regex.Pattern;
 
 /**
  * The one JSON codec. Unknown fields are ignored, so that a newer peer can say more; missing
  * primitive fields, trailing bytes and wrong types are refused. Thread-safe.
  */
 public final class Json {
+
+    /** Where Jackson says that it does not say where something is. */
+    private static final Pattern SOURCE =
+            Pattern.compile(" \\(start marker at \\[Source: [^\\]]*\\]\\)");
 
     private static final ObjectMapper MAPPER =
             JsonMapper.builder()
@@ -101,8 +106,7 @@ public final class Json {
                                                 + ", column "
                                                 + json.getLocation().getColumnNr())
                         : e.getMessage();
-        return new RejectedException(
-                RejectReason.MALFORMED,
-                "expected " + expected + ": " + String.valueOf(why).replaceAll("\\s+", " "));
+        String plain = SOURCE.matcher(String.valueOf(why)).replaceAll("").replaceAll("\\s+", " ");
+        return new RejectedException(RejectReason.MALFORMED, "expected " + expected + ": " + plain);
     }
 }

@@ -9,6 +9,7 @@ import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.node.NodeSecret;
+import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.URI;
@@ -62,7 +63,7 @@ public final class AgentCommand implements Callable<Integer> {
             names = "--user",
             paramLabel = "UID",
             description =
-                    "Users whose processes may connect. Default: this process's and the directory's owner.")
+                    "Users whose processes may connect, and who may own the region directory. Default: this process's user.")
     private List<Integer> users;
 
     @Option(
@@ -115,12 +116,15 @@ public final class AgentCommand implements Callable<Integer> {
                     PosixFilePermissions.asFileAttribute(
                             PosixFilePermissions.fromString("rwx------")));
         }
-        Set<Integer> allowed = new HashSet<>();
-        if (users == null) {
-            allowed.add(owner(Path.of("/proc/self")));
-            allowed.add(owner(directory));
-        } else {
-            allowed.addAll(users);
+        Set<Integer> allowed = users == null ? Set.of(RegionDirectory.user()) : Set.copyOf(users);
+        Set<Integer> owners = new HashSet<>(allowed);
+        owners.add(RegionDirectory.user());
+        try {
+            RegionDirectory.requireTrusted(directory, owners);
+        } catch (IOException e) {
+            throw new UsageException(
+                    "--dir %s: %s; --user names whom the agent serves"
+                            .formatted(directory, e.getMessage()));
         }
         NodeAgent agent =
                 NodeAgent.start(new AgentOptions(port, bpf, directory.toAbsolutePath(), allowed));
@@ -188,10 +192,6 @@ public final class AgentCommand implements Callable<Integer> {
         if (port < 1 || port > HIGHEST_PORT) {
             throw new UsageException("--port %d: expected 1 to %d".formatted(port, HIGHEST_PORT));
         }
-    }
-
-    private static int owner(Path path) throws IOException {
-        return (int) Files.getAttribute(path, "unix:uid");
     }
 
     /** {@code tributary agent status}. */

@@ -5,7 +5,7 @@ package io.tributary.shm.agent;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.DescriptorLayout;
 import io.tributary.shm.mailbox.EndpointId;
-import io.tributary.shm.node.PeerProcess;
+import io.tributary.shm.peer.PeerProcess;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;

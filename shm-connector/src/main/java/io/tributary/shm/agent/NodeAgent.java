@@ -10,7 +10,7 @@ import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
 import io.tributary.shm.node.Exchange;
 import io.tributary.shm.node.Node;
-import io.tributary.shm.node.PeerProcess;
+import io.tributary.shm.peer.PeerProcess;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;

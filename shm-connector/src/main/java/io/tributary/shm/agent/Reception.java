@@ -2,8 +2,8 @@
 
 package io.tributary.shm.agent;
 
-import io.tributary.shm.node.PeerProcess;
 import io.tributary.shm.node.Visitors;
+import io.tributary.shm.peer.PeerProcess;
 import java.io.IOException;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;

@@ -7,6 +7,7 @@ import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.node.NodeRequest.Asked;
+import io.tributary.shm.peer.PeerProcess;
 import io.tributary.shm.region.RegionMappings;
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -5,6 +5,7 @@ package io.tributary.shm.node;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
+import io.tributary.shm.peer.PeerProcess;
 import java.io.EOFException;
 import java.io.IOException;
 import java.net.InetSocketAddress;

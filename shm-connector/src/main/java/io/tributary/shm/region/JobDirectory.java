@@ -241,11 +241,13 @@ public record JobDirectory(Path path) {
     /**
      * Reads a file that {@link #replace} writes; empty when it is not there.
      *
-     * @throws RejectedException MALFORMED
+     * @throws RejectedException MALFORMED, naming the file
      */
     public static <T> Optional<T> read(Path file, Class<T> type) {
         try {
             return Optional.of(Json.decode(Files.readAllBytes(file), type));
+        } catch (RejectedException e) {
+            throw new RejectedException(e.reason(), file + ": " + e.getMessage());
         } catch (NoSuchFileException e) {
             return Optional.empty();
         } catch (IOException e) {

@@ -13,6 +13,7 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -20,8 +21,11 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -33,6 +37,10 @@ public final class RegionDirectory {
 
     /** What the names of regions end with. */
     public static final String SUFFIX = ".region";
+
+    private static final int TYPE = 0xF000;
+    private static final int TYPE_DIRECTORY = 0x4000;
+    private static final int OTHERS_WRITE = 2;
 
     private static final Object IN_THIS_PROCESS = new Object();
 
@@ -50,16 +58,54 @@ public final class RegionDirectory {
 
     static Path create(Path directory) {
         try {
-            return Files.createDirectories(
+            Files.createDirectories(
                     directory,
                     PosixFilePermissions.asFileAttribute(
                             PosixFilePermissions.fromString("rwx------")));
+            requireTrusted(directory, Set.of(user()));
+            return directory;
         } catch (IOException e) {
             throw new UncheckedIOException(
-                    "region directory %s cannot be made; choose another: %s"
+                    "region directory %s cannot be used; choose another: %s"
                             .formatted(directory, e.getMessage()),
                     e);
         }
+    }
+
+    /**
+     * Whoever owns a directory can change all that is in it, so it must be one's own, or that of
+     * somebody who is named.
+     *
+     * @param users ids of those who may own it
+     * @throws IOException when it is another's, or everybody's, or a link to elsewhere
+     */
+    public static void requireTrusted(Path directory, Set<Integer> users) throws IOException {
+        Map<String, Object> found =
+                Files.readAttributes(directory, "unix:uid,mode", LinkOption.NOFOLLOW_LINKS);
+        int mode = (int) found.get("mode");
+        int owner = (int) found.get("uid");
+        if ((mode & TYPE) != TYPE_DIRECTORY) {
+            throw new IOException("it is a link or a file, expected a directory");
+        }
+        if (!users.contains(owner)) {
+            throw new IOException(
+                    "it belongs to user %d, expected %s; a directory of your own below it will do"
+                            .formatted(
+                                    owner,
+                                    users.stream()
+                                            .sorted()
+                                            .map(String::valueOf)
+                                            .collect(Collectors.joining(" or "))));
+        }
+        if ((mode & OTHERS_WRITE) != 0) {
+            throw new IOException(
+                    "others may write to it; take that permission away, or choose one below it");
+        }
+    }
+
+    /** Id of the user of this process. */
+    public static int user() throws IOException {
+        return (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
     }
 
     /** The longest payload that can ever be reserved here, in bytes. */

@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -230,5 +231,27 @@ class RegionDirectoryTest {
             assertThatThrownBy(() -> writer.publish(0, "x".repeat(4033)))
                     .hasMessageContaining("at most 4032 bytes, this one has 4033");
         }
+    }
+
+    /** Issue 13, item 5. */
+    @Test
+    void aDirectoryThatSomebodyElseMayChangeIsNotUsed() throws Exception {
+        Path link = Files.createSymbolicLink(temp.resolve("link"), temp);
+        assertThatThrownBy(() -> new RegionDirectory(link, 1 << 20))
+                .hasMessageContaining(link + " cannot be used; choose another: it is a link");
+
+        Path open = Files.createDirectory(temp.resolve("open"));
+        Files.setPosixFilePermissions(open, PosixFilePermissions.fromString("rwxrwxrwx"));
+        assertThatThrownBy(() -> new RegionDirectory(open, 1 << 20))
+                .hasMessageContaining("others may write to it");
+        RegionDirectory below = new RegionDirectory(open.resolve("own"), 1 << 20);
+        assertThat(below.reserve("a", 8)).isPresent();
+
+        Assumptions.assumeTrue(RegionDirectory.user() == 0, "only root can give a directory away");
+        Path foreign = Files.createDirectory(temp.resolve("foreign"));
+        Files.setAttribute(foreign, "unix:uid", 65534);
+        assertThatThrownBy(() -> new RegionDirectory(foreign, 1 << 20))
+                .hasMessageContaining("it belongs to user 65534, expected 0");
+        RegionDirectory.requireTrusted(foreign, Set.of(0, 65534));
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.shm.node;
+package io.tributary.shm.peer;
 
 import java.io.IOException;
 import java.net.Inet4Address;
