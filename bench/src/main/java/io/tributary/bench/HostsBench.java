@@ -271,10 +271,7 @@ final class HostsBench {
                 new StringBuilder(
                         "round %d does not end within %d s".formatted(round, ROUND_SECONDS));
         why.append("; the job is ").append(rest.state(job));
-        String failure = rest.failure(job);
-        if (!failure.isEmpty()) {
-            why.append(", and has failed with: ").append(failure);
-        }
+        rest.failure(job).ifPresent(f -> why.append(", and has failed with: ").append(f));
         for (int i = 0; i < trainers.size(); i++) {
             why.append(
                     "%ntrainers of host %d (%s):%n%s"

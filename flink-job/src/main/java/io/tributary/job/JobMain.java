@@ -79,7 +79,7 @@ public final class JobMain implements Callable<Integer> {
         JobClient job = env.executeAsync(spec.name());
         String id = job.getJobID().toHexString();
         try {
-            RetainedCheckpoints.note(spec, id);
+            RetainedCheckpoints.note(spec, id, savepoint);
         } catch (IOException e) {
             // The job runs; who is told that it does not would submit it twice.
             LOG.warn(

@@ -96,11 +96,23 @@ public final class FlinkRest {
                 "free", overview.path("slots-available").asInt());
     }
 
-    /** Why a job has failed, in one line. */
-    public String failure(String job) {
+    /** Why a job has failed or restarted the last time, in one line; empty where it has not. */
+    public Optional<String> failure(String job) {
         JsonNode exceptions = get("/jobs/" + job + "/exceptions");
         JsonNode newest = exceptions.path("exceptionHistory").path("entries").path(0);
-        return reason(newest.path("stacktrace").asText());
+        return newest.isMissingNode()
+                ? Optional.empty()
+                : Optional.of(reason(newest.path("stacktrace").asText()));
+    }
+
+    /** Whether all tasks of a job run, or have ended well. */
+    public boolean running(String job) {
+        for (JsonNode vertex : get("/jobs/" + job).path("vertices")) {
+            if (!List.of("RUNNING", "FINISHED").contains(vertex.path("status").asText())) {
+                return false;
+            }
+        }
+        return true;
     }
 
     /** A metric of an operator, summed over its subtasks; 0 while none has it. */

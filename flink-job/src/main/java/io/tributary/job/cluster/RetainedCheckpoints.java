@@ -24,15 +24,22 @@ public final class RetainedCheckpoints {
     private static final String SUBMISSIONS = "submissions";
     private static final String FILES = "file:";
 
+    /** Stands between a submission and what it went on from. */
+    private static final String FROM = " from ";
+
     private RetainedCheckpoints() {}
 
-    /** Notes that Flink runs a job under an id from now on; only where checkpoints are files. */
-    public static void note(JobSpec spec, String id) throws IOException {
+    /**
+     * Notes that Flink runs a job under an id from now on; only where checkpoints are files.
+     *
+     * @param from the checkpoint or savepoint that it goes on from
+     */
+    public static void note(JobSpec spec, String id, Optional<String> from) throws IOException {
         if (spec.checkpoints().startsWith(FILES)) {
             Path directory = Files.createDirectories(directory(spec));
             Files.writeString(
                     directory.resolve(SUBMISSIONS),
-                    id + "\n",
+                    id + from.map(path -> FROM + path).orElse("") + "\n",
                     StandardOpenOption.CREATE,
                     StandardOpenOption.APPEND);
         }
@@ -42,27 +49,60 @@ public final class RetainedCheckpoints {
         return Path.of(URI.create(spec.checkpoints())).resolve(spec.name());
     }
 
-    /** The newest complete checkpoint of a job, whichever of its submissions made it. */
+    /** The id of the job's last submission. */
+    public static Optional<String> last(JobSpec spec) throws IOException {
+        return submissions(spec).stream().reduce((earlier, last) -> last).map(Submitted::id);
+    }
+
+    /**
+     * What a job's last submission left: its newest complete checkpoint or, where it has not made
+     * one, what it went on from itself.
+     *
+     * @throws IllegalArgumentException when it left nothing, and earlier ones did: whoever wants to
+     *     go back so far should say so
+     */
     public static Optional<String> newest(JobSpec spec) throws IOException {
+        List<Submitted> all = new ArrayList<>(submissions(spec));
+        Collections.reverse(all);
+        if (all.isEmpty()) {
+            return Optional.empty();
+        }
+        Submitted last = all.get(0);
+        Optional<String> own = newest(directory(spec).resolve(last.id())).map(Path::toString);
+        if (own.isPresent() || last.from().isPresent()) {
+            return own.or(last::from);
+        }
+        for (Submitted earlier : all) {
+            Optional<Path> newest = newest(directory(spec).resolve(earlier.id()));
+            if (newest.isPresent()) {
+                throw new IllegalArgumentException(
+                        "--from-latest: the last submission (%s) left no checkpoint: it has finished, or has not made one; an earlier one left %s, give that to --from-savepoint to go back to it"
+                                .formatted(last.id(), newest.get()));
+            }
+        }
+        return Optional.empty();
+    }
+
+    private record Submitted(String id, Optional<String> from) {
+
+        static Submitted parse(String line) {
+            String[] parts = line.split(FROM, 2);
+            return new Submitted(
+                    parts[0], parts.length == 1 ? Optional.empty() : Optional.of(parts[1]));
+        }
+    }
+
+    /** All of them, the oldest first. */
+    private static List<Submitted> submissions(JobSpec spec) throws IOException {
         if (!spec.checkpoints().startsWith(FILES)) {
             throw new IllegalArgumentException(
                     "--from-latest looks into files only, checkpoints are in %s; find the newest chk-… there and give it to --from-savepoint"
                             .formatted(spec.checkpoints()));
         }
-        Path directory = directory(spec);
-        if (!Files.exists(directory.resolve(SUBMISSIONS))) {
-            return Optional.empty();
-        }
-        List<String> submissions =
-                new ArrayList<>(Files.readAllLines(directory.resolve(SUBMISSIONS)));
-        Collections.reverse(submissions);
-        for (String id : submissions) {
-            Optional<Path> newest = newest(directory.resolve(id));
-            if (newest.isPresent()) {
-                return newest.map(Path::toString);
-            }
-        }
-        return Optional.empty();
+        Path file = directory(spec).resolve(SUBMISSIONS);
+        return Files.exists(file)
+                ? Files.readAllLines(file).stream().map(Submitted::parse).toList()
+                : List.of();
     }
 
     private static Optional<Path> newest(Path submission) throws IOException {

@@ -11,7 +11,9 @@ import io.tributary.job.config.JobSpec;
 import io.tributary.job.demo.Console;
 import io.tributary.job.demo.RoundBoard;
 import io.tributary.job.graph.Transport;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -22,6 +24,8 @@ import picocli.CommandLine.Option;
 public final class SubmitCommand implements Callable<Integer> {
 
     private static final long LOOK_MILLIS = 500;
+    private static final Duration UP_WITHIN = Duration.ofSeconds(60);
+    private static final String DONE = "FINISHED";
 
     @Option(
             names = "--config",
@@ -55,7 +59,9 @@ public final class SubmitCommand implements Callable<Integer> {
                     "Goes on from the newest retained checkpoint of the job, where there is one.")
     private boolean latest;
 
-    @Option(names = "--detached", description = "Returns when the job runs.")
+    @Option(
+            names = "--detached",
+            description = "Returns when all tasks of the job run, or one has failed.")
     private boolean detached;
 
     @Override
@@ -70,8 +76,12 @@ public final class SubmitCommand implements Callable<Integer> {
         LocalCluster cluster = new LocalCluster(directory);
         FlinkRest rest = address.map(FlinkRest::new).orElseGet(cluster::rest);
         Transport seen = address.isPresent() ? spec.transport() : cluster.seen(spec.transport());
-        Optional<String> from = latest ? RetainedCheckpoints.newest(spec) : savepoint;
-        from.ifPresent(path -> System.out.println("going on from " + path));
+        Optional<String> from = latest ? latest(spec, rest) : savepoint;
+        if (latest) {
+            System.out.println(
+                    from.map(path -> "going on from " + path)
+                            .orElse("there is no checkpoint to go on from; the job begins anew"));
+        }
         Console console = new Console(System.out, false);
         try (AutoCloseable ignored =
                 detached
@@ -84,19 +94,60 @@ public final class SubmitCommand implements Callable<Integer> {
                     .warning(spec.name())
                     .ifPresent(warning -> console.say("warning: " + warning));
             console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
-            return detached ? 0 : await(rest, job, console);
+            return detached ? deployed(rest, job, console) : await(rest, job, console);
         }
+    }
+
+    private static Optional<String> latest(JobSpec spec, FlinkRest rest) throws IOException {
+        Optional<String> last = RetainedCheckpoints.last(spec);
+        boolean finished =
+                rest.jobs().stream()
+                        .anyMatch(j -> last.equals(Optional.of(j.id())) && j.state().equals(DONE));
+        if (finished) {
+            throw new UsageException(
+                    "--from-latest: the last submission of job '%s' (%s) has finished, so there is nothing to go on from; --from-savepoint PATH goes on from another"
+                            .formatted(spec.name(), last.orElseThrow()));
+        }
+        return RetainedCheckpoints.newest(spec);
+    }
+
+    /** Whether the job has come up, which it does or fails to do soon. */
+    private static int deployed(FlinkRest rest, String job, Console console)
+            throws InterruptedException {
+        long end = System.nanoTime() + UP_WITHIN.toNanos();
+        while (System.nanoTime() < end) {
+            Optional<String> failure = rest.failure(job);
+            if (failure.isPresent()) {
+                console.say("warning: it restarts: " + failure.get());
+                return 1;
+            }
+            if (rest.running(job)) {
+                return 0;
+            }
+            Thread.sleep(LOOK_MILLIS);
+        }
+        console.say(
+                "warning: not all of its tasks run after %d s; does the cluster have enough free slots?"
+                        .formatted(UP_WITHIN.toSeconds()));
+        return 1;
     }
 
     private static int await(FlinkRest rest, String job, Console console)
             throws InterruptedException {
+        Optional<String> said = Optional.empty();
         String state = rest.state(job);
-        while (!state.equals("FINISHED")) {
+        while (!state.equals(DONE)) {
+            Optional<String> failure = rest.failure(job);
             if (state.equals("FAILED")) {
-                throw new IllegalStateException("the job has failed: " + rest.failure(job));
+                throw new IllegalStateException(
+                        "the job has failed: " + failure.orElse("Flink does not say why"));
             }
             if (state.equals("CANCELED")) {
                 throw new IllegalStateException("the job was cancelled");
+            }
+            if (failure.isPresent() && !failure.equals(said)) {
+                console.say("the job restarts: " + failure.get());
+                said = failure;
             }
             Thread.sleep(LOOK_MILLIS);
             state = rest.state(job);

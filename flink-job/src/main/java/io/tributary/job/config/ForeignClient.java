@@ -8,6 +8,7 @@ import io.tributary.protocol.kafka.KafkaUnavailableException;
 import io.tributary.protocol.kafka.TopicAccess;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.BrokerRefusedException;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.mqtt.PublishAccess;
 import java.util.Optional;
@@ -35,7 +36,7 @@ public record ForeignClient(Optional<BrokerOptions> mqtt, Optional<KafkaOptions>
      */
     public Optional<String> warning(String job) {
         try {
-            if (mqtt.isPresent() && PublishAccess.admits(mqtt.get(), new Topics(job).probe())) {
+            if (mqtt.isPresent() && admits(mqtt.get(), new Topics(job).probe())) {
                 return Optional.of(
                         WARNING.formatted("the broker " + mqtt.get(), who(mqtt.get().userName())));
             }
@@ -51,6 +52,18 @@ public record ForeignClient(Optional<BrokerOptions> mqtt, Optional<KafkaOptions>
             return Optional.of(
                     "it could not be told whether others may publish for the job: "
                             + e.getMessage());
+        }
+    }
+
+    private static boolean admits(BrokerOptions client, String topic) {
+        try {
+            return PublishAccess.admits(client, topic);
+        } catch (BrokerRefusedException e) {
+            if (client.userName().isEmpty()) {
+                // Who shows nothing is not even let in.
+                return false;
+            }
+            throw e;
         }
     }
 

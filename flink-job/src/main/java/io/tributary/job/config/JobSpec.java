@@ -98,6 +98,11 @@ public record JobSpec(
                         existing(yaml, JobOptions.MODEL, directory).toString(),
                         positive(yaml, JobOptions.SHARD),
                         yaml.get(JobOptions.UPDATES));
+        try {
+            model.layout();
+        } catch (RejectedException e) {
+            throw yaml.wrong(JobOptions.MODEL, e.getMessage());
+        }
         return new JobSpec(
                 name,
                 topology,

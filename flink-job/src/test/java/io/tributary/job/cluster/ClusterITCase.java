@@ -10,6 +10,7 @@ import io.tributary.job.config.TrainerAddress;
 import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.process.KafkaProcess;
+import io.tributary.job.testutils.Cli;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestJob;
 import io.tributary.operators.model.ModelDirectory;
@@ -27,6 +28,7 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -258,6 +260,37 @@ class ClusterITCase {
         }
     }
 
+    private static Cli submit(Path config, String... more) {
+        List<String> arguments =
+                new ArrayList<>(List.of("submit", "--config", config.toString(), "--cluster"));
+        arguments.add(cluster.rest().url().replaceFirst("http://", ""));
+        arguments.addAll(List.of(more));
+        return Cli.run(arguments.toArray(String[]::new));
+    }
+
+    @Test
+    void submitSaysWhatBecomesOfTheJob() throws Exception {
+        Path config = config("told", 1, schema(4, TestJob.GROUPS, 2));
+        String good = Files.readString(config);
+        Files.writeString(config, good.replace(temp.resolve("regions").toString(), "/proc/x"));
+        Cli broken = submit(config, "--detached");
+        assertThat(broken.exit()).isEqualTo(1);
+        assertThat(broken.out()).contains("job told (", "warning: it restarts: ", "/proc/x");
+        cancelJobs();
+
+        Files.writeString(config, good);
+        Cli fresh = submit(config, "--detached", "--from-latest");
+        assertThat(fresh.out()).contains("there is no checkpoint to go on from");
+        assertThat(fresh.exit()).as(fresh.out() + fresh.err()).isZero();
+        String job = fresh.out().replaceAll("(?s).*job told \\(([0-9a-f]+)\\) runs.*", "$1");
+        JobSpec spec = JobSpec.read(config);
+        IDS.forEach(id -> train(spec, id));
+        awaitFinished(job);
+        Cli again = submit(config, "--from-latest");
+        assertThat(again.exit()).isEqualTo(2);
+        assertThat(again.err()).contains(job + ") has finished, so there is nothing to go on from");
+    }
+
     @Test
     void aJobManagerThatCannotBeginSaysWhy() throws Exception {
         int port = cluster.state().orElseThrow().restPort();
@@ -321,7 +354,7 @@ class ClusterITCase {
         Awaitility.await()
                 .atMost(PATIENCE)
                 .until(() -> cluster.rest().state(refused).equals("FAILED"));
-        assertThat(cluster.rest().failure(refused))
+        assertThat(cluster.rest().failure(refused).orElseThrow())
                 .contains("the savepoint is of another topology: its groups are")
                 .contains("us/west");
 

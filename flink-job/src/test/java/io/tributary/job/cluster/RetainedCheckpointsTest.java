@@ -3,6 +3,7 @@
 package io.tributary.job.cluster;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.TreeSchemas;
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -52,10 +54,10 @@ class RetainedCheckpointsTest {
     }
 
     @Test
-    void theNewestIsOfTheLastSubmissionThatHasOneWhateverFilesSayOfTheirTimes() throws IOException {
+    void theNewestIsOfTheLastSubmissionWhateverFilesSayOfTheirTimes() throws IOException {
         assertThat(RetainedCheckpoints.newest(spec)).as("never submitted").isEmpty();
-        for (String id : List.of("first", "second", "third")) {
-            RetainedCheckpoints.note(spec, id);
+        for (String id : List.of("first", "second")) {
+            RetainedCheckpoints.note(spec, id, Optional.empty());
         }
         Path earlier = checkpoint("first", 70, true);
         checkpoint("second", 9, true);
@@ -65,5 +67,27 @@ class RetainedCheckpointsTest {
 
         assertThat(RetainedCheckpoints.newest(spec))
                 .hasValue(temp.resolve("checkpoints/digits/second/chk-10").toString());
+        assertThat(RetainedCheckpoints.last(spec)).hasValue("second");
+    }
+
+    @Test
+    void aSubmissionThatHasMadeNoneGoesOnFromWhatItWentOnFrom() throws IOException {
+        RetainedCheckpoints.note(spec, "first", Optional.empty());
+        String from = checkpoint("first", 7, true).getParent().toString();
+        RetainedCheckpoints.note(spec, "second", Optional.of(from));
+        assertThat(RetainedCheckpoints.newest(spec)).hasValue(from);
+        checkpoint("second", 8, true);
+        assertThat(RetainedCheckpoints.newest(spec))
+                .hasValue(temp.resolve("checkpoints/digits/second/chk-8").toString());
+    }
+
+    @Test
+    void nobodyGoesBackToAnEarlierRunByAccident() throws IOException {
+        RetainedCheckpoints.note(spec, "first", Optional.empty());
+        checkpoint("first", 7, true);
+        RetainedCheckpoints.note(spec, "second", Optional.empty());
+        assertThatThrownBy(() -> RetainedCheckpoints.newest(spec))
+                .hasMessageContaining("the last submission (second) left no checkpoint")
+                .hasMessageContaining("first/chk-7, give that to --from-savepoint");
     }
 }

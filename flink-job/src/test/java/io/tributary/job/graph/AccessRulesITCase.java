@@ -3,12 +3,14 @@
 package io.tributary.job.graph;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.job.config.ForeignClient;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.job.process.KafkaProcess;
 import io.tributary.job.testutils.Cli;
 import io.tributary.job.testutils.Mosquitto;
+import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestJob;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.kafka.KafkaTopics;
@@ -16,6 +18,7 @@ import io.tributary.protocol.kafka.TopicAccess;
 import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.BrokerRefusedException;
 import io.tributary.protocol.mqtt.PublishAccess;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.trainer.TrainerClient;
@@ -122,13 +125,26 @@ class AccessRulesITCase {
                             new Topics("other").round())) {
                 assertThat(PublishAccess.admits(trainer, foreign)).as(foreign).isFalse();
             }
-            for (BrokerOptions someone :
-                    List.of(broker, trainer, broker.withPassword("t-1", "wrong"))) {
+            for (BrokerOptions someone : List.of(broker, trainer)) {
                 assertThat(
                                 new ForeignClient(Optional.of(someone), Optional.empty())
                                         .warning("digits"))
                         .isEmpty();
             }
+            assertThat(
+                            new ForeignClient(
+                                            Optional.of(broker.withPassword("t-1", "wrong")),
+                                            Optional.empty())
+                                    .warning("digits"))
+                    .as("nothing has been tried")
+                    .hasValueSatisfying(
+                            w -> assertThat(w).contains("could not be told", "refuses user 't-1'"));
+            TrainerClient another = job.client("t-2", Transport.mqtt(trainer));
+            assertThatThrownBy(another::join)
+                    .isInstanceOf(BrokerRefusedException.class)
+                    .hasMessageContaining("user 't-1' publish to " + TOPICS.control("t-2"))
+                    .hasMessageContaining("a trainer's user is its id");
+            another.close();
             assertThat(
                             new ForeignClient(
                                             Optional.of(broker.withPassword("job", "of-job")),
@@ -143,7 +159,7 @@ class AccessRulesITCase {
         int port = FreePorts.next();
         Path config = temp.resolve("job.yaml");
         Files.copy(HOME.resolve("docs/examples/schema.json"), temp.resolve("schema.json"));
-        Files.createFile(temp.resolve("model.safetensors"));
+        SmallModel.write(temp.resolve("model.safetensors"), 1);
         String yaml =
                 """
                 job.name: digits

@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.tributary.job.demo.EmbeddedBroker;
 import io.tributary.job.testutils.Mosquitto;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.BrokerRefusedException;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
@@ -134,9 +135,9 @@ class BrokerSecurityITCase {
             BrokerOptions options = BrokerOptions.of("tcp://127.0.0.1:" + port).withPatience(BRIEF);
             roundTrip(options.withPassword("ada", "secret"));
             assertThatThrownBy(() -> roundTrip(options.withPassword("ada", "wrong")))
-                    .isInstanceOf(BrokerUnavailableException.class)
+                    .isInstanceOf(BrokerRefusedException.class)
                     .hasMessageContaining("broker tcp://127.0.0.1:" + port)
-                    .hasMessageContaining("user and certificates right?");
+                    .hasMessageContaining("refuses user 'ada'");
         }
     }
 

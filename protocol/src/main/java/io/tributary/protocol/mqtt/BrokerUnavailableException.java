@@ -2,8 +2,9 @@
 
 package io.tributary.protocol.mqtt;
 
-/** The broker could not be reached within the patience. */
-public final class BrokerUnavailableException extends RuntimeException {
+/** The broker could not be reached within the patience, or refuses what is asked of it. */
+public sealed class BrokerUnavailableException extends RuntimeException
+        permits BrokerRefusedException {
 
     BrokerUnavailableException(BrokerOptions broker, Throwable cause) {
         super(
@@ -13,7 +14,11 @@ public final class BrokerUnavailableException extends RuntimeException {
                 cause);
     }
 
-    private static String reason(Throwable cause) {
+    BrokerUnavailableException(String message, Throwable cause) {
+        super(message, cause);
+    }
+
+    static String reason(Throwable cause) {
         Throwable deepest = cause;
         while (deepest.getCause() != null) {
             deepest = deepest.getCause();

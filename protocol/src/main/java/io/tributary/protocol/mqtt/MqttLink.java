@@ -159,6 +159,9 @@ public final class MqttLink implements AutoCloseable {
                 attempt.run();
                 return;
             } catch (MqttException e) {
+                if (BrokerRefusedException.refuses(e)) {
+                    throw BrokerRefusedException.login(broker, e);
+                }
                 if (progress.getAsLong() > before) {
                     before = progress.getAsLong();
                     end = System.nanoTime() + broker.patience().toNanos();
@@ -227,7 +230,7 @@ public final class MqttLink implements AutoCloseable {
         awaitConnection(
                 () -> {
                     for (String filter : topicFilters) {
-                        client.subscribe(filter, QOS).waitForCompletion(ACK_TIMEOUT_MILLIS);
+                        await(client.subscribe(filter, QOS), "subscribe to", filter);
                     }
                 });
     }
@@ -271,13 +274,18 @@ public final class MqttLink implements AutoCloseable {
         }
     }
 
-    private static void acknowledged(
+    private void acknowledged(
             Deque<IMqttToken> tokens, Deque<Publication> unacknowledged, AtomicLong acknowledged)
             throws MqttException {
-        tokens.peek().waitForCompletion(ACK_TIMEOUT_MILLIS);
+        await(tokens.peek(), "publish to", unacknowledged.peek().topic());
         tokens.remove();
         unacknowledged.remove();
         acknowledged.incrementAndGet();
+    }
+
+    private void await(IMqttToken asked, String action, String topic) throws MqttException {
+        asked.waitForCompletion(ACK_TIMEOUT_MILLIS);
+        BrokerRefusedException.check(broker, action, topic, asked.getReasonCodes());
     }
 
     private IMqttToken send(Publication publication) throws MqttException {
