@@ -77,10 +77,9 @@ public final class SubmitCommand implements Callable<Integer> {
         FlinkRest rest = address.map(FlinkRest::new).orElseGet(cluster::rest);
         Transport seen = address.isPresent() ? spec.transport() : cluster.seen(spec.transport());
         Optional<String> from = latest ? latest(spec, rest) : savepoint;
-        if (latest) {
-            System.out.println(
-                    from.map(path -> "going on from " + path)
-                            .orElse("there is no checkpoint to go on from; the job begins anew"));
+        from.ifPresent(path -> System.out.println("going on from " + path));
+        if (latest && from.isEmpty()) {
+            System.out.println("there is no checkpoint to go on from; the job begins anew");
         }
         Console console = new Console(System.out, false);
         try (AutoCloseable ignored =
