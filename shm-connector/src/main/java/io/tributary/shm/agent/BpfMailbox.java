@@ -6,6 +6,7 @@ import com.sun.jna.Memory;
 import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.peer.LibC;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;

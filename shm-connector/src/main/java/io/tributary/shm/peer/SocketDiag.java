@@ -2,7 +2,6 @@
 
 package io.tributary.shm.peer;
 
-import com.sun.jna.Library;
 import com.sun.jna.Native;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -17,9 +16,6 @@ import java.util.Optional;
  */
 final class SocketDiag {
 
-    private static final int AF_INET = 2;
-    private static final int AF_NETLINK = 16;
-    private static final int SOCK_DGRAM = 2;
     private static final int NETLINK_SOCK_DIAG = 4;
     private static final int IPPROTO_TCP = 6;
 
@@ -43,22 +39,6 @@ final class SocketDiag {
     private static final int USER_AT = HEADER_BYTES + 64;
     private static final int INODE_AT = HEADER_BYTES + 68;
 
-    /** The part of the C library that is needed. */
-    private interface LibC extends Library {
-
-        LibC INSTANCE = Native.load("c", LibC.class);
-
-        int socket(int domain, int type, int protocol);
-
-        long send(int socket, byte[] bytes, long length, int flags);
-
-        long recv(int socket, byte[] bytes, long length, int flags);
-
-        int close(int fd);
-
-        String strerror(int error);
-    }
-
     private SocketDiag() {}
 
     /**
@@ -72,7 +52,7 @@ final class SocketDiag {
             throws IOException {
         byte[] request = request(local, remote);
         byte[] answer = new byte[ANSWER_BYTES];
-        int socket = LibC.INSTANCE.socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG);
+        int socket = LibC.INSTANCE.socket(LibC.AF_NETLINK, LibC.SOCK_DGRAM, NETLINK_SOCK_DIAG);
         if (socket < 0) {
             throw error("has no socket for it", Native.getLastError());
         }
@@ -92,7 +72,7 @@ final class SocketDiag {
         request.putInt(REQUEST_BYTES);
         request.putShort(SOCK_DIAG_BY_FAMILY).putShort(NLM_F_REQUEST);
         request.putInt(1).putInt(0);
-        request.put((byte) AF_INET).put((byte) IPPROTO_TCP).putShort((short) 0);
+        request.put((byte) LibC.AF_INET).put((byte) IPPROTO_TCP).putShort((short) 0);
         request.putInt(ALL_STATES);
         // Ports and addresses as they are on the wire.
         request.order(ByteOrder.BIG_ENDIAN);
