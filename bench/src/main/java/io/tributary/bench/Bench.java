@@ -4,6 +4,7 @@ package io.tributary.bench;
 
 import io.tributary.job.command.UsageException;
 import io.tributary.protocol.Json;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -66,9 +67,8 @@ public final class Bench implements Callable<Integer> {
     @Option(
             names = "--dir",
             paramLabel = "DIR",
-            defaultValue = "/dev/shm/tributary",
-            description = "The region directory. Default: ${DEFAULT-VALUE}.")
-    private Path directory;
+            description = "The region directory. Default: " + TrustedDirectory.DEFAULT + ".")
+    private Path directory = TrustedDirectory.of(TrustedDirectory.DEFAULT);
 
     @Option(names = "--json", paramLabel = "FILE", description = "Writes the result there too.")
     private Optional<Path> json;

@@ -10,11 +10,9 @@ import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.Semaphore;
 
 /** Times descriptors from one mailbox to another, one at a time. */
@@ -37,14 +35,13 @@ final class DescriptorBench {
     static Latency run(AgentOptions.Bpf bpf, Path directory)
             throws IOException, InterruptedException {
         int port = FreePorts.next(2);
-        int user = (int) Files.getAttribute(directory, "unix:uid");
         long[] nanos = new long[WARM_UP + MEASURED];
         Semaphore arrived = new Semaphore(0);
         EndpointId to = EndpointId.of("bench/to");
-        try (NodeAgent agent =
-                        NodeAgent.start(new AgentOptions(port, bpf, directory, Set.of(user)));
+        try (NodeAgent agent = NodeAgent.start(new AgentOptions(port, bpf, directory));
                 Mailbox receiver =
                         Mailbox.open(
+                                directory,
                                 port,
                                 "to",
                                 d -> {
@@ -53,7 +50,7 @@ final class DescriptorBench {
                                     }
                                     arrived.release();
                                 });
-                Mailbox sender = Mailbox.open(port, "from", d -> arrived.release())) {
+                Mailbox sender = Mailbox.open(directory, port, "from", d -> arrived.release())) {
             receiver.listen(to);
             sender.listen(EndpointId.of("bench/from"));
             while (!receiver.connected() || !sender.connected()) {

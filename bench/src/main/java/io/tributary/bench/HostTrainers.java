@@ -7,6 +7,7 @@ import io.tributary.job.config.TrainerAddress;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.node.Regions;
+import io.tributary.shm.region.TrustedDirectory;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -32,7 +33,10 @@ final class HostTrainers {
     private final int host;
     private final int trainers;
     private final int hosts;
-    private final Regions regions = Regions.by(Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET);
+    private final Regions regions =
+            Regions.by(
+                    TrustedDirectory.of(TrustedDirectory.DEFAULT),
+                    Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET);
     private volatile int round;
 
     private HostTrainers(JobSpec job, int host, int trainers, int hosts) {

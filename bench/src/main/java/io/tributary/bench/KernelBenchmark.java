@@ -7,6 +7,7 @@ import io.tributary.operators.aggregate.FloatKernel.Weighted;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -60,7 +61,7 @@ public class KernelBenchmark {
     @Param("8")
     private int updates;
 
-    @Param("/dev/shm/tributary/bench")
+    @Param(TrustedDirectory.DEFAULT + "/bench")
     private String directory;
 
     private final List<OwnedRegion> regions = new ArrayList<>();
@@ -73,7 +74,7 @@ public class KernelBenchmark {
     /** Writes the updates. */
     @Setup(Level.Trial)
     public void write() throws IOException {
-        Path path = Path.of(directory);
+        Path path = TrustedDirectory.of(directory);
         RegionDirectory all = new RegionDirectory(path, Long.MAX_VALUE);
         // The first mappings fill holes of the address space, away from the others. In a job that
         // has run for a while, updates lie side by side.

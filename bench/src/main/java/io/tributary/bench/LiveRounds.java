@@ -33,7 +33,6 @@ import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
@@ -41,7 +40,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutionException;
@@ -115,14 +113,12 @@ final class LiveRounds {
     static LiveRounds overSharedMemory(Load load, Path regions, Path work, Beside beside)
             throws Exception {
         int port = FreePorts.next(2);
-        int user = (int) Files.getAttribute(regions, "unix:uid");
         long quota =
                 2L * load.trainers() * (4L * load.params() + 8192)
                         + 32L * load.params()
                         + (64 << 20);
         try (NodeAgent agent =
-                NodeAgent.start(
-                        new AgentOptions(port, AgentOptions.Bpf.AUTO, regions, Set.of(user)))) {
+                NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, regions))) {
             LiveRounds live =
                     new LiveRounds(
                             load,

@@ -13,6 +13,7 @@ import io.tributary.shm.node.Node;
 import io.tributary.shm.node.Regions;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -136,7 +137,10 @@ final class RemoteBench {
 
     /** The process that reads; arguments: node, phase. */
     public static void main(String[] args) throws Exception {
-        try (Regions regions = Regions.by(Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET)) {
+        try (Regions regions =
+                Regions.by(
+                        TrustedDirectory.of(TrustedDirectory.DEFAULT),
+                        Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET)) {
             while (regions.members().stream()
                     .noneMatch(m -> m.alive() && m.member().node().equals(args[0]))) {
                 TimeUnit.MILLISECONDS.sleep(50);

@@ -78,6 +78,7 @@ class ArchitectureTest {
                     .resideOutsideOfPackages(
                             "io.tributary.shm.agent",
                             "io.tributary.shm.guard",
+                            "io.tributary.shm.os",
                             "io.tributary.shm.peer")
                     .should()
                     .dependOnClassesThat()

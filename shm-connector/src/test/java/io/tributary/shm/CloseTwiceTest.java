@@ -8,6 +8,7 @@ import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.os.FileBelow;
 import io.tributary.shm.region.JobLock;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.OwnedRegion;
@@ -15,10 +16,8 @@ import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionEdit;
 import io.tributary.shm.region.RegionMappings;
 import io.tributary.shm.region.RegionWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -43,7 +42,9 @@ class CloseTwiceTest {
             assertThat(other.slice(0, 1).get(0)).as("still mapped for the other").isZero();
         }
         twice(MappedFile.open(owned.payload()));
-        twice(RegionEdit.begin(owned.file(), 1));
+        try (FileBelow file = FileBelow.open(temp, temp.relativize(owned.file())).orElseThrow()) {
+            twice(RegionEdit.begin(file, 1));
+        }
         twice(owned);
         owned.delete();
         owned.abandon();
@@ -70,14 +71,8 @@ class CloseTwiceTest {
     @Test
     void agentAndMailbox() throws Exception {
         int port = FreePorts.next(2);
-        NodeAgent agent =
-                NodeAgent.start(
-                        new AgentOptions(
-                                port,
-                                AgentOptions.Bpf.AUTO,
-                                temp,
-                                Set.of((int) Files.getAttribute(temp, "unix:uid"))));
-        Mailbox mailbox = Mailbox.open(port, "m", descriptor -> {});
+        NodeAgent agent = NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, temp));
+        Mailbox mailbox = Mailbox.open(temp, port, "m", descriptor -> {});
         twice(mailbox);
         twice(agent);
         assertThat(Optional.of(agent)).isPresent();

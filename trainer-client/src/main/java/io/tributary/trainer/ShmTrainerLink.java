@@ -52,7 +52,12 @@ final class ShmTrainerLink implements Link {
                         () -> files.regions(files.quotaBytes()),
                         id -> JobDirectory.updateName(Topics.lane(self.trainer()), id),
                         PATIENCE);
-        this.mailbox = Mailbox.open(transport.agentPort(), self.trainer(), descriptor -> look());
+        this.mailbox =
+                Mailbox.open(
+                        transport.directory(),
+                        transport.agentPort(),
+                        self.trainer(),
+                        descriptor -> look());
         mailbox.listen(EndpointId.trainer(self.job(), self.trainer()));
     }
 
@@ -71,12 +76,13 @@ final class ShmTrainerLink implements Link {
 
     private void appear(Path file) {
         TrainerPresence own =
-                new TrainerPresence(self.trainer(), self.instance(), self.group(), Owner.self());
+                new TrainerPresence(
+                        self.trainer(), self.instance(), self.group(), Owner.self(files.path()));
         Optional<TrainerPresence> there = JobDirectory.read(file, TrainerPresence.class);
         if (there.filter(own::equals).isPresent()) {
             return;
         }
-        if (there.filter(p -> p.owner().alive()).isPresent()) {
+        if (there.filter(p -> p.owner().alive(file)).isPresent()) {
             throw new TrainerException(
                     RejectReason.DUPLICATE_TRAINER,
                     "trainer %s takes part already, in process %d; choose another id"

@@ -5,13 +5,11 @@ package io.tributary.trainer;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.region.TrustedDirectory;
 import java.nio.file.Path;
 
 /** How a trainer reaches its job. */
 public sealed interface Transport {
-
-    /** The region directory unless it is told another. */
-    Path DEFAULT_REGIONS = Path.of("/dev/shm/tributary");
 
     /**
      * MQTT.
@@ -47,7 +45,7 @@ public sealed interface Transport {
 
     /** Shared memory, where it is by default. */
     static Transport shm() {
-        return shm(DEFAULT_REGIONS, Mailbox.DEFAULT_PORT);
+        return shm(TrustedDirectory.of(TrustedDirectory.DEFAULT), Mailbox.DEFAULT_PORT);
     }
 
     /** Shared memory. */

@@ -6,7 +6,8 @@ import io.tributary.job.config.JobOptions;
 import io.tributary.job.process.AgentProcess;
 import io.tributary.job.process.BrokerProcess;
 import io.tributary.job.process.Hosts;
-import io.tributary.shm.region.Owner;
+import io.tributary.job.process.ProcessIdentity;
+import io.tributary.shm.region.TrustedDirectory;
 import java.nio.file.Path;
 
 /**
@@ -18,20 +19,21 @@ import java.nio.file.Path;
 record HostServices(Path directory, Hosts hosts) {
 
     /** Starts an agent, and returns when its node can be reached. */
-    Owner startAgent(int number) {
+    ProcessIdentity startAgent(int number) {
         AgentProcess agent =
                 AgentProcess.start(
                         directory.resolve("log"),
-                        Path.of(JobOptions.REGIONS.defaultValue()),
+                        TrustedDirectory.of(JobOptions.REGIONS.defaultValue()),
                         directory.resolve("node.secret"),
                         hosts,
                         hosts.host(number));
         agent.awaitNode();
-        return Owner.of(agent.pid());
+        return ProcessIdentity.of(agent.pid());
     }
 
     /** Starts the broker, and returns when it listens. */
-    Owner startBroker() {
-        return Owner.of(BrokerProcess.start(directory.resolve("log"), hosts.host(1)).pid());
+    ProcessIdentity startBroker() {
+        return ProcessIdentity.of(
+                BrokerProcess.start(directory.resolve("log"), hosts.host(1)).pid());
     }
 }

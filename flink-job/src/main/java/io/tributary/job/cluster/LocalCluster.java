@@ -7,10 +7,10 @@ import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
+import io.tributary.job.process.ProcessIdentity;
 import io.tributary.protocol.Json;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.node.RegionAccess;
-import io.tributary.shm.region.Owner;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -64,18 +64,18 @@ public final class LocalCluster {
             int restPort,
             int rpcPort,
             int slots,
-            Owner jobManager,
+            ProcessIdentity jobManager,
             TreeMap<Integer, TaskManager> taskManagers,
             List<Hosts> network,
-            TreeMap<Integer, Owner> agents,
-            Owner broker) {
+            TreeMap<Integer, ProcessIdentity> agents,
+            ProcessIdentity broker) {
 
         /** The hosts that they run on; empty for this machine. */
         public Optional<Hosts> hosts() {
             return network.stream().findAny();
         }
 
-        private State with(Owner newJobManager, Owner newBroker) {
+        private State with(ProcessIdentity newJobManager, ProcessIdentity newBroker) {
             return new State(
                     restPort,
                     rpcPort,
@@ -88,15 +88,13 @@ public final class LocalCluster {
         }
     }
 
-    private static final Owner NOBODY = new Owner(-1, 1);
-
     /**
      * A task manager.
      *
      * @param id what Flink calls it
      * @param owner its process
      */
-    public record TaskManager(String id, Owner owner) {}
+    public record TaskManager(String id, ProcessIdentity owner) {}
 
     /** What is written down; empty where no cluster was started. */
     public Optional<State> state() {
@@ -151,7 +149,7 @@ public final class LocalCluster {
         if (hosts.isEmpty() || !(transport instanceof ShmTransport shm)) {
             return transport;
         }
-        Path directory = Path.of(shm.regions().directory());
+        Path directory = shm.regions().path();
         return new ShmTransport(
                 new RegionAccess.Place(hosts.get().host(1).seen(directory).toString()),
                 shm.quotaBytes(),
@@ -185,11 +183,11 @@ public final class LocalCluster {
                 LocalFlink.freeUiPort(),
                 FreePorts.next(),
                 slots,
-                NOBODY,
+                ProcessIdentity.NOBODY,
                 new TreeMap<>(),
                 hosts.stream().toList(),
                 new TreeMap<>(),
-                NOBODY);
+                ProcessIdentity.NOBODY);
     }
 
     /**
@@ -201,7 +199,7 @@ public final class LocalCluster {
         if (state.hosts().isPresent()) {
             HostServices services = new HostServices(directory, state.hosts().get());
             for (int number = 1; number <= state.hosts().get().count(); number++) {
-                if (!state.agents().getOrDefault(number, NOBODY).alive()) {
+                if (!state.agents().getOrDefault(number, ProcessIdentity.NOBODY).alive()) {
                     state.agents().put(number, services.startAgent(number));
                     save(state);
                 }
@@ -230,13 +228,13 @@ public final class LocalCluster {
     private void startTaskManager(State state, int number) {
         // Unique, because one that was killed is remembered for a while.
         String id = "task-manager-%d-%d".formatted(number, System.currentTimeMillis());
-        Owner owner = owner(processes(state).startTaskManager(number, id));
+        ProcessIdentity owner = owner(processes(state).startTaskManager(number, id));
         state.taskManagers().put(number, new TaskManager(id, owner));
         save(state);
     }
 
-    private static Owner owner(JavaProcess process) {
-        return Owner.of(process.pid());
+    private static ProcessIdentity owner(JavaProcess process) {
+        return ProcessIdentity.of(process.pid());
     }
 
     private void save(State state) {
@@ -366,7 +364,7 @@ public final class LocalCluster {
         }
     }
 
-    private static void end(Owner owner, boolean forcibly) {
+    private static void end(ProcessIdentity owner, boolean forcibly) {
         if (!owner.alive()) {
             return;
         }

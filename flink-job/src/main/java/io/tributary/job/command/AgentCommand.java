@@ -10,19 +10,17 @@ import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.node.NodeSecret;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse.BodyHandlers;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -56,15 +54,23 @@ public final class AgentCommand implements Callable<Integer> {
             names = "--dir",
             paramLabel = "DIR",
             defaultValue = ShmArguments.DIRECTORY,
+            converter = ShmArguments.Directory.class,
             description = "The region directory. Default: ${DEFAULT-VALUE}.")
     private Path directory;
 
     @Option(
-            names = "--user",
-            paramLabel = "UID",
+            names = "--group",
+            paramLabel = "GROUP",
             description =
-                    "Users whose processes may connect, and who may own the region directory. Default: this process's user.")
-    private List<Integer> users;
+                    "Shares --dir with this group's users: they all may use its regions and this agent. Root makes it, once.")
+    private Optional<String> group;
+
+    @Option(
+            names = "--run-as",
+            paramLabel = "USER",
+            description =
+                    "Of root alone: whose process the agent is. It keeps what eBPF needs of root, and no more. Default: who called sudo, else root.")
+    private Optional<String> runAs;
 
     @Option(
             names = "--node",
@@ -110,35 +116,43 @@ public final class AgentCommand implements Callable<Integer> {
         if (jobRate < 0) {
             throw new UsageException("--job-rate %d: expected 0 or more".formatted(jobRate));
         }
-        if (!Files.exists(directory)) {
-            Files.createDirectories(
-                    directory,
-                    PosixFilePermissions.asFileAttribute(
-                            PosixFilePermissions.fromString("rwx------")));
-        }
-        Set<Integer> allowed = users == null ? Set.of(RegionDirectory.user()) : Set.copyOf(users);
-        Set<Integer> owners = new HashSet<>(allowed);
-        owners.add(RegionDirectory.user());
-        try {
-            RegionDirectory.requireTrusted(directory, owners);
-        } catch (IOException e) {
-            throw new UsageException(
-                    "--dir %s: %s; --user names whom the agent serves"
-                            .formatted(directory, e.getMessage()));
-        }
-        NodeAgent agent =
-                NodeAgent.start(new AgentOptions(port, bpf, directory.toAbsolutePath(), allowed));
+        requireUser();
+        requireRegions();
+        NodeAgent agent = NodeAgent.start(new AgentOptions(port, bpf, directory.toAbsolutePath()));
         Runtime.getRuntime().addShutdownHook(new Thread(agent::close, "agent-close"));
         System.out.printf(
                 "agent on 127.0.0.1:%d, metrics on http://127.0.0.1:%d/metrics, regions in %s%ndescriptors: %s%n",
                 port, port + 1, directory, agent.mode());
         if (node.isPresent()) {
-            join(agent, node.get(), allowed);
+            join(agent, node.get());
         }
         return agent.await() ? 0 : 1;
     }
 
-    private void join(NodeAgent agent, String name, Set<Integer> allowed) throws IOException {
+    /** The launcher has become that user already, where it could. */
+    private void requireUser() {
+        String user = System.getProperty("user.name");
+        if (runAs.filter(wanted -> !wanted.equals(user)).isPresent()) {
+            throw new UsageException(
+                    "--run-as %s: only root may become another user, this is %s"
+                            .formatted(runAs.get(), user));
+        }
+    }
+
+    private void requireRegions() throws IOException {
+        if (group.isPresent() && !TrustedDirectory.sharedWith(directory, group.get())) {
+            throw new UsageException(
+                    "--group %s: expected %s to be root's and the group's, with mode 3770; run this once as root"
+                            .formatted(group.get(), directory));
+        }
+        try {
+            RegionDirectory.create(directory);
+        } catch (UncheckedIOException e) {
+            throw new UsageException("--dir: " + e.getMessage());
+        }
+    }
+
+    private void join(NodeAgent agent, String name) throws IOException {
         Path file =
                 secretFile.orElse(
                         Path.of(System.getProperty("user.home"), ".tributary", "node.secret"));
@@ -159,8 +173,7 @@ public final class AgentCommand implements Callable<Integer> {
                                 here.port(),
                                 port + Node.LOCAL_OFFSET,
                                 directory.toAbsolutePath(),
-                                jobRate * 1_000_000L,
-                                allowed),
+                                jobRate * 1_000_000L),
                         NodeSecret.read(file));
         Runtime.getRuntime().addShutdownHook(new Thread(() -> leave(member), "node-close"));
         agent.join(member);

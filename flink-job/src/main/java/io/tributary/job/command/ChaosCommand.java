@@ -80,6 +80,7 @@ public final class ChaosCommand implements Callable<Integer> {
             names = "--dir",
             paramLabel = "DIR",
             defaultValue = ShmArguments.DIRECTORY,
+            converter = ShmArguments.Directory.class,
             description = "The region directory. Default: ${DEFAULT-VALUE}.")
     private Path regions;
 

@@ -6,9 +6,9 @@ import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.LocalCluster;
 import io.tributary.job.process.Hosts;
+import io.tributary.job.process.ProcessIdentity;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
-import io.tributary.shm.region.Owner;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -194,7 +194,7 @@ public final class ClusterCommand implements Runnable {
         }
     }
 
-    private static void show(String what, Owner owner) {
+    private static void show(String what, ProcessIdentity owner) {
         System.out.printf(
                 "%-16s process %d, %s%n", what, owner.pid(), owner.alive() ? "running" : "dead");
     }

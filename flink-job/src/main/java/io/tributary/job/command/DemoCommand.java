@@ -8,6 +8,7 @@ import io.tributary.job.graph.TreeSchemas;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -92,6 +93,7 @@ public final class DemoCommand implements Callable<Integer> {
     @Option(
             names = "--dir",
             paramLabel = "DIR",
+            converter = ShmArguments.Directory.class,
             description =
                     "With shm: the region directory. Default: " + ShmArguments.DIRECTORY + ".")
     private Optional<Path> directory;
@@ -152,7 +154,7 @@ public final class DemoCommand implements Callable<Integer> {
                 directory.map(Path::toString).orElse(""),
                 "it only with --transport shm");
         return transport == TransportName.SHM
-                ? Optional.of(directory.orElse(Path.of(ShmArguments.DIRECTORY)))
+                ? Optional.of(directory.orElse(TrustedDirectory.of(ShmArguments.DIRECTORY)))
                 : Optional.empty();
     }
 

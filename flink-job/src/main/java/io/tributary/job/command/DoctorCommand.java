@@ -3,16 +3,27 @@
 package io.tributary.job.command;
 
 import io.tributary.job.config.JobSpec;
+import io.tributary.shm.agent.AgentException;
+import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.BpfRequirements;
 import io.tributary.shm.agent.BpfRequirements.Requirement;
+import io.tributary.shm.agent.FreePorts;
+import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.guard.MemoryGuard;
+import io.tributary.shm.mailbox.Descriptor;
+import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.SharedMemory;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.nd4j.linalg.factory.Nd4j;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -29,11 +40,15 @@ import picocli.CommandLine.Option;
 public final class DoctorCommand implements Callable<Integer> {
 
     private static final int JDK = 17;
+    private static final int PROBE_BYTES = 1 << 20;
+    private static final int PINGS = 50;
+    private static final int PING_MILLIS = 100;
 
     @Option(
             names = "--dir",
             paramLabel = "DIR",
             defaultValue = ShmArguments.DIRECTORY,
+            converter = ShmArguments.Directory.class,
             description = "The region directory. Default: ${DEFAULT-VALUE}.")
     private Path directory;
 
@@ -51,6 +66,7 @@ public final class DoctorCommand implements Callable<Integer> {
         all.add(regions());
         all.addAll(BpfRequirements.check());
         all.add(clang());
+        all.add(agent());
         boolean guarded = MemoryGuard.install();
         all.add(
                 new Requirement(
@@ -82,8 +98,53 @@ public final class DoctorCommand implements Callable<Integer> {
 
     private Requirement regions() {
         SharedMemory memory = SharedMemory.of(directory);
+        try {
+            RegionDirectory regions = new RegionDirectory(directory, Long.MAX_VALUE);
+            regions.own(RegionDirectory.unique("doctor"), PROBE_BYTES)
+                    .orElseThrow(
+                            () -> new IOException("no room for %d bytes".formatted(PROBE_BYTES)))
+                    .delete();
+        } catch (IOException | UncheckedIOException e) {
+            return new Requirement("regions", false, e.getMessage());
+        }
         return new Requirement(
                 "regions", memory.enough(), "%s in %s".formatted(memory.description(), directory));
+    }
+
+    /** Starts one, and sends a descriptor by it. */
+    private Requirement agent() {
+        CountDownLatch pinged = new CountDownLatch(1);
+        EndpointId id = EndpointId.of("doctor");
+        int port = FreePorts.next(2);
+        try (NodeAgent agent =
+                        NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, directory));
+                Mailbox mailbox =
+                        Mailbox.open(
+                                directory,
+                                port,
+                                "doctor",
+                                descriptor -> {
+                                    if (descriptor.kind() == Descriptor.Kind.PING) {
+                                        pinged.countDown();
+                                    }
+                                })) {
+            mailbox.listen(id);
+            boolean arrived = false;
+            for (int i = 0; i < PINGS && !arrived; i++) {
+                mailbox.send(Descriptor.ring(Descriptor.Kind.PING, id));
+                arrived = pinged.await(PING_MILLIS, TimeUnit.MILLISECONDS);
+            }
+            boolean bpf = BpfRequirements.check().stream().allMatch(Requirement::met);
+            return new Requirement(
+                    "agent",
+                    arrived && agent.usesBpf() == bpf,
+                    arrived ? agent.mode() : "carries no descriptors");
+        } catch (IOException | AgentException | UncheckedIOException e) {
+            return new Requirement("agent", false, e.getMessage());
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
     }
 
     private static Requirement broker(JobSpec spec) {

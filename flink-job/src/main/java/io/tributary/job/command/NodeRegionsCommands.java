@@ -37,9 +37,17 @@ final class NodeRegionsCommands {
                 description = "The port of this host's agent. Default: ${DEFAULT-VALUE}.")
         private int port;
 
+        @Option(
+                names = "--dir",
+                paramLabel = "DIR",
+                defaultValue = ShmArguments.DIRECTORY,
+                converter = ShmArguments.Directory.class,
+                description = "Its region directory. Default: ${DEFAULT-VALUE}.")
+        private Path directory;
+
         @Override
         public final Integer call() throws IOException {
-            try (Regions regions = Regions.by(port + Node.LOCAL_OFFSET)) {
+            try (Regions regions = Regions.by(directory, port + Node.LOCAL_OFFSET)) {
                 call(regions);
             }
             return 0;

@@ -5,6 +5,7 @@ package io.tributary.job.command;
 import io.tributary.protocol.RejectedException;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionHeader;
+import io.tributary.shm.region.TrustedDirectory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -32,7 +33,7 @@ public final class RegionsCommand implements Runnable {
 
     @Override
     public void run() {
-        ls(Path.of(ShmArguments.DIRECTORY));
+        ls(TrustedDirectory.of(ShmArguments.DIRECTORY));
     }
 
     /** {@code tributary regions ls}. */
@@ -42,6 +43,7 @@ public final class RegionsCommand implements Runnable {
                             names = "--dir",
                             paramLabel = "DIR",
                             defaultValue = ShmArguments.DIRECTORY,
+                            converter = ShmArguments.Directory.class,
                             description = "The region directory. Default: ${DEFAULT-VALUE}.")
                     Path directory) {
         List<Path> regions = RegionDirectory.list(requireDirectory(directory));
@@ -56,7 +58,7 @@ public final class RegionsCommand implements Runnable {
                         header.state(),
                         header.tenure(),
                         header.payloadLength(),
-                        header.owner().pid() + (header.owner().alive() ? "" : " (dead)"),
+                        header.owner().pid() + (header.owner().alive(file) ? "" : " (dead)"),
                         name,
                         header.description());
             } catch (RejectedException e) {
@@ -79,6 +81,7 @@ public final class RegionsCommand implements Runnable {
                             names = "--dir",
                             paramLabel = "DIR",
                             defaultValue = ShmArguments.DIRECTORY,
+                            converter = ShmArguments.Directory.class,
                             description = "The region directory. Default: ${DEFAULT-VALUE}.")
                     Path directory,
             @Option(

@@ -3,20 +3,33 @@
 package io.tributary.job.command;
 
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.region.TrustedDirectory;
 import java.nio.file.Path;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
 
 /** Where shared memory is, on the command line. */
 final class ShmArguments {
 
     /** The region directory unless another is given. */
-    static final String DIRECTORY = "/dev/shm/tributary";
+    static final String DIRECTORY = TrustedDirectory.DEFAULT;
+
+    /** Puts the user's id in its place. */
+    static final class Directory implements ITypeConverter<Path> {
+
+        @Override
+        public Path convert(String setting) {
+            return TrustedDirectory.of(setting);
+        }
+    }
 
     @Option(
             names = "--dir",
             paramLabel = "DIR",
             defaultValue = DIRECTORY,
-            description = "The region directory. Default: ${DEFAULT-VALUE}.")
+            converter = Directory.class,
+            description =
+                    "The region directory; {uid} is this user's id. Default: ${DEFAULT-VALUE}.")
     private Path directory;
 
     @Option(

@@ -8,6 +8,7 @@ import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.region.TrustedDirectory;
 import java.lang.reflect.Modifier;
 import java.time.Duration;
 import java.util.Arrays;
@@ -275,8 +276,9 @@ public final class JobOptions {
     public static final ConfigOption<String> REGIONS =
             ConfigOptions.key("regions.directory")
                     .stringType()
-                    .defaultValue("/dev/shm/tributary")
-                    .withDescription("Directory of regions, best on a memory file system.");
+                    .defaultValue(TrustedDirectory.DEFAULT)
+                    .withDescription(
+                            "Directory of regions, best on a memory file system. {uid} stands for the id of the user whose process it is, the task managers' for a job.");
 
     /** Where a host's node is. */
     public static final ConfigOption<Integer> NODE_PORT =

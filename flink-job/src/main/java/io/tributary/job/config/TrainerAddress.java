@@ -6,7 +6,6 @@ import io.tributary.job.graph.KafkaTransport;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.trainer.Transport;
-import java.nio.file.Path;
 
 /** How a trainer on the same network reaches a job. */
 public final class TrainerAddress {
@@ -22,6 +21,6 @@ public final class TrainerAddress {
             return Transport.kafka(kafka.kafka());
         }
         ShmTransport shm = (ShmTransport) job;
-        return Transport.shm(Path.of(shm.regions().directory()), shm.agentPort());
+        return Transport.shm(shm.regions().path(), shm.agentPort());
     }
 }

@@ -11,9 +11,7 @@ import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.SharedMemory;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Set;
 
 /** Shared memory, with a node agent of its own. */
 final class ShmMeetingPlace implements MeetingPlace {
@@ -31,12 +29,7 @@ final class ShmMeetingPlace implements MeetingPlace {
         this.quotaBytes = quotaBytes;
         this.port = FreePorts.next(2);
         this.agent =
-                NodeAgent.start(
-                        new AgentOptions(
-                                port,
-                                AgentOptions.Bpf.AUTO,
-                                directory.path(),
-                                Set.of((int) Files.getAttribute(directory.path(), "unix:uid"))));
+                NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, directory.path()));
     }
 
     @Override

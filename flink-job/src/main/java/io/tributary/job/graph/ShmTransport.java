@@ -17,7 +17,6 @@ import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.shm.sink.ShmOutlets;
 import io.tributary.shm.source.ShmUpdateSource;
-import java.nio.file.Path;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.Source;
 
@@ -89,7 +88,6 @@ public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agen
 
     @Override
     public AutoCloseable follow(String job, JobListener listener) {
-        return JobDirectoryFollower.start(
-                JobDirectory.of(Path.of(regions.directory()), job), listener);
+        return JobDirectoryFollower.start(JobDirectory.of(regions.path(), job), listener);
     }
 }

@@ -70,13 +70,12 @@ class HostsITCase {
 
     /** Runs a command on a host. */
     private String run(Hosts.Host host, String... arguments) {
+        List<String> all = new ArrayList<>(List.of(arguments));
+        all.addAll(List.of("--dir", regions(host).toString()));
         Path log = temp.resolve("call-%d.out".formatted(calls++));
         try (JavaProcess process =
                 JavaProcess.start(
-                        JavaProcess.Command.here(
-                                        List.of("-Xmx128m"),
-                                        Main.class.getName(),
-                                        List.of(arguments))
+                        JavaProcess.Command.here(List.of("-Xmx128m"), Main.class.getName(), all)
                                 .on(host),
                         log)) {
             assertThat(process.await(60)).isTrue();

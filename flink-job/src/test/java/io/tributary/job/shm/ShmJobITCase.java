@@ -43,7 +43,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
@@ -65,8 +64,7 @@ class ShmJobITCase {
     private final int port = FreePorts.next(2);
 
     private NodeAgent agent(AgentOptions.Bpf bpf) throws IOException {
-        int user = (int) Files.getAttribute(temp, "unix:uid");
-        return NodeAgent.start(new AgentOptions(port, bpf, temp, Set.of(user)));
+        return NodeAgent.start(new AgentOptions(port, bpf, temp.resolve("regions")));
     }
 
     private static CompletableFuture<Void> run(TestJob job, String id) {

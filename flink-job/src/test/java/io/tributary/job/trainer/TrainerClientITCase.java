@@ -167,9 +167,10 @@ class TrainerClientITCase {
         try (LocalFlink flink = job.start(2, 1, QUOTA);
                 TrainerClient client = job.client("t-1")) {
             client.join();
+            JobDirectory directory = JobDirectory.of(job.regions(), "pulse");
             JobDirectory.replace(
-                    JobDirectory.of(job.regions(), "pulse").trainer("t-1"),
-                    new TrainerPresence("t-1", "another", "eu", Owner.self()));
+                    directory.trainer("t-1"),
+                    new TrainerPresence("t-1", "another", "eu", Owner.self(directory.path())));
             await().atMost(TestJob.PATIENCE)
                     .untilAsserted(
                             () ->

@@ -120,7 +120,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     public void open(OpenContext context) throws InterruptedException {
         lock = Optional.empty();
         if (!regions.equals(RegionAccess.Place.NONE)) {
-            lock = Optional.of(lock(Path.of(regions.directory())));
+            lock = Optional.of(lock(regions.path()));
         }
         Placement placement = new Placement(topology);
         policies =

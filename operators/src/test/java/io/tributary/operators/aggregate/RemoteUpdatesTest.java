@@ -24,7 +24,6 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.Set;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.assertj.core.data.Offset;
 import org.awaitility.Awaitility;
@@ -48,8 +47,7 @@ class RemoteUpdatesTest {
                         0,
                         localPort,
                         Files.createDirectories(temp.resolve(name)),
-                        0,
-                        Set.of((int) Files.getAttribute(temp, "unix:uid"))),
+                        0),
                 new NodeSecret("a secret of many letters"));
     }
 

@@ -736,8 +736,7 @@ class RoundCoordinatorTest {
                                 0,
                                 0,
                                 Files.createDirectories(temp.resolve("regions")),
-                                0,
-                                Set.of((int) Files.getAttribute(temp, "unix:uid"))),
+                                0),
                         new NodeSecret("a secret of many letters"))) {
             RegionAccess.Place place =
                     new RegionAccess.Place(temp.resolve("regions").toString(), node.localPort());

@@ -2,18 +2,15 @@
 
 package io.tributary.shm.agent;
 
-import com.sun.net.httpserver.HttpExchange;
-import com.sun.net.httpserver.HttpServer;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
+import io.tributary.shm.peer.Door;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
-import java.net.InetAddress;
-import java.net.InetSocketAddress;
-import java.nio.charset.StandardCharsets;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
@@ -26,7 +23,7 @@ final class AgentMetrics {
     private final String mode;
     private final Endpoints endpoints;
     private final Map<Refusal, Long> refused = new EnumMap<>(Refusal.class);
-    private Optional<HttpServer> server = Optional.empty();
+    private Optional<StatusServer> server = Optional.empty();
     private long reaped;
 
     AgentMetrics(AgentOptions options, String mode, Endpoints endpoints) {
@@ -35,28 +32,28 @@ final class AgentMetrics {
         this.endpoints = endpoints;
     }
 
-    void serve() throws IOException {
-        HttpServer http =
-                HttpServer.create(
-                        new InetSocketAddress(
-                                InetAddress.getLoopbackAddress(), options.metricsPort()),
-                        0);
-        http.createContext("/metrics", exchange -> answer(exchange, this::prometheus));
-        http.createContext("/status", exchange -> answer(exchange, this::status));
-        http.start();
-        server = Optional.of(http);
+    /**
+     * Begins to serve them.
+     *
+     * @param failure told when it cannot go on
+     */
+    void serve(Consumer<Throwable> failure) throws IOException {
+        StatusServer pages =
+                new StatusServer(
+                        options.metricsPort(),
+                        Map.of(
+                                "/metrics",
+                                () -> page(this::prometheus),
+                                "/status",
+                                () -> page(this::status)));
+        pages.start(failure);
+        server = Optional.of(pages);
     }
 
-    private void answer(HttpExchange exchange, Supplier<String> text) throws IOException {
-        String body;
+    private String page(Supplier<String> text) {
         synchronized (endpoints) {
-            body = text.get();
+            return text.get();
         }
-        byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
-        exchange.getResponseHeaders().set("Content-Type", "text/plain; version=0.0.4");
-        exchange.sendResponseHeaders(200, bytes.length);
-        exchange.getResponseBody().write(bytes);
-        exchange.close();
     }
 
     /** Guarded by the endpoints, as all here. */
@@ -93,7 +90,7 @@ final class AgentMetrics {
                                 .formatted(
                                         name,
                                         connection.primaryId().orElse(EndpointId.NONE),
-                                        connection.pid(),
+                                        connection.visitor().map(Door.Visitor::pid).orElse(0L),
                                         value(name, endpoints.counters(connection))));
             }
         }
@@ -142,7 +139,7 @@ final class AgentMetrics {
                     "%-36s  %8d  %6d  %12d  %12d%n"
                             .formatted(
                                     connection.primaryId().orElse(EndpointId.NONE),
-                                    connection.pid(),
+                                    connection.visitor().map(Door.Visitor::pid).orElse(0L),
                                     connection.port(),
                                     counters.sent(),
                                     counters.delivered()));
@@ -151,6 +148,6 @@ final class AgentMetrics {
     }
 
     void close() {
-        server.ifPresent(http -> http.stop(0));
+        server.ifPresent(StatusServer::close);
     }
 }

@@ -3,17 +3,15 @@
 package io.tributary.shm.agent;
 
 import java.nio.file.Path;
-import java.util.Set;
 
 /**
  * How an agent is run.
  *
  * @param port where endpoints connect, on the loopback; metrics are served on the next one
  * @param bpf whether descriptors are to stay in the kernel
- * @param directory the regions to reap
- * @param users ids of the users whose processes may be endpoints
+ * @param directory the region directory; those to whom it is open may be endpoints
  */
-public record AgentOptions(int port, Bpf bpf, Path directory, Set<Integer> users) {
+public record AgentOptions(int port, Bpf bpf, Path directory) {
 
     /** Whether to use eBPF. */
     public enum Bpf {
@@ -23,10 +21,6 @@ public record AgentOptions(int port, Bpf bpf, Path directory, Set<Integer> users
         REQUIRE,
         /** Never. */
         OFF
-    }
-
-    public AgentOptions {
-        users = Set.copyOf(users);
     }
 
     /** Where metrics are served. */

@@ -6,7 +6,7 @@ import com.sun.jna.Memory;
 import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import io.tributary.shm.mailbox.EndpointId;
-import io.tributary.shm.peer.LibC;
+import io.tributary.shm.os.LibC;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -64,7 +64,7 @@ final class BpfMailbox implements AutoCloseable {
             throw error("the eBPF object cannot be read", Native.getLastError());
         }
         Path mount = BpfRequirements.cgroup2().orElseThrow(() -> new IOException("no cgroup v2"));
-        int cgroup = LibC.INSTANCE.open(mount.toString(), LibC.O_DIRECTORY);
+        int cgroup = LibC.INSTANCE.open(mount.toString(), LibC.O_DIRECTORY, 0);
         BpfMailbox mailbox = new BpfMailbox(bpf, object, cgroup);
         try {
             if (cgroup < 0) {

@@ -84,7 +84,7 @@ public final class BpfRequirements {
                 met,
                 met
                         ? "CAP_BPF and CAP_NET_ADMIN"
-                        : "CAP_BPF and CAP_NET_ADMIN are missing; run as root, or setcap the agent's java");
+                        : "CAP_BPF and CAP_NET_ADMIN are missing; let root start the agent, which then runs as you: sudo ./tributary agent");
     }
 
     private static boolean has(long effective, int capability) {

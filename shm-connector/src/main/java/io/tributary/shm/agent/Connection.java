@@ -5,7 +5,7 @@ package io.tributary.shm.agent;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.DescriptorLayout;
 import io.tributary.shm.mailbox.EndpointId;
-import io.tributary.shm.peer.PeerProcess;
+import io.tributary.shm.peer.Door;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
@@ -26,19 +26,19 @@ final class Connection {
     private final ByteBuffer out = ByteBuffer.allocateDirect(FRAMES * DescriptorLayout.BYTES);
     private final Set<EndpointId> ids = new LinkedHashSet<>();
     private final int port;
-    private final PeerProcess process;
+    private final Reception.Guest guest;
     private final long acceptedAt = System.nanoTime();
     private boolean inKernel;
     private long relayed;
     private long read;
     private boolean over;
-    private long pid;
+    private Optional<Door.Visitor> visitor = Optional.empty();
 
-    Connection(SocketChannel channel, SelectionKey key, int port, PeerProcess process) {
+    Connection(SocketChannel channel, SelectionKey key, int port, Reception.Guest guest) {
         this.channel = channel;
         this.key = key;
         this.port = port;
-        this.process = process;
+        this.guest = guest;
     }
 
     /** The endpoint's own port. */
@@ -55,15 +55,6 @@ final class Connection {
         inKernel = has;
     }
 
-    /** The process that it comes from, for people; 0 where that cannot be seen. */
-    long pid() {
-        return pid;
-    }
-
-    void pid(long found) {
-        pid = found;
-    }
-
     /** How long it has been there. */
     Duration age() {
         return Duration.ofNanos(System.nanoTime() - acceptedAt);
@@ -78,9 +69,23 @@ final class Connection {
         return ids.stream().findFirst();
     }
 
-    /** Whose it is. */
-    PeerProcess process() {
-        return process;
+    /** Who has come, and whose place it has. */
+    Reception.Guest guest() {
+        return guest;
+    }
+
+    /** What the kernel knows its socket by. */
+    long cookie() {
+        return guest.process().cookie();
+    }
+
+    /** Whose process it is, once it has shown that. */
+    Optional<Door.Visitor> visitor() {
+        return visitor;
+    }
+
+    void visitor(Door.Visitor shown) {
+        visitor = Optional.of(shown);
     }
 
     /** Descriptors that the agent has carried to it. */

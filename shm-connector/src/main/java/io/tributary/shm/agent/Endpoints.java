@@ -53,7 +53,7 @@ final class Endpoints {
             connections.add(connection);
             // One that the kernel does not have, from another network namespace say, is relayed
             // for and relayed to.
-            connection.inKernel(bpf.filter(b -> b.has(connection.process().cookie())).isPresent());
+            connection.inKernel(bpf.filter(b -> b.has(connection.cookie())).isPresent());
             inKernel(connection, (b, cookie) -> b.addSocket(cookie, id));
         }
         connection.ids().add(id);
@@ -66,7 +66,7 @@ final class Endpoints {
 
     private void inKernel(Connection connection, ObjLongConsumer<BpfMailbox> action) {
         bpf.filter(ignored -> connection.inKernel())
-                .ifPresent(b -> action.accept(b, connection.process().cookie()));
+                .ifPresent(b -> action.accept(b, connection.cookie()));
     }
 
     /** A connection is over. */
@@ -170,7 +170,7 @@ final class Endpoints {
 
     BpfMailbox.Counters counters(Connection connection) {
         return bpf.filter(ignored -> connection.inKernel())
-                .map(b -> b.counters(connection.process().cookie()))
+                .map(b -> b.counters(connection.cookie()))
                 .orElse(new BpfMailbox.Counters(0, 0, 0, 0));
     }
 

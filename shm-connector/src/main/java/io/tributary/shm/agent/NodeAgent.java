@@ -10,6 +10,7 @@ import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
 import io.tributary.shm.node.Exchange;
 import io.tributary.shm.node.Node;
+import io.tributary.shm.peer.Door;
 import io.tributary.shm.peer.PeerProcess;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
@@ -54,7 +55,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private final ServerSocketChannel server;
     private final Endpoints endpoints;
     private final AgentMetrics metrics;
-    private final Reception reception;
+    private Optional<Door> door = Optional.empty();
+    private Reception reception;
     private final CountDownLatch ended = new CountDownLatch(1);
     private final Thread thread;
     private volatile boolean failed;
@@ -70,7 +72,6 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         this.selector = Selector.open();
         this.server = ServerSocketChannel.open(StandardProtocolFamily.INET);
         this.endpoints = new Endpoints(bpf);
-        this.reception = new Reception(options.users());
         this.metrics = new AgentMetrics(options, mode, endpoints);
         this.thread = new Thread(this::run, "agent");
         InetAddress loopback = InetAddress.getLoopbackAddress();
@@ -79,13 +80,20 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             server.bind(new InetSocketAddress(loopback, options.port()), BACKLOG);
             server.configureBlocking(false);
             server.register(selector, SelectionKey.OP_ACCEPT);
-            metrics.serve();
+            metrics.serve(this::failed);
         } catch (IOException e) {
             close();
             throw new AgentException(
                     "port %d or %d on the loopback cannot be used (%s); is another agent running?"
                             .formatted(options.port(), options.metricsPort(), e.getMessage()),
                     e);
+        }
+        try {
+            door = Optional.of(Door.open(options.directory(), options.port(), this::failed));
+            reception = new Reception(door.get());
+        } catch (IOException e) {
+            close();
+            throw new AgentException("no door: " + e.getMessage(), e);
         }
     }
 
@@ -186,13 +194,18 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         } catch (ClosedSelectorException expected) {
             // The agent has been closed.
         } catch (IOException | RuntimeException | Error e) {
-            // Whoever runs it must see it; an agent that lives on without this thread is deaf.
-            LOG.error("the agent ends", e);
-            failed = true;
-            close();
+            failed(e);
         } finally {
             ended.countDown();
         }
+    }
+
+    /** Whoever runs it must see it; an agent that lives on without one of its threads is deaf. */
+    @Override
+    public void failed(Throwable e) {
+        LOG.error("the agent ends", e);
+        failed = true;
+        close();
     }
 
     /**
@@ -248,8 +261,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     }
 
     private void admit(SocketChannel channel) throws IOException {
-        Optional<PeerProcess> process = reception.admit(channel);
-        if (process.isEmpty()) {
+        Optional<Reception.Guest> guest = reception.admit(channel);
+        if (guest.isEmpty()) {
             channel.close();
             return;
         }
@@ -257,7 +270,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
         SelectionKey key = channel.register(selector, SelectionKey.OP_READ);
         Connection connection =
-                new Connection(channel, key, channel.socket().getPort(), process.get());
+                new Connection(channel, key, channel.socket().getPort(), guest.get());
         key.attach(connection);
         reception.waits(connection);
     }
@@ -283,7 +296,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private boolean take(Connection from, Descriptor descriptor) {
         try {
             if (descriptor.kind() == Kind.HELLO) {
-                Optional<Refusal> refusal = hello(from, descriptor.from(), descriptor.code());
+                Optional<Refusal> refusal = hello(from, descriptor);
                 refusal.ifPresent(r -> refuse(from, r));
                 return refusal.isEmpty();
             }
@@ -303,21 +316,23 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         }
     }
 
-    private Optional<Refusal> hello(Connection from, EndpointId id, int code) throws IOException {
-        if (!reception.serves(from)) {
-            return Optional.of(Refusal.USER);
+    private Optional<Refusal> hello(Connection from, Descriptor hello) throws IOException {
+        EndpointId id = hello.from();
+        if (from.visitor().isEmpty()) {
+            reception.redeem(hello).ifPresent(from::visitor);
+        }
+        if (from.visitor().isEmpty()) {
+            return Optional.of(Refusal.TOKEN);
         }
         if (from.ids().size() >= MAX_IDS) {
             return Optional.of(Refusal.MALFORMED);
         }
-        boolean hereOnly = code == Descriptor.THIS_HOST;
+        boolean hereOnly = hello.code() == Descriptor.THIS_HOST;
         boolean elsewhere = !hereOnly && node.flatMap(n -> n.owner(id)).isPresent();
         if (elsewhere || !endpoints.add(from, id, hereOnly)) {
             return Optional.of(Refusal.TAKEN);
         }
-        if (reception.greeted(from)) {
-            from.pid(from.process().pid());
-        }
+        reception.greeted(from);
         from.send(new Descriptor(Kind.WELCOME, 0, id, EndpointId.NONE, 0, Optional.empty()));
         return Optional.empty();
     }
@@ -369,6 +384,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+        door.ifPresent(Door::close);
         metrics.close();
         synchronized (endpoints) {
             endpoints.close();

@@ -2,7 +2,9 @@
 
 package io.tributary.shm.agent;
 
+import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.node.Visitors;
+import io.tributary.shm.peer.Door;
 import io.tributary.shm.peer.PeerProcess;
 import java.io.IOException;
 import java.nio.channels.SocketChannel;
@@ -27,33 +29,46 @@ final class Reception {
 
     private static final Duration HELLO_WITHIN = Duration.ofSeconds(5);
 
-    private final Set<Integer> users;
+    private final Door door;
     private final Visitors visitors = new Visitors(MAX_OF_A_USER, MAX_OF_STRANGERS);
 
     /** Connections that have not said for whom they speak, the oldest first. */
     private final Set<Connection> silent = new LinkedHashSet<>();
 
     /**
-     * @param users ids of those whose processes are served
+     * @param door where those who are served have been before they come
      */
-    Reception(Set<Integer> users) {
-        this.users = users;
+    Reception(Door door) {
+        this.door = door;
     }
 
     /**
-     * Whose connection it is; empty where that cannot be told, or where there is no place for it.
+     * Someone who has a place.
+     *
+     * @param process whose socket it seems to be, which is good enough for a place and no more
+     * @param place whose place it takes; empty: one of those that are for strangers
      */
-    Optional<PeerProcess> admit(SocketChannel channel) {
+    record Guest(PeerProcess process, Optional<String> place) {}
+
+    /** Who comes; empty where that cannot be told, or where there is no place for it. */
+    Optional<Guest> admit(SocketChannel channel) {
         try {
-            return PeerProcess.find(channel).filter(process -> visitors.admit(known(process)));
+            return PeerProcess.find(channel)
+                    .map(process -> new Guest(process, place(process.user())))
+                    .filter(guest -> visitors.admit(guest.place()));
         } catch (IOException e) {
             LOG.warn("a connection is of nobody: {}", e.getMessage());
             return Optional.empty();
         }
     }
 
-    private Optional<String> known(PeerProcess process) {
-        return Optional.of(process.user()).filter(users::contains).map(user -> "" + user);
+    private Optional<String> place(int user) {
+        return Optional.of(user).filter(door::expects).map(Object::toString);
+    }
+
+    /** Whose process a connection is, by the token that it shows. */
+    Optional<Door.Visitor> redeem(Descriptor hello) {
+        return hello.region().flatMap(door::redeem);
     }
 
     /** One that was admitted is there. */
@@ -61,18 +76,9 @@ final class Reception {
         silent.add(connection);
     }
 
-    /** Whether its user is served. */
-    boolean serves(Connection connection) {
-        return known(connection.process()).isPresent();
-    }
-
-    /**
-     * It has said for whom it speaks.
-     *
-     * @return whether for the first time
-     */
-    boolean greeted(Connection connection) {
-        return silent.remove(connection);
+    /** It has said for whom it speaks. */
+    void greeted(Connection connection) {
+        silent.remove(connection);
     }
 
     /** One that has been silent for too long. */
@@ -85,7 +91,7 @@ final class Reception {
     /** It is over. */
     void gone(Connection connection) {
         if (connection.end()) {
-            visitors.gone(known(connection.process()));
+            visitors.gone(connection.guest().place());
         }
         silent.remove(connection);
     }

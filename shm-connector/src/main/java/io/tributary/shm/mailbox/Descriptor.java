@@ -31,7 +31,8 @@ import java.util.UUID;
  * @param to whom it is for
  * @param from whom it comes from, as the sender's socket says; ignored in what is sent
  * @param number round and epoch, or a count
- * @param region the id of the region meant; empty where none is
+ * @param region the id of the region meant; empty where none is; in HELLO the token that the
+ *     agent's door has given
  */
 public record Descriptor(
         Kind kind, int code, EndpointId to, EndpointId from, long number, Optional<UUID> region) {

@@ -13,7 +13,7 @@ package io.tributary.shm.mailbox;
  *    8 16  endpoint it is for: two u64, high word first
  *   24 16  endpoint it comes from; filled in by who delivers it, by the sender's socket
  *   40  8  round in the low, epoch in the high half; or a count of descriptors read
- *   48 16  a region's id: two u64, high word first; zero where none is meant
+ *   48 16  a region's id: two u64, high word first; zero where none is meant; in HELLO a token
  * </pre>
  */
 public final class DescriptorLayout {

@@ -4,6 +4,7 @@ package io.tributary.shm.mailbox;
 
 import io.tributary.protocol.RejectedException;
 import io.tributary.shm.mailbox.Descriptor.Kind;
+import io.tributary.shm.peer.Door;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -11,10 +12,12 @@ import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
+import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -37,17 +40,20 @@ public final class Mailbox implements AutoCloseable {
     /** The agent and the kernel let an endpoint have many times more unread. */
     private static final int READ_REPORT = 64;
 
+    private final Path directory;
     private final InetSocketAddress agent;
     private final Consumer<Descriptor> listener;
     private final Map<EndpointId, Integer> ids = Collections.synchronizedMap(new LinkedHashMap<>());
     private final Thread reader;
     private final Object sending = new Object();
     private volatile Optional<SocketChannel> channel = Optional.empty();
+    private volatile Optional<UUID> token = Optional.empty();
     private volatile int welcomes;
     private volatile boolean closed;
 
-    private Mailbox(int port, String name, Consumer<Descriptor> listener) {
+    private Mailbox(Path directory, int port, String name, Consumer<Descriptor> listener) {
         this.agent = new InetSocketAddress(InetAddress.getLoopbackAddress(), port);
+        this.directory = directory;
         this.listener = listener;
         this.reader = new Thread(this::keepReading, "mailbox-" + name);
         reader.setDaemon(true);
@@ -56,13 +62,15 @@ public final class Mailbox implements AutoCloseable {
     /**
      * Opens a mailbox.
      *
+     * @param directory the region directory, which is the agent's too
      * @param port the agent's
      * @param name for people
      * @param listener called on the mailbox's own thread for each descriptor, and with WELCOME each
      *     time the connection is made: what was rung before may have been missed
      */
-    public static Mailbox open(int port, String name, Consumer<Descriptor> listener) {
-        Mailbox mailbox = new Mailbox(port, name, listener);
+    public static Mailbox open(
+            Path directory, int port, String name, Consumer<Descriptor> listener) {
+        Mailbox mailbox = new Mailbox(directory, port, name, listener);
         mailbox.reader.start();
         return mailbox;
     }
@@ -117,13 +125,14 @@ public final class Mailbox implements AutoCloseable {
     }
 
     private void hello(SocketChannel to, EndpointId id, int code) {
-        write(to, new Descriptor(Kind.HELLO, code, EndpointId.NONE, id, 0, Optional.empty()));
+        write(to, new Descriptor(Kind.HELLO, code, EndpointId.NONE, id, 0, token));
     }
 
     private void keepReading() {
         long pause = FIRST_PAUSE_MILLIS;
         while (!closed) {
             try (SocketChannel connected = SocketChannel.open(StandardProtocolFamily.INET)) {
+                token = Optional.of(Door.enter(directory, agent.getPort()));
                 connected.setOption(StandardSocketOptions.TCP_NODELAY, true);
                 connected.connect(agent);
                 welcomes = 0;

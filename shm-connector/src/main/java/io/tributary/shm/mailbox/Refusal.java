@@ -10,8 +10,8 @@ public enum Refusal {
     MALFORMED(1, "it sent bytes that are not descriptors of 64 bytes"),
     /** The id belongs to another living endpoint. */
     TAKEN(2, "its id belongs to another living endpoint"),
-    /** The endpoint's user may not use this agent. */
-    USER(3, "its user may not use this agent; the agent's --user allows more"),
+    /** The first HELLO has no token of the agent's, or one that has been used or is old. */
+    TOKEN(3, "its HELLO has no token that the agent has just given it at its door"),
     /** A descriptor for others before HELLO. */
     NO_HELLO(4, "it did not say HELLO first"),
     /** A code of another version of the agent. */

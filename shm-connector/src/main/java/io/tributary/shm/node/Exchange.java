@@ -15,6 +15,9 @@ public interface Exchange {
     /** Carries a descriptor that came from another node to one of them. */
     void deliver(Descriptor descriptor);
 
+    /** The node cannot go on. */
+    void failed(Throwable e);
+
     /** One of them belongs to another node, which had it before the two knew each other. */
     void evict(EndpointId id);
 }

@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RegionRef;
-import io.tributary.shm.node.Node.Options;
 import io.tributary.shm.node.NodeRequest.Asked;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -21,10 +20,9 @@ import java.util.Optional;
 /** Serves one process of this host; what it has fetched is released when it goes. */
 final class LocalService {
 
-    private static final int NOBODY = -1;
     private static final int RELAY_BYTES = 1 << 16;
 
-    private final Options options;
+    private final String node;
     private final Membership membership;
     private final NodeLinks links;
     private final Home home;
@@ -32,35 +30,24 @@ final class LocalService {
     private final Map<RegionRef, Deque<RemoteCopy>> held = new HashMap<>();
 
     LocalService(
-            Options options,
-            Membership membership,
-            NodeLinks links,
-            Home home,
-            RemoteRegions remote) {
-        this.options = options;
+            String node, Membership membership, NodeLinks links, Home home, RemoteRegions remote) {
+        this.node = node;
         this.membership = membership;
         this.links = links;
         this.home = home;
         this.remote = remote;
     }
 
-    void serve(NodeChannel channel) throws IOException {
-        int user = channel.from().map(Integer::parseInt).orElse(NOBODY);
-        if (user != NOBODY) {
-            // It may stay as long as it likes, and ask nothing.
-            channel.greeted();
-        }
+    /**
+     * Serves it until it goes.
+     *
+     * @param user id of its user
+     */
+    void serve(int user, NodeChannel channel) throws IOException {
         try {
             while (true) {
                 NodeRequest request = channel.receive(NodeRequest.class);
                 try {
-                    if (user == NOBODY) {
-                        channel.send(
-                                NodeAnswer.refused(
-                                        "the node serves users %s only"
-                                                .formatted(options.users())));
-                        return;
-                    }
                     if (request instanceof NodeRequest.Write write) {
                         write(user, write.ref(), channel);
                     } else if (request instanceof NodeRequest.Serve serve) {
@@ -91,7 +78,7 @@ final class LocalService {
             return membership.all();
         }
         if (request instanceof NodeRequest.Addressed addressed) {
-            return addressed.node().equals(options.name())
+            return addressed.node().equals(node)
                     ? home.answer(user, addressed)
                     : forward(user, addressed);
         }
@@ -99,7 +86,7 @@ final class LocalService {
     }
 
     private PayloadRef fetch(int user, RegionRef ref) throws IOException {
-        if (ref.node().equals(options.name())) {
+        if (ref.node().equals(node)) {
             return home.shelf().readable(user, ref);
         }
         try {
@@ -135,7 +122,7 @@ final class LocalService {
     }
 
     private void write(int user, RegionRef ref, NodeChannel channel) throws IOException {
-        if (ref.node().equals(options.name())) {
+        if (ref.node().equals(node)) {
             home.shelf().write(user, ref, channel);
             return;
         }

@@ -7,6 +7,7 @@ import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.node.NodeRequest.Asked;
+import io.tributary.shm.peer.Door;
 import io.tributary.shm.peer.PeerProcess;
 import io.tributary.shm.region.RegionMappings;
 import java.io.IOException;
@@ -17,7 +18,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -44,6 +44,7 @@ public final class Node implements AutoCloseable {
     private final NodeSecret secret;
     private final NodeServer others;
     private final NodeServer local;
+    private final Door door;
     private final Membership membership;
     private final NodeLinks links;
     private final RegionShelf shelf;
@@ -51,6 +52,7 @@ public final class Node implements AutoCloseable {
     private final RemoteRegions remote;
     private final ScheduledExecutorService sweeper;
     private final AtomicBoolean closed = new AtomicBoolean();
+    private volatile Optional<Exchange> agent = Optional.empty();
     private volatile Optional<Routes> routes = Optional.empty();
 
     /**
@@ -60,9 +62,8 @@ public final class Node implements AutoCloseable {
      * @param host where others reach it
      * @param port the same; 0 for any that is free
      * @param localPort where processes of this host reach it, on the loopback; 0 for any
-     * @param directory this host's regions
+     * @param directory this host's regions; those to whom it is open may ask
      * @param jobBytesPerSecond bound of what is sent of each job's regions; 0 for none
-     * @param users ids of the users whose processes may ask
      */
     public record Options(
             String name,
@@ -70,13 +71,7 @@ public final class Node implements AutoCloseable {
             int port,
             int localPort,
             Path directory,
-            long jobBytesPerSecond,
-            Set<Integer> users) {
-
-        public Options {
-            users = Set.copyOf(users);
-        }
-    }
+            long jobBytesPerSecond) {}
 
     private Node(Options options, NodeSecret secret) throws IOException {
         this.options = options;
@@ -92,8 +87,9 @@ public final class Node implements AutoCloseable {
                         channel ->
                                 channel.process()
                                         .map(PeerProcess::user)
-                                        .filter(options.users()::contains)
+                                        .filter(this::expects)
                                         .map(user -> Integer.toString(user)));
+        this.door = Door.open(options.directory(), local.port(), this::failed);
         this.membership =
                 new Membership(
                         new Member(
@@ -114,6 +110,15 @@ public final class Node implements AutoCloseable {
         this.sweeper = Executors.newSingleThreadScheduledExecutor(new DaemonThreads("node-sweep"));
     }
 
+    private boolean expects(int user) {
+        return door.expects(user);
+    }
+
+    private void failed(Throwable e) {
+        LOG.error("the node cannot go on", e);
+        agent.ifPresent(exchange -> exchange.failed(e));
+    }
+
     /**
      * Starts a node.
      *
@@ -123,16 +128,8 @@ public final class Node implements AutoCloseable {
         MemoryGuard.install();
         PeerProcess.requireSupport();
         Node node = new Node(options, secret);
-        node.others.start(node::serve);
-        node.local.start(
-                channel ->
-                        new LocalService(
-                                        node.options,
-                                        node.membership,
-                                        node.links,
-                                        node.home,
-                                        node.remote)
-                                .serve(channel));
+        node.others.start(node::serve, node::failed);
+        node.local.start(node::serveProcess, node::failed);
         node.sweeper.scheduleWithFixedDelay(node::sweep, 1, 1, TimeUnit.SECONDS);
         return node;
     }
@@ -177,6 +174,7 @@ public final class Node implements AutoCloseable {
 
     /** From now on descriptors pass between this host's endpoints and those of others. */
     public void connect(Exchange exchange) {
+        agent = Optional.of(exchange);
         routes = Optional.of(new Routes(options.name(), links, exchange));
     }
 
@@ -192,6 +190,24 @@ public final class Node implements AutoCloseable {
      */
     public boolean route(Descriptor descriptor) {
         return routes.filter(r -> r.route(descriptor)).isPresent();
+    }
+
+    /** Serves a process of this host. */
+    private void serveProcess(NodeChannel channel) throws IOException {
+        NodeRequest.Enter enter = channel.receiveSoon(NodeRequest.Enter.class);
+        Optional<Door.Visitor> visitor = door.redeem(enter.token());
+        if (visitor.isEmpty()) {
+            channel.send(
+                    NodeAnswer.refused(
+                            "expected a token that the node has just given at its door"));
+            return;
+        }
+        int user = visitor.get().user();
+        local.recognise(channel, Integer.toString(user));
+        // It may stay as long as it likes, and ask nothing.
+        channel.greeted();
+        channel.send(NodeAnswer.of(options.name()));
+        new LocalService(options.name(), membership, links, home, remote).serve(user, channel);
     }
 
     /** Serves another node. */
@@ -280,6 +296,7 @@ public final class Node implements AutoCloseable {
         routes.ifPresent(Routes::close);
         others.close();
         local.close();
+        door.close();
         links.close();
         remote.close();
     }

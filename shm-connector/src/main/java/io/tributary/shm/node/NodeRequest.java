@@ -7,6 +7,7 @@ import com.fasterxml.jackson.annotation.JsonSubTypes.Type;
 import com.fasterxml.jackson.annotation.JsonTypeInfo;
 import io.tributary.protocol.message.RegionRef;
 import java.util.List;
+import java.util.UUID;
 
 /** What is asked of a node. */
 @JsonTypeInfo(use = JsonTypeInfo.Id.NAME, property = "op")
@@ -14,6 +15,7 @@ import java.util.List;
     @Type(value = NodeRequest.Gossip.class, name = "gossip"),
     @Type(value = NodeRequest.Leave.class, name = "leave"),
     @Type(value = NodeRequest.Deliver.class, name = "deliver"),
+    @Type(value = NodeRequest.Enter.class, name = "enter"),
     @Type(value = NodeRequest.Members.class, name = "members"),
     @Type(value = NodeRequest.Fetch.class, name = "fetch"),
     @Type(value = NodeRequest.Release.class, name = "release"),
@@ -65,6 +67,9 @@ sealed interface NodeRequest {
 
     /** The sender leaves. */
     record Leave(Member member) implements NodeRequest {}
+
+    /** Of a process on the host, first: the door has given it this token. */
+    record Enter(UUID token) implements NodeRequest {}
 
     /** Of a process on the host: who is there? */
     record Members() implements NodeRequest {}

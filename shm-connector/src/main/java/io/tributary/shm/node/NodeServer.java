@@ -7,10 +7,14 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.channels.AsynchronousCloseException;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.ServerSocketChannel;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,15 +28,17 @@ final class NodeServer implements AutoCloseable {
     private static final int MAX_OF_ONE = 512;
     private static final int MAX_OF_STRANGERS = 64;
     private static final int BACKLOG = 1024;
+    private static final long PAUSE_MILLIS = 100;
 
     private final ServerSocketChannel server;
     private final Set<NodeChannel> open = ConcurrentHashMap.newKeySet();
     private final Visitors visitors = new Visitors(MAX_OF_ONE, MAX_OF_STRANGERS);
-    private final Door door;
+    private final Sight sight;
+    private final CountDownLatch closed = new CountDownLatch(1);
 
-    /** Who comes, as far as that can be seen before anything is read. */
+    /** Who seems to come, before anything is read; it decides whose place is taken. */
     @FunctionalInterface
-    interface Door {
+    interface Sight {
         Optional<String> who(NodeChannel channel) throws IOException;
     }
 
@@ -43,10 +49,10 @@ final class NodeServer implements AutoCloseable {
     }
 
     /**
-     * @param door who is known by more than what is said
+     * @param sight who is known by more than what is said
      */
-    NodeServer(InetSocketAddress address, Door door) throws IOException {
-        this.door = door;
+    NodeServer(InetSocketAddress address, Sight sight) throws IOException {
+        this.sight = sight;
         server = ServerSocketChannel.open();
         try {
             server.bind(address, BACKLOG);
@@ -59,29 +65,46 @@ final class NodeServer implements AutoCloseable {
         }
     }
 
-    void start(Service service) {
-        Thread thread = new Thread(() -> accept(service), "node-accept");
+    /**
+     * Begins to listen.
+     *
+     * @param failure told when it cannot go on
+     */
+    void start(Service service, Consumer<Throwable> failure) {
+        Thread thread = new Thread(() -> accept(service, failure), "node-accept");
         thread.setDaemon(true);
         thread.start();
     }
 
-    private void accept(Service service) {
-        while (server.isOpen()) {
-            try {
-                NodeChannel channel = new NodeChannel(server.accept());
-                admit(service, channel);
-            } catch (AsynchronousCloseException e) {
-                return;
-            } catch (IOException e) {
-                LOG.warn("a connection could not be accepted: {}", e.getMessage());
+    private void accept(Service service, Consumer<Throwable> failure) {
+        try {
+            while (server.isOpen()) {
+                accept(service);
             }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        } catch (RuntimeException | Error e) {
+            failure.accept(e);
+        }
+    }
+
+    private void accept(Service service) throws InterruptedException {
+        try {
+            NodeChannel channel = new NodeChannel(server.accept());
+            admit(service, channel);
+        } catch (ClosedChannelException expected) {
+            // This server goes.
+        } catch (IOException e) {
+            LOG.warn("a connection could not be accepted: {}", e.getMessage());
+            // No descriptor is free, say; whoever waits is served when there is one.
+            closed.await(PAUSE_MILLIS, TimeUnit.MILLISECONDS);
         }
     }
 
     private void admit(Service service, NodeChannel channel) {
         Optional<String> who = Optional.empty();
         try {
-            who = door.who(channel);
+            who = sight.who(channel);
         } catch (IOException e) {
             LOG.debug("{}: {}", channel.peer(), e.getMessage());
         }
@@ -133,6 +156,7 @@ final class NodeServer implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
+        closed.countDown();
         server.close();
         open.forEach(NodeChannel::close);
     }

@@ -10,6 +10,7 @@ import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.shm.region.RegionPool;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Path;
@@ -40,7 +41,8 @@ public final class RegionAccess implements AutoCloseable {
     /**
      * Where regions are.
      *
-     * @param directory the region directory, the same path on each host
+     * @param directory the region directory, the same path on each host; {@code {uid}} in it is the
+     *     id of the user whose process it is
      * @param nodePort where a host's node takes requests of its processes; 0 where there is none
      */
     public record Place(String directory, int nodePort) implements Serializable {
@@ -51,6 +53,11 @@ public final class RegionAccess implements AutoCloseable {
         /** A directory on the only host. */
         public Place(String directory) {
             this(directory, 0);
+        }
+
+        /** The directory on this host. */
+        public Path path() {
+            return TrustedDirectory.of(directory).toAbsolutePath();
         }
 
         /** Whether there may be payloads on other hosts. */
@@ -67,9 +74,11 @@ public final class RegionAccess implements AutoCloseable {
     }
 
     private RegionAccess(Place place) {
-        this.root = Path.of(place.directory()).toAbsolutePath();
+        this.root = place.path();
         this.regions =
-                place.manyHosts() ? Optional.of(Regions.by(place.nodePort())) : Optional.empty();
+                place.manyHosts()
+                        ? Optional.of(Regions.by(root, place.nodePort()))
+                        : Optional.empty();
         this.node = regions.map(RegionAccess::name).orElse("");
         this.releases =
                 Executors.newSingleThreadScheduledExecutor(new DaemonThreads("region-releases"));

@@ -7,22 +7,26 @@ import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RegionRef;
+import io.tributary.shm.os.DirectoryBelow;
+import io.tributary.shm.os.FileBelow;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.Owner;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionEdit;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout;
 import io.tributary.shm.region.RegionMappings;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermission;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -44,6 +48,9 @@ final class RegionShelf {
      */
     static final int PIECE_BYTES = 1 << 16;
 
+    private static final int ROOT = 0;
+    private static final int GROUP_READS = 040;
+
     private final String node;
     private final Path root;
     private final Rates rates;
@@ -63,25 +70,26 @@ final class RegionShelf {
         this.rates = rates;
     }
 
-    private Path file(String name) {
-        return root.resolve(name + RegionDirectory.SUFFIX);
+    private static Path relative(String name) {
+        return Path.of(name + RegionDirectory.SUFFIX);
     }
 
-    /** A path that does not leave the region directory, whatever links there are. */
-    private Path requireBelow(Path file) throws NodeRefusedException {
+    private FileBelow file(String name) throws NodeRefusedException {
+        // A name that is none is refused before it becomes a path.
+        new RegionRef(node, name, 1, 0, 0);
+        Optional<FileBelow> file;
         try {
-            if (file.toRealPath().startsWith(root.toRealPath())) {
-                return file;
-            }
-            throw new NodeRefusedException("%s leads out of the region directory".formatted(file));
-        } catch (NodeRefusedException e) {
-            throw e;
+            file = FileBelow.open(root, relative(name));
         } catch (IOException e) {
-            throw new NodeRefusedException("%s cannot be read: %s".formatted(file, e));
+            throw new NodeRefusedException(e.getMessage());
         }
+        return file.orElseThrow(
+                () ->
+                        new NodeRefusedException(
+                                "there is no region %s on %s".formatted(name, node)));
     }
 
-    private static RegionHeader header(Path file) throws NodeRefusedException {
+    private static RegionHeader header(FileBelow file) throws NodeRefusedException {
         try {
             return RegionHeader.read(file);
         } catch (RejectedException e) {
@@ -91,12 +99,12 @@ final class RegionShelf {
 
     /** The region of a name. */
     RegionInfo find(int user, String name) throws NodeRefusedException {
-        Path file = requireReader(user, name);
-        return info(name, file, header(file));
+        try (FileBelow file = readable(user, name)) {
+            return info(name, file, header(file));
+        }
     }
 
-    private RegionInfo info(String name, Path file, RegionHeader header)
-            throws NodeRefusedException {
+    private RegionInfo info(String name, FileBelow file, RegionHeader header) {
         return new RegionInfo(
                 new RegionRef(node, name, header.tenure(), 0, header.payloadLength()),
                 header.state(),
@@ -104,16 +112,8 @@ final class RegionShelf {
     }
 
     /** What tells a region apart from a later one of its name. */
-    private static String identity(Path file, RegionHeader header) throws NodeRefusedException {
-        try {
-            return "%s-%d-%d"
-                    .formatted(
-                            Files.getAttribute(file, "unix:ino"),
-                            header.owner().pid(),
-                            header.owner().startMillis());
-        } catch (IOException e) {
-            throw new NodeRefusedException("%s cannot be read: %s".formatted(file, e));
-        }
+    private static String identity(FileBelow file, RegionHeader header) {
+        return "%s-%s".formatted(file.inode(), header.owner().process());
     }
 
     /** All regions whose names begin so and that the user may read. */
@@ -141,10 +141,17 @@ final class RegionShelf {
      * @throws NodeRefusedException before anything is sent
      */
     void send(int user, RegionRef ref, String identity, NodeChannel channel) throws IOException {
-        Path file = requireReader(user, ref.name());
+        try (FileBelow file = readable(user, ref.name())) {
+            send(file, ref, identity, channel);
+        }
+    }
+
+    private void send(FileBelow file, RegionRef ref, String identity, NodeChannel channel)
+            throws IOException {
         RegionHeader header = requireReadable(ref, identity, file);
-        try (FileChannel bytes = FileChannel.open(file, StandardOpenOption.READ);
-                MappedFile mapped = RegionMappings.acquire(header.payload(file))) {
+        PayloadRef payload = header.payload(file.named());
+        try (FileChannel bytes = FileChannel.open(file.path(), StandardOpenOption.READ);
+                MappedFile mapped = RegionMappings.acquire(payload, file)) {
             channel.send(NodeAnswer.of(ref));
             List<RegionRef> pieces = ref.pieces(PIECE_BYTES);
             ByteBuffer checksums =
@@ -172,33 +179,40 @@ final class RegionShelf {
     }
 
     /**
-     * Where a range lies.
+     * Where a range lies, for a process of this host, which opens it by its own rights.
      *
      * @throws NodeRefusedException when it is not there to be read
      */
     PayloadRef readable(int user, RegionRef ref) throws NodeRefusedException {
-        Path file = requireReader(user, ref.name());
-        RegionHeader header = header(file);
-        info(ref.name(), file, header).requireReadable(ref);
-        return header.payload(file);
+        try (FileBelow file = readable(user, ref.name())) {
+            RegionHeader header = header(file);
+            info(ref.name(), file, header).requireReadable(ref);
+            return header.payload(file.named());
+        }
     }
 
     /** Makes a region of zeros, READY. */
     RegionInfo allocate(int user, String name, long length) throws IOException {
         // A name that is none is refused before it becomes a path.
         new RegionRef(node, name, 1, 0, length);
-        Path file = file(name);
-        if (Files.exists(file)) {
-            throw new NodeRefusedException(
-                    "region %s on %s is there already".formatted(name, node));
-        }
-        Optional<OwnedRegion> made = new RegionDirectory(root, Long.MAX_VALUE).own(name, length);
-        if (made.isEmpty()) {
-            throw new NodeRefusedException(
-                    "region %s on %s: no room for its %d bytes".formatted(name, node, length));
-        }
-        try (OwnedRegion region = made.get()) {
-            region.publish(new String(Json.encode(new Owned(user)), StandardCharsets.UTF_8));
+        Path relative = relative(name);
+        Path above = relative.getParent() == null ? Path.of("") : relative.getParent();
+        try (DirectoryBelow parent =
+                DirectoryBelow.make(root, above, TrustedDirectory.ownMode(root))) {
+            Path file = parent.path().resolve(relative.getFileName());
+            if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
+                throw new NodeRefusedException(
+                        "region %s on %s is there already".formatted(name, node));
+            }
+            try (OwnedRegion region = OwnedRegion.create(file, length, Owner.self(root))) {
+                region.publish(new String(Json.encode(new Owned(user)), StandardCharsets.UTF_8));
+            } catch (IOException e) {
+                if (Files.getFileStore(root).getUsableSpace() > length) {
+                    throw e;
+                }
+                throw new NodeRefusedException(
+                        "region %s on %s: no room for its %d bytes".formatted(name, node, length));
+            }
         }
         return find(user, name);
     }
@@ -213,51 +227,66 @@ final class RegionShelf {
      * @throws NodeRefusedException before any byte is taken
      */
     void write(int user, RegionRef ref, NodeChannel channel) throws IOException {
-        Path file = requireOwner(user, ref.name());
-        info(ref.name(), file, header(file)).requireWithin(ref);
-        try (RegionEdit edit = RegionEdit.begin(file, ref.tenure())) {
-            channel.send(NodeAnswer.of(ref));
-            for (RegionRef piece : ref.pieces(PIECE_BYTES)) {
-                channel.read(edit.memory().slice(piece.offset(), (int) piece.length()));
+        try (FileBelow file = owned(user, ref.name())) {
+            info(ref.name(), file, header(file)).requireWithin(ref);
+            try (RegionEdit edit = RegionEdit.begin(file, ref.tenure())) {
+                channel.send(NodeAnswer.of(ref));
+                for (RegionRef piece : ref.pieces(PIECE_BYTES)) {
+                    channel.read(edit.memory().slice(piece.offset(), (int) piece.length()));
+                }
+                channel.send(
+                        NodeAnswer.of(
+                                new RegionRef(
+                                        node,
+                                        ref.name(),
+                                        edit.commit(),
+                                        ref.offset(),
+                                        ref.length())));
+            } catch (RejectedException e) {
+                throw new NodeRefusedException(e.getMessage());
             }
-            channel.send(
-                    NodeAnswer.of(
-                            new RegionRef(
-                                    node, ref.name(), edit.commit(), ref.offset(), ref.length())));
-        } catch (RejectedException e) {
-            throw new NodeRefusedException(e.getMessage());
         }
     }
 
     /** Deletes a region in this tenure. */
     void free(int user, RegionRef ref) throws IOException {
-        Path file = requireOwner(user, ref.name());
-        requireTenure(ref, header(file));
-        Files.deleteIfExists(file);
+        try (FileBelow file = owned(user, ref.name())) {
+            requireTenure(ref, header(file));
+            file.delete();
+        }
         readers.remove(ref.name());
     }
 
     /** Releases a region in this tenure; one that is released already stays so. */
-    void giveBack(int user, RegionRef ref) throws NodeRefusedException {
-        Path file = requireOwner(user, ref.name());
-        RegionHeader header = header(file);
-        requireTenure(ref, header);
-        RegionDirectory.release(header.payload(file));
+    void giveBack(int user, RegionRef ref) throws IOException {
+        try (FileBelow file = owned(user, ref.name())) {
+            requireTenure(ref, header(file));
+            RegionDirectory.release(file, ref.tenure());
+        }
     }
 
     /** Lets somebody read a region. */
     void grant(int user, RegionRef ref, Reader reader) throws NodeRefusedException {
-        requireOwner(user, ref.name());
+        owned(user, ref.name()).close();
         readers.computeIfAbsent(ref.name(), name -> ConcurrentHashMap.newKeySet()).add(reader);
     }
 
-    private Path requireReader(int user, String name) throws NodeRefusedException {
-        Path file = requireName(name);
-        boolean granted =
-                readers.getOrDefault(name, Set.of()).stream()
-                        .anyMatch(
-                                r -> r.group() ? groups.of(user).contains(r.id()) : r.id() == user);
-        if (!owns(user, file) && !granted && !groupMayRead(user, file)) {
+    /**
+     * A region that a user may read.
+     *
+     * @return to be closed
+     */
+    private FileBelow readable(int user, String name) throws NodeRefusedException {
+        FileBelow file = file(name);
+        boolean may = false;
+        try {
+            may = owns(user, file) || granted(user, name) || groupMayRead(user, file);
+        } finally {
+            if (!may) {
+                file.close();
+            }
+        }
+        if (!may) {
             throw new NodeRefusedException(
                     "region %s on %s: user %d may not read it; its owner may grant it"
                             .formatted(name, node, user));
@@ -265,46 +294,52 @@ final class RegionShelf {
         return file;
     }
 
-    /** By the file's own permissions. */
-    private boolean groupMayRead(int user, Path file) throws NodeRefusedException {
-        try {
-            return Files.getPosixFilePermissions(file).contains(PosixFilePermission.GROUP_READ)
-                    && groups.of(user).contains((int) Files.getAttribute(file, "unix:gid"));
-        } catch (IOException e) {
-            throw new NodeRefusedException("%s cannot be read: %s".formatted(file, e));
-        }
+    private boolean granted(int user, String name) {
+        return readers.getOrDefault(name, Set.of()).stream()
+                .anyMatch(r -> r.group() ? groups.of(user).contains(r.id()) : r.id() == user);
     }
 
-    private Path requireOwner(int user, String name) throws NodeRefusedException {
-        Path file = requireName(name);
-        if (!owns(user, file)) {
+    /** By the file's own permissions. */
+    private boolean groupMayRead(int user, FileBelow file) {
+        return (file.mode() & GROUP_READS) != 0 && groups.of(user).contains(file.group());
+    }
+
+    /**
+     * A region that is a user's.
+     *
+     * @return to be closed
+     */
+    private FileBelow owned(int user, String name) throws NodeRefusedException {
+        FileBelow file = file(name);
+        boolean owns = false;
+        try {
+            owns = owns(user, file);
+        } finally {
+            if (!owns) {
+                file.close();
+            }
+        }
+        if (!owns) {
             throw new NodeRefusedException(
                     "region %s on %s: user %d is not its owner".formatted(name, node, user));
         }
         return file;
     }
 
-    private Path requireName(String name) throws NodeRefusedException {
-        // A name that is none is refused before it becomes a path.
-        new RegionRef(node, name, 1, 0, 0);
-        Path file = file(name);
-        if (!Files.exists(file)) {
-            throw new NodeRefusedException("there is no region %s on %s".formatted(name, node));
-        }
-        return requireBelow(file);
-    }
-
-    private static boolean owns(int user, Path file) throws NodeRefusedException {
-        if (user == 0) {
+    /** What this node has made says for whom; of other files the description is not believed. */
+    private static boolean owns(int user, FileBelow file) throws NodeRefusedException {
+        if (user == ROOT || user == file.user() && user != TrustedDirectory.user()) {
             return true;
+        }
+        if (file.user() != TrustedDirectory.user()) {
+            return false;
         }
         try {
             JsonNode owner =
                     Json.tree(header(file).description().getBytes(StandardCharsets.UTF_8))
                             .path("owner");
-            return user
-                    == (owner.isInt() ? owner.asInt() : (int) Files.getAttribute(file, "unix:uid"));
-        } catch (RejectedException | IOException e) {
+            return user == (owner.isInt() ? owner.asInt() : file.user());
+        } catch (RejectedException e) {
             throw new NodeRefusedException(e.getMessage());
         }
     }
@@ -318,7 +353,7 @@ final class RegionShelf {
         }
     }
 
-    private RegionHeader requireReadable(RegionRef ref, String identity, Path file)
+    private RegionHeader requireReadable(RegionRef ref, String identity, FileBelow file)
             throws NodeRefusedException {
         RegionHeader header = header(file);
         RegionInfo info = info(ref.name(), file, header);

@@ -4,15 +4,18 @@ package io.tributary.shm.node;
 
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RegionRef;
+import io.tributary.shm.peer.Door;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionMappings;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
@@ -26,31 +29,43 @@ public final class Regions implements AutoCloseable {
     /** Requests under way at a time; more wait. */
     private static final int CONNECTIONS = 8;
 
+    private final Path directory;
     private final InetSocketAddress address;
     private final List<Connection> connections;
     private final AtomicInteger next = new AtomicInteger();
 
-    private Regions(InetSocketAddress address) {
+    private Regions(Path directory, InetSocketAddress address) {
+        this.directory = directory;
         this.address = address;
         this.connections =
-                IntStream.range(0, CONNECTIONS).mapToObj(i -> new Connection(address)).toList();
+                IntStream.range(0, CONNECTIONS)
+                        .mapToObj(i -> new Connection(directory, address))
+                        .toList();
     }
 
-    /** By the node that listens on this port of the loopback; it need not be there yet. */
-    public static Regions by(int localPort) {
-        return new Regions(new InetSocketAddress(InetAddress.getLoopbackAddress(), localPort));
+    /**
+     * By this host's node; it need not be there yet.
+     *
+     * @param directory its region directory
+     * @param localPort where it listens on the loopback
+     */
+    public static Regions by(Path directory, int localPort) {
+        return new Regions(
+                directory, new InetSocketAddress(InetAddress.getLoopbackAddress(), localPort));
     }
 
     /** Made when it is first used, and anew after it broke; one request at a time. */
     private static final class Connection {
 
+        private final Path directory;
         private final InetSocketAddress address;
         private Optional<NodeChannel> channel = Optional.empty();
 
         /** Answers that nobody waits for. */
         private int unread;
 
-        Connection(InetSocketAddress address) {
+        Connection(Path directory, InetSocketAddress address) {
+            this.directory = directory;
             this.address = address;
         }
 
@@ -70,7 +85,7 @@ public final class Regions implements AutoCloseable {
         }
 
         synchronized <T> T ask(NodeRequest request, Class<T> type) throws IOException {
-            NodeChannel open = channel.isPresent() ? channel.get() : connect(address);
+            NodeChannel open = channel.isPresent() ? channel.get() : connect(directory, address);
             channel = Optional.of(open);
             try {
                 open.send(request);
@@ -115,15 +130,24 @@ public final class Regions implements AutoCloseable {
         }
     }
 
-    private static NodeChannel connect(InetSocketAddress address) throws IOException {
+    private static NodeChannel connect(Path directory, InetSocketAddress address)
+            throws IOException {
         try {
+            UUID token = Door.enter(directory, address.getPort());
             NodeChannel made = NodeChannel.connect(address);
-            made.greeted();
-            return made;
+            try {
+                made.greeted();
+                made.send(new NodeRequest.Enter(token));
+                made.receiveSoon(NodeAnswer.class).as(String.class);
+                return made;
+            } catch (IOException | RuntimeException e) {
+                made.close();
+                throw e;
+            }
         } catch (IOException e) {
             throw new NodeUnavailableException(
-                    "no node on port %d of this host (%s); start one with ./tributary agent --node NAME, or give its agent's --port"
-                            .formatted(address.getPort(), e.getMessage()),
+                    "no node on port %d of this host that has its regions in %s (%s); start one with ./tributary agent --node NAME, or give its agent's --port and --dir"
+                            .formatted(address.getPort(), directory, e.getMessage()),
                     e);
         }
     }
@@ -286,7 +310,7 @@ public final class Regions implements AutoCloseable {
     public int barrier(String node, String name, int parties, Duration patience)
             throws IOException {
         // On a connection of its own, which others need not wait for.
-        Connection own = new Connection(address);
+        Connection own = new Connection(directory, address);
         try {
             return own.ask(
                     new NodeRequest.Barrier(node, name, parties, patience.toMillis()),
@@ -322,7 +346,7 @@ public final class Regions implements AutoCloseable {
      * @throws NodeRefusedException when another user's process answers there
      */
     public AutoCloseable serve(String endpoint, Answerer answerer) throws IOException {
-        NodeChannel channel = connect(address);
+        NodeChannel channel = connect(directory, address);
         try {
             channel.send(new NodeRequest.Serve(endpoint));
             channel.receive(NodeAnswer.class).as(String.class);

@@ -7,6 +7,7 @@ import io.tributary.protocol.message.RegionRef;
 import io.tributary.shm.node.NodeRequest.Asked;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.io.UncheckedIOException;
@@ -14,7 +15,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -47,7 +47,6 @@ final class RemoteRegions implements AutoCloseable {
     private final NodeLinks links;
     private final Duration idle;
     private final Map<String, ExecutorService> streams = new ConcurrentHashMap<>();
-    private final int self;
     private final Map<RemoteCopy.Key, RemoteCopy> copies = new HashMap<>();
     private final AtomicLong fetchedBytes = new AtomicLong();
 
@@ -68,13 +67,10 @@ final class RemoteRegions implements AutoCloseable {
         this.links = links;
         this.idle = idle;
         try {
-            Files.createDirectories(
-                    directory,
-                    PosixFilePermissions.asFileAttribute(
-                            PosixFilePermissions.fromString("rwx------")));
-            this.self = (int) Files.getAttribute(directory, "unix:uid");
+            TrustedDirectory.makeOwn(directory);
         } catch (IOException e) {
-            throw new UncheckedIOException("%s cannot be made".formatted(directory), e);
+            throw new UncheckedIOException(
+                    "copies of other nodes' regions cannot be made: " + e.getMessage(), e);
         }
         // What an agent that died has left.
         RegionDirectory.reap(directory, Duration.ZERO);
@@ -83,7 +79,7 @@ final class RemoteRegions implements AutoCloseable {
     /**
      * Has a range of a region at hand until it is released.
      *
-     * @param user whose processes are to map the copy
+     * @param user on whose behalf
      */
     Fetched fetch(int user, RegionRef ref) throws IOException {
         RemoteCopy copy = copy(user, ref);
@@ -134,31 +130,18 @@ final class RemoteRegions implements AutoCloseable {
                         .filter(copy -> copy.unusedFor(0))
                         .min(Comparator.comparingLong(RemoteCopy::usedNanos));
         if (unused.isEmpty()) {
-            return new RemoteCopy(key, make(key.user(), key.node(), length));
+            return new RemoteCopy(key, make(key.node(), length));
         }
         copies.remove(unused.get().key());
         return unused.get().again(key);
     }
 
-    private OwnedRegion make(int user, String node, long length) throws IOException {
+    /** By their permissions those may read it to whom the region directory is open. */
+    private OwnedRegion make(String node, long length) throws IOException {
         Path below = directory.resolve(node);
-        OwnedRegion made =
-                OwnedRegion.sparse(
-                        below.resolve(UUID.randomUUID() + RegionDirectory.SUFFIX), length);
-        try {
-            if (user != self) {
-                // Only root serves others than itself. They may go to a copy, not look around.
-                for (Path passed : List.of(directory, below)) {
-                    Files.setPosixFilePermissions(
-                            passed, PosixFilePermissions.fromString("rwx--x--x"));
-                }
-                Files.setAttribute(made.file(), "unix:uid", user);
-            }
-            return made;
-        } catch (IOException e) {
-            made.delete();
-            throw e;
-        }
+        TrustedDirectory.makeOwn(below);
+        return OwnedRegion.sparse(
+                below.resolve(UUID.randomUUID() + RegionDirectory.SUFFIX), length);
     }
 
     private void fill(RemoteCopy copy, RegionRef ref) throws IOException {

@@ -3,6 +3,7 @@
 package io.tributary.shm.peer;
 
 import com.sun.jna.Native;
+import io.tributary.shm.os.LibC;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
@@ -37,7 +38,6 @@ final class SocketDiag {
     private static final int STATE_AT = HEADER_BYTES + 1;
     private static final int COOKIE_AT = HEADER_BYTES + 44;
     private static final int USER_AT = HEADER_BYTES + 64;
-    private static final int INODE_AT = HEADER_BYTES + 68;
 
     private SocketDiag() {}
 
@@ -101,11 +101,7 @@ final class SocketDiag {
         if (answer.get(STATE_AT) != ESTABLISHED) {
             return Optional.empty();
         }
-        return Optional.of(
-                new PeerProcess(
-                        answer.getInt(USER_AT),
-                        Integer.toUnsignedLong(answer.getInt(INODE_AT)),
-                        answer.getLong(COOKIE_AT)));
+        return Optional.of(new PeerProcess(answer.getInt(USER_AT), answer.getLong(COOKIE_AT)));
     }
 
     private static IOException error(String what, int error) {

@@ -3,15 +3,20 @@
 package io.tributary.shm.region;
 
 import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateDescription;
+import io.tributary.shm.os.Descriptors;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -19,6 +24,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Stream;
 
@@ -40,6 +46,9 @@ import java.util.stream.Stream;
  * @param path the job's directory
  */
 public record JobDirectory(Path path) {
+
+    /** A plan for a hundred thousand trainers has a tenth of it. */
+    private static final int MAX_JSON_BYTES = 1 << 27;
 
     /** The directory of {@code job} below {@code root}. */
     public static JobDirectory of(Path root, String job) {
@@ -132,7 +141,7 @@ public record JobDirectory(Path path) {
         for (Path file : updates()) {
             try {
                 RegionHeader header = RegionHeader.read(file);
-                if (header.state() != State.READY && !header.owner().alive()) {
+                if (header.state() != State.READY && !header.owner().alive(file)) {
                     RegionDirectory.delete(file);
                 }
             } catch (RejectedException e) {
@@ -167,7 +176,7 @@ public record JobDirectory(Path path) {
 
     /** Says what the bound is. */
     public void quotaBytes(long bytes) {
-        replace(path.resolve("job.json"), new Settings(bytes, Owner.self()));
+        replace(path.resolve("job.json"), new Settings(bytes, Owner.self(path)));
     }
 
     private record Settings(long quotaBytes, Owner owner) {}
@@ -179,8 +188,9 @@ public record JobDirectory(Path path) {
             return false;
         }
         try {
-            return read(directory.resolveSibling("job.json"), Settings.class)
-                    .filter(settings -> settings.owner().alive())
+            Path file = directory.resolveSibling("job.json");
+            return read(file, Settings.class)
+                    .filter(settings -> settings.owner().alive(file))
                     .isPresent();
         } catch (RejectedException e) {
             return false;
@@ -231,7 +241,9 @@ public record JobDirectory(Path path) {
             RegionDirectory.create(file.getParent());
             Path next =
                     file.resolveSibling(".%s.%s".formatted(file.getFileName(), UUID.randomUUID()));
-            Files.write(next, Json.encode(value));
+            try (FileChannel channel = Descriptors.create(next, TrustedDirectory.mode(next))) {
+                RegionFiles.write(channel, ByteBuffer.wrap(Json.encode(value)), 0);
+            }
             Files.move(next, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             throw new UncheckedIOException("%s cannot be written".formatted(file), e);
@@ -241,17 +253,25 @@ public record JobDirectory(Path path) {
     /**
      * Reads a file that {@link #replace} writes; empty when it is not there.
      *
-     * @throws RejectedException MALFORMED, naming the file
+     * @throws RejectedException MALFORMED, naming the file; also for what cannot be one
      */
     public static <T> Optional<T> read(Path file, Class<T> type) {
         try {
-            return Optional.of(Json.decode(Files.readAllBytes(file), type));
+            Optional<byte[]> json = Descriptors.read(file, MAX_JSON_BYTES);
+            return json.isPresent() ? Optional.of(Json.decode(json.get(), type)) : Optional.empty();
         } catch (RejectedException e) {
             throw new RejectedException(e.reason(), file + ": " + e.getMessage());
-        } catch (NoSuchFileException e) {
-            return Optional.empty();
         } catch (IOException e) {
-            throw new UncheckedIOException("%s cannot be read".formatted(file), e);
+            throw new RejectedException(RejectReason.MALFORMED, e.getMessage());
+        }
+    }
+
+    private static FileChannel open(Path file) throws IOException {
+        try {
+            return FileChannel.open(
+                    file, Set.of(StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS));
+        } catch (NoSuchFileException e) {
+            return Descriptors.create(file, TrustedDirectory.mode(file));
         }
     }
 
@@ -266,7 +286,9 @@ public record JobDirectory(Path path) {
             byte[] json = Json.encode(value);
             byte[] line = Arrays.copyOf(json, json.length + 1);
             line[json.length] = '\n';
-            Files.write(file, line, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+            try (FileChannel channel = open(file)) {
+                channel.write(ByteBuffer.wrap(line));
+            }
             return line.length;
         } catch (IOException e) {
             throw new UncheckedIOException("%s cannot be written".formatted(file), e);

@@ -2,17 +2,13 @@
 
 package io.tributary.shm.region;
 
+import io.tributary.shm.os.OfdLock;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.time.Duration;
-import java.util.HashSet;
 import java.util.Optional;
-import java.util.Set;
 
 /**
  * Makes sure that one job of a name runs on a host. It is a lock on a file, so it ends with its
@@ -28,15 +24,10 @@ public final class JobLock implements AutoCloseable {
     /** Longer than whoever takes the lock waits for it. */
     private static final Duration HOLDER_PATIENCE = Duration.ofSeconds(90);
 
-    /** Closing any descriptor of a file ends all locks of the process on it, so it has one. */
-    private static final Set<Path> HELD_HERE = new HashSet<>();
+    private final OfdLock lock;
 
-    private final Path file;
-    private final FileChannel channel;
-
-    private JobLock(Path file, FileChannel channel) {
-        this.file = file;
-        this.channel = channel;
+    private JobLock(OfdLock lock) {
+        this.lock = lock;
     }
 
     /**
@@ -67,28 +58,16 @@ public final class JobLock implements AutoCloseable {
         }
         lock.ifPresent(
                 ignored ->
-                        JobDirectory.replace(holderFile(root, job), new Holder(run, Owner.self())));
+                        JobDirectory.replace(
+                                holderFile(root, job), new Holder(run, Owner.self(directory))));
         return lock;
     }
 
     private static Optional<JobLock> tryAcquire(Path file) {
-        synchronized (HELD_HERE) {
-            if (HELD_HERE.contains(file)) {
-                return Optional.empty();
-            }
-            try {
-                FileChannel channel =
-                        FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-                FileLock lock = channel.tryLock();
-                if (lock == null) {
-                    channel.close();
-                    return Optional.empty();
-                }
-                HELD_HERE.add(file);
-                return Optional.of(new JobLock(file, channel));
-            } catch (IOException e) {
-                throw new UncheckedIOException(file + " cannot be locked", e);
-            }
+        try {
+            return OfdLock.tryLock(file, TrustedDirectory.mode(file)).map(JobLock::new);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + " cannot be locked", e);
         }
     }
 
@@ -118,10 +97,12 @@ public final class JobLock implements AutoCloseable {
     }
 
     private static boolean free(Path root, String job) {
-        Path directory = JobDirectory.of(root, job).path();
-        Optional<JobLock> lock = tryAcquire(RegionDirectory.create(directory).resolve("run.lock"));
-        lock.ifPresent(JobLock::close);
-        return lock.isPresent();
+        Path file = JobDirectory.of(root, job).path().resolve("run.lock");
+        try {
+            return !OfdLock.held(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(file + " cannot be asked for its lock", e);
+        }
     }
 
     /**
@@ -146,18 +127,6 @@ public final class JobLock implements AutoCloseable {
 
     @Override
     public void close() {
-        synchronized (HELD_HERE) {
-            if (!channel.isOpen()) {
-                // By now another may hold it.
-                return;
-            }
-            try {
-                channel.close();
-            } catch (IOException e) {
-                throw new UncheckedIOException(e);
-            } finally {
-                HELD_HERE.remove(file);
-            }
-        }
+        lock.close();
     }
 }

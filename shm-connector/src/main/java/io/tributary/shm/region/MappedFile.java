@@ -61,8 +61,12 @@ public final class MappedFile implements AutoCloseable {
      * @throws RejectedException PAYLOAD_LOST when the file is gone or too short
      */
     public static MappedFile open(PayloadRef payload) {
-        try (FileChannel channel =
-                FileChannel.open(Path.of(payload.path()), StandardOpenOption.READ)) {
+        return open(payload, Path.of(payload.path()));
+    }
+
+    /** The same by a path that leads to its file now. */
+    static MappedFile open(PayloadRef payload, Path opened) {
+        try (FileChannel channel = FileChannel.open(opened, StandardOpenOption.READ)) {
             if (channel.size() < payload.offset() + payload.length()) {
                 throw new RejectedException(
                         RejectReason.PAYLOAD_LOST,

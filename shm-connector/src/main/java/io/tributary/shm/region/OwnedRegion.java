@@ -28,6 +28,7 @@ public final class OwnedRegion implements AutoCloseable {
 
     private final Path file;
     private final long capacity;
+    private final Owner owner;
     private final MappedByteBuffer header;
     private final MappedFile payload;
     private final boolean lent;
@@ -36,9 +37,15 @@ public final class OwnedRegion implements AutoCloseable {
     private boolean closed;
 
     private OwnedRegion(
-            Path file, long capacity, MappedByteBuffer header, MappedFile payload, boolean lent) {
+            Path file,
+            long capacity,
+            Owner owner,
+            MappedByteBuffer header,
+            MappedFile payload,
+            boolean lent) {
         this.file = file;
         this.capacity = capacity;
+        this.owner = owner;
         this.header = header;
         this.payload = payload;
         this.lent = lent;
@@ -46,16 +53,16 @@ public final class OwnedRegion implements AutoCloseable {
     }
 
     /** Makes a region in WRITING, its payload all zero. */
-    static OwnedRegion create(Path file, long length) throws IOException {
-        return create(file, length, false, RegionFiles::fill);
+    public static OwnedRegion create(Path file, long length, Owner owner) throws IOException {
+        return create(file, length, owner, false, RegionFiles::fill);
     }
 
     /**
      * The same for a region views of whose memory are handed to somebody who may keep them: it is
      * unmapped when the garbage collector finds that nobody has one any more.
      */
-    static OwnedRegion lent(Path file, long length) throws IOException {
-        return create(file, length, true, RegionFiles::fill);
+    static OwnedRegion lent(Path file, long length, Owner owner) throws IOException {
+        return create(file, length, owner, true, RegionFiles::fill);
     }
 
     /**
@@ -67,6 +74,7 @@ public final class OwnedRegion implements AutoCloseable {
         return create(
                 file,
                 length,
+                Owner.self(file.getParent()),
                 false,
                 (channel, at, bytes) -> {
                     if (bytes > 0) {
@@ -80,12 +88,12 @@ public final class OwnedRegion implements AutoCloseable {
         void fill(FileChannel channel, long at, long length) throws IOException;
     }
 
-    private static OwnedRegion create(Path file, long length, boolean lent, Filling filling)
-            throws IOException {
+    private static OwnedRegion create(
+            Path file, long length, Owner owner, boolean lent, Filling filling) throws IOException {
         Path part = RegionFiles.part(file);
         try (FileChannel channel = RegionFiles.create(part)) {
             RegionHeader first =
-                    describe(State.WRITING, 1, length, length, OptionalInt.empty(), "{}");
+                    describe(owner, State.WRITING, 1, length, length, OptionalInt.empty(), "{}");
             RegionFiles.write(channel, first.page(), 0);
             filling.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
@@ -95,6 +103,7 @@ public final class OwnedRegion implements AutoCloseable {
             return new OwnedRegion(
                     file,
                     length,
+                    owner,
                     header,
                     MappedFile.map(
                             channel,
@@ -109,14 +118,14 @@ public final class OwnedRegion implements AutoCloseable {
     }
 
     private static RegionHeader describe(
+            Owner owner,
             State state,
             int tenure,
             long length,
             long capacity,
             OptionalInt crc32c,
             String description) {
-        return new RegionHeader(
-                true, state, tenure, length, crc32c, Owner.self(), capacity, description);
+        return new RegionHeader(true, state, tenure, length, crc32c, owner, capacity, description);
     }
 
     /** The file. */
@@ -161,7 +170,8 @@ public final class OwnedRegion implements AutoCloseable {
      */
     public void publish(OptionalInt crc32c, String description) {
         ByteBuffer page =
-                describe(State.WRITING, tenure, length, capacity, crc32c, description).page();
+                describe(owner, State.WRITING, tenure, length, capacity, crc32c, description)
+                        .page();
         header.put(0, page.array(), 0, page.capacity());
         touch();
         become(State.READY);
@@ -201,7 +211,8 @@ public final class OwnedRegion implements AutoCloseable {
         tenure++;
         length = newLength;
         ByteBuffer page =
-                describe(State.WRITING, tenure, length, capacity, OptionalInt.empty(), "{}").page();
+                describe(owner, State.WRITING, tenure, length, capacity, OptionalInt.empty(), "{}")
+                        .page();
         header.put(0, page.array(), 0, page.capacity());
     }
 

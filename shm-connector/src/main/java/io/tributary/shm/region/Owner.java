@@ -2,38 +2,30 @@
 
 package io.tributary.shm.region;
 
-import java.time.Instant;
+import java.nio.file.Path;
+import java.util.UUID;
 
 /**
- * A process, told apart from a later one with the same id by its start.
+ * A process that has made something in a region directory. It lives as long as it holds the lock on
+ * its {@link Presence}, which neither a clock nor another process with its number can change.
  *
- * @param pid process id
- * @param startMillis start time, ms since 1970; 0 where the system does not tell
+ * @param process drawn by each process at random
+ * @param pid its number in its own process-id namespace, for people; never decided by
  */
-public record Owner(long pid, long startMillis) {
+public record Owner(UUID process, long pid) {
 
-    private static final Owner SELF = of(ProcessHandle.current());
-
-    /** This process. */
-    public static Owner self() {
-        return SELF;
+    /** This process, which shows from now on that it lives, in the directory. */
+    public static Owner self(Path directory) {
+        Presence.show(directory);
+        return new Owner(Presence.SELF, ProcessHandle.current().pid());
     }
 
-    /** The process with that id. */
-    public static Owner of(long pid) {
-        return ProcessHandle.of(pid).map(Owner::of).orElseGet(() -> new Owner(pid, 0));
-    }
-
-    private static Owner of(ProcessHandle process) {
-        return new Owner(
-                process.pid(), process.info().startInstant().map(Instant::toEpochMilli).orElse(0L));
-    }
-
-    /** Whether it still runs. */
-    public boolean alive() {
-        return ProcessHandle.of(pid)
-                .map(Owner::of)
-                .filter(o -> o.startMillis == 0 || startMillis == 0 || o.startMillis == startMillis)
-                .isPresent();
+    /**
+     * Whether it still runs.
+     *
+     * @param made what it has made
+     */
+    public boolean alive(Path made) {
+        return Presence.seen(process, made);
     }
 }

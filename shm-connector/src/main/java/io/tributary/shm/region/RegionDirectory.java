@@ -4,45 +4,35 @@ package io.tributary.shm.region;
 
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.os.FileBelow;
+import io.tributary.shm.os.OfdLock;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteOrder;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.Files;
-import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.UUID;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
  * A directory of regions, and of directories of them, with a quota. The directory itself is the
  * record of what is used, so several processes may share one; reservations exclude each other by a
- * file lock. Files and directories are open to their owner alone. Thread-safe.
+ * lock. Files and directories are open to their owner and, in a shared directory, its group.
+ * Thread-safe.
  */
 public final class RegionDirectory {
 
     /** What the names of regions end with. */
     public static final String SUFFIX = ".region";
-
-    private static final int TYPE = 0xF000;
-    private static final int TYPE_DIRECTORY = 0x4000;
-    private static final int OTHERS_WRITE = 2;
-
-    private static final Object IN_THIS_PROCESS = new Object();
 
     private final Path directory;
     private final long quotaBytes;
@@ -56,13 +46,15 @@ public final class RegionDirectory {
         this.quotaBytes = quotaBytes;
     }
 
-    static Path create(Path directory) {
+    /**
+     * Makes a directory where there is none.
+     *
+     * @throws UncheckedIOException when it cannot be made, or somebody else can change what is in
+     *     it
+     */
+    public static Path create(Path directory) {
         try {
-            Files.createDirectories(
-                    directory,
-                    PosixFilePermissions.asFileAttribute(
-                            PosixFilePermissions.fromString("rwx------")));
-            requireTrusted(directory, Set.of(user()));
+            TrustedDirectory.make(directory);
             return directory;
         } catch (IOException e) {
             throw new UncheckedIOException(
@@ -70,42 +62,6 @@ public final class RegionDirectory {
                             .formatted(directory, e.getMessage()),
                     e);
         }
-    }
-
-    /**
-     * Whoever owns a directory can change all that is in it, so it must be one's own, or that of
-     * somebody who is named.
-     *
-     * @param users ids of those who may own it
-     * @throws IOException when it is another's, or everybody's, or a link to elsewhere
-     */
-    public static void requireTrusted(Path directory, Set<Integer> users) throws IOException {
-        Map<String, Object> found =
-                Files.readAttributes(directory, "unix:uid,mode", LinkOption.NOFOLLOW_LINKS);
-        int mode = (int) found.get("mode");
-        int owner = (int) found.get("uid");
-        if ((mode & TYPE) != TYPE_DIRECTORY) {
-            throw new IOException("it is a link or a file, expected a directory");
-        }
-        if (!users.contains(owner)) {
-            throw new IOException(
-                    "it belongs to user %d, expected %s; a directory of your own below it will do"
-                            .formatted(
-                                    owner,
-                                    users.stream()
-                                            .sorted()
-                                            .map(String::valueOf)
-                                            .collect(Collectors.joining(" or "))));
-        }
-        if ((mode & OTHERS_WRITE) != 0) {
-            throw new IOException(
-                    "others may write to it; take that permission away, or choose one below it");
-        }
-    }
-
-    /** Id of the user of this process. */
-    public static int user() throws IOException {
-        return (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
     }
 
     /** The longest payload that can ever be reserved here, in bytes. */
@@ -136,7 +92,7 @@ public final class RegionDirectory {
 
     @FunctionalInterface
     private interface Maker<T> {
-        T make(Path file, long payloadLength) throws IOException;
+        T make(Path file, long payloadLength, Owner owner) throws IOException;
     }
 
     private <T> Optional<T> reserve(String name, long payloadLength, Maker<T> maker)
@@ -144,28 +100,20 @@ public final class RegionDirectory {
         long length = RegionLayout.PAYLOAD_OFFSET + payloadLength;
         Path file = directory.resolve(name + SUFFIX);
         create(file.getParent());
-        synchronized (IN_THIS_PROCESS) {
-            try (FileChannel channel =
-                            FileChannel.open(
-                                    directory.resolve(".lock"),
-                                    StandardOpenOption.CREATE,
-                                    StandardOpenOption.WRITE);
-                    FileLock ignored = channel.lock()) {
-                if (length > quotaBytes - usedBytes()
-                        || length > Files.getFileStore(directory).getUsableSpace()) {
-                    return Optional.empty();
-                }
-                return Optional.of(maker.make(file, payloadLength));
-            } catch (OverlappingFileLockException e) {
-                // Another class loader of this process, that of another job, is just at it.
+        Owner owner = Owner.self(directory);
+        Path lock = directory.resolve(".lock");
+        try (OfdLock ignored = OfdLock.lock(lock, TrustedDirectory.mode(lock))) {
+            if (length > quotaBytes - usedBytes()
+                    || length > Files.getFileStore(directory).getUsableSpace()) {
                 return Optional.empty();
-            } catch (IOException e) {
-                if (Files.getFileStore(directory).getUsableSpace() < length) {
-                    // Somebody else has filled the file system meanwhile.
-                    return Optional.empty();
-                }
-                throw e;
             }
+            return Optional.of(maker.make(file, payloadLength, owner));
+        } catch (IOException e) {
+            if (Files.getFileStore(directory).getUsableSpace() < length) {
+                // Somebody else has filled the file system meanwhile.
+                return Optional.empty();
+            }
+            throw e;
         }
     }
 
@@ -230,18 +178,27 @@ public final class RegionDirectory {
         }
         Path file = Path.of(payload.path());
         try {
-            RegionHeader header = RegionHeader.read(file);
-            if (header.tenure() != payload.tenure()) {
-                return;
-            }
-            if (!header.ownerTakesBack() || !header.owner().alive()) {
-                delete(file);
-            } else if (header.state() == State.READY) {
-                giveBack(file, payload.tenure());
-            }
+            release(file, file, RegionHeader.read(file), payload.tenure(), () -> delete(file));
         } catch (RejectedException e) {
             // Gone, or no longer a region; nobody can use what is left.
             delete(file);
+        }
+    }
+
+    /** The same for a region that is open. */
+    public static void release(FileBelow file, int tenure) {
+        release(file.named(), file.path(), RegionHeader.read(file), tenure, () -> delete(file));
+    }
+
+    private static void release(
+            Path named, Path opened, RegionHeader header, int tenure, Runnable delete) {
+        if (header.tenure() != tenure) {
+            return;
+        }
+        if (!header.ownerTakesBack() || !header.owner().alive(named)) {
+            delete.run();
+        } else if (header.state() == State.READY) {
+            giveBack(opened, tenure);
         }
     }
 
@@ -272,6 +229,14 @@ public final class RegionDirectory {
         }
     }
 
+    private static void delete(FileBelow file) {
+        try {
+            file.delete();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /**
      * Deletes what dead processes left: regions they were writing or had got back, and, after a
      * while in which a job might still want them, regions that were READY; also what is no region
@@ -283,26 +248,49 @@ public final class RegionDirectory {
      */
     public static List<Path> reap(Path directory, Duration grace) {
         List<Path> reaped = new ArrayList<>();
-        for (Path file : list(directory, RegionFiles.PART)) {
-            if (olderThan(file, grace)) {
-                delete(file);
-            }
+        for (Path presences : list(directory, "/" + Presence.DIRECTORY)) {
+            Presence.sweep(presences.getParent());
         }
-        for (Path file : list(directory)) {
-            if (reapable(file, grace)) {
-                delete(file);
-                reaped.add(file);
-            }
+        for (Path found : list(directory, RegionFiles.PART)) {
+            open(directory, found)
+                    .ifPresent(
+                            file -> {
+                                if (olderThan(file.path(), grace)) {
+                                    delete(file);
+                                }
+                                file.close();
+                            });
+        }
+        for (Path found : list(directory)) {
+            open(directory, found)
+                    .ifPresent(
+                            file -> {
+                                if (reapable(file, grace)) {
+                                    delete(file);
+                                    reaped.add(found);
+                                }
+                                file.close();
+                            });
         }
         return reaped;
     }
 
-    private static boolean reapable(Path file, Duration grace) {
-        boolean old = olderThan(file, grace);
+    /** Empty also for what is no plain file, or is reached by a link: it is nobody's region. */
+    private static Optional<FileBelow> open(Path directory, Path found) {
+        try {
+            return FileBelow.open(directory, directory.relativize(found));
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+    }
+
+    private static boolean reapable(FileBelow file, Duration grace) {
+        boolean old = olderThan(file.path(), grace);
         try {
             RegionHeader header = RegionHeader.read(file);
-            return !header.owner().alive()
-                    && (header.state() != State.READY || old && !JobDirectory.mayWant(file));
+            return !header.owner().alive(file.named())
+                    && (header.state() != State.READY
+                            || old && !JobDirectory.mayWant(file.named()));
         } catch (RejectedException e) {
             return old;
         }

@@ -4,11 +4,11 @@ package io.tributary.shm.region;
 
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
+import io.tributary.shm.os.FileBelow;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 
 /**
@@ -36,10 +36,10 @@ public final class RegionEdit implements AutoCloseable {
      * @param tenure in which it is; of several who try at once only one succeeds
      * @throws RejectedException PAYLOAD_LOST when it is in another
      */
-    public static RegionEdit begin(Path file, int tenure) throws IOException {
+    public static RegionEdit begin(FileBelow file, int tenure) throws IOException {
         RegionHeader found = RegionHeader.read(file);
         try (FileChannel channel =
-                FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+                FileChannel.open(file.path(), StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             MappedByteBuffer header =
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
             header.order(java.nio.ByteOrder.LITTLE_ENDIAN);
@@ -52,7 +52,7 @@ public final class RegionEdit implements AutoCloseable {
                 throw new RejectedException(
                         RejectReason.PAYLOAD_LOST,
                         "region %s: expected tenure %d, it is in tenure %d, %s"
-                                .formatted(file, tenure, found.tenure(), found.state()));
+                                .formatted(file.named(), tenure, found.tenure(), found.state()));
             }
             return new RegionEdit(
                     header,

@@ -2,16 +2,15 @@
 
 package io.tributary.shm.region;
 
+import io.tributary.shm.os.Descriptors;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
-import java.nio.file.attribute.PosixFilePermissions;
-import java.util.Set;
 
 /**
- * How region files are made: open to their owner alone, written so that no space is an exception.
+ * How region files are made: open to their owner and, in a shared directory, its group; written so
+ * that no space is an exception.
  */
 final class RegionFiles {
 
@@ -25,13 +24,7 @@ final class RegionFiles {
     }
 
     static FileChannel create(Path file) throws IOException {
-        return FileChannel.open(
-                file,
-                Set.of(
-                        StandardOpenOption.CREATE_NEW,
-                        StandardOpenOption.READ,
-                        StandardOpenOption.WRITE),
-                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+        return Descriptors.create(file, TrustedDirectory.mode(file));
     }
 
     static void write(FileChannel channel, ByteBuffer bytes, long at) throws IOException {

@@ -5,6 +5,7 @@ package io.tributary.shm.region;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.os.FileBelow;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -14,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.OptionalInt;
+import java.util.UUID;
 
 /**
  * What a region's header says, as {@link RegionLayout} lays it out.
@@ -44,10 +46,19 @@ public record RegionHeader(
      *     region, or damaged, or shorter than its header says
      */
     public static RegionHeader read(Path file) {
+        return read(file, file);
+    }
+
+    /** The same for a file that is open already. */
+    public static RegionHeader read(FileBelow file) {
+        return read(file.named(), file.path());
+    }
+
+    private static RegionHeader read(Path file, Path opened) {
         ByteBuffer page =
                 ByteBuffer.allocate(RegionLayout.PAYLOAD_OFFSET).order(ByteOrder.LITTLE_ENDIAN);
         long size;
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+        try (FileChannel channel = FileChannel.open(opened, StandardOpenOption.READ)) {
             size = channel.size();
             while (page.hasRemaining() && channel.read(page) >= 0) {
                 // Until the page is full or the file ends.
@@ -107,8 +118,10 @@ public record RegionHeader(
                         ? OptionalInt.empty()
                         : OptionalInt.of(page.getInt(RegionLayout.CRC_OFFSET)),
                 new Owner(
-                        page.getLong(RegionLayout.OWNER_PID_OFFSET),
-                        page.getLong(RegionLayout.OWNER_START_OFFSET)),
+                        new UUID(
+                                page.getLong(RegionLayout.OWNER_OFFSET),
+                                page.getLong(RegionLayout.OWNER_OFFSET + Long.BYTES)),
+                        page.getLong(RegionLayout.OWNER_PID_OFFSET)),
                 page.getLong(RegionLayout.CAPACITY_OFFSET),
                 new String(
                         page.array(),
@@ -147,8 +160,11 @@ public record RegionHeader(
                 .putLong(RegionLayout.LENGTH_OFFSET, payloadLength)
                 .putInt(RegionLayout.CRC_OFFSET, crc32c.orElse(0))
                 .putInt(RegionLayout.DESCRIPTION_LENGTH_OFFSET, text.length)
+                .putLong(RegionLayout.OWNER_OFFSET, owner.process().getMostSignificantBits())
+                .putLong(
+                        RegionLayout.OWNER_OFFSET + Long.BYTES,
+                        owner.process().getLeastSignificantBits())
                 .putLong(RegionLayout.OWNER_PID_OFFSET, owner.pid())
-                .putLong(RegionLayout.OWNER_START_OFFSET, owner.startMillis())
                 .putLong(RegionLayout.CAPACITY_OFFSET, capacity)
                 .put(RegionLayout.DESCRIPTION_OFFSET, text);
     }

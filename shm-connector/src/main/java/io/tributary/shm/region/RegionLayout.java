@@ -11,7 +11,7 @@ import java.nio.ByteOrder;
  *
  * <pre>
  *    0  8  magic "TRIBUTRY"
- *    8  4  version, 2
+ *    8  4  version, 3
  *   12  4  flags: bit 0, the owner takes the region back when it is released;
  *          bit 1, the payload's checksum is in the header
  *   16  4  state: 1 WRITING, 2 READY, 3 RELEASED
@@ -19,10 +19,10 @@ import java.nio.ByteOrder;
  *   24  8  payload length in bytes
  *   32  4  CRC32C of the payload, 0 where there is none
  *   36  4  length of the description in bytes
- *   40  8  process id of the owner
- *   48  8  start time of the owner, ms since 1970
- *   56  8  length that is reserved for payloads in bytes; the file has 4096 more
- *   64     the description, JSON in UTF-8, at most 4032 bytes
+ *   40 16  the owner, a number that its process has drawn: two u64, high word first
+ *   56  8  process id of the owner, in its own namespace, for people
+ *   64  8  length that is reserved for payloads in bytes; the file has 4096 more
+ *   72     the description, JSON in UTF-8, at most 4024 bytes
  * </pre>
  *
  * <p>State and tenure are one word, changed by compare-and-set while the file is shared: a release
@@ -31,7 +31,7 @@ import java.nio.ByteOrder;
 public final class RegionLayout {
 
     public static final long MAGIC = 0x5952545542495254L; // "TRIBUTRY", read little-endian
-    public static final int VERSION = 2;
+    public static final int VERSION = 3;
 
     public static final int MAGIC_OFFSET = 0;
     public static final int VERSION_OFFSET = MAGIC_OFFSET + Long.BYTES;
@@ -41,10 +41,10 @@ public final class RegionLayout {
     public static final int LENGTH_OFFSET = TENURE_OFFSET + Integer.BYTES;
     public static final int CRC_OFFSET = LENGTH_OFFSET + Long.BYTES;
     public static final int DESCRIPTION_LENGTH_OFFSET = CRC_OFFSET + Integer.BYTES;
-    public static final int OWNER_PID_OFFSET = DESCRIPTION_LENGTH_OFFSET + Integer.BYTES;
-    public static final int OWNER_START_OFFSET = OWNER_PID_OFFSET + Long.BYTES;
-    public static final int CAPACITY_OFFSET = OWNER_START_OFFSET + Long.BYTES;
-    public static final int DESCRIPTION_OFFSET = 64;
+    public static final int OWNER_OFFSET = DESCRIPTION_LENGTH_OFFSET + Integer.BYTES;
+    public static final int OWNER_PID_OFFSET = OWNER_OFFSET + 2 * Long.BYTES;
+    public static final int CAPACITY_OFFSET = OWNER_PID_OFFSET + Long.BYTES;
+    public static final int DESCRIPTION_OFFSET = CAPACITY_OFFSET + Long.BYTES;
     public static final int PAYLOAD_OFFSET = 4096;
     public static final int MAX_DESCRIPTION_BYTES = PAYLOAD_OFFSET - DESCRIPTION_OFFSET;
 

@@ -5,6 +5,7 @@ package io.tributary.shm.region;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.os.FileBelow;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -97,16 +98,25 @@ public final class RegionMappings {
      * @throws RejectedException PAYLOAD_LOST when the file is gone or too short
      */
     public static MappedFile acquire(PayloadRef payload) {
+        return acquire(payload, Path.of(payload.path()));
+    }
+
+    /** The same of a region that is open already. */
+    public static MappedFile acquire(PayloadRef payload, FileBelow file) {
+        return acquire(payload, file.path());
+    }
+
+    private static MappedFile acquire(PayloadRef payload, Path opened) {
         Path path = Path.of(payload.path());
         if (!payload.region()) {
-            return MappedFile.open(payload);
+            return MappedFile.open(payload, opened);
         }
         synchronized (ALL) {
-            Object inode = inode(path);
+            Object inode = inode(path, opened);
             Mapping known = ALL.get(inode);
             if (known != null && known.mapped.length() < payload.length()) {
                 // It cannot have grown, so this is another file under a used number.
-                return MappedFile.open(payload);
+                return MappedFile.open(payload, opened);
             }
             if (known != null && damaged(known.mapped)) {
                 // Zeros stand in it for ever; those who still have it have been told.
@@ -114,7 +124,7 @@ public final class RegionMappings {
                 known = null;
             }
             if (known == null) {
-                known = new Mapping(MappedFile.open(whole(payload)), path);
+                known = new Mapping(MappedFile.open(whole(payload, opened), opened), path);
                 known.mapped.windows().forEach(watcher::mapped);
                 ALL.put(inode, known);
             }
@@ -146,14 +156,14 @@ public final class RegionMappings {
     }
 
     /** All that is reserved, since the next payload in it may be longer. */
-    private static PayloadRef whole(PayloadRef payload) {
-        long capacity = RegionHeader.read(Path.of(payload.path())).capacity();
+    private static PayloadRef whole(PayloadRef payload, Path opened) {
+        long capacity = RegionHeader.read(opened).capacity();
         return new PayloadRef(payload.path(), payload.offset(), capacity, payload.tenure());
     }
 
-    private static Object inode(Path path) {
+    private static Object inode(Path path, Path opened) {
         try {
-            Object key = Files.getAttribute(path, "unix:ino");
+            Object key = Files.getAttribute(opened, "unix:ino");
             return path + "#" + key;
         } catch (IOException e) {
             return path;

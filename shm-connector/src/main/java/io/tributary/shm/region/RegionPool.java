@@ -40,7 +40,7 @@ public final class RegionPool implements AutoCloseable {
 
         /** The pool, to be closed by each who asks for it. */
         public RegionPool open() {
-            return shared(JobDirectory.of(Path.of(directory), job), quotaBytes);
+            return shared(JobDirectory.of(TrustedDirectory.of(directory), job), quotaBytes);
         }
     }
 

@@ -22,11 +22,13 @@ public final class RegionWriter implements AutoCloseable {
 
     private final Path file;
     private final long payloadLength;
+    private final Owner owner;
     private final FileChannel channel;
 
-    RegionWriter(Path file, long payloadLength) throws IOException {
+    RegionWriter(Path file, long payloadLength, Owner owner) throws IOException {
         this.file = file;
         this.payloadLength = payloadLength;
+        this.owner = owner;
         Path part = RegionFiles.part(file);
         this.channel = RegionFiles.create(part);
         try {
@@ -84,7 +86,7 @@ public final class RegionWriter implements AutoCloseable {
                         TENURE,
                         payloadLength,
                         crc32c,
-                        Owner.self(),
+                        owner,
                         payloadLength,
                         description);
         RegionFiles.write(channel, header.page(), 0);

@@ -51,11 +51,12 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
     private static final long PAUSE_MILLIS = 20;
 
     private JobDirectory files() {
-        return JobDirectory.of(Path.of(regions.directory()), job);
+        return JobDirectory.of(regions.path(), job);
     }
 
     private Mailbox mailbox(String purpose) {
-        Mailbox mailbox = Mailbox.open(agentPort, job + "-" + purpose, descriptor -> {});
+        Mailbox mailbox =
+                Mailbox.open(regions.path(), agentPort, job + "-" + purpose, descriptor -> {});
         // Who has no name may not ring.
         mailbox.listenHere(EndpointId.of("%s/sink/%s".formatted(job, purpose)));
         return mailbox;

@@ -76,7 +76,8 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
         this.directory = directory;
         this.updates = updates;
         this.trainers = new TrainerRegister(job, directory, !manyHosts);
-        this.mailbox = Mailbox.open(agentPort, job + "-updates", this::ring);
+        this.mailbox =
+                Mailbox.open(directory.path().getParent(), agentPort, job + "-updates", this::ring);
         this.descriptorsIn = metrics.counter("descriptorsIn");
         this.foundByScan = metrics.counter("foundByScan");
         this.bytesIn = metrics.getIOMetricGroup().getNumBytesInCounter();

@@ -12,7 +12,6 @@ import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
-import java.nio.file.Path;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
@@ -71,7 +70,7 @@ public final class ShmUpdateSource extends LaneSource {
         return new ShmSplitReader(
                 job,
                 run,
-                JobDirectory.of(Path.of(regions.directory()), job),
+                JobDirectory.of(regions.path(), job),
                 new UpdateInspector(job, model.get(), floats.create()),
                 regions.manyHosts(),
                 agentPort,

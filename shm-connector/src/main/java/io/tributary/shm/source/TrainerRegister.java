@@ -101,7 +101,7 @@ final class TrainerRegister {
     }
 
     private static boolean alive(Path file, TrainerPresence presence) {
-        boolean alive = presence.owner().alive();
+        boolean alive = presence.owner().alive(file);
         if (!alive) {
             delete(file);
         }

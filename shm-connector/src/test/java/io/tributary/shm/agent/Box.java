@@ -8,6 +8,7 @@ import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
+import java.nio.file.Path;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -19,9 +20,13 @@ final class Box implements AutoCloseable {
     final BlockingQueue<Descriptor> welcomes = new LinkedBlockingQueue<>();
     final Mailbox mailbox;
 
-    Box(int port, EndpointId... ids) throws InterruptedException {
+    Box(Path directory, int port, EndpointId... ids) throws InterruptedException {
         mailbox =
-                Mailbox.open(port, "test", d -> (d.kind() == Kind.WELCOME ? welcomes : got).add(d));
+                Mailbox.open(
+                        directory,
+                        port,
+                        "test",
+                        d -> (d.kind() == Kind.WELCOME ? welcomes : got).add(d));
         for (EndpointId id : ids) {
             mailbox.listen(id);
         }

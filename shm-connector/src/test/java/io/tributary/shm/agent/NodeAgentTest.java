@@ -13,10 +13,10 @@ import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.mailbox.Refusal;
+import io.tributary.shm.peer.Door;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionLayout;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
@@ -32,7 +32,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
-import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -56,29 +55,15 @@ class NodeAgentTest {
     private final int port = FreePorts.next(2);
     private Optional<NodeAgent> agent = Optional.empty();
 
-    private NodeAgent start(Bpf bpf, Integer... users) throws IOException {
+    private NodeAgent start(Bpf bpf) throws IOException {
         if (bpf == Bpf.REQUIRE && System.getenv("TRIBUTARY_REQUIRE_BPF") == null) {
             List<Requirement> missing =
                     BpfRequirements.check().stream().filter(r -> !r.met()).toList();
             Assumptions.assumeTrue(missing.isEmpty(), missing::toString);
         }
-        NodeAgent started =
-                NodeAgent.start(
-                        new AgentOptions(
-                                port,
-                                bpf,
-                                temp,
-                                users.length > 0 ? Set.of(users) : Set.of(user())));
+        NodeAgent started = NodeAgent.start(new AgentOptions(port, bpf, temp));
         agent = Optional.of(started);
         return started;
-    }
-
-    private static int user() {
-        try {
-            return (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
     }
 
     @AfterEach
@@ -114,8 +99,8 @@ class NodeAgentTest {
     @EnumSource(names = {"OFF", "REQUIRE"})
     void descriptorsArriveAndSayWhoseTheyAre(Bpf bpf) throws Exception {
         assertThat(start(bpf).usesBpf()).isEqualTo(bpf == Bpf.REQUIRE);
-        try (Box a = new Box(port, A);
-                Box b = new Box(port, B, C)) {
+        try (Box a = new Box(temp, port, A);
+                Box b = new Box(temp, port, B, C)) {
             UUID region = UUID.randomUUID();
             // It claims to come from C; its socket knows better.
             a.mailbox.send(new Descriptor(Kind.UPDATE, 7, B, C, 42, Optional.of(region)));
@@ -146,9 +131,9 @@ class NodeAgentTest {
     @EnumSource(names = {"OFF", "REQUIRE"})
     void aLivingEndpointKeepsItsIdAndADeadOneLosesIt(Bpf bpf) throws Exception {
         start(bpf);
-        Box first = new Box(port, A);
-        try (Box b = new Box(port, B);
-                Mailbox second = Mailbox.open(port, "second", d -> {})) {
+        Box first = new Box(temp, port, A);
+        try (Box b = new Box(temp, port, B);
+                Mailbox second = Mailbox.open(temp, port, "second", d -> {})) {
             second.listen(A);
             await().until(() -> metric("tributary_agent_refused_total{reason=\"TAKEN\"}") > 0);
             b.mailbox.send(Descriptor.ring(Kind.PING, A));
@@ -165,9 +150,9 @@ class NodeAgentTest {
     @EnumSource(names = {"OFF", "REQUIRE"})
     void aSenderOutlivesItsReceiver(Bpf bpf) throws Exception {
         start(bpf);
-        try (Box a = new Box(port, A)) {
+        try (Box a = new Box(temp, port, A)) {
             for (int i = 0; i < 20; i++) {
-                Box b = new Box(port, B);
+                Box b = new Box(temp, port, B);
                 Thread sender =
                         new Thread(
                                 () -> {
@@ -179,7 +164,7 @@ class NodeAgentTest {
                 b.close();
                 sender.join();
             }
-            try (Box b = new Box(port, B)) {
+            try (Box b = new Box(temp, port, B)) {
                 await().untilAsserted(
                                 () -> {
                                     a.mailbox.send(Descriptor.ring(Kind.PING, B));
@@ -193,7 +178,7 @@ class NodeAgentTest {
     @EnumSource(names = {"OFF", "REQUIRE"})
     void anEndpointThatNeverReadsBoundsItsSenders(Bpf bpf) throws Exception {
         start(bpf);
-        try (Box a = new Box(port, A);
+        try (Box a = new Box(temp, port, A);
                 SocketChannel deaf = connect()) {
             deaf.write(hello(B));
             await().until(() -> metric("tributary_agent_endpoints") == 2);
@@ -204,7 +189,7 @@ class NodeAgentTest {
             }
             await().until(() -> metric("tributary_agent_dropped_total") == 20_000 - 1024);
             // Others are not held up.
-            try (Box c = new Box(port, C)) {
+            try (Box c = new Box(temp, port, C)) {
                 a.mailbox.send(Descriptor.ring(Kind.PING, C));
                 assertThat(c.next().from()).isEqualTo(A);
             }
@@ -215,8 +200,13 @@ class NodeAgentTest {
         return SocketChannel.open(new InetSocketAddress(InetAddress.getLoopbackAddress(), port));
     }
 
-    private static ByteBuffer hello(EndpointId id) {
-        return new Descriptor(Kind.HELLO, 0, EndpointId.NONE, id, 0, Optional.empty()).encode();
+    private static ByteBuffer hello(EndpointId id, Optional<UUID> token) {
+        return new Descriptor(Kind.HELLO, 0, EndpointId.NONE, id, 0, token).encode();
+    }
+
+    /** After a visit to the agent's door. */
+    private ByteBuffer hello(EndpointId id) throws IOException {
+        return hello(id, Optional.of(Door.enter(temp, port)));
     }
 
     @ParameterizedTest
@@ -224,8 +214,8 @@ class NodeAgentTest {
     void garbageIsRefusedAndNobodyElseNotices(Bpf bpf) throws Exception {
         start(bpf);
         Random random = new Random(7);
-        try (Box a = new Box(port, A);
-                Box b = new Box(port, B)) {
+        try (Box a = new Box(temp, port, A);
+                Box b = new Box(temp, port, B)) {
             int refused = 0;
             for (int i = 0; i < 10_000; i++) {
                 try (SocketChannel vandal = connect()) {
@@ -260,7 +250,7 @@ class NodeAgentTest {
     @EnumSource(names = {"OFF", "REQUIRE"})
     void aFrameThatIsNotOf64BytesEndsTheConnectionWithAWord(Bpf bpf) throws Exception {
         start(bpf);
-        try (Box b = new Box(port, B);
+        try (Box b = new Box(temp, port, B);
                 SocketChannel channel = connect()) {
             channel.write(hello(A));
             await().until(() -> metric("tributary_agent_endpoints") == 2);
@@ -277,10 +267,21 @@ class NodeAgentTest {
     @ParameterizedTest
     @EnumSource(names = {"OFF", "REQUIRE"})
     void strangersAreRefused(Bpf bpf) throws Exception {
-        start(bpf, 54321);
-        try (SocketChannel channel = connect()) {
-            channel.write(hello(A));
-            assertThat(refusal(channel)).isEqualTo(Refusal.USER);
+        start(bpf);
+        UUID used = Door.enter(temp, port);
+        try (SocketChannel welcome = connect()) {
+            welcome.write(hello(B, Optional.of(used)));
+            await().until(() -> metric("tributary_agent_endpoints") == 1);
+            for (Optional<UUID> token :
+                    List.of(
+                            Optional.<UUID>empty(),
+                            Optional.of(UUID.randomUUID()),
+                            Optional.of(used))) {
+                try (SocketChannel channel = connect()) {
+                    channel.write(hello(A, token));
+                    assertThat(refusal(channel)).isEqualTo(Refusal.TOKEN);
+                }
+            }
         }
         try (SocketChannel channel = connect()) {
             channel.write(Descriptor.ring(Kind.PING, B).encode());
@@ -291,7 +292,7 @@ class NodeAgentTest {
     @Test
     void aSecondAgentSaysThatThereIsOne() throws Exception {
         start(Bpf.OFF);
-        assertThatThrownBy(() -> NodeAgent.start(new AgentOptions(port, Bpf.OFF, temp, Set.of())))
+        assertThatThrownBy(() -> NodeAgent.start(new AgentOptions(port, Bpf.OFF, temp)))
                 .isInstanceOf(AgentException.class)
                 .hasMessageContaining("is another agent running?");
     }
@@ -300,8 +301,8 @@ class NodeAgentTest {
     @EnumSource(names = {"OFF", "REQUIRE"})
     void endpointsFindTheNextAgent(Bpf bpf) throws Exception {
         start(bpf);
-        try (Box a = new Box(port, A);
-                Box b = new Box(port, B)) {
+        try (Box a = new Box(temp, port, A);
+                Box b = new Box(temp, port, B)) {
             stop();
             start(bpf);
             assertThat(a.welcomes.poll(5, TimeUnit.SECONDS)).isNotNull();
@@ -316,10 +317,8 @@ class NodeAgentTest {
         RegionDirectory regions = new RegionDirectory(temp.resolve("job"), 1 << 20);
         Path writing = Path.of(regions.reserve("writing", 8).orElseThrow().payload().path());
         byte[] bytes = Files.readAllBytes(writing);
-        // A process that ran under this id, but began at another time.
-        ByteBuffer.wrap(bytes)
-                .order(ByteOrder.LITTLE_ENDIAN)
-                .putLong(RegionLayout.OWNER_START_OFFSET, 1);
+        // A process that has ended.
+        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(RegionLayout.OWNER_OFFSET, 1);
         Files.write(writing, bytes);
 
         start(Bpf.OFF);

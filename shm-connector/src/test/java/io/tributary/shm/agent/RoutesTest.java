@@ -16,7 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -42,22 +41,25 @@ class RoutesTest {
     }
 
     /** An agent that is a node. */
-    private record Host(int port, NodeAgent agent, Node node) {}
+    private record Host(Path directory, int port, NodeAgent agent, Node node) {
+
+        Box box(EndpointId id) throws InterruptedException {
+            return new Box(directory, port, id);
+        }
+    }
 
     private Host start(String name) throws IOException {
         Path directory = Files.createDirectories(temp.resolve(name));
-        Set<Integer> users = Set.of((int) Files.getAttribute(temp, "unix:uid"));
         int port = FreePorts.next(2);
-        NodeAgent agent =
-                NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.OFF, directory, users));
+        NodeAgent agent = NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.OFF, directory));
         Node node =
                 Node.start(
-                        new Node.Options(name, "127.0.0.1", 0, 0, directory, 0, users),
+                        new Node.Options(name, "127.0.0.1", 0, 0, directory, 0),
                         new NodeSecret("a secret of many letters"));
         agent.join(node);
         all.add(node);
         all.add(agent);
-        return new Host(port, agent, node);
+        return new Host(directory, port, agent, node);
     }
 
     @Test
@@ -65,8 +67,8 @@ class RoutesTest {
         Host one = start("one");
         Host two = start("two");
         two.node().join("127.0.0.1", one.node().address().getPort());
-        try (Box a = new Box(one.port(), A);
-                Box b = new Box(two.port(), B)) {
+        try (Box a = one.box(A);
+                Box b = two.box(B)) {
             await().until(() -> one.node().owner(B).isPresent());
             await().until(() -> two.node().owner(A).isPresent());
             for (int i = 0; i < 500; i++) {
@@ -87,9 +89,9 @@ class RoutesTest {
     void anEndpointHasOneOwnerAlsoAfterAPartitionHeals() throws Exception {
         Host one = start("one");
         Host two = start("two");
-        try (Box first = new Box(one.port(), A);
-                Box second = new Box(two.port(), A);
-                Box b = new Box(two.port(), B)) {
+        try (Box first = one.box(A);
+                Box second = two.box(A);
+                Box b = two.box(B)) {
             two.node().join("127.0.0.1", one.node().address().getPort());
             await().until(() -> !two.agent().endpoints().contains(A));
             await().until(() -> two.node().owner(A).isPresent());
@@ -104,9 +106,9 @@ class RoutesTest {
         Host one = start("one");
         Host two = start("two");
         two.node().join("127.0.0.1", one.node().address().getPort());
-        Box first = new Box(one.port(), A);
+        Box first = one.box(A);
         await().until(() -> two.node().owner(A).isPresent());
-        try (Mailbox second = Mailbox.open(two.port(), "second", d -> {})) {
+        try (Mailbox second = Mailbox.open(two.directory(), two.port(), "second", d -> {})) {
             second.listen(A);
             assertThat(second.connected()).isFalse();
             first.close();

@@ -18,7 +18,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -51,13 +50,7 @@ class RegionAccessTest {
         Node node =
                 Node.start(
                         new Node.Options(
-                                name,
-                                "127.0.0.1",
-                                0,
-                                0,
-                                Files.createDirectories(root(name)),
-                                0,
-                                Set.of((int) Files.getAttribute(temp, "unix:uid"))),
+                                name, "127.0.0.1", 0, 0, Files.createDirectories(root(name)), 0),
                         SECRET);
         nodes.add(node);
         return node;

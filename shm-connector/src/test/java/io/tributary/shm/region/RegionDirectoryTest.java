@@ -18,7 +18,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
+import java.util.UUID;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,18 +45,19 @@ class RegionDirectoryTest {
         byte[] magic = new byte[8];
         file.get(0, magic);
         assertThat(new String(magic)).isEqualTo("TRIBUTRY");
-        assertThat(file.getInt(8)).isEqualTo(2);
+        assertThat(file.getInt(8)).isEqualTo(3);
         assertThat(file.getInt(12)).as("there is a checksum").isEqualTo(2);
         assertThat(file.getInt(16)).isEqualTo(2);
         assertThat(file.getInt(20)).isEqualTo(1);
         assertThat(file.getLong(24)).isEqualTo(5);
         assertThat(file.getInt(32)).isEqualTo(0xCAFE);
         assertThat(file.getInt(36)).isEqualTo(7);
-        assertThat(file.getLong(40)).isEqualTo(ProcessHandle.current().pid());
-        assertThat(file.getLong(48)).isPositive();
-        assertThat(file.getLong(56)).isEqualTo(5);
+        UUID owner = new UUID(file.getLong(40), file.getLong(48));
+        assertThat(temp.resolve("r/.alive/" + owner)).exists();
+        assertThat(file.getLong(56)).isEqualTo(ProcessHandle.current().pid());
+        assertThat(file.getLong(64)).isEqualTo(5);
         byte[] description = new byte[7];
-        file.get(64, description);
+        file.get(72, description);
         assertThat(new String(description)).isEqualTo("{\"a\":1}");
         assertThat(file.capacity()).isEqualTo(4096 + 5);
         assertThat(file.slice(4096, 5)).isEqualTo(ByteBuffer.wrap(new byte[] {1, 2, 3, 4, 5}));
@@ -121,7 +122,8 @@ class RegionDirectoryTest {
             assertThat(regions.own("c", 100_000)).isEmpty();
             assertThat(regions.list()).hasSize(2);
         } finally {
-            run("umount", mount.toString());
+            // This process shows in it that it lives.
+            run("umount", "--lazy", mount.toString());
         }
     }
 
@@ -176,10 +178,10 @@ class RegionDirectoryTest {
         assertThat(regions.list()).containsExactly(mine);
     }
 
-    /** A process that ran under this id, but began at another time. */
+    /** A process that is not there. */
     private static void belongsToTheDead(Path file) throws IOException {
         byte[] bytes = Files.readAllBytes(file);
-        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(48, 1);
+        ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(40, 1);
         Files.write(file, bytes);
     }
 
@@ -194,7 +196,7 @@ class RegionDirectoryTest {
         assertDamaged(file, Arrays.copyOf(good, 4095), "it has 4095 bytes, a header has 4096");
         assertDamaged(file, Arrays.copyOf(good, 5000), "the file has 5000; it was truncated");
         assertDamaged(file, with(good, 0, 'X'), "not with TRIBUTRY");
-        assertDamaged(file, with(good, 8, 9), "version 9, expected 2");
+        assertDamaged(file, with(good, 8, 9), "version 9, expected 3");
         assertDamaged(file, with(good, 16, 77), "state 77");
         assertDamaged(file, with(good, 31, 0x80), "length -");
         assertDamaged(file, with(good, 39, 0x7f), "of description");
@@ -228,8 +230,8 @@ class RegionDirectoryTest {
             assertThatThrownBy(() -> writer.write(3, ByteBuffer.allocate(3)))
                     .isInstanceOf(IndexOutOfBoundsException.class)
                     .hasMessageContaining("bytes 3 to 6 of a payload of 5");
-            assertThatThrownBy(() -> writer.publish(0, "x".repeat(4033)))
-                    .hasMessageContaining("at most 4032 bytes, this one has 4033");
+            assertThatThrownBy(() -> writer.publish(0, "x".repeat(4025)))
+                    .hasMessageContaining("at most 4024 bytes, this one has 4025");
         }
     }
 
@@ -247,11 +249,10 @@ class RegionDirectoryTest {
         RegionDirectory below = new RegionDirectory(open.resolve("own"), 1 << 20);
         assertThat(below.reserve("a", 8)).isPresent();
 
-        Assumptions.assumeTrue(RegionDirectory.user() == 0, "only root can give a directory away");
+        Assumptions.assumeTrue(TrustedDirectory.user() == 0, "only root can give a directory away");
         Path foreign = Files.createDirectory(temp.resolve("foreign"));
         Files.setAttribute(foreign, "unix:uid", 65534);
         assertThatThrownBy(() -> new RegionDirectory(foreign, 1 << 20))
                 .hasMessageContaining("it belongs to user 65534, expected 0");
-        RegionDirectory.requireTrusted(foreign, Set.of(0, 65534));
     }
 }

@@ -46,7 +46,7 @@ public record Staging(
      */
     public UpdateDecoder decoder(
             String job, Run run, ModelLayout model, boolean ordered, MetricGroup metrics) {
-        Path directory = Path.of(regions.directory());
+        Path directory = regions.path();
         JobDirectory files = JobDirectory.of(directory, job);
         ChunkAssembler assembler =
                 new ChunkAssembler(

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.region;
+
+import io.tributary.shm.os.Descriptors;
+import java.io.IOException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.Map;
+
+/**
+ * Directories whose contents nobody else can change: those of this process's user, and those that
+ * root has shared with a group. A shared one belongs to root, has the set-group-id bit, and its
+ * group may write; all that is made below it belongs to the group too. Stateless.
+ */
+public final class TrustedDirectory {
+
+    /** What the name of each user's own region directory begins with; the user's id follows. */
+    private static final String OWN = "/dev/shm/tributary-";
+
+    /** Stands for the id of the user whose process reads it. */
+    private static final String USER = "{uid}";
+
+    /** The region directory of each user, unless another is given. */
+    public static final String DEFAULT = OWN + USER;
+
+    private static final int ROOT = 0;
+    private static final int TYPE = 0xF000;
+    private static final int TYPE_DIRECTORY = 0x4000;
+    private static final int OTHERS_WRITE = 02;
+    private static final int GROUP_WRITES = 020;
+    private static final int SET_GROUP = 02000;
+    private static final int SHARED = 02020;
+    private static final int SHARED_DIRECTORY = 02770;
+    private static final int OWN_DIRECTORY = 0700;
+    private static final int OWN_DIRECTORY_OF_GROUP = 02710;
+    private static final int SHARED_FILE = 0660;
+    private static final int OWN_FILE_OF_GROUP = 0640;
+    private static final int OWN_FILE = 0600;
+
+    private TrustedDirectory() {}
+
+    private record Found(int owner, int group, int mode) {
+
+        static Found at(Path path, LinkOption... links) throws IOException {
+            Map<String, Object> found = Files.readAttributes(path, "unix:uid,gid,mode", links);
+            return new Found(
+                    (int) found.get("uid"), (int) found.get("gid"), (int) found.get("mode"));
+        }
+
+        boolean shared() {
+            return (mode & SHARED) == SHARED;
+        }
+
+        /** In a shared directory, or below one. */
+        boolean ofGroup() {
+            return (mode & SET_GROUP) != 0;
+        }
+    }
+
+    /** Id of the user of this process. */
+    public static int user() {
+        try {
+            return (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
+        } catch (IOException e) {
+            throw new IllegalStateException("/proc cannot be read", e);
+        }
+    }
+
+    /** A directory as a setting names it, in which {@code {uid}} is this process's user. */
+    public static Path of(String setting) {
+        return Path.of(setting.replace(USER, Integer.toString(user())));
+    }
+
+    /**
+     * Makes a directory where there is none.
+     *
+     * @throws IOException when it cannot be made, or is not to be trusted
+     */
+    static void make(Path directory) throws IOException {
+        Path absolute = directory.toAbsolutePath();
+        if (!Files.isDirectory(absolute, LinkOption.NOFOLLOW_LINKS)) {
+            Files.createDirectories(
+                    absolute.getParent(),
+                    PosixFilePermissions.asFileAttribute(
+                            PosixFilePermissions.fromString("rwx------")));
+            create(absolute, shared(absolute.getParent()) ? SHARED_DIRECTORY : OWN_DIRECTORY);
+        }
+        require(absolute);
+    }
+
+    /**
+     * Makes a directory in which this process's user alone makes files. In a shared one, the group
+     * may pass through it to files whose names it knows, and read them.
+     *
+     * @throws IOException when it cannot be made, or is there and not so
+     */
+    public static void makeOwn(Path directory) throws IOException {
+        Path parent = directory.toAbsolutePath().getParent();
+        if (!Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
+            make(parent);
+            create(directory, ownMode(parent));
+        }
+        Found found = Found.at(directory, LinkOption.NOFOLLOW_LINKS);
+        if ((found.mode & TYPE) != TYPE_DIRECTORY
+                || found.owner != user()
+                || (found.mode & (OTHERS_WRITE | GROUP_WRITES)) != 0) {
+            throw new IOException(
+                    "%s: expected a directory of user %d that nobody else can write to, it belongs to user %d, mode %o"
+                            .formatted(directory, user(), found.owner, found.mode));
+        }
+    }
+
+    private static void create(Path directory, int mode) throws IOException {
+        try {
+            Files.createDirectory(
+                    directory,
+                    PosixFilePermissions.asFileAttribute(
+                            PosixFilePermissions.fromString("rwx------")));
+            if (mode != OWN_DIRECTORY) {
+                Descriptors.setMode(directory, mode);
+            }
+        } catch (FileAlreadyExistsException expected) {
+            // Whatever it is, it is looked at next.
+        }
+    }
+
+    /**
+     * Whoever owns a directory can change all that is in it, so it must be one's own, or shared.
+     *
+     * @throws IOException when it is another's, or everybody's, or a link to elsewhere
+     */
+    public static void require(Path directory) throws IOException {
+        Found found = Found.at(directory, LinkOption.NOFOLLOW_LINKS);
+        if ((found.mode & TYPE) != TYPE_DIRECTORY) {
+            throw new IOException("it is a link or a file, expected a directory");
+        }
+        if (found.owner != user() && !sharedByRoot(directory.toAbsolutePath(), found)) {
+            throw new IOException(
+                    "it belongs to user %d, expected %d; take one of your own, or let root share it with a group: ./tributary agent --group GROUP"
+                            .formatted(found.owner, user()));
+        }
+        if ((found.mode & OTHERS_WRITE) != 0) {
+            throw new IOException(
+                    "others may write to it; take that permission away, or choose one below it");
+        }
+    }
+
+    /** Whether it is, or lies below, a directory that root has shared, with the same group. */
+    private static boolean sharedByRoot(Path directory, Found found) throws IOException {
+        if (!found.shared()) {
+            return false;
+        }
+        if (found.owner == ROOT) {
+            return true;
+        }
+        Path parent = directory.getParent();
+        Found above = parent == null ? found : Found.at(parent, LinkOption.NOFOLLOW_LINKS);
+        return parent != null && above.group == found.group && sharedByRoot(parent, above);
+    }
+
+    /** Permissions of directories that this process's user makes for itself below another. */
+    public static int ownMode(Path directory) throws IOException {
+        return Found.at(directory, LinkOption.NOFOLLOW_LINKS).ofGroup()
+                ? OWN_DIRECTORY_OF_GROUP
+                : OWN_DIRECTORY;
+    }
+
+    /** Permissions of a file that is made: its user's alone, or the group's too. */
+    static int mode(Path file) throws IOException {
+        // A path by a descriptor, too.
+        Found parent = Found.at(file.getParent());
+        if (parent.shared()) {
+            return SHARED_FILE;
+        }
+        return parent.ofGroup() ? OWN_FILE_OF_GROUP : OWN_FILE;
+    }
+
+    /** Whether root shares a directory with a group, by its name. */
+    public static boolean sharedWith(Path directory, String group) throws IOException {
+        return Files.isDirectory(directory, LinkOption.NOFOLLOW_LINKS)
+                && Found.at(directory, LinkOption.NOFOLLOW_LINKS).shared()
+                && Found.at(directory, LinkOption.NOFOLLOW_LINKS).owner == ROOT
+                && Files.readAttributes(
+                                directory, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
+                        .group()
+                        .getName()
+                        .equals(group);
+    }
+
+    /** Whether a group shares a directory; one that is not there yet is not shared. */
+    public static boolean shared(Path directory) throws IOException {
+        try {
+            return Found.at(directory, LinkOption.NOFOLLOW_LINKS).shared();
+        } catch (NoSuchFileException e) {
+            return false;
+        }
+    }
+}
