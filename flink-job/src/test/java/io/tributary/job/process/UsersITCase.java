@@ -15,6 +15,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -44,6 +45,7 @@ class UsersITCase {
     @TempDir Path temp;
 
     private final Path memory = Path.of("/dev/shm/tributary-it-" + UUID.randomUUID());
+    private Optional<String> sudo = Optional.empty();
     private final List<Process> running = new ArrayList<>();
 
     @BeforeAll
@@ -92,6 +94,7 @@ class UsersITCase {
         ProcessBuilder builder = new ProcessBuilder(command).directory(shared.toFile());
         builder.environment().put("HOME", "/nonexistent");
         builder.environment().remove("SUDO_USER");
+        sudo.ifPresent(caller -> builder.environment().put("SUDO_USER", caller));
         Process process = builder.redirectErrorStream(true).redirectOutput(out.toFile()).start();
         running.add(process);
         return process;
@@ -180,6 +183,14 @@ class UsersITCase {
         assertThat(status("Gid")).startsWith("1");
         assertThat(status("CapEff")).isEqualTo(BPF_AND_NET_ADMIN);
         assertThat(Files.getOwner(memory).getName()).isEqualTo(DAEMON);
+    }
+
+    @Test
+    void rootsAgentRunsAsWhoCalledSudo() throws Exception {
+        sudo = Optional.of(GAMES);
+        agent("--dir", memory.toString());
+        assertThat(status("Uid")).startsWith("5");
+        assertThat(Files.getOwner(memory).getName()).isEqualTo(GAMES);
     }
 
     @Test

@@ -12,7 +12,6 @@ import io.tributary.shm.node.Exchange;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.peer.Door;
 import io.tributary.shm.peer.PeerProcess;
-import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
@@ -45,9 +44,6 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private static final int BACKLOG = 1024;
     private static final Duration LOOK_EVERY = Duration.ofSeconds(1);
 
-    private static final Duration REAP_EVERY = Duration.ofSeconds(10);
-    private static final Duration REAP_GRACE = Duration.ofMinutes(10);
-
     private final AgentOptions options;
     private final Optional<BpfMailbox> bpf;
     private final String mode;
@@ -55,6 +51,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private final ServerSocketChannel server;
     private final Endpoints endpoints;
     private final AgentMetrics metrics;
+    private final Reaper reaper;
     private Optional<Door> door = Optional.empty();
     private Reception reception;
     private final CountDownLatch ended = new CountDownLatch(1);
@@ -62,7 +59,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private volatile boolean failed;
     private volatile Optional<Node> node = Optional.empty();
     private final AtomicBoolean closed = new AtomicBoolean();
-    private long reapedAt = System.nanoTime();
+    private SelectionKey accepting;
+    private long refusedAt;
 
     private NodeAgent(AgentOptions options, Optional<BpfMailbox> bpf, String mode)
             throws IOException {
@@ -73,13 +71,14 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         this.server = ServerSocketChannel.open(StandardProtocolFamily.INET);
         this.endpoints = new Endpoints(bpf);
         this.metrics = new AgentMetrics(options, mode, endpoints);
+        this.reaper = new Reaper(options.directory(), metrics);
         this.thread = new Thread(this::run, "agent");
         InetAddress loopback = InetAddress.getLoopbackAddress();
         try {
             server.setOption(StandardSocketOptions.SO_REUSEADDR, true);
             server.bind(new InetSocketAddress(loopback, options.port()), BACKLOG);
             server.configureBlocking(false);
-            server.register(selector, SelectionKey.OP_ACCEPT);
+            accepting = server.register(selector, SelectionKey.OP_ACCEPT);
             metrics.serve(this::failed);
         } catch (IOException e) {
             close();
@@ -189,7 +188,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             while (selector.isOpen()) {
                 selector.select(this::serve, LOOK_EVERY.toMillis());
                 endSilent();
-                reap();
+                acceptAgain();
+                reaper.reap();
             }
         } catch (ClosedSelectorException expected) {
             // The agent has been closed.
@@ -257,6 +257,15 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             }
         } catch (IOException e) {
             LOG.warn("a connection could not be accepted: {}", e.getMessage());
+            // No descriptor is free, say; the kernel would go on saying that somebody waits.
+            accepting.interestOps(0);
+            refusedAt = System.nanoTime();
+        }
+    }
+
+    private void acceptAgain() {
+        if (accepting.interestOps() == 0 && System.nanoTime() - refusedAt >= LOOK_EVERY.toNanos()) {
+            accepting.interestOps(SelectionKey.OP_ACCEPT);
         }
     }
 
@@ -352,18 +361,6 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             // It does not want to know.
         }
         end(connection);
-    }
-
-    private void reap() {
-        long now = System.nanoTime();
-        if (now - reapedAt >= REAP_EVERY.toNanos()) {
-            reapedAt = now;
-            try {
-                metrics.reaped(RegionDirectory.reap(options.directory(), REAP_GRACE).size());
-            } catch (UncheckedIOException e) {
-                LOG.warn("regions cannot be reaped: {}", e.getMessage());
-            }
-        }
     }
 
     /** Detaches from the kernel and ends all connections. */

@@ -10,6 +10,7 @@ import io.tributary.shm.agent.BpfRequirements.Requirement;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
+import io.tributary.shm.mailbox.Refusal;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.node.NodeSecret;
 import io.tributary.shm.node.Regions;
@@ -19,6 +20,7 @@ import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.net.InetSocketAddress;
+import java.net.StandardSocketOptions;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -101,15 +103,7 @@ class AgentAgainstOthersTest {
         start(bpf, temp);
         try (Box a = new Box(temp, port, A);
                 SocketChannel victim = connect("127.0.0.1", 0, port)) {
-            Descriptor hello =
-                    new Descriptor(
-                            Kind.HELLO,
-                            0,
-                            EndpointId.NONE,
-                            B,
-                            0,
-                            Optional.of(Door.enter(temp, port)));
-            victim.write(hello.encode());
+            victim.write(hello(B));
             assertThat(next(victim).kind()).isEqualTo(Kind.WELCOME);
             SocketChannel thief = connect("127.0.0.2", port(victim), port);
             a.mailbox.send(Descriptor.ring(Kind.PING, B));
@@ -121,6 +115,52 @@ class AgentAgainstOthersTest {
             assertThat(next(victim).from()).as("nothing of it is left").isEqualTo(A);
             assertThat(a.got).isEmpty();
         }
+    }
+
+    /** Who has a port after another has nothing of what was the other's. */
+    @ParameterizedTest
+    @EnumSource(names = {"OFF", "REQUIRE"})
+    void aPortThatIsTakenAgainIsNotItsFormerOwners(Bpf bpf) throws Exception {
+        start(bpf, temp);
+        try (Box a = new Box(temp, port, A)) {
+            SocketChannel victim = connect("127.0.0.1", 0, port);
+            victim.write(hello(B));
+            assertThat(next(victim).kind()).isEqualTo(Kind.WELCOME);
+            int its = port(victim);
+            // A reset leaves no TIME_WAIT, so the port is free at once.
+            victim.setOption(StandardSocketOptions.SO_LINGER, 0);
+            victim.close();
+            try (SocketChannel heir = connect("127.0.0.1", its, port)) {
+                a.mailbox.send(Descriptor.ring(Kind.PING, B));
+                assertThat(a.next().kind()).isEqualTo(Kind.UNDELIVERABLE);
+                heir.write(Descriptor.ring(Kind.PING, A).encode());
+                assertThat(Refusal.of(next(heir).code())).isEqualTo(Refusal.NO_HELLO);
+                assertThat(a.got).isEmpty();
+            }
+        }
+    }
+
+    /**
+     * With a token of its own, from another address: it is relayed for, and never in the kernel.
+     */
+    @Test
+    void anotherAddressOfTheLoopbackIsNotInTheKernel() throws Exception {
+        start(Bpf.REQUIRE, temp);
+        try (Box a = new Box(temp, port, A);
+                SocketChannel other = connect("127.0.0.2", 0, port)) {
+            other.write(hello(B));
+            assertThat(next(other).kind()).isEqualTo(Kind.WELCOME);
+            a.mailbox.send(Descriptor.ring(Kind.PING, B));
+            assertThat(next(other).from()).isEqualTo(A);
+            other.write(Descriptor.ring(Kind.PING, A).encode());
+            assertThat(a.next().from()).isEqualTo(B);
+        }
+    }
+
+    private ByteBuffer hello(EndpointId id) throws IOException {
+        return new Descriptor(
+                        Kind.HELLO, 0, EndpointId.NONE, id, 0, Optional.of(Door.enter(temp, port)))
+                .encode();
     }
 
     /** Issue 13, item 2: nor is a connection another's that is being closed. */

@@ -12,6 +12,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
@@ -96,6 +98,23 @@ class DoorTest {
         Path deep = Files.createDirectories(temp.resolve("d".repeat(100)));
         assertThatThrownBy(() -> Door.open(deep, PORT, e -> {}))
                 .hasMessageContaining("the path of a Unix socket at most 107; choose a shorter");
+    }
+
+    @Test
+    void anErrorIsToldToWhoeverRunsIt() throws Exception {
+        CompletableFuture<Throwable> failure = new CompletableFuture<>();
+        try (Door broken =
+                Door.open(
+                        temp,
+                        PORT + 1,
+                        failure::complete,
+                        () -> {
+                            throw new OutOfMemoryError("for the test");
+                        })) {
+            assertThatThrownBy(() -> Door.enter(temp, PORT + 1)).isInstanceOf(IOException.class);
+            assertThat(failure.get(5, TimeUnit.SECONDS)).isInstanceOf(OutOfMemoryError.class);
+            broken.close();
+        }
     }
 
     /** A link, say, to the directory of somebody whose sockets could be replaced. */
