@@ -23,6 +23,7 @@ import io.tributary.shm.agent.AgentException;
 import io.tributary.shm.node.NodeRefusedException;
 import io.tributary.shm.node.NodeUnavailableException;
 import io.tributary.trainer.TrainerException;
+import java.nio.file.AccessDeniedException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.slf4j.bridge.SLF4JBridgeHandler;
@@ -90,7 +91,27 @@ public final class Main {
                                     System.err.println("tributary: " + oneLine(e));
                                     return BAD_INPUT;
                                 });
-        return args.length == 0 ? usage(commandLine) : commandLine.execute(args);
+        try {
+            return args.length == 0 ? usage(commandLine) : commandLine.execute(args);
+        } catch (LinkageError e) {
+            LOG.error("a native library cannot be used", e);
+            System.err.printf(
+                    "tributary: a native library cannot be used (%s); where /tmp is mounted noexec, give another: TRIBUTARY_JAVA_OPTS=-Djava.io.tmpdir=DIR%n",
+                    oneLine(root(e)));
+            return FAILED;
+        } catch (Error e) {
+            LOG.error("a command ends", e);
+            System.err.println("tributary: " + oneLine(e));
+            return FAILED;
+        }
+    }
+
+    private static Throwable root(Throwable e) {
+        Throwable at = e;
+        while (at.getCause() != null) {
+            at = at.getCause();
+        }
+        return at;
     }
 
     private static int usage(CommandLine commandLine) {
@@ -143,6 +164,10 @@ public final class Main {
                         || e instanceof NodeUnavailableException
                         || e instanceof IllegalStateException
                         || e instanceof CommandLine.ParameterException;
+        if (e instanceof AccessDeniedException denied) {
+            return "%s: user %s may not read it, or write to it"
+                    .formatted(denied.getFile(), System.getProperty("user.name"));
+        }
         String message =
                 own && e.getMessage() != null
                         ? e.getMessage()

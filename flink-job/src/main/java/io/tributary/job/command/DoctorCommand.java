@@ -13,6 +13,7 @@ import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.shm.peer.Door;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.SharedMemory;
 import java.io.IOException;
@@ -21,6 +22,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -51,6 +53,13 @@ public final class DoctorCommand implements Callable<Integer> {
             converter = ShmArguments.Directory.class,
             description = "The region directory. Default: ${DEFAULT-VALUE}.")
     private Path directory;
+
+    @Option(
+            names = "--agent-port",
+            paramLabel = "PORT",
+            defaultValue = "" + Mailbox.DEFAULT_PORT,
+            description = "The agent's port, if one runs. Default: ${DEFAULT-VALUE}.")
+    private int agentPort;
 
     @Option(
             names = "--config",
@@ -108,39 +117,53 @@ public final class DoctorCommand implements Callable<Integer> {
             return new Requirement("regions", false, e.getMessage());
         }
         return new Requirement(
-                "regions", memory.enough(), "%s in %s".formatted(memory.description(), directory));
+                "regions", memory.enough(), "%s: %s".formatted(directory, memory.description()));
     }
 
-    /** Starts one, and sends a descriptor by it. */
+    /** Sends a descriptor by the one that runs or, where none does, by one that it starts. */
     private Requirement agent() {
-        CountDownLatch pinged = new CountDownLatch(1);
-        EndpointId id = EndpointId.of("doctor");
+        try {
+            Door.enter(directory, agentPort);
+            return carries(agentPort, "runs on port %d".formatted(agentPort));
+        } catch (IOException none) {
+            return agentOfItsOwn();
+        }
+    }
+
+    private Requirement agentOfItsOwn() {
         int port = FreePorts.next(2);
         try (NodeAgent agent =
-                        NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, directory));
-                Mailbox mailbox =
-                        Mailbox.open(
-                                directory,
-                                port,
-                                "doctor",
-                                descriptor -> {
-                                    if (descriptor.kind() == Descriptor.Kind.PING) {
-                                        pinged.countDown();
-                                    }
-                                })) {
-            mailbox.listen(id);
+                NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, directory))) {
+            boolean bpf = BpfRequirements.check().stream().allMatch(Requirement::met);
+            Requirement carries = carries(port, agent.mode());
+            return new Requirement(
+                    carries.name(), carries.met() && agent.usesBpf() == bpf, carries.found());
+        } catch (IOException | AgentException | UncheckedIOException e) {
+            return new Requirement("agent", false, e.getMessage());
+        }
+    }
+
+    private Requirement carries(int port, String how) {
+        CountDownLatch pinged = new CountDownLatch(1);
+        EndpointId id = EndpointId.of("doctor/" + UUID.randomUUID());
+        try (Mailbox mailbox =
+                Mailbox.open(
+                        directory,
+                        port,
+                        "doctor",
+                        descriptor -> {
+                            if (descriptor.kind() == Descriptor.Kind.PING) {
+                                pinged.countDown();
+                            }
+                        })) {
+            mailbox.listenHere(id);
             boolean arrived = false;
             for (int i = 0; i < PINGS && !arrived; i++) {
                 mailbox.send(Descriptor.ring(Descriptor.Kind.PING, id));
                 arrived = pinged.await(PING_MILLIS, TimeUnit.MILLISECONDS);
             }
-            boolean bpf = BpfRequirements.check().stream().allMatch(Requirement::met);
             return new Requirement(
-                    "agent",
-                    arrived && agent.usesBpf() == bpf,
-                    arrived ? agent.mode() : "carries no descriptors");
-        } catch (IOException | AgentException | UncheckedIOException e) {
-            return new Requirement("agent", false, e.getMessage());
+                    "agent", arrived, arrived ? how : how + "; it carries no descriptors here");
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException(e);
@@ -155,6 +178,7 @@ public final class DoctorCommand implements Callable<Integer> {
                 warning.orElse("lets nobody else speak for job '%s'".formatted(spec.name())));
     }
 
+    /** Where the eBPF object is in the jar, nothing is to be built. */
     private static Requirement clang() {
         try {
             Process process =
@@ -166,6 +190,12 @@ public final class DoctorCommand implements Callable<Integer> {
                             .orElse("");
             return new Requirement("clang", process.waitFor() == 0, version);
         } catch (IOException e) {
+            boolean built =
+                    BpfRequirements.check().stream()
+                            .anyMatch(r -> r.name().equals("eBPF object") && r.met());
+            if (built) {
+                return new Requirement("clang", true, "is not here, and not needed any more");
+            }
             return new Requirement(
                     "clang",
                     false,

@@ -126,7 +126,9 @@ public final class TrainerCommand implements Callable<Integer> {
                                 .transport(address)
                                 .directory(work.path())
                                 .connect()) {
-            System.out.printf("%s: waiting for job '%s'%n", name, job);
+            System.out.printf(
+                    "%s: waiting for job '%s'%s%n",
+                    name, job, transport == TransportType.SHM ? " in " + shm.directory() : "");
             join(client, name);
             System.out.printf("%s: joined %s with %d images%n", name, job, share.size());
             new DigitTrainer(client, share, training, seed).run(TrainerCommand::show);

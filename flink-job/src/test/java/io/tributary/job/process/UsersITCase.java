@@ -45,6 +45,7 @@ class UsersITCase {
     @TempDir Path temp;
 
     private final Path memory = Path.of("/dev/shm/tributary-it-" + UUID.randomUUID());
+    private List<String> before = List.of();
     private Optional<String> sudo = Optional.empty();
     private final List<Process> running = new ArrayList<>();
 
@@ -84,7 +85,7 @@ class UsersITCase {
     /** A command line, by a user, of a group beside its own. */
     private Process start(Path out, String user, String group, String... arguments)
             throws IOException {
-        List<String> command = new ArrayList<>();
+        List<String> command = new ArrayList<>(before);
         if (!user.equals("root")) {
             command.addAll(
                     List.of("setpriv", "--reuid=" + user, "--regid=" + group, "--clear-groups"));
@@ -140,7 +141,7 @@ class UsersITCase {
                 .containsPattern(
                         "MISSING  regions +region directory /dev/shm/tributary-0 cannot be used; choose another: it belongs to user 0, expected 65534");
         assertThat(call(NOBODY, "nogroup", "doctor").out())
-                .containsPattern("OK       regions .*/dev/shm/tributary-65534")
+                .containsPattern("OK       regions +/dev/shm/tributary-65534: ")
                 .containsPattern("OK       agent +relay in user space");
     }
 
@@ -174,6 +175,21 @@ class UsersITCase {
             assertThat(status(set)).as(set).isEqualTo(BPF_AND_NET_ADMIN);
         }
         assertThat(status("NoNewPrivs")).isEqualTo("1");
+    }
+
+    /** As in a container that was given no more than that, where root may not become anybody. */
+    @Test
+    void aRootThatHasNoMoreThanEbpfNeedsCanStartTheAgent() throws Exception {
+        before =
+                List.of(
+                        "setpriv",
+                        "--bounding-set=-all,+bpf,+net_admin",
+                        "--inh-caps=-all",
+                        "--no-new-privs");
+        agent("--dir", memory.toString(), "--bpf", "require");
+        assertThat(status("CapEff")).isEqualTo(BPF_AND_NET_ADMIN);
+        assertThat(call("root", "root", "agent", "--run-as", DAEMON).out())
+                .contains("--run-as daemon: this root may not become that user");
     }
 
     @Test
@@ -241,6 +257,16 @@ class UsersITCase {
                             "1");
             assertThat(demo.exit()).as(demo.out()).isZero();
         }
+
+        // What is the agent's alone is no matter for others of the group.
+        Ended doctor = call(GAMES, GAMES, "doctor", "--dir", directory, "--agent-port", port + "");
+        assertThat(doctor.out())
+                .containsPattern("OK       regions +" + directory)
+                .containsPattern("OK       agent +runs on port " + port);
+        assertThat(call(GAMES, GAMES, "regions", "ls", "--dir", directory))
+                .satisfies(ls -> assertThat(ls.out()).contains("notes/x.region"))
+                .extracting(Ended::exit)
+                .isEqualTo(0);
 
         Ended stranger =
                 call(

@@ -69,7 +69,7 @@ final class AgentMetrics {
 
     private String prometheus() {
         StringBuilder text = new StringBuilder();
-        gauge(text, "tributary_agent_bpf", mode.equals("eBPF") ? 1 : 0);
+        gauge(text, "tributary_agent_bpf", mode.startsWith("eBPF") ? 1 : 0);
         gauge(text, "tributary_agent_endpoints", endpoints.connections().size());
         counter(text, "tributary_agent_relayed_total", endpoints.relayed());
         counter(text, "tributary_agent_dropped_total", endpoints.dropped());
@@ -131,16 +131,17 @@ final class AgentMetrics {
                                 endpoints.undeliverable(),
                                 refused.values().stream().mapToLong(Long::longValue).sum()));
         text.append(
-                "%-36s  %8s  %6s  %12s  %12s%n"
-                        .formatted("endpoint", "pid", "port", "kernel sent", "kernel got"));
+                "%-36s  %8s  %6s  %-6s  %12s  %12s%n"
+                        .formatted("endpoint", "pid", "port", "by", "kernel sent", "kernel got"));
         for (Connection connection : endpoints.connections()) {
             BpfMailbox.Counters counters = endpoints.counters(connection);
             text.append(
-                    "%-36s  %8d  %6d  %12d  %12d%n"
+                    "%-36s  %8d  %6d  %-6s  %12d  %12d%n"
                             .formatted(
                                     connection.primaryId().orElse(EndpointId.NONE),
                                     connection.visitor().map(Door.Visitor::pid).orElse(0L),
                                     connection.port(),
+                                    connection.inKernel() ? "kernel" : "relay",
                                     counters.sent(),
                                     counters.delivered()));
         }

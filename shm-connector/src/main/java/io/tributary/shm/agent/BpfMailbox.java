@@ -26,6 +26,7 @@ final class BpfMailbox implements AutoCloseable {
     private final LibBpf bpf;
     private final Pointer object;
     private final int cgroup;
+    private final boolean ofHost;
     private boolean closed;
     private Pointer link;
     private int deliver;
@@ -44,7 +45,8 @@ final class BpfMailbox implements AutoCloseable {
      */
     record Counters(long sent, long sentBytes, long delivered, long deliveredBytes) {}
 
-    private BpfMailbox(LibBpf bpf, Pointer object, int cgroup) {
+    private BpfMailbox(LibBpf bpf, Pointer object, int cgroup, boolean ofHost) {
+        this.ofHost = ofHost;
         this.bpf = bpf;
         this.object = object;
         this.cgroup = cgroup;
@@ -65,7 +67,7 @@ final class BpfMailbox implements AutoCloseable {
         }
         Path mount = BpfRequirements.cgroup2().orElseThrow(() -> new IOException("no cgroup v2"));
         int cgroup = LibC.INSTANCE.open(mount.toString(), LibC.O_DIRECTORY, 0);
-        BpfMailbox mailbox = new BpfMailbox(bpf, object, cgroup);
+        BpfMailbox mailbox = new BpfMailbox(bpf, object, cgroup, BpfRequirements.holdsAll(mount));
         try {
             if (cgroup < 0) {
                 throw error(mount + " cannot be opened", Native.getLastError());
@@ -150,7 +152,17 @@ final class BpfMailbox implements AutoCloseable {
     }
 
     private static IOException error(String what, int error) {
-        return new IOException("%s: %s".formatted(what, LibC.INSTANCE.strerror(Math.abs(error))));
+        String why = LibC.INSTANCE.strerror(Math.abs(error));
+        return new IOException(
+                Math.abs(error) == LibC.EPERM
+                        ? "%s: %s; in a container, its seccomp profile must allow bpf(), and it must have no user namespace of its own"
+                                .formatted(what, why)
+                        : "%s: %s".formatted(what, why));
+    }
+
+    /** Whether it is there for all processes of the host, or for those of a container alone. */
+    boolean ofHost() {
+        return ofHost;
     }
 
     /** Whether the kernel's program has the socket with this cookie, as it should. */

@@ -23,6 +23,7 @@ public final class BpfRequirements {
     private static final int MAJOR = 5;
     private static final int MINOR = 15;
     private static final int CAP_NET_ADMIN = 12;
+    private static final long ROOT_CGROUP = 1;
     private static final int CAP_SYS_ADMIN = 21;
     private static final int CAP_BPF = 39;
 
@@ -91,13 +92,30 @@ public final class BpfRequirements {
         return (effective >> capability & 1) == 1;
     }
 
-    /** Where the cgroup v2 hierarchy is mounted. */
+    /** Where the cgroup v2 hierarchy is mounted, as much of it as can be seen. */
     static Optional<Path> cgroup2() {
-        return lines(Path.of("/proc/self/mounts")).stream()
-                .map(line -> line.split(" "))
-                .filter(mount -> mount[2].equals("cgroup2"))
-                .map(mount -> Path.of(mount[1]))
-                .findFirst();
+        List<Path> mounts =
+                lines(Path.of("/proc/self/mounts")).stream()
+                        .map(line -> line.split(" "))
+                        .filter(mount -> mount[2].equals("cgroup2"))
+                        .map(mount -> Path.of(mount[1]))
+                        .toList();
+        return mounts.stream()
+                .filter(BpfRequirements::holdsAll)
+                .findFirst()
+                .or(() -> mounts.stream().findFirst());
+    }
+
+    /**
+     * Whether a cgroup holds all processes of the host, rather than a container's, which in a
+     * cgroup namespace of its own looks like the root.
+     */
+    static boolean holdsAll(Path cgroup) {
+        try {
+            return (long) Files.getAttribute(cgroup, "unix:ino") == ROOT_CGROUP;
+        } catch (IOException e) {
+            return false;
+        }
     }
 
     private static Requirement library() {

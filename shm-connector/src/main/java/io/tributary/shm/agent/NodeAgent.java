@@ -108,7 +108,10 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         if (options.bpf() != Bpf.OFF) {
             try {
                 bpf = Optional.of(loadBpf(options));
-                mode = "eBPF";
+                mode =
+                        bpf.get().ofHost()
+                                ? "eBPF"
+                                : "eBPF for this container's processes, relay for all others: its cgroup namespace is its own, the host's is wanted (--cgroupns=host)";
             } catch (IOException e) {
                 if (options.bpf() == Bpf.REQUIRE) {
                     throw new AgentException(

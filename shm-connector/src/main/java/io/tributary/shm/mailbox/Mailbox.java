@@ -6,6 +6,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.peer.Door;
 import java.io.IOException;
+import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
@@ -49,6 +50,7 @@ public final class Mailbox implements AutoCloseable {
     private volatile Optional<SocketChannel> channel = Optional.empty();
     private volatile Optional<UUID> token = Optional.empty();
     private volatile int welcomes;
+    private boolean warned;
     private volatile boolean closed;
 
     private Mailbox(Path directory, int port, String name, Consumer<Descriptor> listener) {
@@ -143,6 +145,9 @@ public final class Mailbox implements AutoCloseable {
                 }
                 read(connected);
                 pause = FIRST_PAUSE_MILLIS;
+            } catch (ConnectException e) {
+                unreachable(e);
+                pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
             } catch (IOException e) {
                 LOG.debug("no connection to the agent at {}: {}", agent, e.getMessage());
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
@@ -153,6 +158,18 @@ public final class Mailbox implements AutoCloseable {
                 channel = Optional.empty();
             }
             sleep(pause);
+        }
+    }
+
+    /** Its door has just opened. */
+    private void unreachable(ConnectException e) {
+        if (!warned) {
+            warned = true;
+            LOG.warn(
+                    "the agent's door in {} opens, and nobody is at {} ({}): is this another network namespace, such as a container's? Without the agent all takes a few seconds longer",
+                    directory,
+                    agent,
+                    e.getMessage());
         }
     }
 

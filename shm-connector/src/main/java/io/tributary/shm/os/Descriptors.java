@@ -9,7 +9,9 @@ import java.io.InputStream;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Optional;
 
@@ -123,6 +125,34 @@ public final class Descriptors {
         } finally {
             LibC.INSTANCE.close(fd);
         }
+    }
+
+    /**
+     * Gives a file or directory another name.
+     *
+     * @return false where something has that name already
+     */
+    public static boolean rename(Path from, Path to) throws IOException {
+        int result =
+                LibC.INSTANCE.renameat2(
+                        LibC.AT_FDCWD,
+                        from.toString(),
+                        LibC.AT_FDCWD,
+                        to.toString(),
+                        LibC.RENAME_NOREPLACE);
+        if (result == 0) {
+            return true;
+        }
+        int error = Native.getLastError();
+        if (error == LibC.EEXIST) {
+            return false;
+        }
+        if (error == LibC.EINVAL && !Files.exists(to, LinkOption.NOFOLLOW_LINKS)) {
+            // A file system that cannot tell, such as NFS.
+            Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
+            return true;
+        }
+        throw failed(to, error);
     }
 
     /** A name of what is open, for as long as it is. */

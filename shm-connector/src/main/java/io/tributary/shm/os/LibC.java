@@ -20,13 +20,17 @@ public interface LibC extends Library {
     int O_NOFOLLOW = 0x20000;
     int O_CLOEXEC = 0x80000;
     int O_PATH = 0x200000;
+    int AT_FDCWD = -100;
+    int RENAME_NOREPLACE = 1;
 
+    int EPERM = 1;
     int ENOENT = 2;
     int EINTR = 4;
     int EAGAIN = 11;
     int EACCES = 13;
     int EEXIST = 17;
     int ENOTDIR = 20;
+    int EINVAL = 22;
     int ELOOP = 40;
 
     int AF_UNIX = 1;
@@ -49,6 +53,8 @@ public interface LibC extends Library {
     int mkdirat(int directory, String path, int mode);
 
     int unlinkat(int directory, String path, int flags);
+
+    int renameat2(int fromDirectory, String from, int toDirectory, String to, int flags);
 
     int fchmod(int fd, int mode);
 

@@ -12,16 +12,19 @@ import java.io.UncheckedIOException;
 import java.nio.ByteOrder;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.stream.Stream;
 
 /**
  * A directory of regions, and of directories of them, with a quota. The directory itself is the
@@ -151,20 +154,51 @@ public final class RegionDirectory {
         return list(directory, SUFFIX);
     }
 
+    /** What is gone by then, or not open to this process's user, is not listed. */
     private static List<Path> list(Path directory, String suffix) {
-        try (Stream<Path> files = Files.walk(directory)) {
-            return files.filter(f -> f.toString().endsWith(suffix)).toList();
-        } catch (NoSuchFileException e) {
-            return List.of();
-        } catch (UncheckedIOException e) {
-            if (e.getCause() instanceof NoSuchFileException) {
-                // A directory went while it was walked; whoever asks again sees what is left.
-                return List.of();
-            }
-            throw e;
+        List<Path> found = new ArrayList<>();
+        try {
+            Files.walkFileTree(
+                    directory,
+                    new SimpleFileVisitor<>() {
+                        @Override
+                        public FileVisitResult preVisitDirectory(
+                                Path path, BasicFileAttributes attributes) {
+                            return visitFile(path, attributes);
+                        }
+
+                        @Override
+                        public FileVisitResult visitFile(
+                                Path path, BasicFileAttributes attributes) {
+                            if (path.toString().endsWith(suffix)) {
+                                found.add(path);
+                            }
+                            return FileVisitResult.CONTINUE;
+                        }
+
+                        @Override
+                        public FileVisitResult visitFileFailed(Path path, IOException e)
+                                throws IOException {
+                            if (e instanceof NoSuchFileException
+                                    || e instanceof AccessDeniedException
+                                            && !path.equals(directory)) {
+                                return FileVisitResult.CONTINUE;
+                            }
+                            throw e;
+                        }
+
+                        @Override
+                        public FileVisitResult postVisitDirectory(Path path, IOException e)
+                                throws IOException {
+                            return e == null || e instanceof NoSuchFileException
+                                    ? FileVisitResult.CONTINUE
+                                    : super.postVisitDirectory(path, e);
+                        }
+                    });
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+        return found;
     }
 
     /**

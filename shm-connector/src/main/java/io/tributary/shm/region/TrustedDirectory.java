@@ -4,7 +4,6 @@ package io.tributary.shm.region;
 
 import io.tributary.shm.os.Descriptors;
 import java.io.IOException;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -12,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Map;
+import java.util.UUID;
 
 /**
  * Directories whose contents nobody else can change: those of this process's user, and those that
@@ -54,7 +54,7 @@ public final class TrustedDirectory {
         }
 
         boolean shared() {
-            return (mode & SHARED) == SHARED;
+            return (mode & (SHARED | OTHERS_WRITE)) == SHARED;
         }
 
         /** In a shared directory, or below one. */
@@ -84,14 +84,16 @@ public final class TrustedDirectory {
      */
     static void make(Path directory) throws IOException {
         Path absolute = directory.toAbsolutePath();
-        if (!Files.isDirectory(absolute, LinkOption.NOFOLLOW_LINKS)) {
-            Files.createDirectories(
-                    absolute.getParent(),
-                    PosixFilePermissions.asFileAttribute(
-                            PosixFilePermissions.fromString("rwx------")));
-            create(absolute, shared(absolute.getParent()) ? SHARED_DIRECTORY : OWN_DIRECTORY);
-        }
+        makeMissing(absolute);
         require(absolute);
+    }
+
+    private static void makeMissing(Path directory) throws IOException {
+        if (!Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
+            Path parent = directory.getParent();
+            makeMissing(parent);
+            create(directory, shared(parent) ? SHARED_DIRECTORY : OWN_DIRECTORY);
+        }
     }
 
     /**
@@ -116,17 +118,23 @@ public final class TrustedDirectory {
         }
     }
 
+    /** It gets its name when it has its permissions: another process may wait for it. */
     private static void create(Path directory, int mode) throws IOException {
+        Path unnamed = directory.resolveSibling("." + UUID.randomUUID());
+        Files.createDirectory(
+                unnamed,
+                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        boolean named = false;
         try {
-            Files.createDirectory(
-                    directory,
-                    PosixFilePermissions.asFileAttribute(
-                            PosixFilePermissions.fromString("rwx------")));
             if (mode != OWN_DIRECTORY) {
-                Descriptors.setMode(directory, mode);
+                Descriptors.setMode(unnamed, mode);
             }
-        } catch (FileAlreadyExistsException expected) {
-            // Whatever it is, it is looked at next.
+            named = Descriptors.rename(unnamed, directory);
+        } finally {
+            if (!named) {
+                // Another one may just have made it; whatever it is, it is looked at next.
+                Files.delete(unnamed);
+            }
         }
     }
 

@@ -10,6 +10,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -65,6 +72,45 @@ class TrustedDirectoryTest {
                 }) {
             assertThat(found(file)).as(file.toString()).isEqualTo("60 660");
         }
+    }
+
+    /** Job and trainers begin at the same time. */
+    @Test
+    void whoeverMakesADirectoryFirstItIsTheGroups() throws Exception {
+        ExecutorService threads = Executors.newFixedThreadPool(4);
+        try {
+            for (int i = 0; i < 100; i++) {
+                Path job = shared.resolve("job-" + i);
+                List<Callable<Void>> makers = new ArrayList<>();
+                for (String below : List.of(".alive", "partials", "updates", "")) {
+                    makers.add(
+                            () -> {
+                                TrustedDirectory.make(job.resolve(below));
+                                return null;
+                            });
+                }
+                for (Future<Void> made : threads.invokeAll(makers)) {
+                    made.get();
+                }
+                assertThat(found(job)).isEqualTo("60 2770");
+                assertThat(found(job.resolve("partials"))).isEqualTo("60 2770");
+            }
+            try (Stream<Path> left = Files.list(shared)) {
+                assertThat(left.filter(f -> f.getFileName().toString().startsWith(".")).toList())
+                        .isEmpty();
+            }
+        } finally {
+            threads.shutdownNow();
+        }
+    }
+
+    /** As Kubernetes mounts an empty volume with fsGroup: everybody may write to it. */
+    @Test
+    void aDirectoryThatEverybodyMayWriteToIsNotShared() throws Exception {
+        Descriptors.setMode(shared, 02777);
+        Path own = shared.resolve("own");
+        TrustedDirectory.make(own);
+        assertThat((int) Files.getAttribute(own, "unix:mode") & 0777).isEqualTo(0700);
     }
 
     /** As the agent's copies and its door, which nobody else is to replace. */
