@@ -78,7 +78,7 @@ final class ShmTrainerLink implements Link {
         TrainerPresence own =
                 new TrainerPresence(
                         self.trainer(), self.instance(), self.group(), Owner.self(files.path()));
-        Optional<TrainerPresence> there = JobDirectory.read(file, TrainerPresence.class);
+        Optional<TrainerPresence> there = JobDirectory.readSmall(file, TrainerPresence.class);
         if (there.filter(own::equals).isPresent()) {
             return;
         }
@@ -94,7 +94,7 @@ final class ShmTrainerLink implements Link {
     private void withdraw(Path file) {
         try {
             boolean own =
-                    JobDirectory.read(file, TrainerPresence.class)
+                    JobDirectory.readSmall(file, TrainerPresence.class)
                             .filter(p -> p.instance().equals(self.instance()))
                             .isPresent();
             if (own) {

@@ -5,6 +5,7 @@ package io.tributary.job.command;
 import io.tributary.protocol.message.Names;
 import io.tributary.shm.agent.AgentException;
 import io.tributary.shm.agent.AgentOptions;
+import io.tributary.shm.agent.BpfRequirements;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
@@ -129,10 +130,18 @@ public final class AgentCommand implements Callable<Integer> {
         return agent.await() ? 0 : 1;
     }
 
-    /** The launcher has become that user already, where it could. */
+    /** The launcher has become that user already, where it could, and has given up the rest. */
     private void requireUser() {
         String user = System.getProperty("user.name");
-        if (runAs.filter(wanted -> !wanted.equals(user)).isPresent()) {
+        if (BpfRequirements.rightsToSpare()) {
+            throw new UsageException(
+                    "root starts an agent as './tributary agent …', with 'agent' first, so that it gives up root's rights");
+        }
+        boolean another =
+                runAs.filter(wanted -> !wanted.equals(user))
+                        .filter(wanted -> !wanted.equals("" + TrustedDirectory.user()))
+                        .isPresent();
+        if (another) {
             throw new UsageException(
                     "--run-as %s: only root may become another user, this is %s"
                             .formatted(runAs.get(), user));

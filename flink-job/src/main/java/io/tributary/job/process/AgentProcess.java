@@ -2,6 +2,7 @@
 
 package io.tributary.job.process;
 
+import io.tributary.shm.agent.BpfRequirements;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
@@ -80,9 +81,12 @@ public final class AgentProcess implements AutoCloseable {
         String name = host.map(AgentProcess::nodeName).map(n -> "agent-" + n).orElse("agent");
         JavaProcess.Command command =
                 JavaProcess.Command.here(
-                        List.of("-Xmx128m", "-Dtributary.log=" + work.resolve(name + ".log")),
-                        MAIN,
-                        all);
+                                List.of(
+                                        "-Xmx128m",
+                                        "-Dtributary.log=" + work.resolve(name + ".log")),
+                                MAIN,
+                                all)
+                        .behind(BpfRequirements.withoutSpareRights());
         process =
                 JavaProcess.start(
                         host.map(command::on).orElse(command), work.resolve(name + ".out"));

@@ -51,7 +51,14 @@ public final class JavaProcess implements AutoCloseable {
 
         /** The same on a host. */
         public Command on(Hosts.Host host) {
-            return new Command(host.enter(), classpath, jvm, main, arguments);
+            return behind(host.enter());
+        }
+
+        /** The same with something before it, and before what stands there already. */
+        public Command behind(List<String> more) {
+            List<String> all = new ArrayList<>(more);
+            all.addAll(before);
+            return new Command(all, classpath, jvm, main, arguments);
         }
     }
 

@@ -175,6 +175,31 @@ class UsersITCase {
             assertThat(status(set)).as(set).isEqualTo(BPF_AND_NET_ADMIN);
         }
         assertThat(status("NoNewPrivs")).isEqualTo("1");
+
+        // Another process of its user has no way into it.
+        long pid = running.get(running.size() - 1).pid();
+        Process attach =
+                new ProcessBuilder(
+                                Path.of(System.getProperty("java.home"), "bin", "jcmd").toString(),
+                                Long.toString(pid),
+                                "VM.version")
+                        .redirectErrorStream(true)
+                        .start();
+        assertThat(new String(attach.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+                .doesNotContain("OpenJDK");
+        assertThat(attach.waitFor()).isNotZero();
+    }
+
+    /** However its command line begins. */
+    @Test
+    void rootCannotStartAnAgentThatKeepsAll() throws Exception {
+        Ended kept = call("root", "root", "--debug", "agent", "--dir", memory.toString());
+        assertThat(kept.exit()).isEqualTo(2);
+        assertThat(kept.out()).contains("root starts an agent as './tributary agent");
+        Path file = Files.writeString(temp.resolve("arguments"), "agent --dir " + memory);
+        assertThat(call("root", "root", "@" + file).out())
+                .contains("root starts an agent as './tributary agent");
+        assertThat(memory).doesNotExist();
     }
 
     /** As in a container that was given no more than that, where root may not become anybody. */

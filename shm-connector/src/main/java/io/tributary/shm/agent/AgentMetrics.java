@@ -7,7 +7,10 @@ import io.tributary.shm.mailbox.Refusal;
 import io.tributary.shm.peer.Door;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -19,12 +22,17 @@ import java.util.function.Supplier;
  */
 final class AgentMetrics {
 
+    private static final Duration COUNTED_FOR = Duration.ofSeconds(1);
+
     private final AgentOptions options;
     private final String mode;
     private final Endpoints endpoints;
     private final Map<Refusal, Long> refused = new EnumMap<>(Refusal.class);
     private Optional<StatusServer> server = Optional.empty();
     private long reaped;
+    private volatile Regions regions = new Regions(0, 0, System.nanoTime() - COUNTED_FOR.toNanos());
+
+    private record Regions(int count, long bytes, long nanos) {}
 
     AgentMetrics(AgentOptions options, String mode, Endpoints endpoints) {
         this.options = options;
@@ -51,8 +59,18 @@ final class AgentMetrics {
     }
 
     private String page(Supplier<String> text) {
+        count();
         synchronized (endpoints) {
             return text.get();
+        }
+    }
+
+    /** At most once a second, whoever asks how often, and while nobody waits for it. */
+    private synchronized void count() {
+        long now = System.nanoTime();
+        if (now - regions.nanos() >= COUNTED_FOR.toNanos()) {
+            List<Path> all = RegionDirectory.list(options.directory());
+            regions = new Regions(all.size(), RegionDirectory.bytes(all), System.nanoTime());
         }
     }
 
@@ -75,7 +93,7 @@ final class AgentMetrics {
         counter(text, "tributary_agent_dropped_total", endpoints.dropped());
         counter(text, "tributary_agent_undeliverable_total", endpoints.undeliverable());
         counter(text, "tributary_agent_regions_reaped_total", reaped);
-        gauge(text, "tributary_agent_regions", RegionDirectory.list(options.directory()).size());
+        gauge(text, "tributary_agent_regions", regions.count());
         text.append("# TYPE tributary_agent_refused_total counter\n");
         for (Refusal reason : Refusal.values()) {
             text.append(
@@ -119,10 +137,7 @@ final class AgentMetrics {
         text.append("descriptors: %s%n".formatted(mode));
         text.append(
                 "regions:     %d, %d MB, in %s%n"
-                        .formatted(
-                                RegionDirectory.list(options.directory()).size(),
-                                RegionDirectory.usedBytes(options.directory()) >> 20,
-                                options.directory()));
+                        .formatted(regions.count(), regions.bytes() >> 20, options.directory()));
         text.append(
                 "relayed %d, dropped %d, undeliverable %d, refused %d%n"
                         .formatted(

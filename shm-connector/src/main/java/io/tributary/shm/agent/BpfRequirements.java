@@ -3,6 +3,7 @@
 package io.tributary.shm.agent;
 
 import com.sun.jna.NativeLibrary;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URL;
@@ -24,6 +25,7 @@ public final class BpfRequirements {
     private static final int MINOR = 15;
     private static final int CAP_NET_ADMIN = 12;
     private static final long ROOT_CGROUP = 1;
+    private static final int CAP_SETPCAP = 8;
     private static final int CAP_SYS_ADMIN = 21;
     private static final int CAP_BPF = 39;
 
@@ -70,13 +72,54 @@ public final class BpfRequirements {
                 met ? release : "is %s, needs %d.%d or newer".formatted(release, MAJOR, MINOR));
     }
 
-    private static Requirement capabilities() {
-        long effective = 0;
-        for (String line : lines(Path.of("/proc/self/status"))) {
-            if (line.startsWith("CapEff:")) {
-                effective = Long.parseUnsignedLong(line.substring(7).strip(), 16);
-            }
+    /**
+     * Whether root has not given up what an agent does not need, though it could. Of other users'
+     * processes that is no question.
+     */
+    public static boolean rightsToSpare() {
+        long held = capabilities("CapPrm");
+        boolean given = has(held, CAP_SETPCAP) || capabilities("NoNewPrivs") == 0;
+        return TrustedDirectory.user() == 0
+                && (held & ~(1L << CAP_BPF | 1L << CAP_NET_ADMIN)) != 0
+                && given;
+    }
+
+    /** What stands before a command, so that root runs it with what an agent needs and no more. */
+    public static List<String> withoutSpareRights() {
+        if (!rightsToSpare()) {
+            return List.of();
         }
+        long held = capabilities("CapPrm");
+        String keep =
+                "-all"
+                        + (has(held, CAP_NET_ADMIN) ? ",+net_admin" : "")
+                        + (has(held, CAP_BPF) ? ",+bpf" : "");
+        List<String> command =
+                new ArrayList<>(
+                        List.of(
+                                "setpriv",
+                                "--no-new-privs",
+                                "--inh-caps=" + keep,
+                                "--ambient-caps=" + keep));
+        if (has(held, CAP_SETPCAP)) {
+            command.add("--bounding-set=" + keep);
+        }
+        return command;
+    }
+
+    private static long capabilities(String set) {
+        return lines(Path.of("/proc/self/status")).stream()
+                .filter(line -> line.startsWith(set + ":"))
+                .mapToLong(
+                        line ->
+                                Long.parseUnsignedLong(
+                                        line.substring(set.length() + 1).strip(), 16))
+                .findFirst()
+                .orElse(0);
+    }
+
+    private static Requirement capabilities() {
+        long effective = capabilities("CapEff");
         boolean met =
                 has(effective, CAP_SYS_ADMIN) && has(effective, CAP_NET_ADMIN)
                         || has(effective, CAP_BPF) && has(effective, CAP_NET_ADMIN);

@@ -49,16 +49,18 @@ final class Endpoints {
         if (owner != null) {
             return owner == connection;
         }
-        if (connection.ids().isEmpty()) {
+        // Before the kernel hears of it: should it have no room, this is taken back with the rest.
+        boolean first = connection.ids().isEmpty();
+        connection.ids().add(id);
+        if (hereOnly) {
+            ofThisHost.add(id);
+        }
+        if (first) {
             connections.add(connection);
             // One that the kernel does not have, from another network namespace say, is relayed
             // for and relayed to.
             connection.inKernel(bpf.filter(b -> b.has(connection.cookie())).isPresent());
             inKernel(connection, (b, cookie) -> b.addSocket(cookie, id));
-        }
-        connection.ids().add(id);
-        if (hereOnly) {
-            ofThisHost.add(id);
         }
         inKernel(connection, (b, cookie) -> b.addEndpoint(id, cookie));
         return true;
@@ -135,16 +137,21 @@ final class Endpoints {
      *
      * @return false when it is not here
      */
-    boolean deliver(Descriptor descriptor) throws IOException {
+    boolean deliver(Descriptor descriptor) {
         Connection to = byId.get(descriptor.to());
         if (to == null) {
             return false;
         }
         long delivered = counters(to).delivered();
-        if (delivered + to.relayed() - to.read() < CREDITS && to.relay(descriptor)) {
-            relayed++;
-        } else {
-            dropped++;
+        try {
+            if (delivered + to.relayed() - to.read() < CREDITS && to.relay(descriptor)) {
+                relayed++;
+            } else {
+                dropped++;
+            }
+        } catch (IOException e) {
+            // It breaks on the way, and is ended when the selector sees that.
+            return false;
         }
         return true;
     }

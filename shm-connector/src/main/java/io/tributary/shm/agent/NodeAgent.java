@@ -12,6 +12,7 @@ import io.tributary.shm.node.Exchange;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.peer.Door;
 import io.tributary.shm.peer.PeerProcess;
+import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
@@ -71,7 +72,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         this.server = ServerSocketChannel.open(StandardProtocolFamily.INET);
         this.endpoints = new Endpoints(bpf);
         this.metrics = new AgentMetrics(options, mode, endpoints);
-        this.reaper = new Reaper(options.directory(), metrics);
+        this.reaper = new Reaper(options.directory(), metrics, this::failed);
         this.thread = new Thread(this::run, "agent");
         InetAddress loopback = InetAddress.getLoopbackAddress();
         try {
@@ -88,11 +89,12 @@ public final class NodeAgent implements Exchange, AutoCloseable {
                     e);
         }
         try {
+            TrustedDirectory.makeForAgent(options.directory().toAbsolutePath());
             door = Optional.of(Door.open(options.directory(), options.port(), this::failed));
             reception = new Reception(door.get());
         } catch (IOException e) {
             close();
-            throw new AgentException("no door: " + e.getMessage(), e);
+            throw new AgentException("region directory: " + e.getMessage(), e);
         }
     }
 
@@ -122,6 +124,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         }
         NodeAgent agent = new NodeAgent(options, bpf, mode);
         agent.thread.start();
+        agent.reaper.start();
         LOG.info("agent on port {}, {}", options.port(), mode);
         return agent;
     }
@@ -154,16 +157,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     @Override
     public void deliver(Descriptor descriptor) {
         synchronized (endpoints) {
-            endpoints
-                    .owner(descriptor.to())
-                    .ifPresent(
-                            to -> {
-                                try {
-                                    endpoints.deliver(descriptor);
-                                } catch (IOException e) {
-                                    end(to);
-                                }
-                            });
+            endpoints.deliver(descriptor);
         }
         // What its socket did not take waits for the selector.
         selector.wakeup();
@@ -192,7 +186,6 @@ public final class NodeAgent implements Exchange, AutoCloseable {
                 selector.select(this::serve, LOOK_EVERY.toMillis());
                 endSilent();
                 acceptAgain();
-                reaper.reap();
             }
         } catch (ClosedSelectorException expected) {
             // The agent has been closed.
@@ -278,13 +271,18 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             channel.close();
             return;
         }
-        channel.configureBlocking(false);
-        channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
-        SelectionKey key = channel.register(selector, SelectionKey.OP_READ);
-        Connection connection =
-                new Connection(channel, key, channel.socket().getPort(), guest.get());
-        key.attach(connection);
-        reception.waits(connection);
+        try {
+            channel.configureBlocking(false);
+            channel.setOption(StandardSocketOptions.TCP_NODELAY, true);
+            SelectionKey key = channel.register(selector, SelectionKey.OP_READ);
+            Connection connection =
+                    new Connection(channel, key, channel.socket().getPort(), guest.get());
+            key.attach(connection);
+            reception.waits(connection);
+        } catch (IOException e) {
+            reception.turnedAway(guest.get());
+            channel.close();
+        }
     }
 
     private void endSilent() {
@@ -372,6 +370,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         if (!closed.compareAndSet(false, true)) {
             return;
         }
+        // Before its port is free: the next agent on it has a door of the same name.
+        door.ifPresent(Door::close);
         try {
             selector.close();
             server.close();
@@ -384,7 +384,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        door.ifPresent(Door::close);
+        reaper.close();
         metrics.close();
         synchronized (endpoints) {
             endpoints.close();

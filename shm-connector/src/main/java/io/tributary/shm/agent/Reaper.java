@@ -6,11 +6,18 @@ import io.tributary.shm.region.RegionDirectory;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Deletes now and then what the dead have left. Not thread-safe. */
-final class Reaper {
+/**
+ * Deletes now and then what the dead have left, and counts what is there, in a thread of its own:
+ * how long that takes is up to those who make files.
+ */
+final class Reaper implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(Reaper.class);
     private static final Duration EVERY = Duration.ofSeconds(10);
@@ -18,23 +25,41 @@ final class Reaper {
 
     private final Path directory;
     private final AgentMetrics metrics;
-    private long reapedAt = System.nanoTime();
+    private final Consumer<Throwable> failure;
+    private final ScheduledExecutorService thread =
+            Executors.newSingleThreadScheduledExecutor(
+                    run -> {
+                        Thread made = new Thread(run, "reaper");
+                        made.setDaemon(true);
+                        return made;
+                    });
 
-    Reaper(Path directory, AgentMetrics metrics) {
+    /**
+     * @param failure told when it cannot go on
+     */
+    Reaper(Path directory, AgentMetrics metrics, Consumer<Throwable> failure) {
         this.directory = directory;
         this.metrics = metrics;
+        this.failure = failure;
     }
 
-    /** If it is time for it. */
-    void reap() {
-        long now = System.nanoTime();
-        if (now - reapedAt >= EVERY.toNanos()) {
-            reapedAt = now;
-            try {
-                metrics.reaped(RegionDirectory.reap(directory, GRACE).size());
-            } catch (UncheckedIOException e) {
-                LOG.warn("regions cannot be reaped: {}", e.getMessage());
-            }
+    void start() {
+        thread.scheduleWithFixedDelay(
+                this::reap, EVERY.toMillis(), EVERY.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
+    private void reap() {
+        try {
+            metrics.reaped(RegionDirectory.reap(directory, GRACE).size());
+        } catch (UncheckedIOException e) {
+            LOG.warn("regions cannot be reaped: {}", e.getMessage());
+        } catch (RuntimeException | Error e) {
+            failure.accept(e);
         }
+    }
+
+    @Override
+    public void close() {
+        thread.shutdownNow();
     }
 }

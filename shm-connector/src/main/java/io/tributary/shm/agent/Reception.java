@@ -88,6 +88,11 @@ final class Reception {
                 .filter(oldest -> oldest.age().compareTo(HELLO_WITHIN) > 0);
     }
 
+    /** It had a place, and could not take it. */
+    void turnedAway(Guest guest) {
+        visitors.gone(guest.place());
+    }
+
     /** It is over. */
     void gone(Connection connection) {
         if (connection.end()) {

@@ -5,6 +5,7 @@ package io.tributary.shm.agent;
 import io.tributary.shm.node.Visitors;
 import io.tributary.shm.peer.PeerProcess;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.ByteBuffer;
@@ -161,9 +162,14 @@ final class StatusServer implements AutoCloseable {
             return page("400 Bad Request", "expected GET and a path\n");
         }
         Supplier<String> page = pages.get(words[1].split("\\?", 2)[0]);
-        return page == null
-                ? page("404 Not Found", "expected one of %s\n".formatted(pages.keySet()))
-                : page("200 OK", page.get());
+        if (page == null) {
+            return page("404 Not Found", "expected one of %s\n".formatted(pages.keySet()));
+        }
+        try {
+            return page("200 OK", page.get());
+        } catch (UncheckedIOException e) {
+            return page("500 Internal Server Error", e.getMessage() + "\n");
+        }
     }
 
     private static String page(String status, String body) {

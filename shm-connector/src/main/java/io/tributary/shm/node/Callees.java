@@ -5,6 +5,7 @@ package io.tributary.shm.node;
 import io.tributary.protocol.message.Names;
 import java.io.IOException;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 
@@ -48,7 +49,14 @@ final class Callees {
         Callee callee = new Callee(user, channel);
         Callee before =
                 all.compute(
-                        endpoint, (name, old) -> old == null || old.user == user ? callee : old);
+                        endpoint,
+                        (name, old) -> {
+                            if (old != null && old.user != user) {
+                                return old;
+                            }
+                            Optional.ofNullable(old).ifPresent(former -> former.gone.countDown());
+                            return callee;
+                        });
         if (before != callee) {
             throw new NodeRefusedException(
                     "endpoint %s belongs to user %d".formatted(endpoint, before.user));

@@ -295,8 +295,9 @@ public final class Node implements AutoCloseable {
         sweeper.shutdownNow();
         routes.ifPresent(Routes::close);
         others.close();
-        local.close();
+        // Before its port is free, since the next one's door has the same name.
         door.close();
+        local.close();
         links.close();
         remote.close();
     }

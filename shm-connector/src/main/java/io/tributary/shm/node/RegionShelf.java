@@ -23,6 +23,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -198,23 +199,33 @@ final class RegionShelf {
         Path relative = relative(name);
         Path above = relative.getParent() == null ? Path.of("") : relative.getParent();
         try (DirectoryBelow parent =
-                DirectoryBelow.make(root, above, TrustedDirectory.ownMode(root))) {
+                DirectoryBelow.make(root, above, TrustedDirectory.nodesMode(root))) {
             Path file = parent.path().resolve(relative.getFileName());
             if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
-                throw new NodeRefusedException(
-                        "region %s on %s is there already".formatted(name, node));
+                throw isThere(name);
             }
+            requireRoom(name, length);
             try (OwnedRegion region = OwnedRegion.create(file, length, Owner.self(root))) {
                 region.publish(new String(Json.encode(new Owned(user)), StandardCharsets.UTF_8));
+            } catch (FileAlreadyExistsException e) {
+                throw isThere(name);
             } catch (IOException e) {
-                if (Files.getFileStore(root).getUsableSpace() > length) {
-                    throw e;
-                }
-                throw new NodeRefusedException(
-                        "region %s on %s: no room for its %d bytes".formatted(name, node, length));
+                requireRoom(name, length);
+                throw e;
             }
         }
         return find(user, name);
+    }
+
+    private NodeRefusedException isThere(String name) {
+        return new NodeRefusedException("region %s on %s is there already".formatted(name, node));
+    }
+
+    private void requireRoom(String name, long length) throws IOException {
+        if (length > Files.getFileStore(root).getUsableSpace() - RegionLayout.PAYLOAD_OFFSET) {
+            throw new NodeRefusedException(
+                    "region %s on %s: no room for its %d bytes".formatted(name, node, length));
+        }
     }
 
     /** In the description of a region that was made here. */

@@ -10,6 +10,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -55,17 +56,24 @@ public final class Descriptors {
             if (!Files.isRegularFile(opened)) {
                 throw new IOException(file + ": expected a file");
             }
+            if (Files.size(opened) > maxBytes) {
+                throw tooLarge(file, maxBytes);
+            }
             try (InputStream in = Files.newInputStream(opened)) {
                 byte[] bytes = in.readNBytes(maxBytes + 1);
                 if (bytes.length > maxBytes) {
-                    throw new IOException(
-                            "%s: expected at most %d bytes, it has more".formatted(file, maxBytes));
+                    throw tooLarge(file, maxBytes);
                 }
                 return Optional.of(bytes);
             }
         } finally {
             LibC.INSTANCE.close(fd.get());
         }
+    }
+
+    private static IOException tooLarge(Path file, int maxBytes) {
+        return new IOException(
+                "%s: expected at most %d bytes, it has more".formatted(file, maxBytes));
     }
 
     /** Opens a file for reading and writing, or makes it, without following a link. */
@@ -91,6 +99,11 @@ public final class Descriptors {
                 throw failed(file, error);
             }
         }
+    }
+
+    /** Id of the user of this process. */
+    public static int user() {
+        return LibC.INSTANCE.geteuid();
     }
 
     /** Makes a file, with these permissions whatever the process's umask says. */
@@ -158,6 +171,15 @@ public final class Descriptors {
     /** A name of what is open, for as long as it is. */
     static Path path(int fd) {
         return OF_THIS_PROCESS.resolve(Integer.toString(fd));
+    }
+
+    /** Whether a file's name leads to what is open. */
+    static boolean names(Path file, int fd) throws IOException {
+        try {
+            return Files.isSameFile(file, path(fd));
+        } catch (NoSuchFileException e) {
+            return false;
+        }
     }
 
     static IOException failed(Path file, int error) {

@@ -51,7 +51,7 @@ public final class DirectoryBelow implements AutoCloseable {
                 LibC.INSTANCE.open(
                         root.toString(), LibC.O_PATH | LibC.O_DIRECTORY | LibC.O_CLOEXEC, 0);
         if (at < 0) {
-            return missing(root);
+            return missing(root, Native.getLastError());
         }
         Path path = root;
         for (Path name : relative) {
@@ -59,24 +59,27 @@ public final class DirectoryBelow implements AutoCloseable {
                 continue;
             }
             path = path.resolve(name);
-            int next;
-            try {
-                next = step(at, name.toString(), mode);
-            } finally {
-                LibC.INSTANCE.close(at);
-            }
+            int next = step(at, name.toString(), mode);
+            LibC.INSTANCE.close(at);
             if (next < 0) {
-                return missing(path);
+                return missing(path, -next);
             }
             at = next;
         }
         return Optional.of(new DirectoryBelow(at));
     }
 
+    /**
+     * @return a descriptor, or an error's number, negative
+     */
     private static int step(int at, String name, int mode) {
         int next = LibC.INSTANCE.openat(at, name, FLAGS, 0);
-        if (next >= 0 || mode == 0 || Native.getLastError() != LibC.ENOENT) {
+        if (next >= 0) {
             return next;
+        }
+        int error = Native.getLastError();
+        if (mode == 0 || error != LibC.ENOENT) {
+            return -error;
         }
         boolean made = LibC.INSTANCE.mkdirat(at, name, mode) == 0;
         if (made) {
@@ -90,11 +93,11 @@ public final class DirectoryBelow implements AutoCloseable {
             LibC.INSTANCE.fchmod(open, mode);
             LibC.INSTANCE.close(open);
         }
-        return LibC.INSTANCE.openat(at, name, FLAGS, 0);
+        next = LibC.INSTANCE.openat(at, name, FLAGS, 0);
+        return next >= 0 ? next : -Native.getLastError();
     }
 
-    private static Optional<DirectoryBelow> missing(Path path) throws IOException {
-        int error = Native.getLastError();
+    private static Optional<DirectoryBelow> missing(Path path, int error) throws IOException {
         if (error == LibC.ENOENT) {
             return Optional.empty();
         }

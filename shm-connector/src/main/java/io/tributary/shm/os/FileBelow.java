@@ -70,18 +70,24 @@ public final class FileBelow implements AutoCloseable {
             }
             throw Descriptors.failed(named, error);
         }
-        FileBelow file = null;
         try {
-            file = new FileBelow(named, parent, fd);
-            if ((file.number("mode") & TYPE) != TYPE_FILE) {
-                file = null;
+            int mode = (int) Files.getAttribute(Descriptors.path(fd), "unix:mode");
+            if ((mode & TYPE) != TYPE_FILE) {
                 throw new IOException(named + ": it is a link or something else, expected a file");
             }
-            return Optional.of(file);
-        } finally {
-            if (file == null) {
-                LibC.INSTANCE.close(fd);
+            // It is the same file, and now it is known that opening it does nothing else. Its owner
+            // may still have a lease on it, for which nobody waits.
+            int reading =
+                    LibC.INSTANCE.open(
+                            Descriptors.path(fd).toString(),
+                            LibC.O_RDONLY | LibC.O_NONBLOCK | LibC.O_CLOEXEC,
+                            0);
+            if (reading < 0) {
+                throw Descriptors.failed(named, Native.getLastError());
             }
+            return Optional.of(new FileBelow(named, parent, reading));
+        } finally {
+            LibC.INSTANCE.close(fd);
         }
     }
 

@@ -2,6 +2,7 @@
 
 package io.tributary.shm.os;
 
+import com.sun.jna.Pointer;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -30,11 +31,14 @@ public final class HeldFile {
     /**
      * Makes one.
      *
-     * @param file of that name there must be none
+     * @param directory held, so nobody puts another in its place meanwhile
+     * @param name of that name there must be none
      * @param mode its permissions
      */
-    public static HeldFile create(Path file, int mode) throws IOException {
-        Path unnamed = file.resolveSibling(".%s".formatted(UUID.randomUUID()));
+    public static HeldFile create(DirectoryBelow directory, String name, int mode)
+            throws IOException {
+        Path file = directory.path().toRealPath().resolve(name);
+        Path unnamed = directory.path().resolve("." + UUID.randomUUID());
         FileChannel channel =
                 FileChannel.open(
                         unnamed,
@@ -46,10 +50,12 @@ public final class HeldFile {
         try {
             int fd = Descriptors.of(unnamed);
             LibC.INSTANCE.fchmod(fd, mode);
+            // Java leaves that to how it starts programs itself; native code may start some too.
+            LibC.INSTANCE.fcntl(fd, LibC.F_SETFD, new Pointer(LibC.FD_CLOEXEC));
             if (!OfdLock.tryLock(fd)) {
                 throw new IOException(unnamed + " is locked by somebody else");
             }
-            Files.move(unnamed, file, StandardCopyOption.ATOMIC_MOVE);
+            Files.move(unnamed, directory.path().resolve(name), StandardCopyOption.ATOMIC_MOVE);
             return new HeldFile(file, channel);
         } catch (IOException e) {
             channel.close();

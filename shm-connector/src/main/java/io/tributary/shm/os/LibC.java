@@ -20,6 +20,8 @@ public interface LibC extends Library {
     int O_NOFOLLOW = 0x20000;
     int O_CLOEXEC = 0x80000;
     int O_PATH = 0x200000;
+    int F_SETFD = 2;
+    int FD_CLOEXEC = 1;
     int AT_FDCWD = -100;
     int RENAME_NOREPLACE = 1;
 
@@ -59,6 +61,8 @@ public interface LibC extends Library {
     int fchmod(int fd, int mode);
 
     int fcntl(int fd, int command, Pointer argument);
+
+    int geteuid();
 
     int socket(int domain, int type, int protocol);
 

@@ -50,16 +50,26 @@ public final class OfdLock implements AutoCloseable {
     }
 
     private static Optional<OfdLock> take(Path file, int mode, int command) throws IOException {
-        int fd = Descriptors.openOrCreate(file, mode);
-        boolean taken = false;
-        try {
-            taken = lock(fd, command);
-        } finally {
-            if (!taken) {
-                LibC.INSTANCE.close(fd);
+        while (true) {
+            int fd = Descriptors.openOrCreate(file, mode);
+            boolean taken = false;
+            boolean there = false;
+            try {
+                taken = lock(fd, command);
+                there = taken && Descriptors.names(file, fd);
+            } finally {
+                if (!there) {
+                    LibC.INSTANCE.close(fd);
+                }
             }
+            if (!taken) {
+                return Optional.empty();
+            }
+            if (there) {
+                return Optional.of(new OfdLock(fd));
+            }
+            // It was removed meanwhile, and the lock of a file without a name is nobody's.
         }
-        return taken ? Optional.of(new OfdLock(fd)) : Optional.empty();
     }
 
     /**

@@ -50,6 +50,8 @@ public record JobDirectory(Path path) {
     /** A plan for a hundred thousand trainers has a tenth of it. */
     private static final int MAX_JSON_BYTES = 1 << 27;
 
+    private static final int MAX_SMALL_JSON_BYTES = 1 << 16;
+
     /** The directory of {@code job} below {@code root}. */
     public static JobDirectory of(Path root, String job) {
         return new JobDirectory(root.toAbsolutePath().resolve(Names.check("job", job)));
@@ -169,7 +171,7 @@ public record JobDirectory(Path path) {
 
     /** Bound for all regions of the job, as the job says; half the file system where it has not. */
     public long quotaBytes() {
-        return read(path.resolve("job.json"), Settings.class)
+        return readSmall(path.resolve("job.json"), Settings.class)
                 .map(Settings::quotaBytes)
                 .orElseGet(this::halfTheFileSystem);
     }
@@ -189,7 +191,7 @@ public record JobDirectory(Path path) {
         }
         try {
             Path file = directory.resolveSibling("job.json");
-            return read(file, Settings.class)
+            return readSmall(file, Settings.class)
                     .filter(settings -> settings.owner().alive(file))
                     .isPresent();
         } catch (RejectedException e) {
@@ -256,8 +258,17 @@ public record JobDirectory(Path path) {
      * @throws RejectedException MALFORMED, naming the file; also for what cannot be one
      */
     public static <T> Optional<T> read(Path file, Class<T> type) {
+        return read(file, type, MAX_JSON_BYTES);
+    }
+
+    /** The same for what says little. */
+    public static <T> Optional<T> readSmall(Path file, Class<T> type) {
+        return read(file, type, MAX_SMALL_JSON_BYTES);
+    }
+
+    private static <T> Optional<T> read(Path file, Class<T> type, int maxBytes) {
         try {
-            Optional<byte[]> json = Descriptors.read(file, MAX_JSON_BYTES);
+            Optional<byte[]> json = Descriptors.read(file, maxBytes);
             return json.isPresent() ? Optional.of(Json.decode(json.get(), type)) : Optional.empty();
         } catch (RejectedException e) {
             throw new RejectedException(e.reason(), file + ": " + e.getMessage());

@@ -122,7 +122,7 @@ public final class JobLock implements AutoCloseable {
     /** Who has the lock, or had it last. */
     public static Optional<Holder> holder(Path root, String job) {
         Path file = holderFile(root, job);
-        return Files.exists(file) ? JobDirectory.read(file, Holder.class) : Optional.empty();
+        return Files.exists(file) ? JobDirectory.readSmall(file, Holder.class) : Optional.empty();
     }
 
     @Override

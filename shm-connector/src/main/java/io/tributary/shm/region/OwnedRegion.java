@@ -3,6 +3,7 @@
 package io.tributary.shm.region;
 
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.os.Descriptors;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -10,10 +11,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
 import java.util.OptionalInt;
 
@@ -96,7 +97,9 @@ public final class OwnedRegion implements AutoCloseable {
                     describe(owner, State.WRITING, 1, length, length, OptionalInt.empty(), "{}");
             RegionFiles.write(channel, first.page(), 0);
             filling.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
-            Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
+            if (!Descriptors.rename(part, file)) {
+                throw new FileAlreadyExistsException(file.toString());
+            }
             MappedByteBuffer header =
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
             header.order(ByteOrder.LITTLE_ENDIAN);

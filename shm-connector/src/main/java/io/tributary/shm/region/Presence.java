@@ -2,18 +2,23 @@
 
 package io.tributary.shm.region;
 
+import io.tributary.shm.os.DirectoryBelow;
 import io.tributary.shm.os.HeldFile;
 import io.tributary.shm.os.OfdLock;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
-import java.util.stream.Stream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * How processes show that they live: each has a file in the directory {@code .alive}, named by the
@@ -23,11 +28,12 @@ import java.util.stream.Stream;
  */
 final class Presence {
 
+    private static final Logger LOG = LoggerFactory.getLogger(Presence.class);
+
     static final String DIRECTORY = ".alive";
     static final UUID SELF = UUID.randomUUID();
 
-    /** The names of regions are not deeper. */
-    private static final int LEVELS = 8;
+    private static final Duration UNNAMED_AGE = Duration.ofMinutes(10);
 
     private static final Map<Path, HeldFile> SHOWN = new HashMap<>();
 
@@ -42,10 +48,13 @@ final class Presence {
                 return;
             }
             SHOWN.values().removeIf(held -> !held.there());
-            try {
-                RegionDirectory.create(file.getParent());
-                sweep(directory);
-                SHOWN.put(file, HeldFile.create(file, TrustedDirectory.mode(file)));
+            RegionDirectory.create(file.getParent());
+            try (DirectoryBelow alive =
+                    DirectoryBelow.open(directory, Path.of(DIRECTORY))
+                            .orElseThrow(() -> new NoSuchFileException(file.toString()))) {
+                sweep(alive);
+                SHOWN.put(
+                        file, HeldFile.create(alive, SELF.toString(), TrustedDirectory.mode(file)));
             } catch (IOException e) {
                 throw new UncheckedIOException(
                         "%s cannot show that this process lives".formatted(file), e);
@@ -54,15 +63,16 @@ final class Presence {
     }
 
     /**
-     * Whether a process lives.
+     * Whether a process lives. Where that cannot be told it is taken for alive, since things are
+     * taken from the dead alone.
      *
-     * @param made what it has made; it has shown itself in one of the directories above
+     * @param made what it has made; it has shown itself in one of the directories above, as far as
+     *     those are its user's or the group's
      */
     static boolean seen(UUID process, Path made) {
-        Path directory = made.getParent();
-        for (int level = 0; level < LEVELS && directory != null; level++) {
-            Path file = directory.resolve(DIRECTORY).resolve(process.toString());
-            if (held(file)) {
+        Path directory = made.toAbsolutePath().getParent();
+        while (directory != null && TrustedDirectory.ofOwnerOrGroup(directory)) {
+            if (held(directory.resolve(DIRECTORY).resolve(process.toString()))) {
                 return true;
             }
             directory = directory.getParent();
@@ -74,27 +84,51 @@ final class Presence {
         try {
             return OfdLock.held(file);
         } catch (IOException e) {
-            throw new UncheckedIOException(e);
+            LOG.debug("{} cannot be asked for its lock: {}", file, e.getMessage());
+            return true;
         }
     }
 
-    /** Removes what the dead have left. */
-    static void sweep(Path directory) {
-        for (Path file : list(directory.resolve(DIRECTORY))) {
-            // A file gets its name when it is locked already, and never again.
-            if (!file.getFileName().toString().startsWith(".") && !held(file)) {
-                RegionDirectory.delete(file);
+    /**
+     * Removes what the dead have left.
+     *
+     * @param root trusted
+     * @param found from there, a directory with presences
+     */
+    static void sweep(Path root, Path found) {
+        try {
+            Optional<DirectoryBelow> alive = DirectoryBelow.open(root, found);
+            if (alive.isPresent()) {
+                try (DirectoryBelow directory = alive.get()) {
+                    sweep(directory);
+                }
+            }
+        } catch (IOException e) {
+            LOG.debug("{} in {} cannot be swept: {}", found, root, e.getMessage());
+        }
+    }
+
+    private static void sweep(DirectoryBelow alive) throws IOException {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(alive.path())) {
+            for (Path file : files) {
+                String name = file.getFileName().toString();
+                // A file gets its name when it is locked already, and never again.
+                boolean named = isProcess(name);
+                boolean unnamed = name.startsWith(".") && isProcess(name.substring(1));
+                if (Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
+                        && (named || unnamed && RegionDirectory.olderThan(file, UNNAMED_AGE))
+                        && !held(file)) {
+                    Files.deleteIfExists(file);
+                }
             }
         }
     }
 
-    private static List<Path> list(Path directory) {
-        try (Stream<Path> files = Files.list(directory)) {
-            return files.toList();
-        } catch (NoSuchFileException e) {
-            return List.of();
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
+    private static boolean isProcess(String name) {
+        try {
+            return UUID.fromString(name).toString().equals(name);
+        } catch (IllegalArgumentException e) {
+            return false;
         }
     }
 }

@@ -25,6 +25,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Predicate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A directory of regions, and of directories of them, with a quota. The directory itself is the
@@ -33,6 +36,8 @@ import java.util.UUID;
  * Thread-safe.
  */
 public final class RegionDirectory {
+
+    private static final Logger LOG = LoggerFactory.getLogger(RegionDirectory.class);
 
     /** What the names of regions end with. */
     public static final String SUFFIX = ".region";
@@ -132,7 +137,12 @@ public final class RegionDirectory {
 
     /** Bytes of all regions at or below a directory, headers included. */
     public static long usedBytes(Path directory) {
-        return list(directory).stream().mapToLong(RegionDirectory::size).sum();
+        return bytes(list(directory));
+    }
+
+    /** Bytes of regions, headers included. */
+    public static long bytes(List<Path> regions) {
+        return regions.stream().mapToLong(RegionDirectory::size).sum();
     }
 
     private static long size(Path file) {
@@ -242,11 +252,14 @@ public final class RegionDirectory {
             MappedByteBuffer header =
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
             header.order(ByteOrder.LITTLE_ENDIAN);
-            RegionLayout.WORD.compareAndSet(
+            RegionMappings.watching(
                     header,
-                    RegionLayout.STATE_OFFSET,
-                    RegionLayout.word(State.READY, tenure),
-                    RegionLayout.word(State.RELEASED, tenure));
+                    () ->
+                            RegionLayout.WORD.compareAndSet(
+                                    header,
+                                    RegionLayout.STATE_OFFSET,
+                                    RegionLayout.word(State.READY, tenure),
+                                    RegionLayout.word(State.RELEASED, tenure)));
             Unmapper.unmap(header);
         } catch (NoSuchFileException expected) {
             // Its owner has just deleted it.
@@ -283,39 +296,35 @@ public final class RegionDirectory {
     public static List<Path> reap(Path directory, Duration grace) {
         List<Path> reaped = new ArrayList<>();
         for (Path presences : list(directory, "/" + Presence.DIRECTORY)) {
-            Presence.sweep(presences.getParent());
+            Presence.sweep(directory, directory.relativize(presences));
         }
         for (Path found : list(directory, RegionFiles.PART)) {
-            open(directory, found)
-                    .ifPresent(
-                            file -> {
-                                if (olderThan(file.path(), grace)) {
-                                    delete(file);
-                                }
-                                file.close();
-                            });
+            deleteIf(directory, found, file -> olderThan(file.path(), grace));
         }
         for (Path found : list(directory)) {
-            open(directory, found)
-                    .ifPresent(
-                            file -> {
-                                if (reapable(file, grace)) {
-                                    delete(file);
-                                    reaped.add(found);
-                                }
-                                file.close();
-                            });
+            if (deleteIf(directory, found, file -> reapable(file, grace))) {
+                reaped.add(found);
+            }
         }
         return reaped;
     }
 
-    /** Empty also for what is no plain file, or is reached by a link: it is nobody's region. */
-    private static Optional<FileBelow> open(Path directory, Path found) {
+    /** What cannot be opened or deleted stays, and keeps nothing else. */
+    private static boolean deleteIf(Path directory, Path found, Predicate<FileBelow> over) {
         try {
-            return FileBelow.open(directory, directory.relativize(found));
-        } catch (IOException e) {
-            return Optional.empty();
+            Optional<FileBelow> opened = FileBelow.open(directory, directory.relativize(found));
+            if (opened.isPresent()) {
+                try (FileBelow file = opened.get()) {
+                    if (over.test(file)) {
+                        file.delete();
+                        return true;
+                    }
+                }
+            }
+        } catch (IOException | UncheckedIOException e) {
+            LOG.debug("{} cannot be reaped: {}", found, e.getMessage());
         }
+        return false;
     }
 
     private static boolean reapable(FileBelow file, Duration grace) {
@@ -330,7 +339,7 @@ public final class RegionDirectory {
         }
     }
 
-    private static boolean olderThan(Path file, Duration age) {
+    static boolean olderThan(Path file, Duration age) {
         try {
             long millis = Files.getLastModifiedTime(file).toMillis();
             return System.currentTimeMillis() - millis >= age.toMillis();

@@ -26,6 +26,7 @@ public final class RegionEdit implements AutoCloseable {
     private RegionEdit(MappedByteBuffer header, MappedFile payload, int tenure) {
         this.header = header;
         this.payload = payload;
+        payload.windows().forEach(RegionMappings::watch);
         this.tenure = tenure;
     }
 
@@ -44,10 +45,12 @@ public final class RegionEdit implements AutoCloseable {
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
             header.order(java.nio.ByteOrder.LITTLE_ENDIAN);
             long next = RegionLayout.word(State.WRITING, tenure + 1);
+            RegionMappings.watch(header);
             boolean mine =
                     change(header, State.READY, tenure, next)
                             || change(header, State.WRITING, tenure, next);
             if (!mine) {
+                RegionMappings.unwatch(header);
                 Unmapper.unmap(header);
                 throw new RejectedException(
                         RejectReason.PAYLOAD_LOST,
@@ -89,7 +92,9 @@ public final class RegionEdit implements AutoCloseable {
     public void close() {
         if (!closed) {
             closed = true;
+            payload.windows().forEach(RegionMappings::unwatch);
             payload.close();
+            RegionMappings.unwatch(header);
             Unmapper.unmap(header);
         }
     }

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.util.UUID;
 
 /**
  * How region files are made: open to their owner and, in a shared directory, its group; written so
@@ -20,7 +21,8 @@ final class RegionFiles {
 
     /** Where a region is made before it gets its name, unseen by those who list regions. */
     static Path part(Path file) {
-        return file.resolveSibling("." + file.getFileName() + PART);
+        return file.resolveSibling(
+                ".%s.%s%s".formatted(file.getFileName(), UUID.randomUUID(), PART));
     }
 
     static FileChannel create(Path file) throws IOException {

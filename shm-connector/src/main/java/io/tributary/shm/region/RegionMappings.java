@@ -59,6 +59,26 @@ public final class RegionMappings {
         }
     }
 
+    /** Has memory watched while something is done with it. */
+    static void watching(ByteBuffer window, Runnable action) {
+        watcher.mapped(window);
+        try {
+            action.run();
+        } finally {
+            watcher.unmapping(window);
+        }
+    }
+
+    /** Has memory watched until it is {@link #unwatch unwatched}. */
+    static void watch(ByteBuffer window) {
+        watcher.mapped(window);
+    }
+
+    /** It is about to be unmapped. */
+    static void unwatch(ByteBuffer window) {
+        watcher.unmapping(window);
+    }
+
     /** Sets who watches what is mapped from now on. */
     public static void watch(Watcher newWatcher) {
         watcher = newWatcher;
@@ -115,8 +135,15 @@ public final class RegionMappings {
             Object inode = inode(path, opened);
             Mapping known = ALL.get(inode);
             if (known != null && known.mapped.length() < payload.length()) {
-                // It cannot have grown, so this is another file under a used number.
-                return MappedFile.open(payload, opened);
+                // It has grown, or is another file under a used number.
+                MappedFile own = MappedFile.open(payload, opened);
+                own.windows().forEach(watcher::mapped);
+                return own.share(
+                        payload.length(),
+                        () -> {
+                            own.windows().forEach(watcher::unmapping);
+                            own.close();
+                        });
             }
             if (known != null && damaged(known.mapped)) {
                 // Zeros stand in it for ever; those who still have it have been told.

@@ -34,11 +34,14 @@ public final class TrustedDirectory {
     private static final int TYPE_DIRECTORY = 0x4000;
     private static final int OTHERS_WRITE = 02;
     private static final int GROUP_WRITES = 020;
+    private static final int STICKY = 01000;
+    private static final int ALL_BITS = 07777;
     private static final int SET_GROUP = 02000;
     private static final int SHARED = 02020;
     private static final int SHARED_DIRECTORY = 02770;
     private static final int OWN_DIRECTORY = 0700;
     private static final int OWN_DIRECTORY_OF_GROUP = 02710;
+    private static final int NODES_DIRECTORY_OF_GROUP = 02750;
     private static final int SHARED_FILE = 0660;
     private static final int OWN_FILE_OF_GROUP = 0640;
     private static final int OWN_FILE = 0600;
@@ -65,11 +68,7 @@ public final class TrustedDirectory {
 
     /** Id of the user of this process. */
     public static int user() {
-        try {
-            return (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
-        } catch (IOException e) {
-            throw new IllegalStateException("/proc cannot be read", e);
-        }
+        return Descriptors.user();
     }
 
     /** A directory as a setting names it, in which {@code {uid}} is this process's user. */
@@ -106,7 +105,11 @@ public final class TrustedDirectory {
         Path parent = directory.toAbsolutePath().getParent();
         if (!Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
             make(parent);
-            create(directory, ownMode(parent));
+            create(
+                    directory,
+                    Found.at(parent, LinkOption.NOFOLLOW_LINKS).ofGroup()
+                            ? OWN_DIRECTORY_OF_GROUP
+                            : OWN_DIRECTORY);
         }
         Found found = Found.at(directory, LinkOption.NOFOLLOW_LINKS);
         if ((found.mode & TYPE) != TYPE_DIRECTORY
@@ -159,6 +162,51 @@ public final class TrustedDirectory {
         }
     }
 
+    /**
+     * Makes a directory where there is none, for an agent. It asks more of it, since it keeps its
+     * door there: no group may write to it unless root has shared it, and nobody else can put
+     * another directory in its place.
+     *
+     * @throws IOException when it is otherwise
+     */
+    public static void makeForAgent(Path directory) throws IOException {
+        make(directory);
+        Found found = Found.at(directory, LinkOption.NOFOLLOW_LINKS);
+        boolean shared = found.owner == ROOT && found.shared();
+        if (!shared && (found.owner != user() || (found.mode & GROUP_WRITES) != 0)) {
+            throw new IOException(
+                    "%s: an agent needs a directory of its own user's to which no group can write, or the very one that root has shared"
+                            .formatted(directory));
+        }
+        for (Path above = directory.toRealPath().getParent();
+                above != null;
+                above = above.getParent()) {
+            Found at = Found.at(above);
+            boolean writable =
+                    (at.mode & (GROUP_WRITES | OTHERS_WRITE)) != 0 && (at.mode & STICKY) == 0;
+            if (at.owner != ROOT && at.owner != user() || writable) {
+                throw new IOException(
+                        "%s: others can put another directory in its place, since %s belongs to user %d, mode %o; choose one below directories of root's or your own that nobody else can write to, or that are sticky"
+                                .formatted(directory, above, at.owner, at.mode & ALL_BITS));
+            }
+        }
+    }
+
+    /**
+     * Whether a directory is this process's user's, or shared: whoever it is, it is one of them.
+     */
+    static boolean ofOwnerOrGroup(Path directory) {
+        try {
+            Found found = Found.at(directory, LinkOption.NOFOLLOW_LINKS);
+            return found.owner == user() && (found.mode & OTHERS_WRITE) == 0 || found.shared();
+        } catch (NoSuchFileException e) {
+            // What was made in it is gone with it; who has made it may be seen above.
+            return true;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+
     /** Whether it is, or lies below, a directory that root has shared, with the same group. */
     private static boolean sharedByRoot(Path directory, Found found) throws IOException {
         if (!found.shared()) {
@@ -172,10 +220,10 @@ public final class TrustedDirectory {
         return parent != null && above.group == found.group && sharedByRoot(parent, above);
     }
 
-    /** Permissions of directories that this process's user makes for itself below another. */
-    public static int ownMode(Path directory) throws IOException {
+    /** Permissions of directories with regions that a node makes: its group may look into them. */
+    public static int nodesMode(Path directory) throws IOException {
         return Found.at(directory, LinkOption.NOFOLLOW_LINKS).ofGroup()
-                ? OWN_DIRECTORY_OF_GROUP
+                ? NODES_DIRECTORY_OF_GROUP
                 : OWN_DIRECTORY;
     }
 

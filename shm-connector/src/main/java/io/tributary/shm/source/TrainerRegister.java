@@ -86,7 +86,8 @@ final class TrainerRegister {
 
     private Optional<TrainerPresence> read(Path file, String trainer, Consumer<Arrival> out) {
         try {
-            Optional<TrainerPresence> presence = JobDirectory.read(file, TrainerPresence.class);
+            Optional<TrainerPresence> presence =
+                    JobDirectory.readSmall(file, TrainerPresence.class);
             unreadable.remove(file);
             return presence.filter(p -> p.trainer().equals(trainer));
         } catch (RejectedException e) {

@@ -5,17 +5,32 @@ package io.tributary.shm.node;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.sun.jna.Pointer;
 import io.tributary.protocol.message.RegionRef;
+import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.os.FileBelow;
+import io.tributary.shm.os.LibC;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionEdit;
 import io.tributary.shm.region.RegionWriter;
 import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -27,6 +42,10 @@ import org.junit.jupiter.api.io.TempDir;
 class OthersFilesTest {
 
     private static final int OTHER = 65534;
+    private static final int F_SETSIG = 10;
+    private static final int SIGURG = 23;
+    private static final int F_SETLEASE = 1024;
+    private static final int F_WRLCK = 1;
 
     @TempDir Path temp;
 
@@ -110,6 +129,92 @@ class OthersFilesTest {
         assertThat(RegionDirectory.reap(root, Duration.ZERO)).containsExactly(update);
     }
 
+    /** What the dead have shown is swept, and nothing where a link leads. */
+    @Test
+    void aLinkInThePlaceOfPresencesIsNotSwept() throws Exception {
+        Path secrets = Files.createDirectory(temp.resolve("secrets"));
+        Path named = Files.createFile(secrets.resolve("secret"));
+        Path drawn = Files.createFile(secrets.resolve(UUID.randomUUID().toString()));
+        Files.createDirectory(root.resolve("job"));
+        Files.createSymbolicLink(root.resolve("job/.alive"), secrets);
+        RegionDirectory.reap(root, Duration.ZERO);
+        assertThat(named).exists();
+        assertThat(drawn).exists();
+    }
+
+    /** Its owner has a lease, for whose end an open would wait up to 45 s. */
+    @Test
+    @Timeout(10)
+    void aLeaseKeepsNobodyWaiting() throws Exception {
+        Path file = region(root, "x", "{}");
+        int fd = LibC.INSTANCE.open(file.toString(), LibC.O_RDWR | LibC.O_CLOEXEC, 0);
+        try {
+            // The signal that tells of an open would otherwise end this process.
+            assertThat(LibC.INSTANCE.fcntl(fd, F_SETSIG, new Pointer(SIGURG))).isZero();
+            assertThat(LibC.INSTANCE.fcntl(fd, F_SETLEASE, new Pointer(F_WRLCK))).isZero();
+            assertThatThrownBy(() -> shelf.find(0, "x"))
+                    .hasMessageContaining("Resource temporarily unavailable");
+            assertThat(RegionDirectory.reap(root, Duration.ZERO)).isEmpty();
+            assertThat(file).exists();
+        } finally {
+            LibC.INSTANCE.close(fd);
+        }
+    }
+
+    /** Its owner cuts it short while the node changes it; without the guard the node would die. */
+    @Test
+    void aFileThatIsCutShortWhileItIsChangedEndsNobody() throws Exception {
+        Assumptions.assumeTrue(MemoryGuard.install(), "this build has no guard");
+        Path path = region(root, "x", "{}");
+        try (FileBelow file = FileBelow.open(root, Path.of("x.region")).orElseThrow();
+                RegionEdit edit = RegionEdit.begin(file, 1)) {
+            try (FileChannel channel = FileChannel.open(path, StandardOpenOption.WRITE)) {
+                channel.truncate(0);
+            }
+            edit.commit();
+        }
+        assertThatThrownBy(() -> shelf.find(0, "x")).hasMessageContaining("is damaged");
+    }
+
+    @Test
+    void oneOfTwoGetsAName() throws Exception {
+        ExecutorService threads = Executors.newFixedThreadPool(4);
+        try {
+            for (int i = 0; i < 50; i++) {
+                String name = "n-" + i;
+                List<Callable<String>> makers =
+                        Collections.nCopies(
+                                4,
+                                () -> {
+                                    try {
+                                        shelf.allocate(0, name, 100);
+                                        return "made";
+                                    } catch (NodeRefusedException e) {
+                                        return e.getMessage();
+                                    }
+                                });
+                List<String> results = new ArrayList<>();
+                for (Future<String> made : threads.invokeAll(makers)) {
+                    results.add(made.get());
+                }
+                assertThat(results)
+                        .containsOnlyOnce("made")
+                        .filteredOn(r -> !r.equals("made"))
+                        .allMatch(r -> r.endsWith("is there already"));
+            }
+        } finally {
+            threads.shutdownNow();
+        }
+    }
+
+    /** Room is looked at first, so that nobody else finds the file system full meanwhile. */
+    @Test
+    void whatCannotFitIsNotBegun() throws Exception {
+        assertThatThrownBy(() -> shelf.allocate(0, "huge", 1L << 50))
+                .hasMessageContaining("no room for its");
+        assertThat(RegionDirectory.usedBytes(root)).isZero();
+    }
+
     /** A description says for whom the node has made a region; others may write what they like. */
     @Test
     void whatAnotherUsersFileSaysOfItsOwnerIsNotBelieved() throws Exception {
@@ -119,6 +224,20 @@ class OthersFilesTest {
         Files.setAttribute(file, "unix:uid", OTHER);
         assertThatThrownBy(() -> shelf.find(1000, "theirs")).hasMessageContaining("may not read");
         assertThat(shelf.find(OTHER, "theirs").ref().length()).isEqualTo(8);
+    }
+
+    /** As large as whoever writes it likes; it would be read into the agent's memory. */
+    @Test
+    void aSettingIsNotReadHoweverLargeItIs() throws Exception {
+        JobDirectory job = JobDirectory.of(root, "job");
+        Files.createDirectories(job.path());
+        try (RandomAccessFile large = new RandomAccessFile(job.round().toFile(), "rw")) {
+            large.setLength(1L << 40);
+        }
+        assertThatThrownBy(() -> JobDirectory.read(job.round(), String.class))
+                .hasMessageContaining("expected at most 134217728 bytes");
+        assertThatThrownBy(() -> JobDirectory.readSmall(job.round(), String.class))
+                .hasMessageContaining("expected at most 65536 bytes");
     }
 
     /** A lock or a log that is a link would be made, or written to, where it leads. */

@@ -6,11 +6,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import io.tributary.shm.os.Descriptors;
 import io.tributary.shm.os.OfdLock;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -18,6 +22,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -129,9 +134,97 @@ class PresenceTest {
         Owner self = Owner.self(temp);
         Path dead = temp.resolve(".alive").resolve(UUID.randomUUID().toString());
         Files.createFile(dead);
-        Presence.sweep(temp);
+        Presence.sweep(temp, Path.of(".alive"));
         assertThat(dead).doesNotExist();
         assertThat(self.alive(made())).isTrue();
+    }
+
+    /** What has a name that no process has drawn is somebody's, and not swept. */
+    @Test
+    void onlyPresencesAreSwept() throws Exception {
+        Owner.self(temp);
+        Path note = Files.createFile(temp.resolve(".alive").resolve("note"));
+        Presence.sweep(temp, Path.of(".alive"));
+        assertThat(note).exists();
+    }
+
+    /** Names of regions may be as deep as one likes. */
+    @Test
+    void whatLiesDeepBelowIsItsOwners() throws Exception {
+        RegionDirectory regions = new RegionDirectory(temp.resolve("r"), 1 << 20);
+        regions.reserve("a/b/c/d/e/f/g/h/i/j/k", 8).orElseThrow();
+        assertThat(RegionDirectory.reap(temp.resolve("r"), Duration.ZERO)).isEmpty();
+    }
+
+    /** Whoever may make files above a region directory says nothing of who lives below it. */
+    @Test
+    void whatStrangersMakeAboveIsNotLookedAt() throws Exception {
+        Path above = Files.createDirectory(temp.resolve("above"));
+        Descriptors.setMode(above, 01777);
+        RegionDirectory regions = new RegionDirectory(above.resolve("own"), 1 << 20);
+        Path region = regions.own("x", 8).orElseThrow().file();
+        UUID dead = UUID.randomUUID();
+        try (FileChannel header = FileChannel.open(region, StandardOpenOption.WRITE)) {
+            header.write(
+                    ByteBuffer.allocate(16)
+                            .putLong(Long.reverseBytes(dead.getMostSignificantBits()))
+                            .putLong(Long.reverseBytes(dead.getLeastSignificantBits()))
+                            .flip(),
+                    40);
+        }
+        Path claim = Files.createDirectory(above.resolve(".alive")).resolve(dead.toString());
+        try (OfdLock held = OfdLock.lock(claim, MODE)) {
+            assertThat(OfdLock.held(claim)).isTrue();
+            assertThat(RegionDirectory.reap(above.resolve("own"), Duration.ZERO))
+                    .containsExactly(region);
+            held.close();
+        }
+    }
+
+    /** A program that the process starts does not keep it alive, however it is started. */
+    @Test
+    void thePresenceIsClosedOnExec() throws Exception {
+        Owner self = Owner.self(temp);
+        Path file = temp.resolve(".alive").resolve(self.process().toString()).toRealPath();
+        boolean seen = false;
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
+            for (Path fd : all) {
+                if (Files.isSymbolicLink(fd) && Files.readSymbolicLink(fd).equals(file)) {
+                    String flags =
+                            Files.readAllLines(Path.of("/proc/self/fdinfo", fd.getFileName() + ""))
+                                    .stream()
+                                    .filter(line -> line.startsWith("flags:"))
+                                    .findFirst()
+                                    .orElseThrow();
+                    assertThat(Integer.parseInt(flags.substring(6).strip(), 8) & 02000000)
+                            .isNotZero();
+                    seen = true;
+                }
+            }
+        }
+        assertThat(seen).isTrue();
+    }
+
+    /** A lock of a file that was removed while one waited for it would be nobody's. */
+    @Test
+    void aLockIsOnTheFileThatHasTheNameNow() throws Exception {
+        Path file = temp.resolve("lock");
+        OfdLock first = OfdLock.lock(file, MODE);
+        CompletableFuture<OfdLock> second =
+                CompletableFuture.supplyAsync(
+                        () -> {
+                            try {
+                                return OfdLock.lock(file, MODE);
+                            } catch (IOException e) {
+                                throw new UncheckedIOException(e);
+                            }
+                        });
+        Files.delete(file);
+        first.close();
+        try (OfdLock got = second.get()) {
+            assertThat(OfdLock.tryLock(file, MODE)).as("it is held by its name").isEmpty();
+            got.close();
+        }
     }
 
     @Test

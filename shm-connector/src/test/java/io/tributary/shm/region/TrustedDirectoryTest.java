@@ -167,6 +167,35 @@ class TrustedDirectoryTest {
                 .hasMessageContaining("it belongs to user 65534");
     }
 
+    /** An agent's door is not to be replaced, nor the directory that it is in. */
+    @Test
+    void anAgentsDirectoryIsNobodyElsesToChange() throws Exception {
+        Path own = Files.createDirectory(temp.resolve("own"));
+        Descriptors.setMode(own, 0700);
+        TrustedDirectory.makeForAgent(own);
+        TrustedDirectory.makeForAgent(shared);
+
+        Descriptors.setMode(own, 0770);
+        assertThatThrownBy(() -> TrustedDirectory.makeForAgent(own))
+                .hasMessageContaining("to which no group can write");
+        Path theirs = shared.resolve("theirs");
+        TrustedDirectory.make(theirs);
+        Files.setAttribute(theirs, "unix:uid", OTHER);
+        Descriptors.setMode(theirs, 02770);
+        assertThatThrownBy(() -> TrustedDirectory.makeForAgent(theirs))
+                .hasMessageContaining("the very one that root has shared");
+
+        Path open = Files.createDirectory(temp.resolve("open"));
+        Descriptors.setMode(open, 0777);
+        Path below = Files.createDirectory(open.resolve("below"));
+        Descriptors.setMode(below, 0700);
+        assertThatThrownBy(() -> TrustedDirectory.makeForAgent(below))
+                .hasMessageContaining(
+                        "others can put another directory in its place, since " + open);
+        Descriptors.setMode(open, 01777);
+        TrustedDirectory.makeForAgent(below);
+    }
+
     @Test
     void theUsersIdStandsInASetting() {
         assertThat(TrustedDirectory.of(TrustedDirectory.DEFAULT))
