@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.job.Main;
 import io.tributary.job.testutils.TestJob;
+import io.tributary.shm.agent.BpfRequirements;
 import io.tributary.shm.agent.FreePorts;
 import java.io.File;
 import java.io.IOException;
@@ -48,15 +49,17 @@ class KilledProcessesITCase {
                         "-cp",
                         System.getProperty("java.class.path")));
         switch (what) {
-            case "agent" ->
-                    command.addAll(
-                            List.of(
-                                    Main.class.getName(),
-                                    "agent",
-                                    "--port",
-                                    Integer.toString(port),
-                                    "--dir",
-                                    temp.resolve("regions").toString()));
+            case "agent" -> {
+                command.addAll(0, BpfRequirements.withoutSpareRights());
+                command.addAll(
+                        List.of(
+                                Main.class.getName(),
+                                "agent",
+                                "--port",
+                                Integer.toString(port),
+                                "--dir",
+                                temp.resolve("regions").toString()));
+            }
             case "job" ->
                     command.addAll(
                             List.of(
