@@ -60,6 +60,8 @@ class ArchitectureTest {
             noClasses()
                     .that()
                     .resideInAnyPackage(
+                            "io.tributary.shm.os..",
+                            "io.tributary.shm.peer..",
                             "io.tributary.shm.region..",
                             "io.tributary.shm.mailbox..",
                             "io.tributary.shm.node..",

@@ -4,6 +4,7 @@ package io.tributary.shm.region;
 
 import io.tributary.shm.os.Descriptors;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
@@ -11,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFileAttributes;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
 
 /**
@@ -124,9 +126,20 @@ public final class TrustedDirectory {
     /** It gets its name when it has its permissions: another process may wait for it. */
     private static void create(Path directory, int mode) throws IOException {
         Path unnamed = directory.resolveSibling("." + UUID.randomUUID());
-        Files.createDirectory(
-                unnamed,
-                PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+        try {
+            Files.createDirectory(
+                    unnamed,
+                    PosixFilePermissions.asFileAttribute(
+                            PosixFilePermissions.fromString("rwx------")));
+        } catch (FileSystemException e) {
+            throw new IOException(
+                    "%s cannot be made: %s"
+                            .formatted(
+                                    directory,
+                                    Optional.ofNullable(e.getReason())
+                                            .orElse(e.getClass().getSimpleName())),
+                    e);
+        }
         boolean named = false;
         try {
             if (mode != OWN_DIRECTORY) {

@@ -104,6 +104,14 @@ class TrustedDirectoryTest {
         }
     }
 
+    @Test
+    void aDirectoryThatCannotBeMadeIsNamed() {
+        assertThatThrownBy(() -> RegionDirectory.create(Path.of("/proc/x")))
+                .hasMessageStartingWith("region directory /proc/x cannot be used; choose another: ")
+                .hasMessageContaining("/proc/x cannot be made: ")
+                .hasMessageNotContaining("/proc/.");
+    }
+
     /** As Kubernetes mounts an empty volume with fsGroup: everybody may write to it. */
     @Test
     void aDirectoryThatEverybodyMayWriteToIsNotShared() throws Exception {
