@@ -132,13 +132,13 @@ public final class TrustedDirectory {
                     PosixFilePermissions.asFileAttribute(
                             PosixFilePermissions.fromString("rwx------")));
         } catch (FileSystemException e) {
+            // Not as the cause: whoever shows only that would show a name that nobody knows.
             throw new IOException(
                     "%s cannot be made: %s"
                             .formatted(
                                     directory,
                                     Optional.ofNullable(e.getReason())
-                                            .orElse(e.getClass().getSimpleName())),
-                    e);
+                                            .orElse(e.getClass().getSimpleName())));
         }
         boolean named = false;
         try {
