@@ -234,6 +234,38 @@ class UsersITCase {
         assertThat(Files.getOwner(memory).getName()).isEqualTo(GAMES);
     }
 
+    /** As in a container that maps ids: what is above the directory is nobody's that it knows. */
+    @Test
+    void aUserNamespaceHasADirectoryOfItsOwn() throws Exception {
+        Files.createDirectory(memory);
+        run("chown", DAEMON + ":" + DAEMON, memory.toString());
+        before =
+                List.of(
+                        "setpriv",
+                        "--reuid=" + DAEMON,
+                        "--regid=" + DAEMON,
+                        "--clear-groups",
+                        "unshare",
+                        "--user",
+                        "--map-root-user");
+        Assumptions.assumeTrue(
+                new ProcessBuilder(concat(before, "true")).start().waitFor() == 0,
+                "this machine lets users make no namespaces");
+        Ended own = call("root", "root", "doctor", "--dir", memory.toString());
+        assertThat(own.out())
+                .containsPattern("OK       regions +" + memory)
+                .containsPattern(
+                        "MISSING  agent +relay in user space: .*it must have no user namespace of its own");
+        Ended hosts = call("root", "root", "doctor", "--dir", temp.toString());
+        assertThat(hosts.out()).contains("it belongs to user 65534, expected 0");
+    }
+
+    private static List<String> concat(List<String> before, String command) {
+        List<String> all = new ArrayList<>(before);
+        all.add(command);
+        return all;
+    }
+
     @Test
     void aGroupSharesADirectoryAndItsAgent() throws Exception {
         Path secret = Files.createDirectory(temp.resolve("secret"));

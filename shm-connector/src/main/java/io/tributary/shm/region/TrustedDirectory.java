@@ -32,6 +32,12 @@ public final class TrustedDirectory {
     public static final String DEFAULT = OWN + USER;
 
     private static final int ROOT = 0;
+
+    /** Stands for all ids that a user namespace does not have. */
+    private static final int UNMAPPED = 65534;
+
+    private static final Path USER_MAP = Path.of("/proc/self/uid_map");
+    private static final String ALL_IDS = "4294967295";
     private static final int TYPE = 0xF000;
     private static final int TYPE_DIRECTORY = 0x4000;
     private static final int OTHERS_WRITE = 02;
@@ -56,6 +62,12 @@ public final class TrustedDirectory {
             Map<String, Object> found = Files.readAttributes(path, "unix:uid,gid,mode", links);
             return new Found(
                     (int) found.get("uid"), (int) found.get("gid"), (int) found.get("mode"));
+        }
+
+        /** Of somebody outside of this user namespace, which is who has made the container. */
+        boolean outside() throws IOException {
+            return owner == UNMAPPED
+                    && !Files.readString(USER_MAP).strip().split("\\s+")[2].equals(ALL_IDS);
         }
 
         boolean shared() {
@@ -197,7 +209,8 @@ public final class TrustedDirectory {
             Found at = Found.at(above);
             boolean writable =
                     (at.mode & (GROUP_WRITES | OTHERS_WRITE)) != 0 && (at.mode & STICKY) == 0;
-            if (at.owner != ROOT && at.owner != user() || writable) {
+            boolean known = at.owner == ROOT || at.owner == user() || at.outside();
+            if (!known || writable) {
                 throw new IOException(
                         "%s: others can put another directory in its place, since %s belongs to user %d, mode %o; choose one below directories of root's or your own that nobody else can write to, or that are sticky"
                                 .formatted(directory, above, at.owner, at.mode & ALL_BITS));
