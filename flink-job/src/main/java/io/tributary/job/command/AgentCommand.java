@@ -156,6 +156,8 @@ public final class AgentCommand implements Callable<Integer> {
         }
         try {
             RegionDirectory.create(directory);
+            // A link on the way could lead elsewhere later.
+            directory = directory.toRealPath();
         } catch (UncheckedIOException e) {
             throw new UsageException("--dir: " + e.getMessage());
         }

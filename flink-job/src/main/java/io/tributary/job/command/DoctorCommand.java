@@ -131,6 +131,12 @@ public final class DoctorCommand implements Callable<Integer> {
     }
 
     private Requirement agentOfItsOwn() {
+        if (BpfRequirements.rightsToSpare()) {
+            return new Requirement(
+                    "agent",
+                    false,
+                    "is not tried with all of root's rights; write 'doctor' first: ./tributary doctor");
+        }
         int port = FreePorts.next(2);
         try (NodeAgent agent =
                 NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, directory))) {

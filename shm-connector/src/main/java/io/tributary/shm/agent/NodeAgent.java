@@ -19,6 +19,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
+import java.nio.channels.CancelledKeyException;
 import java.nio.channels.ClosedSelectorException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
@@ -187,7 +188,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
                 endSilent();
                 acceptAgain();
             }
-        } catch (ClosedSelectorException expected) {
+        } catch (ClosedSelectorException | CancelledKeyException expected) {
             // The agent has been closed.
         } catch (IOException | RuntimeException | Error e) {
             failed(e);
@@ -375,8 +376,8 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         try {
             selector.close();
             server.close();
-            thread.interrupt();
-            if (thread.isAlive() && thread != Thread.currentThread()) {
+            if (thread != Thread.currentThread()) {
+                thread.interrupt();
                 thread.join();
             }
         } catch (IOException e) {

@@ -97,7 +97,13 @@ final class StatusServer implements AutoCloseable {
 
     private void accept() throws InterruptedException {
         try {
-            admit(server.accept());
+            SocketChannel channel = server.accept();
+            try {
+                admit(channel);
+            } catch (IOException e) {
+                channel.close();
+                throw e;
+            }
         } catch (ClosedChannelException expected) {
             // This server goes.
         } catch (IOException e) {

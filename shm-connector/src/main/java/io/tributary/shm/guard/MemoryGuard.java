@@ -77,12 +77,18 @@ public final class MemoryGuard implements RegionMappings.Watcher {
     }
 
     @Override
-    public synchronized void mapped(ByteBuffer window) {
+    public synchronized boolean mapped(ByteBuffer window) {
         Pointer begin = Native.getDirectBufferPointer(window);
         int slot = guard.guard_watch(begin, window.capacity());
         if (slot >= 0) {
             slots.put(Pointer.nativeValue(begin), slot);
         }
+        return slot >= 0;
+    }
+
+    @Override
+    public synchronized boolean watches(ByteBuffer window) {
+        return slots.containsKey(Pointer.nativeValue(Native.getDirectBufferPointer(window)));
     }
 
     @Override

@@ -8,12 +8,15 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 
 /** Processes of this host that answer calls, by the name of their endpoint. Thread-safe. */
 final class Callees {
 
     /** Calls and answers are small. */
     static final int MAX_BYTES = 1 << 16;
+
+    private static final long LOOK_MILLIS = 1000;
 
     private final Map<String, Callee> all = new ConcurrentHashMap<>();
 
@@ -27,6 +30,11 @@ final class Callees {
         Callee(int user, NodeChannel channel) {
             this.user = user;
             this.channel = channel;
+        }
+
+        /** Whether its process has gone, which nobody else would notice before the next call. */
+        synchronized boolean ended() throws IOException {
+            return channel.ended();
         }
 
         synchronized byte[] call(byte[] bytes) throws IOException {
@@ -63,9 +71,13 @@ final class Callees {
         }
         channel.send(NodeAnswer.of(endpoint));
         try {
-            callee.gone.await();
+            while (!callee.gone.await(LOOK_MILLIS, TimeUnit.MILLISECONDS) && !callee.ended()) {
+                // It answers calls meanwhile.
+            }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
+        } finally {
+            all.remove(endpoint, callee);
         }
     }
 

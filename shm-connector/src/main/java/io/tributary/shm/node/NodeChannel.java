@@ -201,6 +201,16 @@ final class NodeChannel implements AutoCloseable {
                 });
     }
 
+    /** Whether the other end has gone, or speaks where it should not; nobody may be reading. */
+    boolean ended() throws IOException {
+        channel.configureBlocking(false);
+        try {
+            return channel.read(ByteBuffer.allocate(1)) != 0;
+        } finally {
+            channel.configureBlocking(true);
+        }
+    }
+
     /** The address of the other end. */
     String peer() {
         try {

@@ -9,6 +9,7 @@ import java.net.InetSocketAddress;
 import java.nio.channels.AsynchronousCloseException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -90,8 +91,13 @@ final class NodeServer implements AutoCloseable {
 
     private void accept(Service service) throws InterruptedException {
         try {
-            NodeChannel channel = new NodeChannel(server.accept());
-            admit(service, channel);
+            SocketChannel accepted = server.accept();
+            try {
+                admit(service, new NodeChannel(accepted));
+            } catch (IOException e) {
+                accepted.close();
+                throw e;
+            }
         } catch (ClosedChannelException expected) {
             // This server goes.
         } catch (IOException e) {

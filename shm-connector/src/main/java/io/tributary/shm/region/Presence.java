@@ -7,6 +7,7 @@ import io.tributary.shm.os.HeldFile;
 import io.tributary.shm.os.OfdLock;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -71,7 +72,11 @@ final class Presence {
      */
     static boolean seen(UUID process, Path made) {
         Path directory = made.toAbsolutePath().getParent();
-        while (directory != null && TrustedDirectory.ofOwnerOrGroup(directory)) {
+        while (directory != null) {
+            TrustedDirectory.Place place = TrustedDirectory.place(directory);
+            if (place != TrustedDirectory.Place.WITHIN) {
+                return place == TrustedDirectory.Place.UNKNOWN;
+            }
             if (held(directory.resolve(DIRECTORY).resolve(process.toString()))) {
                 return true;
             }
@@ -103,7 +108,7 @@ final class Presence {
                     sweep(directory);
                 }
             }
-        } catch (IOException e) {
+        } catch (IOException | DirectoryIteratorException e) {
             LOG.debug("{} in {} cannot be swept: {}", found, root, e.getMessage());
         }
     }

@@ -2,6 +2,7 @@
 
 package io.tributary.shm.region;
 
+import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.shm.os.FileBelow;
@@ -12,7 +13,6 @@ import java.io.UncheckedIOException;
 import java.nio.ByteOrder;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.file.AccessDeniedException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -24,6 +24,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.UUID;
 import java.util.function.Predicate;
 import org.slf4j.Logger;
@@ -41,6 +42,9 @@ public final class RegionDirectory {
 
     /** What the names of regions end with. */
     public static final String SUFFIX = ".region";
+
+    /** Names that are deeper are nobody's regions: each level takes a descriptor. */
+    private static final int DEEPEST = 32;
 
     private final Path directory;
     private final long quotaBytes;
@@ -170,6 +174,8 @@ public final class RegionDirectory {
         try {
             Files.walkFileTree(
                     directory,
+                    Set.of(),
+                    DEEPEST,
                     new SimpleFileVisitor<>() {
                         @Override
                         public FileVisitResult preVisitDirectory(
@@ -189,9 +195,7 @@ public final class RegionDirectory {
                         @Override
                         public FileVisitResult visitFileFailed(Path path, IOException e)
                                 throws IOException {
-                            if (e instanceof NoSuchFileException
-                                    || e instanceof AccessDeniedException
-                                            && !path.equals(directory)) {
+                            if (e instanceof NoSuchFileException || !path.equals(directory)) {
                                 return FileVisitResult.CONTINUE;
                             }
                             throw e;
@@ -200,7 +204,9 @@ public final class RegionDirectory {
                         @Override
                         public FileVisitResult postVisitDirectory(Path path, IOException e)
                                 throws IOException {
-                            return e == null || e instanceof NoSuchFileException
+                            return e == null
+                                            || e instanceof NoSuchFileException
+                                            || !path.equals(directory)
                                     ? FileVisitResult.CONTINUE
                                     : super.postVisitDirectory(path, e);
                         }
@@ -321,7 +327,7 @@ public final class RegionDirectory {
                     }
                 }
             }
-        } catch (IOException | UncheckedIOException e) {
+        } catch (IOException | RuntimeException e) {
             LOG.debug("{} cannot be reaped: {}", found, e.getMessage());
         }
         return false;
@@ -335,7 +341,8 @@ public final class RegionDirectory {
                     && (header.state() != State.READY
                             || old && !JobDirectory.mayWant(file.named()));
         } catch (RejectedException e) {
-            return old;
+            // What cannot be read may be somebody's.
+            return old && e.reason() == RejectReason.MALFORMED;
         }
     }
 

@@ -7,9 +7,12 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.shm.os.FileBelow;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * A change of a region that is READY: while it lasts the region is WRITING and in its next tenure,
@@ -26,7 +29,17 @@ public final class RegionEdit implements AutoCloseable {
     private RegionEdit(MappedByteBuffer header, MappedFile payload, int tenure) {
         this.header = header;
         this.payload = payload;
-        payload.windows().forEach(RegionMappings::watch);
+        List<ByteBuffer> watched = new ArrayList<>();
+        try {
+            for (ByteBuffer window : payload.windows()) {
+                RegionMappings.watch(window);
+                watched.add(window);
+            }
+        } catch (RejectedException e) {
+            watched.forEach(RegionMappings::unwatch);
+            payload.close();
+            throw e;
+        }
         this.tenure = tenure;
     }
 
@@ -39,32 +52,45 @@ public final class RegionEdit implements AutoCloseable {
      */
     public static RegionEdit begin(FileBelow file, int tenure) throws IOException {
         RegionHeader found = RegionHeader.read(file);
+        RegionMappings.requirePossible(file, found.capacity());
         try (FileChannel channel =
                 FileChannel.open(file.path(), StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             MappedByteBuffer header =
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
             header.order(java.nio.ByteOrder.LITTLE_ENDIAN);
             long next = RegionLayout.word(State.WRITING, tenure + 1);
-            RegionMappings.watch(header);
-            boolean mine =
-                    change(header, State.READY, tenure, next)
-                            || change(header, State.WRITING, tenure, next);
-            if (!mine) {
-                RegionMappings.unwatch(header);
-                Unmapper.unmap(header);
-                throw new RejectedException(
-                        RejectReason.PAYLOAD_LOST,
-                        "region %s: expected tenure %d, it is in tenure %d, %s"
-                                .formatted(file.named(), tenure, found.tenure(), found.state()));
+            boolean begun = false;
+            boolean watched = false;
+            try {
+                RegionMappings.watch(header);
+                watched = true;
+                if (!change(header, State.READY, tenure, next)
+                        && !change(header, State.WRITING, tenure, next)) {
+                    throw new RejectedException(
+                            RejectReason.PAYLOAD_LOST,
+                            "region %s: expected tenure %d, it is in tenure %d, %s"
+                                    .formatted(
+                                            file.named(), tenure, found.tenure(), found.state()));
+                }
+                RegionEdit edit =
+                        new RegionEdit(
+                                header,
+                                MappedFile.map(
+                                        channel,
+                                        FileChannel.MapMode.READ_WRITE,
+                                        RegionLayout.PAYLOAD_OFFSET,
+                                        found.payloadLength()),
+                                tenure + 1);
+                begun = true;
+                return edit;
+            } finally {
+                if (!begun) {
+                    if (watched) {
+                        RegionMappings.unwatch(header);
+                    }
+                    Unmapper.unmap(header);
+                }
             }
-            return new RegionEdit(
-                    header,
-                    MappedFile.map(
-                            channel,
-                            FileChannel.MapMode.READ_WRITE,
-                            RegionLayout.PAYLOAD_OFFSET,
-                            found.payloadLength()),
-                    tenure + 1);
         }
     }
 

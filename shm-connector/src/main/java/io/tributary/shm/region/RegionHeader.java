@@ -72,7 +72,7 @@ public record RegionHeader(
         }
         RegionHeader header = parse(file, page);
         if (header.capacity() < header.payloadLength()
-                || size < RegionLayout.PAYLOAD_OFFSET + header.capacity()) {
+                || header.capacity() > size - RegionLayout.PAYLOAD_OFFSET) {
             throw damaged(
                     file,
                     "its header tells of %d bytes of payload in %d reserved, the file has %d; it was truncated"

@@ -26,8 +26,15 @@ public final class RegionMappings {
     /** Looks after mapped memory whose file somebody may cut short. Thread-safe. */
     public interface Watcher {
 
-        /** It is mapped from now on. */
-        void mapped(ByteBuffer window);
+        /**
+         * It is mapped from now on.
+         *
+         * @return false where there is no place to watch it
+         */
+        boolean mapped(ByteBuffer window);
+
+        /** Whether it is watched, as far as anything is. */
+        boolean watches(ByteBuffer window);
 
         /** It is about to be unmapped. */
         void unmapping(ByteBuffer window);
@@ -43,7 +50,14 @@ public final class RegionMappings {
     private static final class Unwatched implements Watcher {
 
         @Override
-        public void mapped(ByteBuffer window) {}
+        public boolean mapped(ByteBuffer window) {
+            return true;
+        }
+
+        @Override
+        public boolean watches(ByteBuffer window) {
+            return true;
+        }
 
         @Override
         public void unmapping(ByteBuffer window) {}
@@ -59,9 +73,13 @@ public final class RegionMappings {
         }
     }
 
-    /** Has memory watched while something is done with it. */
+    /**
+     * Has memory watched while something is done with it.
+     *
+     * @throws RejectedException PAYLOAD_LOST when it cannot be watched
+     */
     static void watching(ByteBuffer window, Runnable action) {
-        watcher.mapped(window);
+        watch(window);
         try {
             action.run();
         } finally {
@@ -69,9 +87,36 @@ public final class RegionMappings {
         }
     }
 
-    /** Has memory watched until it is {@link #unwatch unwatched}. */
+    /**
+     * Has memory watched until it is {@link #unwatch unwatched}.
+     *
+     * @throws RejectedException PAYLOAD_LOST when it cannot be watched
+     */
     static void watch(ByteBuffer window) {
-        watcher.mapped(window);
+        if (!watcher.mapped(window)) {
+            throw new RejectedException(
+                    RejectReason.PAYLOAD_LOST,
+                    "too much memory is mapped at a time to be guarded; ask again later");
+        }
+    }
+
+    /**
+     * A region of another user may claim to be larger than anything is, by a file of which nothing
+     * takes memory.
+     *
+     * @throws RejectedException PAYLOAD_LOST when its file system could not hold it
+     */
+    static void requirePossible(FileBelow file, long capacity) {
+        try {
+            if (capacity > Files.getFileStore(file.path()).getTotalSpace()) {
+                throw new RejectedException(
+                        RejectReason.PAYLOAD_LOST,
+                        "region %s: it has %d bytes, more than its file system could hold"
+                                .formatted(file.named(), capacity));
+            }
+        } catch (IOException e) {
+            throw new RejectedException(RejectReason.PAYLOAD_LOST, e.getMessage());
+        }
     }
 
     /** It is about to be unmapped. */
@@ -123,7 +168,15 @@ public final class RegionMappings {
 
     /** The same of a region that is open already. */
     public static MappedFile acquire(PayloadRef payload, FileBelow file) {
-        return acquire(payload, file.path());
+        requirePossible(file, RegionHeader.read(file).capacity());
+        MappedFile mapped = acquire(payload, file.path());
+        if (!mapped.windows().stream().allMatch(watcher::watches)) {
+            mapped.close();
+            throw new RejectedException(
+                    RejectReason.PAYLOAD_LOST,
+                    "too much memory is mapped at a time to be guarded; ask again later");
+        }
+        return mapped;
     }
 
     private static MappedFile acquire(PayloadRef payload, Path opened) {

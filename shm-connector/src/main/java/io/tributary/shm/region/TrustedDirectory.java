@@ -218,18 +218,32 @@ public final class TrustedDirectory {
         }
     }
 
-    /**
-     * Whether a directory is this process's user's, or shared: whoever it is, it is one of them.
-     */
-    static boolean ofOwnerOrGroup(Path directory) {
+    /** Where a directory lies, seen from what somebody has made below it. */
+    enum Place {
+        /** It is this process's user's, or a group's that shares what is in it. */
+        WITHIN,
+        /** It is root's: region directories are below it. */
+        ABOVE,
+        /** It is somebody else's, who may have shared it in another way. */
+        UNKNOWN
+    }
+
+    static Place place(Path directory) {
         try {
             Found found = Found.at(directory, LinkOption.NOFOLLOW_LINKS);
-            return found.owner == user() && (found.mode & OTHERS_WRITE) == 0 || found.shared();
+            boolean within =
+                    (found.owner == user() || found.ofGroup()) && (found.mode & OTHERS_WRITE) == 0;
+            if (within) {
+                return Place.WITHIN;
+            }
+            return found.owner == ROOT || found.owner == user() || found.outside()
+                    ? Place.ABOVE
+                    : Place.UNKNOWN;
         } catch (NoSuchFileException e) {
             // What was made in it is gone with it; who has made it may be seen above.
-            return true;
+            return Place.WITHIN;
         } catch (IOException e) {
-            return false;
+            return Place.UNKNOWN;
         }
     }
 

@@ -19,6 +19,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
@@ -446,6 +447,26 @@ class NodeTest {
         assertThatThrownBy(() -> shelf.find(1, "notes/file")).hasMessageContaining("may not read");
         Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
         assertThat(shelf.find(1, "notes/file").ref().length()).isEqualTo(10);
+    }
+
+    /** Whoever answers calls and goes leaves neither its place nor its name. */
+    @Test
+    void anAnswererThatGoesLeavesNothing() throws Exception {
+        Regions regions = client(start("a"));
+        for (int i = 0; i < 100; i++) {
+            regions.serve("e" + i, call -> call).close();
+        }
+        Awaitility.await()
+                .until(
+                        () ->
+                                Thread.getAllStackTraces().values().stream()
+                                        .flatMap(Arrays::stream)
+                                        .noneMatch(
+                                                frame ->
+                                                        frame.getClassName()
+                                                                .equals(Callees.class.getName())));
+        assertThatThrownBy(() -> regions.call("a", "e7", new byte[1]))
+                .hasMessageContaining("nobody answers there");
     }
 
     @Test

@@ -17,6 +17,8 @@ import io.tributary.shm.region.RegionWriter;
 import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -126,7 +128,8 @@ class OthersFilesTest {
                                 .start()
                                 .waitFor())
                 .isZero();
-        assertThat(RegionDirectory.reap(root, Duration.ZERO)).containsExactly(update);
+        assertThat(RegionDirectory.reap(root, Duration.ZERO)).as("it may be wanted").isEmpty();
+        assertThat(update).exists();
     }
 
     /** What the dead have shown is swept, and nothing where a link leads. */
@@ -174,6 +177,49 @@ class OthersFilesTest {
             edit.commit();
         }
         assertThatThrownBy(() -> shelf.find(0, "x")).hasMessageContaining("is damaged");
+    }
+
+    /** A file of which nothing takes memory may have any length. */
+    @Test
+    void aRegionThatIsLargerThanItsFileSystemIsRefused() throws Exception {
+        Path path = region(root, "x", "{}");
+        long most = Files.getFileStore(root).getTotalSpace();
+        try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
+            file.setLength(2 * most);
+            byte[] length = new byte[8];
+            ByteBuffer.wrap(length).order(ByteOrder.LITTLE_ENDIAN).putLong(2 * most - 4096);
+            for (int at : new int[] {24, 64}) {
+                file.seek(at);
+                file.write(length);
+            }
+        }
+        RegionInfo found = shelf.find(0, "x");
+        assertThatThrownBy(() -> shelf.write(0, found.ref().part(0, 0), null))
+                .hasMessageContaining("more than its file system could hold");
+        assertThatThrownBy(() -> shelf.send(0, found.ref(), found.identity(), null))
+                .hasMessageContaining("more than its file system could hold");
+    }
+
+    /** Paths that are longer than the kernel takes, and directories that nobody may look into. */
+    @Test
+    void whatCannotBeListedKeepsNothingElse() throws Exception {
+        String name = "d".repeat(200);
+        Process deep =
+                new ProcessBuilder(
+                                "bash",
+                                "-c",
+                                "for i in {1..30}; do mkdir %s && cd %s; done"
+                                        .formatted(name, name))
+                        .directory(root.toFile())
+                        .start();
+        assertThat(deep.waitFor()).isZero();
+        try {
+            Path rubbish = Files.writeString(root.resolve("x.region"), "?");
+            assertThat(RegionDirectory.list(root)).contains(rubbish);
+            assertThat(RegionDirectory.reap(root, Duration.ZERO)).containsExactly(rubbish);
+        } finally {
+            new ProcessBuilder("rm", "-rf", root.resolve(name).toString()).start().waitFor();
+        }
     }
 
     @Test

@@ -181,6 +181,22 @@ class PresenceTest {
         }
     }
 
+    /** What is taken from the dead is not taken from those of whom nothing is known. */
+    @Test
+    void whoseDirectoryIsAnothersIsTakenForAlive() throws Exception {
+        Assumptions.assumeTrue(TrustedDirectory.user() == 0, "only root can give files away");
+        Path theirs = Files.createDirectory(temp.resolve("theirs"));
+        Files.setAttribute(theirs, "unix:uid", 65534);
+        Owner nobody = new Owner(UUID.randomUUID(), 1);
+        assertThat(nobody.alive(theirs.resolve("x.region"))).isTrue();
+        Path setgid = Files.createDirectory(temp.resolve("setgid"));
+        Files.setAttribute(setgid, "unix:uid", 65534);
+        Descriptors.setMode(setgid, 02755);
+        assertThat(nobody.alive(setgid.resolve("x.region"))).isFalse();
+        Owner self = Owner.self(temp);
+        assertThat(self.alive(setgid.resolve("x.region"))).isTrue();
+    }
+
     /** A program that the process starts does not keep it alive, however it is started. */
     @Test
     void thePresenceIsClosedOnExec() throws Exception {
