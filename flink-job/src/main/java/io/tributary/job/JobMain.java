@@ -7,16 +7,20 @@ import io.tributary.job.cluster.SavepointCheck;
 import io.tributary.job.config.JobSpec;
 import io.tributary.protocol.message.Run;
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.ExternalizedCheckpointRetention;
 import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.configuration.StateBackendOptions;
 import org.apache.flink.configuration.StateRecoveryOptions;
@@ -29,8 +33,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
 /**
- * What Flink runs: {@code flink run tributary-flink-job.jar --config job.yaml}. With {@code --yaml}
- * the file's text is given instead, because a file of the submitter is not on the job manager.
+ * What Flink runs: {@code flink run tributary-flink-job.jar --config job.yaml}. With {@code
+ * --bundled} the file lies in the jar itself, where 'tributary submit' has put it.
  */
 @Command(name = "job")
 public final class JobMain implements Callable<Integer> {
@@ -40,11 +44,14 @@ public final class JobMain implements Callable<Integer> {
     @Option(names = "--config", paramLabel = "FILE")
     private Optional<Path> file;
 
-    @Option(names = "--yaml", paramLabel = "TEXT")
-    private Optional<String> text;
+    @Option(names = "--bundled")
+    private boolean bundled;
 
     @Option(names = "--directory", paramLabel = "DIR", defaultValue = ".")
     private Path directory;
+
+    /** Where the job's file lies in the jar. */
+    public static final String BUNDLED = "/tributary-job.yaml";
 
     private JobMain() {}
 
@@ -57,18 +64,11 @@ public final class JobMain implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        JobSpec spec =
-                file.isPresent()
-                        ? JobSpec.read(file.get())
-                        : JobSpec.parse(
-                                "job.yaml",
-                                text.orElseThrow(
-                                        () ->
-                                                new IllegalArgumentException(
-                                                        "--config FILE is missing: the job's job.yaml")),
-                                directory);
+        JobSpec spec = spec();
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
-        env.configure(configuration(spec));
+        Configuration wanted = configuration(spec);
+        defaults(env.getConfiguration(), wanted);
+        env.configure(wanted);
         Optional<String> savepoint =
                 env.getConfiguration().getOptional(StateRecoveryOptions.SAVEPOINT_PATH);
         if (savepoint.isPresent()) {
@@ -91,25 +91,70 @@ public final class JobMain implements Callable<Integer> {
         return 0;
     }
 
+    private JobSpec spec() throws IOException {
+        if (!bundled) {
+            return JobSpec.read(
+                    file.orElseThrow(
+                            () ->
+                                    new IllegalArgumentException(
+                                            "--config FILE is missing: the job's job.yaml")));
+        }
+        try (InputStream in = JobMain.class.getResourceAsStream(BUNDLED)) {
+            if (in == null) {
+                throw new IllegalArgumentException("--bundled: the jar has no " + BUNDLED);
+            }
+            return JobSpec.parse(
+                    "job.yaml", new String(in.readAllBytes(), StandardCharsets.UTF_8), directory);
+        }
+    }
+
     private static Configuration configuration(JobSpec spec) {
         Configuration all = new Configuration();
         all.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
         all.set(PipelineOptions.GENERIC_TYPES, false);
         spec.parallelism().ifPresent(p -> all.set(CoreOptions.DEFAULT_PARALLELISM, p));
+        // The coordinator changes its state in place, which only the heap keeps.
         all.set(StateBackendOptions.STATE_BACKEND, "hashmap");
         all.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, spec.checkpointInterval());
         all.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
         all.set(
                 CheckpointingOptions.CHECKPOINTS_DIRECTORY,
                 "%s/%s".formatted(spec.checkpoints().replaceAll("/+$", ""), spec.name()));
-        all.set(
+        return all;
+    }
+
+    /**
+     * What the job needs where whoever runs the cluster has not chosen otherwise.
+     *
+     * @param chosen the cluster's configuration, and what was given with the submission
+     */
+    private static void defaults(ReadableConfig chosen, Configuration all) {
+        unlessChosen(
+                chosen,
+                all,
                 CheckpointingOptions.EXTERNALIZED_CHECKPOINT_RETENTION,
                 ExternalizedCheckpointRetention.RETAIN_ON_CANCELLATION);
         // A disk that is full is a reason to try again, not to lose the round.
-        all.set(CheckpointingOptions.TOLERABLE_FAILURE_NUMBER, Integer.MAX_VALUE);
-        all.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
-        all.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, Integer.MAX_VALUE);
-        all.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ofSeconds(1));
-        return all;
+        unlessChosen(chosen, all, CheckpointingOptions.TOLERABLE_FAILURE_NUMBER, Integer.MAX_VALUE);
+        if (chosen.getOptional(RestartStrategyOptions.RESTART_STRATEGY).isEmpty()) {
+            all.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+            unlessChosen(
+                    chosen,
+                    all,
+                    RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS,
+                    Integer.MAX_VALUE);
+            unlessChosen(
+                    chosen,
+                    all,
+                    RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY,
+                    Duration.ofSeconds(1));
+        }
+    }
+
+    private static <T> void unlessChosen(
+            ReadableConfig chosen, Configuration all, ConfigOption<T> option, T otherwise) {
+        if (chosen.getOptional(option).isEmpty()) {
+            all.set(option, otherwise);
+        }
     }
 }

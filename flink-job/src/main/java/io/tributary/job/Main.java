@@ -6,6 +6,7 @@ import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.FlinkRestException;
 import io.tributary.job.command.AgentCommand;
 import io.tributary.job.command.AggregateCommand;
+import io.tributary.job.command.CancelCommand;
 import io.tributary.job.command.ChaosCommand;
 import io.tributary.job.command.ClusterCommand;
 import io.tributary.job.command.DemoCommand;
@@ -48,6 +49,7 @@ import picocli.CommandLine.ScopeType;
             AgentCommand.class,
             ClusterCommand.class,
             SubmitCommand.class,
+            CancelCommand.class,
             ChaosCommand.class,
             RegionsCommand.class,
             DoctorCommand.class,

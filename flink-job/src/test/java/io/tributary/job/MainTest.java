@@ -7,10 +7,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.job.testutils.Cli;
 import io.tributary.protocol.Json;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -95,7 +98,25 @@ class MainTest {
                 "demo --out /proc/models",
                 "aggregate --out /tmp pom.xml",
                 "trainer --job j --group g --broker mqtt.example",
-                "aggregate --out x"
+                "aggregate --out x",
+                "regions reap --dir /tmp",
+                "regions reap --dir /",
+                "regions reap --dir pom.xml",
+                "regions ls --dir pom.xml",
+                "demo --quiet --ui-port 65536",
+                "demo --quiet --ui-port -1",
+                "demo --minimum-trainers 0",
+                "demo --topology pom.xml --groups a",
+                "agent --port 65533",
+                "agent --port -1",
+                "agent status --port 0",
+                "doctor --agent-port 0",
+                "regions nodes --port 70000",
+                "trainer --job j --group g --transport shm --agent-port 0",
+                "trainer --job j --group g --transport kafka --kafka ::1:9092",
+                "trainer --job j --group g --broker tcp://::1:1883",
+                "cancel",
+                "cancel demo --cluster ::1:8081"
             })
     void wrongUsageIsOneLineAndExitCode2(String line) {
         Cli cli = Cli.run(line.split(" "));
@@ -114,5 +135,25 @@ class MainTest {
     void helpIsThere() {
         assertThat(Cli.run("demo", "--help").out()).contains("--topology", "Default: 3tier");
         assertThat(Cli.run().exit()).isEqualTo(2);
+    }
+
+    /** Root's too: what others left in a directory for all is not this one's to delete. */
+    @Test
+    void reapingLeavesAloneWhatIsNoRegionDirectory() throws IOException {
+        Path foreign = Files.writeString(temp.resolve("mine.region"), "not a region");
+        Files.setLastModifiedTime(foreign, FileTime.fromMillis(0));
+        Cli refused = Cli.run("regions", "reap", "--dir", temp.toString(), "--older-than", "0");
+        assertThat(refused.exit()).isEqualTo(2);
+        assertThat(refused.err()).contains("expected a region directory");
+        assertThat(foreign).exists();
+
+        Path regions = temp.resolve("regions");
+        try (RegionWriter dead =
+                new RegionDirectory(regions, 1 << 20).reserve("job/x", 10).orElseThrow()) {
+            assertThat(dead).isNotNull();
+            Cli alive = Cli.run("regions", "reap", "--dir", regions.toString());
+            assertThat(alive.exit()).as(alive.err()).isZero();
+            assertThat(alive.out()).startsWith("0 regions deleted");
+        }
     }
 }

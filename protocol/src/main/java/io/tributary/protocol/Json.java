@@ -2,6 +2,7 @@
 
 package io.tributary.protocol;
 
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.core.StreamReadFeature;
@@ -35,13 +36,25 @@ public final class Json {
                     .enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS)
                     .build();
 
-    static {
-        // Tensor names come from frameworks and may be long; the header itself is bounded
-        // elsewhere.
-        MAPPER.getFactory()
-                .setStreamReadConstraints(
-                        StreamReadConstraints.builder().maxNameLength(1 << 20).build());
-    }
+    /**
+     * For headers of files: their names are many, long, and come once, so tables of names only cost
+     * time, more with each name. Their length is bounded by who reads them.
+     */
+    private static final ObjectMapper HEADERS =
+            JsonMapper.builder(
+                            JsonFactory.builder()
+                                    .disable(JsonFactory.Feature.INTERN_FIELD_NAMES)
+                                    .disable(JsonFactory.Feature.CANONICALIZE_FIELD_NAMES)
+                                    .streamReadConstraints(
+                                            StreamReadConstraints.builder()
+                                                    .maxNameLength(1 << 20)
+                                                    .maxStringLength(Integer.MAX_VALUE)
+                                                    .maxNestingDepth(16)
+                                                    .build())
+                                    .build())
+                    .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+                    .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+                    .build();
 
     private Json() {}
 
@@ -88,8 +101,22 @@ public final class Json {
      * @throws RejectedException MALFORMED, naming the place
      */
     public static JsonNode tree(byte[] json) {
+        return tree(MAPPER, json, 0);
+    }
+
+    /**
+     * Reads a file's header, which may have very many names.
+     *
+     * @param offset where it begins in {@code json}, which it fills from there on
+     * @throws RejectedException MALFORMED, naming the place
+     */
+    public static JsonNode header(byte[] json, int offset) {
+        return tree(HEADERS, json, offset);
+    }
+
+    private static JsonNode tree(ObjectMapper mapper, byte[] json, int offset) {
         try {
-            return MAPPER.readTree(json);
+            return mapper.readTree(json, offset, json.length - offset);
         } catch (IOException e) {
             throw malformed("JSON", e);
         }

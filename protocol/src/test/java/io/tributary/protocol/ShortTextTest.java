@@ -63,6 +63,8 @@ class ShortTextTest {
                         1,
                         0,
                         1,
+                        "00000000",
+                        0,
                         Receipt.Status.REJECTED,
                         RejectReason.MALFORMED,
                         huge,

@@ -28,6 +28,8 @@ final class Inbox {
     private Optional<RoundPlan> stale = Optional.empty();
     private String run = "";
     private String token = "";
+    private int joinedIn;
+    private int restoresAtJoin;
     private Optional<ModelDownload> download = Optional.empty();
     private Optional<ModelVersion> model = Optional.empty();
     private long chunks;
@@ -94,6 +96,8 @@ final class Inbox {
         boolean other = !run.equals(receipt.run());
         run = receipt.run();
         token = receipt.token();
+        joinedIn = receipt.round();
+        restoresAtJoin = receipt.restores();
         stale = plan.filter(p -> !p.run().equals(run));
         plan = ours();
         if (other) {
@@ -105,7 +109,18 @@ final class Inbox {
 
     /** The newest plan, if it is of the run that this trainer belongs to. */
     private Optional<RoundPlan> ours() {
-        return plan.filter(p -> p.run().equals(run));
+        return plan.filter(p -> p.run().equals(run)).filter(p -> !over(p));
+    }
+
+    /**
+     * Whether a plan is of a round that was over when this trainer joined: a plan leaves with a
+     * checkpoint, so the newest one may be older than the answer to a join. One of a job that has
+     * been restored since then is not.
+     */
+    private boolean over(RoundPlan its) {
+        return its.state() == RoundPlan.State.OPEN
+                && its.round() < joinedIn
+                && its.restores() <= restoresAtJoin;
     }
 
     /** What the job wants to see beside what this client sends. */

@@ -4,6 +4,7 @@ package io.tributary.trainer;
 
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.kafka.KafkaHeaders;
 import io.tributary.protocol.kafka.KafkaOptions;
@@ -187,7 +188,7 @@ final class KafkaTrainerLink implements Link {
     @Override
     public void publish(ModelUpdate update) {
         List<Future<RecordMetadata>> sent = new ArrayList<>();
-        UpdateChunks.Sending sending = chunks.begin(update);
+        UpdateChunks.Sending sending = chunks.begin(update, ChunkPart.MAX_CHUNK_BYTES);
         for (int chunk = 0; chunk < sending.count(); chunk++) {
             if (chunk >= IN_FLIGHT) {
                 await(sent.get(chunk - IN_FLIGHT));

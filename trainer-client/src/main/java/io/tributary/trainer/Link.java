@@ -6,7 +6,7 @@ import io.tributary.protocol.message.ControlMessage.Type;
 
 /**
  * A trainer's connection to its job. What the job says goes to the {@link Inbox}. Belongs to the
- * trainer's thread, but for {@link #say} and {@link #connections}.
+ * trainer's thread, but for {@link #say}, {@link #connections} and {@link #makeRoom}.
  */
 interface Link extends AutoCloseable {
 
@@ -27,6 +27,9 @@ interface Link extends AutoCloseable {
 
     /** Looks whether the job has said something, where nobody else does. */
     default void look() {}
+
+    /** Gives up what is not needed, where others wait for room; on any thread. */
+    default void makeRoom() {}
 
     /** Rises when the job may take this trainer for gone. */
     default int connections() {

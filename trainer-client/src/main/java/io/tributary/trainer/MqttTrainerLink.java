@@ -11,6 +11,7 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.BrokerRefusedException;
 import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.mqtt.Delivery;
 import io.tributary.protocol.mqtt.MqttLink;
@@ -80,7 +81,7 @@ final class MqttTrainerLink implements Link {
         try {
             link.publish(control(type));
         } catch (BrokerUnavailableException e) {
-            if (type == Type.JOIN) {
+            if (type == Type.JOIN || e instanceof BrokerRefusedException) {
                 throw e;
             }
             LOG.warn("{}: {} could not be said: {}", self.trainer(), type, e.getMessage());
@@ -91,6 +92,11 @@ final class MqttTrainerLink implements Link {
         ControlMessage message =
                 new ControlMessage(type, self.job(), self.trainer(), self.instance(), self.group());
         return Publication.json(topics.control(self.trainer()), message, false);
+    }
+
+    @Override
+    public void look() {
+        link.check();
     }
 
     /** A subscription that is made again brings what the broker keeps. */
@@ -106,7 +112,7 @@ final class MqttTrainerLink implements Link {
 
     @Override
     public void publish(ModelUpdate update) {
-        UpdateChunks.Sending sending = chunks.begin(update);
+        UpdateChunks.Sending sending = chunks.begin(update, link.chunkBytes());
         Iterator<Publication> all =
                 IntStream.range(0, sending.count())
                         .mapToObj(

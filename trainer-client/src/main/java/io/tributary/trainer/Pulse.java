@@ -9,7 +9,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Shows the job that its trainer lives, by heartbeats, and by one at once after a reconnection: the
- * broker has sent the will. What stops it is an error of its trainer's next call.
+ * broker has sent the will. It makes room for others too, since its trainer may be busy. What stops
+ * it is an error of its trainer's next call.
  */
 final class Pulse {
 
@@ -47,6 +48,7 @@ final class Pulse {
         while (beats) {
             try {
                 Thread.sleep(WATCH_MILLIS);
+                link.makeRoom();
                 int now = link.connections();
                 if (now != connections || System.nanoTime() - last > heartbeat.toNanos()) {
                     last = System.nanoTime();

@@ -51,7 +51,8 @@ final class ShmTrainerLink implements Link {
                 new UpdateRegions(
                         () -> files.regions(files.quotaBytes()),
                         id -> JobDirectory.updateName(Topics.lane(self.trainer()), id),
-                        PATIENCE);
+                        PATIENCE,
+                        Optional.of(files));
         this.mailbox =
                 Mailbox.open(
                         transport.directory(),
@@ -114,6 +115,7 @@ final class ShmTrainerLink implements Link {
     @Override
     public void publish(ModelUpdate update) {
         OwnedRegion region = update.owned().region();
+        regions.keep(update.owned());
         if (region.released()) {
             // Given back without an answer, by a job that did not know this trainer or began anew.
             region.reuse(update.memory().length());
@@ -130,6 +132,12 @@ final class ShmTrainerLink implements Link {
     @Override
     public void answered(ModelUpdate update) {
         // The job releases the region when nothing can need it any more.
+        update.owned().answered();
+    }
+
+    @Override
+    public void makeRoom() {
+        regions.makeRoom();
     }
 
     @Override

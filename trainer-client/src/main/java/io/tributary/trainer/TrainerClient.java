@@ -48,6 +48,7 @@ public final class TrainerClient implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(TrainerClient.class);
     private static final Duration JOIN_AGAIN = Duration.ofSeconds(2);
+    private static final Duration SILENCE = Duration.ofSeconds(30);
     private static final Duration LOOK = Duration.ofMillis(500);
     private static final Duration LOSS_LOOK = Duration.ofMillis(200);
     private static final Duration NODE_LOST_PAUSE = Duration.ofSeconds(1);
@@ -126,10 +127,30 @@ public final class TrainerClient implements AutoCloseable {
      * @throws TrainerException when the job refuses, with its reason
      */
     public void join() {
+        while (!join(SILENCE)) {
+            LOG.warn(
+                    "{}: job '{}' has not answered for {} s; asking again",
+                    id(),
+                    self.job(),
+                    SILENCE.toSeconds());
+        }
+    }
+
+    /**
+     * The same, for a while.
+     *
+     * @return whether the job has answered
+     * @throws TrainerException when the job refuses, with its reason
+     */
+    public boolean join(Duration patience) {
+        long end = System.nanoTime() + patience.toNanos();
         forgetReceipts();
         while (!askToJoin(JOIN_AGAIN)) {
-            LOG.debug("{}: no answer, asking again", id());
+            if (System.nanoTime() > end) {
+                return false;
+            }
         }
+        return true;
     }
 
     /**

@@ -10,12 +10,15 @@ import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.region.TensorFile;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
+import java.util.List;
 
 /**
  * A round that this trainer is asked to take part in, with the model to start from. The model's
  * views may be kept for as long as they are of use. Thread-safe.
  */
 public final class TrainingRound {
+
+    private static final int SHOWN_NAMES = 20;
 
     private final RoundPlan plan;
     private final TensorFile model;
@@ -68,17 +71,18 @@ public final class TrainingRound {
     }
 
     static TensorInfo find(SafetensorsHeader header, String name) {
-        return header.tensors().stream()
-                .filter(t -> t.name().equals(name))
-                .findFirst()
+        return header.find(name)
                 .orElseThrow(
                         () ->
                                 new IllegalArgumentException(
                                         "the model has no tensor '%s', it has %s"
-                                                .formatted(
-                                                        name,
-                                                        header.tensors().stream()
-                                                                .map(TensorInfo::name)
-                                                                .toList())));
+                                                .formatted(name, shown(header))));
+    }
+
+    private static String shown(SafetensorsHeader header) {
+        List<String> names =
+                header.tensors().stream().limit(SHOWN_NAMES).map(TensorInfo::name).toList();
+        int more = header.tensors().size() - names.size();
+        return more == 0 ? names.toString() : "%s and %d more".formatted(names, more);
     }
 }

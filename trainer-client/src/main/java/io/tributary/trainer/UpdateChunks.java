@@ -23,10 +23,14 @@ final class UpdateChunks {
         this.token = token;
     }
 
-    /** A new sending of an update. */
-    Sending begin(ModelUpdate update) {
+    /**
+     * A new sending of an update.
+     *
+     * @param chunkBytes of every chunk but the last
+     */
+    Sending begin(ModelUpdate update, int chunkBytes) {
         MappedFile file = update.memory();
-        return new Sending(update, update.attempt(), file, file.crc32c());
+        return new Sending(update, update.attempt(), file, file.crc32c(), chunkBytes);
     }
 
     /** All chunks of one sending. */
@@ -36,8 +40,10 @@ final class UpdateChunks {
         private final long attempt;
         private final MappedFile file;
         private final int crc32c;
+        private final int chunkBytes;
 
-        Sending(ModelUpdate update, long attempt, MappedFile file, int crc32c) {
+        Sending(ModelUpdate update, long attempt, MappedFile file, int crc32c, int chunkBytes) {
+            this.chunkBytes = chunkBytes;
             this.update = update;
             this.attempt = attempt;
             this.file = file;
@@ -45,14 +51,13 @@ final class UpdateChunks {
         }
 
         int count() {
-            return ChunkPart.count(file.length(), ChunkPart.MAX_CHUNK_BYTES);
+            return ChunkPart.count(file.length(), chunkBytes);
         }
 
         /** A chunk's bytes, in the update's memory. */
         ByteBuffer bytes(int chunk) {
-            long offset = (long) chunk * ChunkPart.MAX_CHUNK_BYTES;
-            return file.slice(
-                    offset, (int) Math.min(ChunkPart.MAX_CHUNK_BYTES, file.length() - offset));
+            long offset = (long) chunk * chunkBytes;
+            return file.slice(offset, (int) Math.min(chunkBytes, file.length() - offset));
         }
 
         /** What stands beside a chunk. */
@@ -71,7 +76,7 @@ final class UpdateChunks {
                             new ChunkPart(
                                     chunk,
                                     count(),
-                                    ChunkPart.MAX_CHUNK_BYTES,
+                                    chunkBytes,
                                     file.length(),
                                     crc32c,
                                     ChunkPart.crc(bytes(chunk))))

@@ -3,8 +3,10 @@
 package io.tributary.trainer;
 
 import io.tributary.protocol.RejectReason;
+import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RoomRequest;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -15,27 +17,36 @@ import java.util.Optional;
 import java.util.UUID;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The regions that a trainer writes its updates into. Those that are free again are used again,
- * since fresh memory is slow. Not thread-safe.
+ * since fresh memory is slow, or given up where others wait for room. Thread-safe.
  */
 final class UpdateRegions implements AutoCloseable {
 
-    private static final long PAUSE_MILLIS = 20;
+    private static final Logger LOG = LoggerFactory.getLogger(UpdateRegions.class);
+    private static final long PAUSE_MILLIS = 100;
 
     private final Supplier<RegionDirectory> directory;
     private final Function<UUID, String> names;
     private final Duration patience;
+    private final Optional<JobDirectory> job;
     private final List<Owned> all = new ArrayList<>();
 
     /**
      * @param directory where they are made, with the quota of now
      * @param names their names
      * @param patience time to wait for room
+     * @param job with whose other processes the room is shared; empty where it is not
      */
     UpdateRegions(
-            Supplier<RegionDirectory> directory, Function<UUID, String> names, Duration patience) {
+            Supplier<RegionDirectory> directory,
+            Function<UUID, String> names,
+            Duration patience,
+            Optional<JobDirectory> job) {
+        this.job = job;
         this.directory = directory;
         this.names = names;
         this.patience = patience;
@@ -44,7 +55,7 @@ final class UpdateRegions implements AutoCloseable {
     /** Regions below a trainer's own directory, as many as it needs. */
     static UpdateRegions in(Path directory) {
         RegionDirectory updates = new RegionDirectory(directory.resolve("updates"), Long.MAX_VALUE);
-        return new UpdateRegions(() -> updates, UUID::toString, Duration.ZERO);
+        return new UpdateRegions(() -> updates, UUID::toString, Duration.ZERO, Optional.empty());
     }
 
     /** A region in use or free. */
@@ -53,6 +64,7 @@ final class UpdateRegions implements AutoCloseable {
         private final UUID id;
         private final OwnedRegion region;
         private boolean free;
+        private boolean answered;
 
         Owned(UUID id, OwnedRegion region) {
             this.id = id;
@@ -67,6 +79,16 @@ final class UpdateRegions implements AutoCloseable {
             return region;
         }
 
+        /** It is not needed any more as soon as whoever else has it releases it. */
+        void answered() {
+            answered = true;
+        }
+
+        /** Whether it is kept only because fresh memory is slow. */
+        private boolean spare() {
+            return free || answered && region.released();
+        }
+
         /** It is not needed any more, and nobody else has it. */
         void free() {
             free = true;
@@ -76,36 +98,96 @@ final class UpdateRegions implements AutoCloseable {
     /**
      * A region for an update, in WRITING.
      *
-     * @throws TrainerException when there is no room for it within the patience
+     * @throws TrainerException when there is no room for it within the patience, or never
      */
     Owned take(long length) {
-        long end = System.nanoTime() + patience.toNanos();
+        if (length > directory.get().largestPayload()) {
+            throw noRoom(length, "the quota has no room for it");
+        }
         try {
-            while (true) {
-                Optional<Owned> taken = reuse(length);
-                if (taken.isEmpty()) {
-                    taken = make(length);
-                }
-                if (taken.isPresent()) {
-                    return taken.get();
-                }
-                if (System.nanoTime() > end) {
-                    throw new TrainerException(
-                            RejectReason.TOO_LARGE,
-                            "no room for an update of %d bytes within %s: %d of at most %d bytes are in use; raise the region quota, or wait for the job to fold"
-                                    .formatted(
-                                            length,
-                                            patience,
-                                            directory.get().usedBytes(),
-                                            directory.get().largestPayload()));
-                }
-                Thread.sleep(PAUSE_MILLIS);
-            }
+            Optional<Owned> taken = find(length);
+            return taken.isPresent() ? taken.get() : await(length);
         } catch (IOException e) {
             throw new UncheckedIOException("an update cannot be made", e);
+        }
+    }
+
+    private synchronized Optional<Owned> find(long length) throws IOException {
+        Optional<Owned> taken = reuse(length);
+        return taken.isPresent() ? taken : make(length);
+    }
+
+    private Owned await(long length) throws IOException {
+        long end = System.nanoTime() + patience.toNanos();
+        if (!patience.isZero()) {
+            LOG.warn(
+                    "no room for an update of {} bytes: {} of at most {} bytes are in use; waiting",
+                    length,
+                    directory.get().usedBytes(),
+                    directory.get().largestPayload());
+        }
+        Optional<RoomRequest> request = job.map(RoomRequest::new);
+        try {
+            Optional<Owned> taken = find(length);
+            while (taken.isEmpty()) {
+                if (System.nanoTime() > end) {
+                    throw noRoom(length, "none was free within " + patience);
+                }
+                Thread.sleep(PAUSE_MILLIS);
+                request.ifPresent(RoomRequest::repeat);
+                taken = find(length);
+            }
+            return taken.get();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while waiting for room", e);
+        } finally {
+            request.ifPresent(RoomRequest::close);
+        }
+    }
+
+    private TrainerException noRoom(long length, String why) {
+        return new TrainerException(
+                RejectReason.TOO_LARGE,
+                "no room for an update of %d bytes: %s; %d of at most %d bytes are in use; raise regions.quota, or give the region directory's file system more"
+                        .formatted(
+                                length,
+                                why,
+                                directory.get().usedBytes(),
+                                directory.get().largestPayload()));
+    }
+
+    /** Gives up what is kept only because fresh memory is slow, if somebody waits for room. */
+    void makeRoom() {
+        try {
+            if (job.filter(RoomRequest::pending).isPresent()) {
+                giveUpSpare();
+            }
+        } catch (RuntimeException e) {
+            // A favour to others must not end this trainer.
+            LOG.warn("it cannot be seen whether others wait for room: {}", e.getMessage());
+        }
+    }
+
+    /**
+     * Something is sent once more, so it is not spare.
+     *
+     * @throws IllegalStateException when it has been given up already
+     */
+    synchronized void keep(Owned owned) {
+        if (owned.region.closed()) {
+            throw new IllegalStateException(
+                    "the update was answered, and its memory has been given to others since; begin a new one");
+        }
+        owned.answered = false;
+    }
+
+    private synchronized void giveUpSpare() {
+        for (Owned owned : List.copyOf(all)) {
+            if (owned.spare()) {
+                all.remove(owned);
+                owned.region.delete();
+            }
         }
     }
 
@@ -117,6 +199,7 @@ final class UpdateRegions implements AutoCloseable {
             }
             if (owned.region.capacity() == length) {
                 owned.free = false;
+                owned.answered = false;
                 owned.region.reuse(length);
                 return Optional.of(owned);
             }
@@ -137,7 +220,7 @@ final class UpdateRegions implements AutoCloseable {
 
     /** Deletes what is free, and leaves to the job what it still has to fold. */
     @Override
-    public void close() {
+    public synchronized void close() {
         for (Owned owned : all) {
             if (owned.free) {
                 owned.region.delete();

@@ -37,19 +37,24 @@ class InboxTest {
     @BeforeEach
     void join() {
         inbox = new Inbox("i", temp);
-        inbox.joined(
-                new Receipt(
-                        "job",
-                        RUN.id(),
-                        "t-1",
-                        "i",
-                        0,
-                        0,
-                        0,
-                        Receipt.Status.JOINED,
-                        RejectReason.NONE,
-                        "",
-                        "token"));
+        inbox.joined(joinedIn(0, 0));
+    }
+
+    private static Receipt joinedIn(int round, int restores) {
+        return new Receipt(
+                "job",
+                RUN.id(),
+                "t-1",
+                "i",
+                round,
+                0,
+                0,
+                "",
+                restores,
+                Receipt.Status.JOINED,
+                RejectReason.NONE,
+                "",
+                "token");
     }
 
     private static RoundPlan plan(Run run, State state, int round, RoundId model) {
@@ -124,5 +129,30 @@ class InboxTest {
         assertThat(inbox.otherRunEnded()).isTrue();
         assertThat(inbox.ended()).as("whose it is").isFalse();
         assertThat(inbox.otherRun()).as("nobody answers there").isFalse();
+    }
+
+    /** A plan leaves with a checkpoint, the answer to a join at once. */
+    @Test
+    void aPlanOfARoundThatWasOverAtTheJoinIsNotTakenOn() {
+        inbox.joined(joinedIn(3, 1));
+        inbox.plan(plan(RUN, State.OPEN, 2, INITIAL));
+        chunk(INITIAL, 0);
+        chunk(INITIAL, 1);
+        assertThat(inbox.task(Optional.empty())).isEmpty();
+        assertThat(inbox.starves(Optional.empty())).isFalse();
+
+        inbox.plan(plan(RUN, State.OPEN, 3, INITIAL));
+        assertThat(task(Optional.empty())).hasValue(INITIAL);
+    }
+
+    @Test
+    void aPlanOfAJobThatHasGoneBackSinceTheJoinIsTakenOn() {
+        inbox.joined(joinedIn(3, 1));
+        inbox.plan(
+                new RoundPlan(
+                        "job", State.OPEN, 2, 0, 0, 0, UpdateKind.WEIGHTS, 0, 2, RUN.id(), ""));
+        chunk(INITIAL, 0);
+        chunk(INITIAL, 1);
+        assertThat(task(Optional.empty())).hasValue(INITIAL);
     }
 }

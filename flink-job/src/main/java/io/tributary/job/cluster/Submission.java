@@ -2,8 +2,12 @@
 
 package io.tributary.job.cluster;
 
+import io.tributary.job.JobMain;
 import io.tributary.job.config.JobSpec;
+import io.tributary.job.graph.WorkDirectory;
 import java.io.IOException;
+import java.nio.file.FileSystem;
+import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -38,18 +42,32 @@ public record Submission(FlinkRest rest, Path jar) {
         if (savepoint.isPresent()) {
             SavepointCheck.requireSameLevels(savepoint.get(), spec.topology());
         }
-        String uploaded = rest.upload(jar);
-        try {
-            return rest.run(
-                    uploaded,
-                    List.of(
-                            "--yaml",
-                            Files.readString(config),
-                            "--directory",
-                            config.toAbsolutePath().getParent().toString()),
-                    savepoint);
-        } finally {
-            rest.delete(uploaded);
+        try (WorkDirectory work = WorkDirectory.create("submit")) {
+            Path bundle = work.path().resolve(spec.name() + ".jar");
+            bundle(config, bundle);
+            String uploaded = rest.upload(bundle);
+            try {
+                return rest.run(
+                        uploaded,
+                        List.of(
+                                "--bundled",
+                                "--directory",
+                                config.toAbsolutePath().getParent().toString()),
+                        savepoint);
+            } finally {
+                rest.delete(uploaded);
+            }
+        }
+    }
+
+    /**
+     * Puts the job's file into a copy of the jar, because a file of the submitter is not on the job
+     * manager, and arguments are shown in Flink's UI, which a password must not be.
+     */
+    private void bundle(Path config, Path bundle) throws IOException {
+        Files.copy(jar, bundle);
+        try (FileSystem files = FileSystems.newFileSystem(bundle)) {
+            Files.copy(config, files.getPath(JobMain.BUNDLED));
         }
     }
 }

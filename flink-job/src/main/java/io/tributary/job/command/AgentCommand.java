@@ -2,10 +2,12 @@
 
 package io.tributary.job.command;
 
+import io.tributary.protocol.HostPort;
 import io.tributary.protocol.message.Names;
 import io.tributary.shm.agent.AgentException;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.BpfRequirements;
+import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
@@ -33,15 +35,12 @@ import picocli.CommandLine.Option;
                 "Runs this host's node agent: carries descriptors between job and trainers, reaps regions.")
 public final class AgentCommand implements Callable<Integer> {
 
-    /** Three more ports follow an agent's own. */
-    private static final int HIGHEST_PORT = 65532;
-
     @Option(
             names = "--port",
             paramLabel = "PORT",
             defaultValue = "" + Mailbox.DEFAULT_PORT,
             description =
-                    "Where endpoints connect, on the loopback; metrics are on the next one. Default: ${DEFAULT-VALUE}.")
+                    "Where endpoints connect, on the loopback; metrics are on the next one. 0: any that is free. Default: ${DEFAULT-VALUE}.")
     private int port;
 
     @Option(
@@ -85,7 +84,7 @@ public final class AgentCommand implements Callable<Integer> {
             paramLabel = "HOST[:PORT]",
             defaultValue = "127.0.0.1",
             description =
-                    "Where other nodes reach this one. Default: ${DEFAULT-VALUE}, on the third port after --port.")
+                    "Where other nodes reach this one; port 0: any that is free. Default: ${DEFAULT-VALUE}, on the third port after --port.")
     private String listen;
 
     @Option(
@@ -110,7 +109,9 @@ public final class AgentCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        requirePort(port);
+        if (Ports.requireAgentListening("--port", port) == 0) {
+            port = FreePorts.next(Node.LISTEN_OFFSET + 1);
+        }
         if (node.isEmpty() && !seeds.isEmpty()) {
             throw new UsageException("--join: expected --node NAME with it");
         }
@@ -170,7 +171,11 @@ public final class AgentCommand implements Callable<Integer> {
         if (seeds.isEmpty()) {
             NodeSecret.create(file);
         }
-        HostPort here = HostPort.parse("--listen", listen, port + Node.LISTEN_OFFSET);
+        HostPort here =
+                Ports.address(
+                        "--listen",
+                        listen,
+                        text -> HostPort.parseListening(text, port + Node.LISTEN_OFFSET));
         if (InetAddress.getByName(here.host()).isAnyLocalAddress()) {
             throw new UsageException(
                     "--listen %s: expected an address by which other nodes reach this host"
@@ -190,7 +195,12 @@ public final class AgentCommand implements Callable<Integer> {
         agent.join(member);
         for (String seed : seeds) {
             HostPort there =
-                    HostPort.parse("--join", seed, Mailbox.DEFAULT_PORT + Node.LISTEN_OFFSET);
+                    Ports.address(
+                            "--join",
+                            seed,
+                            text ->
+                                    HostPort.parse(
+                                            text, Mailbox.DEFAULT_PORT + Node.LISTEN_OFFSET));
             boolean far = !InetAddress.getByName(there.host()).isLoopbackAddress();
             if (far && InetAddress.getByName(here.host()).isLoopbackAddress()) {
                 throw new UsageException(
@@ -200,8 +210,8 @@ public final class AgentCommand implements Callable<Integer> {
             member.join(there.host(), there.port());
         }
         System.out.printf(
-                "node %s on %s:%d, secret in %s%n",
-                name, here.host(), member.address().getPort(), file);
+                "node %s on %s, secret in %s%n",
+                name, new HostPort(here.host(), member.address().getPort()), file);
     }
 
     private static void leave(Node member) {
@@ -209,12 +219,6 @@ public final class AgentCommand implements Callable<Integer> {
             member.close();
         } catch (IOException e) {
             System.err.println("tributary: while leaving: " + e.getMessage());
-        }
-    }
-
-    private static void requirePort(int port) {
-        if (port < 1 || port > HIGHEST_PORT) {
-            throw new UsageException("--port %d: expected 1 to %d".formatted(port, HIGHEST_PORT));
         }
     }
 
@@ -228,7 +232,7 @@ public final class AgentCommand implements Callable<Integer> {
                             description = "The agent's port. Default: ${DEFAULT-VALUE}.")
                     int agentPort)
             throws IOException, InterruptedException {
-        requirePort(agentPort);
+        Ports.requireAgent("--port", agentPort);
         URI address = URI.create("http://127.0.0.1:%d/status".formatted(agentPort + 1));
         try {
             System.out.print(

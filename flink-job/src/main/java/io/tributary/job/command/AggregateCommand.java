@@ -4,8 +4,10 @@ package io.tributary.job.command;
 
 import io.tributary.job.files.FileAggregation;
 import io.tributary.job.files.FileUpdate;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -70,6 +72,16 @@ public final class AggregateCommand implements Callable<Integer> {
         }
         if (Files.isDirectory(out)) {
             throw new UsageException("--out %s: it is a directory, expected a file".formatted(out));
+        }
+        if (Files.exists(out)) {
+            // What a link leads to is written anew, and the link stays.
+            out = out.toRealPath();
+            directory = out.getParent();
+        }
+        try {
+            ModelDirectory.requireRegular(out);
+        } catch (FileAlreadyExistsException e) {
+            throw new UsageException("--out %s: %s".formatted(out, e.getReason()));
         }
         if (!Files.isWritable(directory)) {
             throw new UsageException(

@@ -182,15 +182,23 @@ public final class ClusterCommand implements Runnable {
             Map<String, Integer> slots = rest.slots();
             System.out.printf(
                     "slots            %d, %d free%n", slots.get("total"), slots.get("free"));
-            rest.jobs()
-                    .forEach(
-                            job ->
-                                    System.out.printf(
-                                            "job %s %-9s %s%n", job.id(), job.state(), job.name()));
+            rest.jobs().forEach(job -> show(job, rest));
             return 0;
         } catch (ClusterUnavailableException e) {
             System.out.println("the job manager does not answer yet");
             return 1;
+        }
+    }
+
+    private static void show(FlinkRest.Job job, FlinkRest rest) {
+        System.out.printf("job %s %-9s %s%n", job.id(), job.state(), job.name());
+        if (!List.of("FINISHED", "CANCELED").contains(job.state())) {
+            rest.failure(job.id())
+                    .ifPresent(
+                            why ->
+                                    System.out.printf(
+                                            "    %s: %s%n",
+                                            job.live() ? "has restarted" : "failed", why));
         }
     }
 

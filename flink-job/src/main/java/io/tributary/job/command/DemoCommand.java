@@ -25,6 +25,7 @@ import picocli.CommandLine.Option;
 public final class DemoCommand implements Callable<Integer> {
 
     private static final int LEAVES = 2;
+    private static final List<String> GROUPS = List.of("us", "eu", "asia");
 
     @Option(
             names = "--topology",
@@ -41,12 +42,19 @@ public final class DemoCommand implements Callable<Integer> {
     private int trainers;
 
     @Option(
+            names = "--minimum-trainers",
+            paramLabel = "N",
+            description =
+                    "Trainers that a round waits for, yours too. Default: those that are started, or 1.")
+    private Optional<Integer> minimumTrainers;
+
+    @Option(
             names = "--groups",
             paramLabel = "us,eu,asia",
             split = ",",
-            defaultValue = "us,eu,asia",
-            description = "Groups of a ready-made tree. Default: ${DEFAULT-VALUE}.")
-    private List<String> groups;
+            description =
+                    "Groups of a ready-made tree of 3 or 4 tiers; one of 2 has one group. Default: us,eu,asia.")
+    private List<String> groups = List.of();
 
     @Option(
             names = "--rounds",
@@ -101,7 +109,8 @@ public final class DemoCommand implements Callable<Integer> {
     @Option(
             names = "--ui-port",
             paramLabel = "P",
-            description = "Port of Flink's web UI. Default: the first free one from 8081 on.")
+            description =
+                    "Port of Flink's web UI; 0: any that is free. Default: the first free one from 8081 on.")
     private Optional<Integer> uiPort;
 
     @Option(names = "--report", paramLabel = "FILE", description = "Writes a report in JSON.")
@@ -122,10 +131,15 @@ public final class DemoCommand implements Callable<Integer> {
     @Override
     public Integer call() throws Exception {
         require(trainers >= 0, "--trainers", trainers, "0 or more");
+        require(
+                minimumTrainers.orElse(1) >= 1,
+                "--minimum-trainers",
+                minimumTrainers.orElse(1),
+                "1 or more");
         require(rounds >= 1, "--rounds", rounds, "1 or more");
         require(alpha > 0 && Double.isFinite(alpha), "--alpha", alpha, "more than 0");
         for (int port : uiPort.stream().toList()) {
-            require(port >= 1 && port <= 65535, "--ui-port", port, "a port from 1 to 65535");
+            Ports.requireListening("--ui-port", port);
         }
         for (Path file : report.stream().toList()) {
             require(
@@ -140,8 +154,21 @@ public final class DemoCommand implements Callable<Integer> {
         }
         new Demo(
                         new DemoOptions(
-                                topology, compile(), trainers, rounds, data, alpha, seed, timing,
-                                regions(), uiPort, report, out, hold, quiet),
+                                topology,
+                                compile(),
+                                trainers,
+                                minimumTrainers.orElse(Math.max(1, trainers)),
+                                rounds,
+                                data,
+                                alpha,
+                                seed,
+                                timing,
+                                regions(),
+                                uiPort,
+                                report,
+                                out,
+                                hold,
+                                quiet),
                         System.out)
                 .run();
         return 0;
@@ -168,9 +195,21 @@ public final class DemoCommand implements Callable<Integer> {
 
     private Topology compile() {
         if (topology.matches("[234]tier")) {
-            groups.forEach(Names::checkGroup);
-            return TreeSchemas.of(topology.charAt(0) - '0', groups, LEAVES);
+            int tiers = topology.charAt(0) - '0';
+            if (!groups.isEmpty() && tiers == 2) {
+                System.out.println(
+                        "--groups %s: not used, since a tree of 2 tiers has one group, '%s'"
+                                .formatted(String.join(",", groups), TreeSchemas.ALL));
+            }
+            List<String> wanted = groups.isEmpty() ? GROUPS : groups;
+            wanted.forEach(Names::checkGroup);
+            return TreeSchemas.of(tiers, wanted, LEAVES);
         }
+        require(
+                groups.isEmpty(),
+                "--groups",
+                String.join(",", groups),
+                "it only with a ready-made tree: a schema has groups of its own");
         Path file = Path.of(topology);
         require(Files.exists(file), "--topology", topology, "a file, or 2tier, 3tier, 4tier");
         return Topology.read(file, Optional.empty());

@@ -70,6 +70,7 @@ public final class DoctorCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        Ports.requireAgent("--agent-port", agentPort);
         List<Requirement> all = new ArrayList<>();
         all.add(jdk());
         all.add(regions());

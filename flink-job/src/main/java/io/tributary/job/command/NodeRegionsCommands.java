@@ -47,7 +47,8 @@ final class NodeRegionsCommands {
 
         @Override
         public final Integer call() throws IOException {
-            try (Regions regions = Regions.by(directory, port + Node.LOCAL_OFFSET)) {
+            try (Regions regions =
+                    Regions.by(directory, Ports.requireAgent("--port", port) + Node.LOCAL_OFFSET)) {
                 call(regions);
             }
             return 0;

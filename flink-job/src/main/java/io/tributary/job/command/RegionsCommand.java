@@ -6,6 +6,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.TrustedDirectory;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -95,12 +96,30 @@ public final class RegionsCommand implements Runnable {
             throw new UsageException("--older-than %d: expected 0 or more".formatted(seconds));
         }
         List<Path> reaped =
-                RegionDirectory.reap(requireDirectory(directory), Duration.ofSeconds(seconds));
+                RegionDirectory.reap(requireOwn(directory), Duration.ofSeconds(seconds));
         reaped.forEach(file -> System.out.println(directory.relativize(file)));
         System.out.printf(
                 "%d regions deleted; READY ones are kept for %d s (--older-than)%n",
                 reaped.size(), seconds);
         return 0;
+    }
+
+    /** What others can change, or what is no region directory at all, is not cleaned up here. */
+    private static Path requireOwn(Path directory) {
+        requireDirectory(directory);
+        try {
+            if (Files.exists(directory)) {
+                TrustedDirectory.require(directory);
+            }
+        } catch (IOException e) {
+            throw new UsageException("--dir %s: %s".formatted(directory, e.getMessage()));
+        }
+        if (Files.exists(directory) && !TrustedDirectory.plausible(directory)) {
+            throw new UsageException(
+                    "--dir %s: expected a region directory, or that of a job in one; nobody has made regions in it"
+                            .formatted(directory));
+        }
+        return directory;
     }
 
     private static Path requireDirectory(Path directory) {

@@ -44,6 +44,6 @@ final class ShmArguments {
     }
 
     int agentPort() {
-        return agentPort;
+        return Ports.requireAgent("--agent-port", agentPort);
     }
 }

@@ -4,7 +4,6 @@ package io.tributary.job.command;
 
 import io.tributary.job.cluster.Distribution;
 import io.tributary.job.cluster.FlinkRest;
-import io.tributary.job.cluster.LocalCluster;
 import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
@@ -17,6 +16,7 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code tributary submit}. */
@@ -26,6 +26,7 @@ public final class SubmitCommand implements Callable<Integer> {
     private static final long LOOK_MILLIS = 500;
     private static final Duration UP_WITHIN = Duration.ofSeconds(60);
     private static final String DONE = "FINISHED";
+    private static final String FAILED = "FAILED";
 
     @Option(
             names = "--config",
@@ -34,18 +35,7 @@ public final class SubmitCommand implements Callable<Integer> {
             description = "The job's job.yaml; docs/configuration.md has its keys.")
     private Path config;
 
-    @Option(
-            names = "--cluster",
-            paramLabel = "HOST:PORT",
-            description = "REST address of the cluster. Default: the one of 'cluster start'.")
-    private Optional<String> address;
-
-    @Option(
-            names = "--dir",
-            paramLabel = "DIR",
-            defaultValue = ClusterCommand.DIRECTORY,
-            description = "Directory of the cluster, without --cluster. Default: ${DEFAULT-VALUE}.")
-    private Path directory;
+    @Mixin private ClusterAddress cluster;
 
     @Option(
             names = "--from-savepoint",
@@ -69,13 +59,10 @@ public final class SubmitCommand implements Callable<Integer> {
         if (latest && savepoint.isPresent()) {
             throw new UsageException("--from-latest and --from-savepoint exclude each other");
         }
-        if (address.isPresent() && !address.get().matches("[^:/]+:[0-9]+")) {
-            throw new UsageException("--cluster %s: expected HOST:PORT".formatted(address.get()));
-        }
         JobSpec spec = JobSpec.read(config);
-        LocalCluster cluster = new LocalCluster(directory);
-        FlinkRest rest = address.map(FlinkRest::new).orElseGet(cluster::rest);
-        Transport seen = address.isPresent() ? spec.transport() : cluster.seen(spec.transport());
+        FlinkRest rest = cluster.rest();
+        Transport seen =
+                cluster.local().map(there -> there.seen(spec.transport())).orElse(spec.transport());
         Optional<String> from = latest ? latest(spec, rest) : savepoint;
         from.ifPresent(path -> System.out.println("going on from " + path));
         if (latest && from.isEmpty()) {
@@ -115,7 +102,12 @@ public final class SubmitCommand implements Callable<Integer> {
             throws InterruptedException {
         long end = System.nanoTime() + UP_WITHIN.toNanos();
         while (System.nanoTime() < end) {
+            // In this order: a job that fails in between has a cause the next time.
+            String state = rest.state(job);
             Optional<String> failure = rest.failure(job);
+            if (state.equals(FAILED)) {
+                throw failed(failure);
+            }
             if (failure.isPresent()) {
                 console.say("warning: it restarts: " + failure.get());
                 return 1;
@@ -131,15 +123,20 @@ public final class SubmitCommand implements Callable<Integer> {
         return 1;
     }
 
+    private static IllegalStateException failed(Optional<String> cause) {
+        return new IllegalStateException(
+                "the job has failed: %s; when that is mended, 'submit --from-latest' goes on"
+                        .formatted(cause.orElse("Flink does not say why")));
+    }
+
     private static int await(FlinkRest rest, String job, Console console)
             throws InterruptedException {
         Optional<String> said = Optional.empty();
         String state = rest.state(job);
         while (!state.equals(DONE)) {
             Optional<String> failure = rest.failure(job);
-            if (state.equals("FAILED")) {
-                throw new IllegalStateException(
-                        "the job has failed: " + failure.orElse("Flink does not say why"));
+            if (state.equals(FAILED)) {
+                throw failed(failure);
             }
             if (state.equals("CANCELED")) {
                 throw new IllegalStateException("the job was cancelled");

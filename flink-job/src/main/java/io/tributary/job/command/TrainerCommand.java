@@ -36,6 +36,7 @@ public final class TrainerCommand implements Callable<Integer> {
     private static final int SHARES = 12;
     private static final double ALPHA = 0.5;
 
+    private static final Duration SILENCE = Duration.ofSeconds(10);
     private static final Duration TAKEN_PATIENCE = Duration.ofSeconds(60);
 
     @Option(
@@ -141,10 +142,18 @@ public final class TrainerCommand implements Callable<Integer> {
     private static void join(TrainerClient client, String name) throws InterruptedException {
         long end = System.nanoTime() + TAKEN_PATIENCE.toNanos();
         boolean told = false;
+        boolean silent = false;
         while (true) {
             try {
-                client.join();
-                return;
+                if (client.join(SILENCE)) {
+                    return;
+                }
+                if (!silent) {
+                    silent = true;
+                    System.out.printf(
+                            "%s: no answer yet; is the job submitted and RUNNING (./tributary cluster status), and is --job its name?%n",
+                            name);
+                }
             } catch (TrainerException e) {
                 if (e.reason() != RejectReason.DUPLICATE_TRAINER || System.nanoTime() > end) {
                     throw e;

@@ -203,7 +203,8 @@ public final class JobOptions {
             ConfigOptions.key("transport.mqtt.password")
                     .stringType()
                     .defaultValue("")
-                    .withDescription("Password; empty for none.");
+                    .withDescription(
+                            "Password, best as ${file:PATH} or ${env:NAME}, looked up on each task manager; empty for none.");
 
     /** The user of trainers. */
     public static final ConfigOption<String> MQTT_TRAINER_USER =
@@ -218,7 +219,7 @@ public final class JobOptions {
             ConfigOptions.key("transport.mqtt.trainer-password")
                     .stringType()
                     .defaultValue("")
-                    .withDescription("Its password.");
+                    .withDescription("Its password; the same.");
 
     /** Certificates to trust. */
     public static final ConfigOption<String> MQTT_CA_FILE =
@@ -255,7 +256,7 @@ public final class JobOptions {
                     .mapType()
                     .defaultValue(Map.of())
                     .withDescription(
-                            "Properties handed to Kafka's clients as they are, for example those of SASL and TLS.");
+                            "Properties handed to Kafka's clients as they are, for example those of SASL and TLS; ${file:PATH} and ${env:NAME} are looked up on each task manager.");
 
     /** Properties of trainers' clients. */
     public static final ConfigOption<Map<String, String>> KAFKA_TRAINER_PROPERTIES =
@@ -293,7 +294,8 @@ public final class JobOptions {
             ConfigOptions.key("regions.quota")
                     .memoryType()
                     .defaultValue(MemorySize.ofMebiBytes(1024))
-                    .withDescription("Bound for all regions of the job on a host.");
+                    .withDescription(
+                            "Bound for all regions of the job on a host, and for what lies beside them.");
 
     /** When unfinished updates are thrown away. */
     public static final ConfigOption<Duration> STAGING_IDLE =

@@ -184,8 +184,9 @@ public record JobSpec(
                         FloatFiniteCheck::new);
         return switch (yaml.get(JobOptions.TRANSPORT)) {
             case MQTT -> new MqttTransport(broker(yaml), staging);
-            case KAFKA -> new KafkaTransport(kafka(yaml), staging, false);
-            case SHM -> new ShmTransport(regions, quota, yaml.get(JobOptions.SHM_AGENT_PORT));
+            case KAFKA ->
+                    new KafkaTransport(kafka(yaml, JobOptions.KAFKA_PROPERTIES), staging, false);
+            case SHM -> new ShmTransport(regions, quota, agentPort(yaml));
         };
     }
 
@@ -202,12 +203,17 @@ public record JobSpec(
             case KAFKA ->
                     new ForeignClient(
                             Optional.empty(),
-                            Optional.of(
-                                    new KafkaOptions(
-                                            yaml.get(JobOptions.KAFKA_SERVERS),
-                                            yaml.get(JobOptions.KAFKA_TRAINER_PROPERTIES))));
+                            Optional.of(kafka(yaml, JobOptions.KAFKA_TRAINER_PROPERTIES)));
             case SHM -> ForeignClient.NONE;
         };
+    }
+
+    private static int agentPort(JobYaml yaml) {
+        int port = yaml.get(JobOptions.SHM_AGENT_PORT);
+        if (port < 1 || port > 65532) {
+            throw yaml.wrong(JobOptions.SHM_AGENT_PORT, "expected 1 to 65532");
+        }
+        return port;
     }
 
     private static int nodePort(JobYaml yaml) {
@@ -232,13 +238,21 @@ public record JobSpec(
         }
     }
 
-    private static KafkaOptions kafka(JobYaml yaml) {
+    private static KafkaOptions kafka(JobYaml yaml, ConfigOption<Map<String, String>> properties) {
         String servers = yaml.get(JobOptions.KAFKA_SERVERS);
         try {
-            return new KafkaOptions(servers, yaml.get(JobOptions.KAFKA_PROPERTIES));
+            KafkaOptions.of(servers);
         } catch (IllegalArgumentException e) {
             throw yaml.wrong(JobOptions.KAFKA_SERVERS, e.getMessage());
         }
+        for (Map.Entry<String, String> property : yaml.get(properties).entrySet()) {
+            try {
+                new KafkaOptions(servers, Map.of(property.getKey(), property.getValue()));
+            } catch (IllegalArgumentException e) {
+                throw yaml.wrong(properties, property.getKey(), e.getMessage());
+            }
+        }
+        return new KafkaOptions(servers, yaml.get(properties));
     }
 
     /** The job's graph, ready to be built. */

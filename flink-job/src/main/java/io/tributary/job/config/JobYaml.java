@@ -162,6 +162,12 @@ public final class JobYaml {
                 expectation);
     }
 
+    /** A mistake in a value of a map. */
+    public ConfigException wrong(ConfigOption<?> map, String key, String expectation) {
+        String whole = map.key() + "." + key;
+        return at(lines.getOrDefault(whole, 1), "'%s': %s", whole, expectation);
+    }
+
     private ConfigException at(int line, String text, Object... arguments) {
         return new ConfigException("%s:%d: %s".formatted(name, line, text.formatted(arguments)));
     }

@@ -56,8 +56,7 @@ public final class Demo {
 
     private static final long LAST_WORDS_MILLIS = 10_000;
 
-    /** The web UI goes with the job, so the job stays until the demo is over. */
-    private static final Duration LINGER = Duration.ofDays(365);
+    private static final Duration LINGER = Duration.ofMinutes(1);
 
     private static final int DRAWN_TRAIN = 6000;
     private static final int DRAWN_TEST = 1500;
@@ -124,7 +123,7 @@ public final class Demo {
     }
 
     private AggregationGraph graph(Path initial, Path models) {
-        int trainers = Math.max(1, options.trainers());
+        int trainers = options.minimumTrainers();
         return new AggregationGraph(
                 JOB,
                 Run.draw(),

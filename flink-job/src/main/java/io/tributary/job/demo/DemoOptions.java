@@ -13,6 +13,7 @@ import java.util.Optional;
  * @param topologyName as given
  * @param topology compiled
  * @param trainers started here; with 0 the demo waits for one from elsewhere
+ * @param minimumTrainers trainers that must have joined before a round opens, from outside or not
  * @param rounds number of rounds
  * @param data directory with IDX files; drawn digits without
  * @param alpha of the Dirichlet distribution of shares
@@ -30,6 +31,7 @@ public record DemoOptions(
         String topologyName,
         Topology topology,
         int trainers,
+        int minimumTrainers,
         int rounds,
         Optional<Path> data,
         double alpha,

@@ -11,6 +11,8 @@ import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Optional;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -48,23 +50,47 @@ final class JobDirectoryFollower {
         }
     }
 
-    /** Reads lines as they are added to a file. */
+    /** Reads lines as they are added to a file, also when that is put aside for another. */
     private static final class LineReader {
 
         private final Path file;
+        private Optional<Object> key;
         private long position;
 
         LineReader(Path file) {
             this.file = file;
+            this.key = key(file);
             this.position = file.toFile().length();
         }
 
+        private static Optional<Object> key(Path file) {
+            try {
+                return Optional.ofNullable(
+                        Files.readAttributes(file, BasicFileAttributes.class).fileKey());
+            } catch (IOException e) {
+                return Optional.empty();
+            }
+        }
+
         void read(Consumer<byte[]> out) throws IOException {
-            if (!Files.exists(file)) {
+            Optional<Object> now = key(file);
+            if (now.isEmpty()) {
                 return;
             }
-            try (RandomAccessFile in = new RandomAccessFile(file.toFile(), "r")) {
-                byte[] bytes = new byte[(int) (in.length() - position)];
+            if (!now.equals(key)) {
+                Path former = JobDirectory.former(file);
+                if (key.isPresent() && key.equals(key(former))) {
+                    rest(former, out);
+                }
+                key = now;
+                position = 0;
+            }
+            rest(file, out);
+        }
+
+        private void rest(Path from, Consumer<byte[]> out) throws IOException {
+            try (RandomAccessFile in = new RandomAccessFile(from.toFile(), "r")) {
+                byte[] bytes = new byte[(int) Math.max(0, in.length() - position)];
                 in.seek(position);
                 in.readFully(bytes);
                 String text = new String(bytes, StandardCharsets.UTF_8);

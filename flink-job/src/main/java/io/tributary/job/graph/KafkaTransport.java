@@ -22,9 +22,9 @@ import java.io.Serializable;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
+import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.connector.base.DeliveryGuarantee;
-import org.apache.flink.connector.kafka.sink.KafkaSink;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSink;
@@ -78,8 +78,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     /** A sink of JSON to one topic. */
-    private <T> KafkaSink<T> json(
-            String id, DeliveryGuarantee guarantee, String topic, Key<T> key) {
+    private <T> Sink<T> json(String id, DeliveryGuarantee guarantee, String topic, Key<T> key) {
         return KafkaSinks.of(
                 kafka,
                 id,
@@ -134,7 +133,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                 .sinkTo(receipts(job, "receipts", DeliveryGuarantee.EXACTLY_ONCE));
     }
 
-    private KafkaSink<Receipt> receipts(String job, String what, DeliveryGuarantee guarantee) {
+    private Sink<Receipt> receipts(String job, String what, DeliveryGuarantee guarantee) {
         return json(job + "-" + what, guarantee, new KafkaTopics(job).receipts(), Receipt::trainer);
     }
 

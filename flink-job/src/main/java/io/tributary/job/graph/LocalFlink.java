@@ -6,20 +6,32 @@ import io.tributary.shm.agent.FreePorts;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.stream.Stream;
 import org.apache.flink.api.common.JobStatus;
+import org.apache.flink.client.deployment.executors.LocalExecutor;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
+import org.apache.flink.configuration.DeploymentOptions;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.RestOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.configuration.WebOptions;
 import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.core.execution.PipelineExecutor;
+import org.apache.flink.core.execution.PipelineExecutorFactory;
+import org.apache.flink.core.execution.PipelineExecutorServiceLoader;
 import org.apache.flink.core.execution.SavepointFormatType;
+import org.apache.flink.runtime.minicluster.MiniCluster;
+import org.apache.flink.runtime.minicluster.MiniClusterConfiguration;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
-/** Flink in this process, with its web UI and checkpoints. */
+/**
+ * Flink in this process, with its web UI and checkpoints. It stays up until it is closed, so the
+ * page of a job that has ended can still be looked at.
+ */
 public final class LocalFlink implements AutoCloseable {
 
     private static final int FIRST_UI_PORT = 8081;
@@ -27,9 +39,11 @@ public final class LocalFlink implements AutoCloseable {
 
     private final StreamExecutionEnvironment environment;
     private final int uiPort;
+    private final Stay stay;
     private Optional<JobClient> job = Optional.empty();
 
-    private LocalFlink(StreamExecutionEnvironment environment, int uiPort) {
+    private LocalFlink(StreamExecutionEnvironment environment, int uiPort, Stay stay) {
+        this.stay = stay;
         this.environment = environment;
         this.uiPort = uiPort;
     }
@@ -37,7 +51,8 @@ public final class LocalFlink implements AutoCloseable {
     /**
      * Prepares an environment; the cluster comes up with the job.
      *
-     * @param uiPort port of the web UI; the first free one from 8081 on without
+     * @param uiPort port of the web UI, 0 for any that is free; the first free one from 8081 on
+     *     without
      * @param work directory for checkpoints and for Flink's temporary files
      */
     public static LocalFlink start(Optional<Integer> uiPort, Path work) {
@@ -61,13 +76,81 @@ public final class LocalFlink implements AutoCloseable {
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS, 10);
         configuration.set(
                 RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ofSeconds(1));
+        configuration.set(DeploymentOptions.TARGET, LocalExecutor.NAME);
+        configuration.set(DeploymentOptions.ATTACHED, true);
+        // Whoever reaches the loopback could else have code run here.
+        configuration.set(WebOptions.SUBMIT_ENABLE, false);
+        Stay stay = new Stay();
         StreamExecutionEnvironment environment =
-                StreamExecutionEnvironment.createLocalEnvironmentWithWebUI(configuration);
+                new StreamExecutionEnvironment(
+                        stay, configuration, LocalFlink.class.getClassLoader());
         environment.setParallelism(Math.max(2, Runtime.getRuntime().availableProcessors()));
-        return new LocalFlink(environment, port);
+        return new LocalFlink(environment, port, stay);
+    }
+
+    /** Flink's own executor for this process, whose cluster does not end with its job. */
+    private static final class Stay implements PipelineExecutorServiceLoader {
+
+        private Optional<StayingCluster> cluster = Optional.empty();
+
+        @Override
+        public PipelineExecutorFactory getExecutorFactory(Configuration ignored) {
+            return new PipelineExecutorFactory() {
+                @Override
+                public String getName() {
+                    return LocalExecutor.NAME;
+                }
+
+                @Override
+                public boolean isCompatibleWith(Configuration configuration) {
+                    return true;
+                }
+
+                @Override
+                public PipelineExecutor getExecutor(Configuration configuration) {
+                    return LocalExecutor.createWithFactory(
+                            configuration,
+                            settings -> {
+                                cluster = Optional.of(new StayingCluster(settings));
+                                return cluster.get();
+                            });
+                }
+            };
+        }
+
+        @Override
+        public Stream<String> getExecutorNames() {
+            return Stream.of(LocalExecutor.NAME);
+        }
+
+        void end() throws ExecutionException, InterruptedException {
+            if (cluster.isPresent()) {
+                cluster.get().end().get();
+            }
+        }
+    }
+
+    /** Flink closes it when the job has ended; that is the time to look at it. */
+    private static final class StayingCluster extends MiniCluster {
+
+        StayingCluster(MiniClusterConfiguration settings) {
+            super(settings);
+        }
+
+        @Override
+        public CompletableFuture<Void> closeAsync() {
+            return CompletableFuture.completedFuture(null);
+        }
+
+        CompletableFuture<Void> end() {
+            return super.closeAsync();
+        }
     }
 
     private static int requireFree(int port) {
+        if (port == 0) {
+            return FreePorts.next();
+        }
         if (!FreePorts.free(port)) {
             throw new IllegalArgumentException(
                     "port %d is in use; choose another for the web UI".formatted(port));
@@ -145,13 +228,18 @@ public final class LocalFlink implements AutoCloseable {
 
     @Override
     public void close() throws InterruptedException {
-        if (job.isPresent()) {
-            try {
+        try {
+            if (job.isPresent()) {
                 job.get().cancel().get();
                 job.get().getJobExecutionResult().get();
-            } catch (ExecutionException | IllegalStateException expected) {
-                // It ends by being cancelled, or has ended before, and its cluster with it.
             }
+        } catch (ExecutionException | IllegalStateException expected) {
+            // It ends by being cancelled, or has ended before.
+        }
+        try {
+            stay.end();
+        } catch (ExecutionException e) {
+            throw new IllegalStateException("Flink does not end", e.getCause());
         }
     }
 }

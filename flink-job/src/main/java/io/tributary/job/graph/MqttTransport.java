@@ -76,14 +76,17 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     @Override
     public Outlet.Factory<RoundPlan> plans(String job) {
         String topic = new Topics(job).round();
-        return outlet(job, "plans", plan -> List.of(Publication.json(topic, plan, true)));
+        return outlet(job, "plans", (plan, any) -> List.of(Publication.json(topic, plan, true)));
     }
 
     @Override
     public Outlet.Factory<PublishedModel> models(String job, Run run) {
         String id = run.id();
         return outlet(
-                job, "models", model -> ModelMessages.of(model.in(id).description(), model.path()));
+                job,
+                "models",
+                (model, chunkBytes) ->
+                        ModelMessages.of(model.in(id).description().cut(chunkBytes), model.path()));
     }
 
     @Override
@@ -92,7 +95,7 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
         return outlet(
                 job,
                 "receipts",
-                receipt ->
+                (receipt, any) ->
                         List.of(
                                 Publication.json(
                                         topics.receipt(receipt.trainer()), receipt, false)));
@@ -101,14 +104,17 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     @Override
     public Outlet.Factory<RoundStatus> status(String job) {
         String topic = new Topics(job).status();
-        return outlet(job, "status", status -> List.of(Publication.json(topic, status, true)));
+        return outlet(
+                job, "status", (status, any) -> List.of(Publication.json(topic, status, true)));
     }
 
     @Override
     public Outlet.Factory<DeadLetter> deadLetters(String job) {
         String topic = new Topics(job).deadLetter();
         return outlet(
-                job, "dead-letters", letter -> List.of(Publication.json(topic, letter, false)));
+                job,
+                "dead-letters",
+                (letter, any) -> List.of(Publication.json(topic, letter, false)));
     }
 
     @Override

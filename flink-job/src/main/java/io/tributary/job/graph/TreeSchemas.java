@@ -15,14 +15,17 @@ public final class TreeSchemas {
 
     private static final List<String> ROLES =
             List.of("leaf-aggregator", "middle-aggregator", "top-aggregator");
-    private static final String ALL = "default";
+
+    /** The one group of a tree of 2 tiers. */
+    public static final String ALL = "default";
 
     private TreeSchemas() {}
 
     /**
-     * Trainers under the given groups. With 3 tiers each group has a middle aggregator; with 4 each
-     * group has {@code leaves} leaf aggregators and shares a middle with the groups of the same
-     * first path element.
+     * Trainers under the given groups. With 2 tiers all trainers are of one group, {@link #ALL},
+     * since each group right below the root would have a model of its own. With 3 tiers each group
+     * has a middle aggregator; with 4 each group has {@code leaves} leaf aggregators and shares a
+     * middle with the groups of the same first path element.
      *
      * @param tiers 2, 3 or 4, trainers included
      * @param groups the trainers' groups, at least one
@@ -37,15 +40,16 @@ public final class TreeSchemas {
         if (tiers < 2 || tiers > 4) {
             throw new IllegalArgumentException("a tree has 2, 3 or 4 tiers, not " + tiers);
         }
+        List<String> trainerGroups = tiers == 2 ? List.of(ALL) : groups;
         List<Map<String, Object>> roles = new ArrayList<>();
         List<Map<String, Object>> channels = new ArrayList<>();
         roles.add(
                 role(
                         "trainer",
                         1,
-                        groups.stream().map(g -> Map.of("trainer-channel", g)).toList(),
+                        trainerGroups.stream().map(g -> Map.of("trainer-channel", g)).toList(),
                         true));
-        List<String> below = groups;
+        List<String> below = trainerGroups;
         String lower = "trainer";
         for (String role : ROLES.subList(4 - tiers, ROLES.size())) {
             boolean top = role.equals("top-aggregator");

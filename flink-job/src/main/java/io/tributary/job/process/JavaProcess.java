@@ -17,6 +17,7 @@ public final class JavaProcess implements AutoCloseable {
 
     private static final long START_SECONDS = 60;
     private static final long END_SECONDS = 20;
+    private static final int COMPLAINS = 24;
     private static final long PAUSE_MILLIS = 100;
 
     private final Process process;
@@ -25,6 +26,22 @@ public final class JavaProcess implements AutoCloseable {
     private JavaProcess(Process process, Path log) {
         this.process = process;
         this.log = log;
+    }
+
+    /** JNA, Flink and ND4J need it; from JDK 24 on a JVM complains where it is not asked for. */
+    private static final List<String> ACCESS = access(Runtime.version().feature());
+
+    static List<String> access(int jdk) {
+        List<String> access =
+                new ArrayList<>(
+                        List.of(
+                                "--add-opens=java.base/java.util=ALL-UNNAMED",
+                                "--add-opens=java.base/java.lang=ALL-UNNAMED"));
+        if (jdk >= COMPLAINS) {
+            access.add("--enable-native-access=ALL-UNNAMED");
+            access.add("--sun-misc-unsafe-memory-access=allow");
+        }
+        return List.copyOf(access);
     }
 
     /**
@@ -71,8 +88,7 @@ public final class JavaProcess implements AutoCloseable {
         List<String> line = new ArrayList<>(command.before());
         line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         line.add("-Djava.awt.headless=true");
-        line.add("--add-opens=java.base/java.util=ALL-UNNAMED");
-        line.add("--add-opens=java.base/java.lang=ALL-UNNAMED");
+        line.addAll(ACCESS);
         line.addAll(command.jvm());
         line.add("-cp");
         line.add(command.classpath());

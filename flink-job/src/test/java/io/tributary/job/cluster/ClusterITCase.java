@@ -30,11 +30,15 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -289,6 +293,117 @@ class ClusterITCase {
         Cli again = submit(config, "--from-latest");
         assertThat(again.exit()).isEqualTo(2);
         assertThat(again.err()).contains(job + ") has finished, so there is nothing to go on from");
+    }
+
+    private Path with(Path config, String property, String value) throws IOException {
+        String servers = "    bootstrap-servers: " + kafka.options().bootstrapServers();
+        String text = Files.readString(config);
+        assertThat(text).contains(servers);
+        return Files.writeString(
+                config,
+                text.replace(
+                        servers,
+                        "%s\n    properties:\n      %s: '%s'".formatted(servers, property, value)));
+    }
+
+    /** Kafka refuses transactions that last longer than it allows, and will do so for ever. */
+    @Test
+    void aJobThatNoRestartMendsEndsAndSaysWhy() throws Exception {
+        Path config =
+                with(
+                        config("hopeless", 1, schema(3, TestJob.GROUPS, 1)),
+                        "transaction.timeout.ms",
+                        "1000000000");
+        Cli told = submit(config);
+        assertThat(told.exit()).isEqualTo(1);
+        assertThat(told.err())
+                .startsWith("tributary: the job has failed: ")
+                .contains("transaction timeout is larger than the maximum value")
+                .contains("--from-latest")
+                .hasLineCount(1);
+        assertThat(
+                        Cli.run("cluster", "status", "--dir", shared.resolve("cluster").toString())
+                                .out())
+                .containsPattern("FAILED +hopeless\\R +failed: .*transaction timeout");
+    }
+
+    @Test
+    void topicsThatAreOtherwiseEndTheJobToo() throws Exception {
+        try (Admin admin = Admin.create(kafka.options().client())) {
+            admin.createTopics(
+                            List.of(
+                                    new NewTopic("crooked.model", 1, (short) 1)
+                                            .configs(Map.of("cleanup.policy", "delete"))))
+                    .all()
+                    .get();
+        }
+        Cli told = submit(config("crooked", 1, schema(3, TestJob.GROUPS, 1)), "--detached");
+        assertThat(told.exit()).isEqualTo(1);
+        assertThat(told.err())
+                .contains("the job has failed: topic 'crooked.model' has ")
+                .contains("alter it with kafka-configs");
+    }
+
+    /** Neither as an argument, nor as a setting, nor in a log. */
+    @Test
+    void secretsAreNotShown() throws Exception {
+        String inline = "s3cret-in-the-file";
+        Path file = Files.writeString(temp.resolve("secret"), "s3cret-elsewhere");
+        Path config =
+                with(
+                        config("discreet", 1, schema(3, TestJob.GROUPS, 1)),
+                        "ssl.key.password",
+                        inline);
+        Files.writeString(
+                config,
+                Files.readString(config)
+                        .replace(
+                                "      ssl.key.password",
+                                "      ssl.truststore.password: '${file:%s}'\n      ssl.key.password"
+                                        .formatted(file)));
+        Cli cli = submit(config, "--detached");
+        assertThat(cli.exit()).as(cli.out() + cli.err()).isZero();
+        String job = cli.out().replaceAll("(?s).*job discreet \\(([0-9a-f]+)\\) runs.*", "$1");
+        StringBuilder shown = new StringBuilder(cli.out()).append(cli.err());
+        for (String path :
+                List.of(
+                        "/jobs/" + job,
+                        "/jobs/" + job + "/config",
+                        "/jobs/" + job + "/plan",
+                        "/jobs/" + job + "/exceptions",
+                        "/jobs/" + job + "/jobmanager/config",
+                        "/jobs/" + job + "/jobmanager/environment",
+                        "/jobs/" + job + "/checkpoints/config",
+                        "/jobmanager/config",
+                        "/jobmanager/environment",
+                        "/jars")) {
+            shown.append(cluster.rest().get(path));
+        }
+        try (Stream<Path> logs = Files.walk(shared.resolve("cluster/log"))) {
+            for (Path log : logs.filter(Files::isRegularFile).toList()) {
+                shown.append(Files.readString(log));
+            }
+        }
+        assertThat(shown.toString())
+                .contains("discreet")
+                .doesNotContain(inline)
+                .doesNotContain("s3cret-elsewhere");
+    }
+
+    @Test
+    void aJobIsCancelledByItsName() throws Exception {
+        Path config = config("ended", 1, schema(3, TestJob.GROUPS, 1));
+        String job = submission().run(JobSpec.read(config), config, Optional.empty());
+        String directory = shared.resolve("cluster").toString();
+
+        Cli wrong = Cli.run("cancel", "endet", "--dir", directory);
+        assertThat(wrong.exit()).isEqualTo(2);
+        assertThat(wrong.err()).contains("no job 'endet' runs", "[ended]");
+        Cli cli = Cli.run("cancel", "ended", "--dir", directory);
+
+        assertThat(cli.exit()).as(cli.err()).isZero();
+        assertThat(cli.out()).isEqualTo("job ended (%s) is CANCELED%n".formatted(job));
+        assertThat(cluster.rest().state(job)).isEqualTo("CANCELED");
     }
 
     @Test

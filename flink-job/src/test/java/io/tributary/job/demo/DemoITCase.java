@@ -10,15 +10,28 @@ import io.tributary.job.Main;
 import io.tributary.job.testutils.Cli;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -154,6 +167,190 @@ class DemoITCase {
 
         assertThat(exit).isZero();
         assertThat(report().get("rounds")).hasSize(2);
+    }
+
+    /** What is printed is watched; the demo runs on a thread of its own until it is ended. */
+    private static CompletableFuture<Integer> demo(
+            Consumer<String> lines, AtomicReference<Thread> running, String... more) {
+        PrintStream stdout = System.out;
+        System.setOut(
+                new PrintStream(stdout, true) {
+                    @Override
+                    public void println(String line) {
+                        lines.accept(line);
+                    }
+                });
+        List<String> arguments = new ArrayList<>(List.of("demo"));
+        arguments.addAll(List.of(more));
+        CompletableFuture<Integer> exit = new CompletableFuture<>();
+        Thread thread =
+                new Thread(
+                        () -> {
+                            try {
+                                exit.complete(Main.run(arguments.toArray(String[]::new)));
+                            } catch (RuntimeException e) {
+                                exit.completeExceptionally(e);
+                            } finally {
+                                System.setOut(stdout);
+                            }
+                        });
+        running.set(thread);
+        thread.start();
+        return exit;
+    }
+
+    private static void awaitFinished(HttpClient http, String url) {
+        Awaitility.await()
+                .atMost(Duration.ofMinutes(2))
+                .until(
+                        () ->
+                                http.send(
+                                                HttpRequest.newBuilder(
+                                                                URI.create(url + "/jobs/overview"))
+                                                        .build(),
+                                                HttpResponse.BodyHandlers.ofString())
+                                        .body()
+                                        .contains("FINISHED"));
+    }
+
+    private static String group(String line, String pattern) {
+        Matcher matcher = Pattern.compile(pattern).matcher(line);
+        return matcher.find() ? matcher.group(1) : "";
+    }
+
+    /** After the last round: the UI, and the page of the job. */
+    @Test
+    void theUiStaysUpWhenItIsHeld() throws Exception {
+        CompletableFuture<String> held = new CompletableFuture<>();
+        AtomicReference<Thread> running = new AtomicReference<>();
+        CompletableFuture<Integer> exit =
+                demo(
+                        line -> {
+                            String url =
+                                    group(line, "The web UI stays up until Ctrl-C: (http://\\S+)");
+                            if (!url.isEmpty()) {
+                                held.complete(url);
+                            }
+                        },
+                        running,
+                        "--hold",
+                        "--quiet",
+                        "--trainers",
+                        "2",
+                        "--rounds",
+                        "1",
+                        "--ui-port",
+                        "0");
+        try {
+            String url = held.get(2, TimeUnit.MINUTES);
+            HttpClient http = HttpClient.newHttpClient();
+            for (int i = 0; i < 3; i++) {
+                if (i == 2) {
+                    awaitFinished(http, url);
+                }
+                HttpResponse<String> page =
+                        http.send(
+                                HttpRequest.newBuilder(URI.create(url + "/")).build(),
+                                HttpResponse.BodyHandlers.ofString());
+                assertThat(page.statusCode()).isEqualTo(200);
+                JsonNode jobs =
+                        Json.tree(
+                                http.send(
+                                                HttpRequest.newBuilder(
+                                                                URI.create(url + "/jobs/overview"))
+                                                        .build(),
+                                                HttpResponse.BodyHandlers.ofByteArray())
+                                        .body());
+                assertThat(jobs.at("/jobs/0/name").asText()).isEqualTo("demo");
+                if (i == 2) {
+                    assertThat(jobs.at("/jobs/0/state").asText()).isEqualTo("FINISHED");
+                }
+                String job = jobs.at("/jobs/0/jid").asText();
+                assertThat(
+                                http.send(
+                                                HttpRequest.newBuilder(
+                                                                URI.create(url + "/jobs/" + job))
+                                                        .build(),
+                                                HttpResponse.BodyHandlers.ofString())
+                                        .statusCode())
+                        .isEqualTo(200);
+            }
+            assertThat(exit).isNotDone();
+        } finally {
+            running.get().interrupt();
+            running.get().join();
+        }
+    }
+
+    /** One that is started here, and one from outside, whom the first round waits for. */
+    @Test
+    void aRoundWaitsForTrainersFromOutside() throws Exception {
+        CompletableFuture<Integer> trainer = new CompletableFuture<>();
+        CompletableFuture<Integer> exit =
+                demo(
+                        line -> {
+                            String broker = group(line, "(tcp://[0-9.:]+)");
+                            if (!broker.isEmpty()) {
+                                CompletableFuture.supplyAsync(
+                                                () ->
+                                                        Main.run(
+                                                                "trainer",
+                                                                "--job",
+                                                                "demo",
+                                                                "--broker",
+                                                                broker,
+                                                                "--group",
+                                                                "eu",
+                                                                "--id",
+                                                                "outsider"))
+                                        .thenAccept(trainer::complete);
+                            }
+                        },
+                        new AtomicReference<>(),
+                        "--quiet",
+                        "--trainers",
+                        "1",
+                        "--minimum-trainers",
+                        "2",
+                        "--rounds",
+                        "1",
+                        "--report",
+                        temp.resolve("report.json").toString());
+        assertThat(exit.get(3, TimeUnit.MINUTES)).isZero();
+        assertThat(trainer.get(1, TimeUnit.MINUTES)).isZero();
+        assertThat(report().at("/rounds/0/updates").intValue()).isEqualTo(2);
+    }
+
+    /** Nobody answers, and whoever waits is told what may be the reason. */
+    @Test
+    void aTrainerThatNobodyAnswersSaysSo() throws Exception {
+        ByteArrayOutputStream said = new ByteArrayOutputStream();
+        PrintStream stdout = System.out;
+        System.setOut(new PrintStream(said, true, StandardCharsets.UTF_8));
+        try (EmbeddedBroker broker = EmbeddedBroker.start()) {
+            Thread trainer =
+                    new Thread(
+                            () ->
+                                    Main.run(
+                                            "trainer",
+                                            "--job",
+                                            "another",
+                                            "--group",
+                                            "eu",
+                                            "--broker",
+                                            broker.url()));
+            trainer.start();
+            Awaitility.await()
+                    .atMost(Duration.ofMinutes(1))
+                    .untilAsserted(
+                            () ->
+                                    assertThat(said.toString(StandardCharsets.UTF_8))
+                                            .contains("no answer yet", "is --job its name?"));
+            trainer.interrupt();
+            trainer.join();
+        } finally {
+            System.setOut(stdout);
+        }
     }
 
     private static final String TWO_ROLES =

@@ -3,9 +3,11 @@
 package io.tributary.job.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.job.testutils.Cli;
 import io.tributary.job.testutils.SmallModel;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import java.io.IOException;
@@ -13,6 +15,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -167,5 +170,37 @@ class AggregateITCase {
         assertRefused(
                 Cli.run("aggregate", "--out", temp + "/no/such/x", good.toString()),
                 "there is no directory");
+    }
+
+    @Test
+    void onlyARegularFileIsReplaced() throws Exception {
+        Path good = floats("good", 1, 2, 3);
+        new ProcessBuilder("mkfifo", out().toString()).start().waitFor();
+        Cli pipe = aggregate(List.of(), List.of(good.toString()));
+        assertThat(pipe.exit()).isEqualTo(2);
+        assertThat(pipe.err())
+                .startsWith("tributary: --out " + out())
+                .contains("it is no regular file, and is not replaced");
+        assertThat(Files.readAttributes(out(), BasicFileAttributes.class).isOther()).isTrue();
+        Files.delete(out());
+
+        Files.createSymbolicLink(out(), temp.resolve("nothing"));
+        assertThat(aggregate(List.of(), List.of(good.toString())).err())
+                .contains("it is no regular file");
+        Path behind = Files.writeString(temp.resolve("nothing"), "of before");
+        Cli link = aggregate(List.of(), List.of(good.toString()));
+        assertThat(link.exit()).as(link.err()).isZero();
+        assertThat(out()).isSymbolicLink();
+        assertThat(data(behind).getFloat(0)).isEqualTo(1);
+    }
+
+    @Test
+    void noModelIsRenamedOverWhatIsNoFile() throws Exception {
+        Path next = Files.writeString(temp.resolve("next"), "x");
+        Path directory = Files.createDirectory(temp.resolve("model-1.safetensors"));
+        assertThatThrownBy(() -> ModelDirectory.replace(next, directory))
+                .hasMessageContaining("model-1.safetensors")
+                .hasMessageContaining("it is no regular file");
+        assertThat(next).exists();
     }
 }

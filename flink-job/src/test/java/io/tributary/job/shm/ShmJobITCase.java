@@ -45,7 +45,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -272,6 +275,60 @@ class ShmJobITCase {
             flink.check();
             assertThat(job.error(2, ids)).isLessThan(1e-6);
             assertThat(RegionDirectory.usedBytes(job.regions())).isLessThanOrEqualTo(quota);
+        }
+    }
+
+    /** Those who have been answered stay, and give their regions to those who wait. */
+    @Test
+    void roomThatNobodyUsesIsGivenBack() throws Exception {
+        TestJob job = new TestJob("it", temp, port);
+        List<String> ids = IntStream.range(0, 8).mapToObj(i -> "t-" + i).toList();
+        long update = SmallModel.HEADER.fileLength() + 4096;
+        CountDownLatch answered = new CountDownLatch(ids.size());
+        try (LocalFlink flink = job.start(ids.size(), 1, 5 * update + update / 2)) {
+            List<CompletableFuture<Receipt>> all =
+                    ids.stream()
+                            .map(
+                                    id ->
+                                            CompletableFuture.supplyAsync(
+                                                    () -> sendAndStay(job, id, answered),
+                                                    task -> new Thread(task, id).start()))
+                            .toList();
+            for (CompletableFuture<Receipt> one : all) {
+                assertThat(one.get(2, TimeUnit.MINUTES).status()).isEqualTo(Status.COMMITTED);
+            }
+            flink.check();
+            assertThat(job.error(1, ids)).isLessThan(1e-6);
+            assertThat(job.regions().resolve("it/wanted")).isEmptyDirectory();
+        }
+    }
+
+    private static Receipt sendAndStay(TestJob job, String id, CountDownLatch answered) {
+        try (TrainerClient client = job.client(id)) {
+            client.join();
+            TrainingRound round = client.awaitRound(TestJob.PATIENCE).orElseThrow();
+            Receipt receipt = client.send(TestJob.update(round, id));
+            answered.countDown();
+            answered.await();
+            return receipt;
+        } catch (InterruptedException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    @Test
+    void anUpdateThatCanNeverFitIsRefusedAtOnce() throws Exception {
+        TestJob job = new TestJob("it", temp, port);
+        long update = SmallModel.HEADER.fileLength() + 4096;
+        try (LocalFlink flink = job.start(1, 1, 3 * update);
+                TrainerClient client = job.client("t-1")) {
+            client.join();
+            TrainingRound round = client.awaitRound(TestJob.PATIENCE).orElseThrow();
+            JobDirectory.of(job.regions(), "it").quotaBytes(update / 2);
+            assertThatThrownBy(round::newUpdate)
+                    .hasMessageContaining("the quota has no room for it")
+                    .hasMessageContaining("raise regions.quota");
+            flink.check();
         }
     }
 

@@ -108,7 +108,15 @@ final class Announcer {
     void refused(Arrival.Refused refused) {
         DeadLetter letter = refused.deadLetter();
         deadLetter(letter);
-        if (refused.answer()) {
+        if (!refused.instance().isEmpty()) {
+            answer(
+                    letter.trainer(),
+                    refused.instance(),
+                    Status.REJECTED,
+                    letter.reason(),
+                    letter.text(),
+                    "");
+        } else if (refused.answer()) {
             state.rejected++;
             RoundId id = new RoundId(letter.round(), letter.epoch());
             settle(letter.trainer(), id, letter.reason());
@@ -116,6 +124,7 @@ final class Announcer {
                     letter.trainer(),
                     id,
                     refused.attempt(),
+                    "",
                     Status.REJECTED,
                     letter.reason(),
                     letter.text());
@@ -133,7 +142,14 @@ final class Announcer {
 
     /** A source has room now for what it could not take. */
     void room(Arrival.Room room) {
-        receipt(room.trainer(), room.round(), room.attempt(), Status.RESEND, RejectReason.NONE, "");
+        receipt(
+                room.trainer(),
+                room.round(),
+                room.attempt(),
+                "",
+                Status.RESEND,
+                RejectReason.NONE,
+                "");
     }
 
     /** The round is closed; this is what is in its model. */
@@ -160,7 +176,8 @@ final class Announcer {
 
     void joined(ControlMessage message) {
         answer(
-                message,
+                message.trainer(),
+                message.instance(),
                 Status.JOINED,
                 RejectReason.NONE,
                 "",
@@ -168,22 +185,29 @@ final class Announcer {
     }
 
     void joinRefused(ControlMessage message, RejectReason reason, String text) {
-        answer(message, Status.REJECTED, reason, text, "");
+        answer(message.trainer(), message.instance(), Status.REJECTED, reason, text, "");
         deadLetter(new DeadLetter("control", message.trainer(), 0, 0, reason, text));
     }
 
     private void answer(
-            ControlMessage message, Status status, RejectReason reason, String text, String token) {
+            String trainer,
+            String instance,
+            Status status,
+            RejectReason reason,
+            String text,
+            String token) {
         side.emit(
                 CoordinatorOutputs.RECEIPTS,
                 new Receipt(
                         job,
                         run.id(),
-                        message.trainer(),
-                        message.instance(),
+                        trainer,
+                        instance,
+                        state.round,
+                        state.epoch,
                         0,
-                        0,
-                        0,
+                        "",
+                        state.restores,
                         status,
                         reason,
                         text,
@@ -191,13 +215,21 @@ final class Announcer {
     }
 
     private void receipt(Claim claim, Status status, RejectReason reason, String text) {
-        receipt(claim.trainer(), claim.id(), claim.attempt(), status, reason, text);
+        receipt(
+                claim.trainer(),
+                claim.id(),
+                claim.attempt(),
+                Receipt.contentId(claim.crc32c()),
+                status,
+                reason,
+                text);
     }
 
     private void receipt(
             String trainer,
             RoundId id,
             long attempt,
+            String contentId,
             Status status,
             RejectReason reason,
             String text) {
@@ -211,6 +243,8 @@ final class Announcer {
                         id.round(),
                         id.epoch(),
                         attempt,
+                        contentId,
+                        0,
                         status,
                         reason,
                         text,

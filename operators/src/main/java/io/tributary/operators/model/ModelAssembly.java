@@ -122,8 +122,7 @@ final class ModelAssembly implements AutoCloseable {
     /** The version becomes a file. */
     Path finish() throws IOException {
         Path whole = models.version(version);
-        Files.move(
-                file, whole, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        ModelDirectory.rename(file, whole);
         return whole;
     }
 

@@ -7,8 +7,10 @@ import java.io.IOException;
 import java.io.Serializable;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
@@ -111,11 +113,37 @@ public record ModelDirectory(String directory) implements Serializable {
         replace(next, model(version.round()));
     }
 
-    /** Gives a file its name, so that both are there after a power cut, or neither. */
+    /**
+     * Gives a file its name, so that both are there after a power cut, or neither.
+     *
+     * @throws IOException also when there is something of that name that is no regular file, which
+     *     is left as it is
+     */
     public static void replace(Path next, Path file) throws IOException {
         force(next);
-        Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        rename(next, file);
         force(file.getParent());
+    }
+
+    /** The same, though not at once on the disk. */
+    static void rename(Path next, Path file) throws IOException {
+        requireRegular(file);
+        Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    }
+
+    /**
+     * Refuses to replace a device, a directory, a pipe or a link.
+     *
+     * @throws FileAlreadyExistsException when there is one
+     */
+    public static void requireRegular(Path file) throws FileAlreadyExistsException {
+        if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)
+                && !Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+            throw new FileAlreadyExistsException(
+                    file.toString(),
+                    null,
+                    "it is no regular file, and is not replaced; move it, or write elsewhere");
+        }
     }
 
     /** Waits until a file's bytes, or a directory's names, are on the disk. */

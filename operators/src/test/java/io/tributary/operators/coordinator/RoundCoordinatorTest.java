@@ -155,6 +155,8 @@ class RoundCoordinatorTest {
             assertThat(harness.receipt().status()).isEqualTo(Status.DUPLICATE);
             harness.update("a", 1, 0, 11);
             assertRejected(harness, RejectReason.DIFFERENT_BYTES);
+            assertThat(harness.receipt().contentId()).isEqualTo(Receipt.contentId(11));
+            assertThat(harness.receipt().text()).contains("the one that counts has 0000000a");
             assertThat(harness.commands(0)).hasSize(3);
 
             harness.update("b", 1, 0, 20);
@@ -795,10 +797,29 @@ class RoundCoordinatorTest {
             harness.send(new Arrival.Refused(letter, true, 5));
             assertRejected(harness, RejectReason.NOT_FINITE);
             assertThat(harness.receipt().attempt()).isEqualTo(5);
+            harness.send(new Arrival.Refused(letter, false, 0, "client"));
+            assertThat(harness.receipt().instance()).isEqualTo("client");
+            assertThat(harness.receipt().status()).isEqualTo(Status.REJECTED);
             int receipts = harness.receipts().size();
             harness.send(new Arrival.Refused(letter));
             assertThat(harness.receipts()).hasSize(receipts);
-            assertThat(harness.side(CoordinatorOutputs.DEAD_LETTERS)).hasSize(2);
+            assertThat(harness.side(CoordinatorOutputs.DEAD_LETTERS)).hasSize(3);
+        }
+    }
+
+    /** So that a client ignores the plan of a round that is over. */
+    @Test
+    void theAnswerToAJoinNamesTheRoundOfNow() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            assertThat(harness.receipt().round()).isEqualTo(1);
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            harness.update("b", 1, 0, 20);
+            harness.join("c", "g0");
+            assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
+            assertThat(harness.receipt().round()).isEqualTo(2);
+            assertThat(harness.receipt().restores()).isZero();
         }
     }
 

@@ -2,17 +2,21 @@
 
 package io.tributary.protocol.kafka;
 
+import io.tributary.protocol.HostPort;
+import io.tributary.protocol.Secret;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
+import java.util.Set;
 
 /**
  * How to reach Kafka. Immutable.
  *
  * @param bootstrapServers {@code host:port}, several separated by commas
- * @param properties handed to every Kafka client as they are, for SASL and TLS
+ * @param properties handed to every Kafka client as they are, for SASL and TLS; a value may be kept
+ *     elsewhere ({@link Secret})
  */
 public record KafkaOptions(String bootstrapServers, Map<String, String> properties)
         implements Serializable {
@@ -23,11 +27,54 @@ public record KafkaOptions(String bootstrapServers, Map<String, String> properti
     /** How long a broker may be away before a sending fails. */
     private static final Duration PATIENCE = Duration.ofMinutes(2);
 
+    /** What the protocol and its guarantees depend on. */
+    private static final Set<String> OURS =
+            Set.of(
+                    "bootstrap.servers",
+                    "key.serializer",
+                    "value.serializer",
+                    "key.deserializer",
+                    "value.deserializer",
+                    "isolation.level",
+                    "enable.auto.commit",
+                    "auto.offset.reset",
+                    "allow.auto.create.topics",
+                    "enable.idempotence",
+                    "acks",
+                    "retries",
+                    "max.in.flight.requests.per.connection",
+                    "partitioner.class",
+                    "partitioner.ignore.keys",
+                    "transactional.id");
+
+    private static final String MAX_REQUEST = "max.request.size";
+
     public KafkaOptions {
-        if (!bootstrapServers.matches("[^:,\\s]+:[0-9]+(,[^:,\\s]+:[0-9]+)*")) {
+        try {
+            HostPort.parseAll(bootstrapServers);
+        } catch (IllegalArgumentException e) {
             throw new IllegalArgumentException(
-                    "Kafka's bootstrap servers are '%s', expected host:port, several separated by commas"
-                            .formatted(bootstrapServers));
+                    "Kafka's bootstrap servers %s; several are separated by commas"
+                            .formatted(e.getMessage()),
+                    e);
+        }
+        for (String key : properties.keySet()) {
+            if (OURS.contains(key)) {
+                throw new IllegalArgumentException(
+                        "Kafka's property '%s' is not to be chosen: %s"
+                                .formatted(
+                                        key,
+                                        key.equals("bootstrap.servers")
+                                                ? "the address has a setting of its own"
+                                                : "that no update is lost or counted twice depends on it; leave it out"));
+            }
+        }
+        String most = properties.get(MAX_REQUEST);
+        if (most != null
+                && (!most.matches("[0-9]{1,9}") || Integer.parseInt(most) < MAX_MESSAGE_BYTES)) {
+            throw new IllegalArgumentException(
+                    "Kafka's property '%s' is '%s', expected %d or more: a chunk with its headers has to fit"
+                            .formatted(MAX_REQUEST, most, MAX_MESSAGE_BYTES));
         }
         // A map that every serializer knows.
         properties = new HashMap<>(properties);
@@ -41,7 +88,7 @@ public record KafkaOptions(String bootstrapServers, Map<String, String> properti
     /** What all clients need. */
     public Properties client() {
         Properties all = new Properties();
-        all.putAll(properties);
+        properties.forEach((key, value) -> all.put(key, Secret.resolve(value)));
         all.put("bootstrap.servers", bootstrapServers);
         // A broker that comes back is to be found soon.
         all.putIfAbsent("reconnect.backoff.max.ms", "1000");
@@ -75,19 +122,19 @@ public record KafkaOptions(String bootstrapServers, Map<String, String> properti
         String bytes = "org.apache.kafka.common.serialization.ByteArraySerializer";
         all.put("key.serializer", bytes);
         all.put("value.serializer", bytes);
-        all.put("enable.idempotence", "true");
-        all.put("acks", "all");
         return all;
     }
 
     /** What every producer of ours needs, also those that Flink's connector makes. */
     public Properties producerLimits() {
         Properties all = client();
-        all.put("max.request.size", Integer.toString(MAX_MESSAGE_BYTES));
+        all.put("enable.idempotence", "true");
+        all.put("acks", "all");
+        all.putIfAbsent(MAX_REQUEST, Integer.toString(MAX_MESSAGE_BYTES));
         all.putIfAbsent("batch.size", Integer.toString(MAX_MESSAGE_BYTES / 2));
-        all.put("linger.ms", "0");
+        all.putIfAbsent("linger.ms", "0");
         all.putIfAbsent("send.buffer.bytes", "-1");
-        all.put("delivery.timeout.ms", Long.toString(PATIENCE.toMillis()));
+        all.putIfAbsent("delivery.timeout.ms", Long.toString(PATIENCE.toMillis()));
         return all;
     }
 

@@ -12,6 +12,7 @@ import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
@@ -24,32 +25,33 @@ public final class TopicSetup {
     private static final Logger LOG = LoggerFactory.getLogger(TopicSetup.class);
 
     private static final int MAX_TRIES = 50;
+
+    /** Another task may just have made it, or somebody changed it. */
+    private static final int MAX_TRIES_OF_OTHERS = 20;
+
     private static final long PAUSE_MILLIS = 100;
 
     private TopicSetup() {}
 
     /**
      * @return the topics that were made
-     * @throws IllegalArgumentException when a topic has settings with which the job cannot work,
-     *     with what to do
+     * @throws WrongTopicException when a topic has settings with which the job cannot work, with
+     *     what to do
      * @throws KafkaUnavailableException when Kafka does not answer
      */
     public static List<String> ensure(KafkaOptions kafka, KafkaTopics topics) {
         try (Admin admin = Admin.create(kafka.client())) {
             Set<String> there = admin.listTopics().names().get();
             List<String> made = new ArrayList<>();
-            List<Wanted> old = new ArrayList<>();
             for (Wanted wanted : topics.all()) {
-                if (there.contains(wanted.name()) || !make(admin, wanted)) {
-                    old.add(wanted);
-                } else {
+                if (!there.contains(wanted.name()) && make(admin, wanted)) {
                     made.add(wanted.name());
                 }
             }
             if (!made.isEmpty()) {
                 LOG.info("made topics {}", made);
             }
-            awaitAndCheck(admin, old);
+            awaitAndCheck(admin, topics.all(), Set.copyOf(made));
             return made;
         } catch (ExecutionException e) {
             throw new KafkaUnavailableException(kafka, e.getCause());
@@ -76,39 +78,56 @@ public final class TopicSetup {
         }
     }
 
-    /** A topic that another subtask has just made is not known to all of the broker at once. */
-    private static void awaitAndCheck(Admin admin, List<Wanted> all)
+    /**
+     * A topic that has just been made is not known to all of Kafka at once, its settings and
+     * partitions even later: until then it is not there for who reads or writes it.
+     *
+     * @param made those of which that is so
+     */
+    private static void awaitAndCheck(Admin admin, List<Wanted> all, Set<String> made)
             throws ExecutionException, InterruptedException {
         for (int tries = 1; ; tries++) {
             try {
-                check(admin, all);
+                check(admin, all, made);
                 return;
             } catch (ExecutionException e) {
                 if (!(e.getCause() instanceof UnknownTopicOrPartitionException)
                         || tries == MAX_TRIES) {
                     throw e;
                 }
-                Thread.sleep(PAUSE_MILLIS);
+            } catch (WrongTopicException e) {
+                if (tries >= (made.contains(e.topic()) ? MAX_TRIES : MAX_TRIES_OF_OTHERS)) {
+                    throw e;
+                }
             }
+            Thread.sleep(PAUSE_MILLIS);
         }
     }
 
-    private static void check(Admin admin, List<Wanted> all)
+    private static void check(Admin admin, List<Wanted> all, Set<String> made)
             throws ExecutionException, InterruptedException {
+        Map<String, TopicDescription> described =
+                admin.describeTopics(all.stream().map(Wanted::name).toList()).allTopicNames().get();
         List<ConfigResource> resources = all.stream().map(w -> resource(w.name())).toList();
         Map<ConfigResource, Config> found = admin.describeConfigs(resources).all().get();
         for (Wanted wanted : all) {
+            int partitions = described.get(wanted.name()).partitions().size();
+            if (made.contains(wanted.name()) && partitions < wanted.partitions()) {
+                throw new WrongTopicException(
+                        wanted.name(),
+                        "partitions = " + partitions,
+                        Integer.toString(wanted.partitions()));
+            }
             Config config = found.get(resource(wanted.name()));
-            wanted.settings()
-                    .forEach(
-                            (key, value) -> {
-                                String is = config.get(key).value();
-                                if (!suffices(key, is, value)) {
-                                    throw new IllegalArgumentException(
-                                            "topic '%s' has %s = %s, expected %s; alter it with kafka-configs, or delete the topic and it will be made anew"
-                                                    .formatted(wanted.name(), key, is, value));
-                                }
-                            });
+            for (Map.Entry<String, String> setting : wanted.settings().entrySet()) {
+                String is = config.get(setting.getKey()).value();
+                if (!suffices(setting.getKey(), is, setting.getValue())) {
+                    throw new WrongTopicException(
+                            wanted.name(),
+                            "%s = %s".formatted(setting.getKey(), is),
+                            setting.getValue());
+                }
+            }
         }
     }
 

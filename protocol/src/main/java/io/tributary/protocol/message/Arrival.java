@@ -44,8 +44,15 @@ public sealed interface Arrival {
      * @param answer whether the trainer should get a receipt; a chunk that came twice, for example,
      *     says nothing about its update
      * @param attempt the sending that it is of; 0 where that cannot be told
+     * @param instance the client that is answered, where it was to join; empty otherwise
      */
-    record Refused(DeadLetter deadLetter, boolean answer, long attempt) implements Arrival {
+    record Refused(DeadLetter deadLetter, boolean answer, long attempt, String instance)
+            implements Arrival {
+
+        /** An input that was, or belongs to, an update. */
+        public Refused(DeadLetter deadLetter, boolean answer, long attempt) {
+            this(deadLetter, answer, attempt, "");
+        }
 
         /** An input of which nobody is told but who reads dead letters. */
         public Refused(DeadLetter deadLetter) {

@@ -28,6 +28,20 @@ public record ModelDescription(
         double lastUpdateToModelMs,
         String refused) {
 
+    /** The same in shorter chunks, where those of now are longer than that. */
+    public ModelDescription cut(int mostBytes) {
+        return new ModelDescription(
+                job,
+                run,
+                round,
+                epoch,
+                bytes,
+                Math.min(chunkBytes, mostBytes),
+                crc32c,
+                lastUpdateToModelMs,
+                refused);
+    }
+
     /** The version. */
     public RoundId id() {
         return new RoundId(round, epoch);

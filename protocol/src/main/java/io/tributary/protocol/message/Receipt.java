@@ -2,6 +2,8 @@
 
 package io.tributary.protocol.message;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.ShortText;
 
@@ -12,9 +14,12 @@ import io.tributary.protocol.ShortText;
  * @param run the submission of the job that answers
  * @param trainer whom it is for
  * @param instance the client object it is for where it answers a JOIN; empty otherwise
- * @param round the update's round; 0 where it answers a JOIN
- * @param epoch the update's epoch; 0 where it answers a JOIN
+ * @param round the update's round; where it answers a JOIN, the round that is open or comes next
+ * @param epoch the update's epoch; where it answers a JOIN, the job's of now
  * @param attempt the sending of the update that is answered; 0 where it answers a JOIN
+ * @param contentId of the update that is answered, the CRC32C of its payload in 8 hexadecimal
+ *     digits; empty where it answers a JOIN, or where the payload was not read
+ * @param restores where it answers a JOIN, how often the job has been restored; 0 otherwise
  * @param status the answer
  * @param reason NONE unless REJECTED
  * @param text one line for people, of at most 600 bytes; empty unless REJECTED
@@ -28,13 +33,39 @@ public record Receipt(
         int round,
         long epoch,
         long attempt,
+        String contentId,
+        int restores,
         Status status,
         RejectReason reason,
         String text,
         String token) {
 
+    /** One of an earlier version, which a checkpoint may hold, says less. */
+    @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+    static Receipt read(JsonNode json) {
+        return new Receipt(
+                json.required("job").asText(),
+                json.required("run").asText(),
+                json.required("trainer").asText(),
+                json.required("instance").asText(),
+                json.required("round").asInt(),
+                json.required("epoch").asLong(),
+                json.required("attempt").asLong(),
+                json.path("contentId").asText(),
+                json.path("restores").asInt(),
+                Status.valueOf(json.required("status").asText()),
+                RejectReason.valueOf(json.required("reason").asText()),
+                json.required("text").asText(),
+                json.required("token").asText());
+    }
+
     public Receipt {
         text = ShortText.of(text, DeadLetter.MAX_TEXT_BYTES);
+    }
+
+    /** The id of content with this checksum. */
+    public static String contentId(int crc32c) {
+        return "%08x".formatted(crc32c);
     }
 
     /** The kinds of answers. */

@@ -2,6 +2,8 @@
 
 package io.tributary.protocol.mqtt;
 
+import io.tributary.protocol.HostPort;
+import io.tributary.protocol.ShortText;
 import java.io.Serializable;
 import java.time.Duration;
 
@@ -10,7 +12,7 @@ import java.time.Duration;
  *
  * @param url {@code tcp://host:port}, or {@code ssl://host:port} for TLS
  * @param userName empty for none
- * @param password empty for none
+ * @param password empty for none; it may be kept elsewhere ({@link io.tributary.protocol.Secret})
  * @param caFile PEM file with the certificates to trust; empty for the JVM's own
  * @param certificateFile PEM file with the client's certificate chain; empty for none
  * @param keyFile PEM file with the client's PKCS #8 key; empty for none
@@ -27,9 +29,16 @@ public record BrokerOptions(
         implements Serializable {
 
     public BrokerOptions {
-        if (!url.matches("(tcp|ssl)://[^/:]+:[0-9]+")) {
+        String[] parts = url.split("://", 2);
+        if (parts.length < 2 || !parts[0].matches("tcp|ssl")) {
             throw new IllegalArgumentException(
-                    "broker '%s': expected tcp://HOST:PORT or ssl://HOST:PORT".formatted(url));
+                    "broker '%s': expected tcp://HOST:PORT or ssl://HOST:PORT"
+                            .formatted(ShortText.of(url, 200)));
+        }
+        try {
+            HostPort.parse(parts[1]);
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("broker " + e.getMessage(), e);
         }
         if (certificateFile.isEmpty() != keyFile.isEmpty()) {
             throw new IllegalArgumentException(

@@ -2,35 +2,25 @@
 
 package io.tributary.protocol.mqtt;
 
-import java.util.Set;
 import org.eclipse.paho.mqttv5.common.MqttException;
 
 /** The broker has answered, and does not let this client do what it wants: to ask again is vain. */
 public final class BrokerRefusedException extends BrokerUnavailableException {
 
-    /** Bad user name or password, and not authorized; also by the numbers of MQTT 3. */
-    private static final Set<Integer> LOGIN = Set.of(0x86, 0x87, 4, 5);
-
-    /** MQTT 5, section 2.4: from here on reason codes say that something was refused. */
-    static final int REFUSED = 0x80;
-
-    /** Not authorized, topic filter invalid, topic name invalid, payload format invalid. */
-    private static final Set<Integer> FINAL = Set.of(0x87, 0x8F, 0x90, 0x99);
-
     private BrokerRefusedException(String message, Throwable cause) {
         super(message, cause);
     }
 
-    /** Whether a broker says no to who connects. */
-    static boolean refuses(MqttException e) {
-        return LOGIN.contains(e.getReasonCode());
+    /** The broker does not let it in, or not in a way that is of use. */
+    static BrokerRefusedException connection(BrokerOptions broker, ReasonCode reason) {
+        return new BrokerRefusedException(
+                "broker %s refuses %s: %s".formatted(broker, who(broker), reason), null);
     }
 
-    static BrokerRefusedException login(BrokerOptions broker, MqttException e) {
+    /** What the broker says of itself does not suffice. */
+    static BrokerRefusedException unfit(BrokerOptions broker, String why) {
         return new BrokerRefusedException(
-                "broker %s refuses %s (%s); check user and password"
-                        .formatted(broker, who(broker), reason(e)),
-                e);
+                "broker %s cannot be used: %s".formatted(broker, why), null);
     }
 
     /**
@@ -43,13 +33,14 @@ public final class BrokerRefusedException extends BrokerUnavailableException {
     static void check(BrokerOptions broker, String action, String topic, int[] codes)
             throws MqttException {
         for (int code : codes == null ? new int[0] : codes) {
-            if (FINAL.contains(code)) {
+            ReasonCode reason = ReasonCode.of(code).orElse(null);
+            if (reason != null && reason.permanent()) {
                 throw new BrokerRefusedException(
-                        "broker %s does not let %s %s %s (reason code 0x%02X); check its access rules: a trainer's user is its id, and rules are for one job's name"
-                                .formatted(broker, who(broker), action, topic, code),
+                        "broker %s does not let %s %s %s: %s"
+                                .formatted(broker, who(broker), action, topic, reason),
                         null);
             }
-            if (code >= REFUSED) {
+            if (reason != null) {
                 throw new MqttException(code);
             }
         }

@@ -2,17 +2,13 @@
 
 package io.tributary.protocol.mqtt;
 
-import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.HashMap;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArraySet;
+import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import org.eclipse.paho.mqttv5.client.IMqttToken;
@@ -23,7 +19,6 @@ import org.eclipse.paho.mqttv5.client.persist.MemoryPersistence;
 import org.eclipse.paho.mqttv5.common.MqttException;
 import org.eclipse.paho.mqttv5.common.MqttMessage;
 import org.eclipse.paho.mqttv5.common.packet.MqttProperties;
-import org.eclipse.paho.mqttv5.common.packet.UserProperty;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -34,26 +29,25 @@ import org.slf4j.LoggerFactory;
  */
 public final class MqttLink implements AutoCloseable {
 
-    private static final int QOS = 1;
-
-    /** Brokers take 10 or more unacknowledged messages; this leaves room for a heartbeat. */
-    private static final int IN_FLIGHT = 8;
+    static final int QOS = 1;
 
     private static final Logger LOG = LoggerFactory.getLogger(MqttLink.class);
     private static final long FIRST_PAUSE_MILLIS = 100;
     private static final long LONGEST_PAUSE_MILLIS = 5_000;
     static final long ACK_TIMEOUT_MILLIS = 10_000;
 
-    /** A chunk of 1 MiB with its properties; a broker keeps what is larger to itself. */
-    private static final long MAX_PACKET_BYTES = 2 << 20;
-
     private final BrokerOptions broker;
     private final MqttAsyncClient client;
+    private final Settings settings;
     private final PayloadModules.Options connection;
     private final Consumer<Delivery> listener;
     private final CopyOnWriteArraySet<String> filters = new CopyOnWriteArraySet<>();
     private final AtomicInteger connections = new AtomicInteger();
     private final Thread keeper;
+    private volatile BrokerLimits limits = BrokerLimits.NONE;
+    private volatile Semaphore window = new Semaphore(0);
+    private volatile Optional<ReasonCode> parting = Optional.empty();
+    private volatile Optional<BrokerRefusedException> refusal = Optional.empty();
     private volatile boolean closed;
 
     /**
@@ -69,7 +63,8 @@ public final class MqttLink implements AutoCloseable {
             throws MqttException {
         this.broker = broker;
         this.listener = listener;
-        this.connection = connection(broker, settings);
+        this.settings = settings;
+        this.connection = Connecting.options(broker, settings);
         this.client =
                 new MqttAsyncClient(
                         PayloadModules.PREFIX + broker.url(),
@@ -81,34 +76,12 @@ public final class MqttLink implements AutoCloseable {
         keeper.setDaemon(true);
     }
 
-    static PayloadModules.Options connection(BrokerOptions broker, Settings settings) {
-        PayloadModules.Options connection = new PayloadModules.Options();
-        connection.setCleanStart(true);
-        connection.setAutomaticReconnect(false);
-        connection.setConnectionTimeout(10);
-        connection.setKeepAliveInterval(20);
-        connection.setReceiveMaximum(settings.receiveMaximum());
-        connection.setMaximumPacketSize(MAX_PACKET_BYTES);
-        if (!broker.userName().isEmpty()) {
-            connection.setUserName(broker.userName());
-            connection.setPassword(broker.password().getBytes(StandardCharsets.UTF_8));
-        }
-        if (broker.url().startsWith("ssl:")) {
-            connection.setSocketFactory(TlsContext.socketFactory(broker));
-            connection.setHttpsHostnameVerificationEnabled(true);
-        }
-        settings.will()
-                .ifPresent(
-                        w ->
-                                connection.setWill(
-                                        w.topic(), new MqttMessage(w.payload(), QOS, false, null)));
-        return connection;
-    }
-
     /**
      * Connects, trying again with a growing pause.
      *
      * @param listener called on the link's own thread; blocking it stops the reading
+     * @throws BrokerRefusedException at once when the broker does not let it in, or lacks what is
+     *     needed
      * @throws BrokerUnavailableException after the broker's patience
      */
     public static MqttLink connect(
@@ -128,6 +101,23 @@ public final class MqttLink implements AutoCloseable {
                     "client id '%s' or broker '%s' is not usable: %s"
                             .formatted(settings.clientId(), broker, e.getMessage()),
                     e);
+        }
+    }
+
+    /** How long chunks may be, so that the broker takes them; 1 KiB to 1 MiB. */
+    public int chunkBytes() {
+        return limits.chunkBytes();
+    }
+
+    /**
+     * Does nothing while there is hope.
+     *
+     * @throws BrokerRefusedException when the broker has turned this link away for longer than its
+     *     patience
+     */
+    public void check() {
+        if (refusal.isPresent()) {
+            throw refusal.get();
         }
     }
 
@@ -155,20 +145,21 @@ public final class MqttLink implements AutoCloseable {
         long pause = FIRST_PAUSE_MILLIS;
         long before = progress.getAsLong();
         while (true) {
+            check();
             try {
                 attempt.run();
                 return;
             } catch (MqttException e) {
-                if (BrokerRefusedException.refuses(e)) {
-                    throw BrokerRefusedException.login(broker, e);
-                }
                 if (progress.getAsLong() > before) {
                     before = progress.getAsLong();
                     end = System.nanoTime() + broker.patience().toNanos();
                     pause = FIRST_PAUSE_MILLIS;
                 }
                 if (closed || System.nanoTime() + pause * 1_000_000 > end) {
-                    throw new BrokerUnavailableException(broker, e);
+                    Optional<ReasonCode> why = ReasonCode.of(e).or(() -> parting);
+                    throw why.isPresent()
+                            ? BrokerUnavailableException.refusing(broker, why.get(), e)
+                            : new BrokerUnavailableException(broker, e);
                 }
                 sleep(pause);
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
@@ -189,14 +180,17 @@ public final class MqttLink implements AutoCloseable {
         if (client.isConnected()) {
             return;
         }
-        client.connect(connection).waitForCompletion(ACK_TIMEOUT_MILLIS);
+        // Nobody sends before it is known how much the broker takes.
+        window = new Semaphore(0, true);
+        limits = Connecting.connect(client, connection, broker);
+        window.release(limits.receiveMaximum());
         // Counted before subscribing, because retained messages come with the subscription.
         connections.incrementAndGet();
         try {
             for (String filter : filters) {
-                client.subscribe(filter, QOS).waitForCompletion(ACK_TIMEOUT_MILLIS);
+                await(client.subscribe(filter, QOS), "subscribe to", filter);
             }
-        } catch (MqttException e) {
+        } catch (MqttException | BrokerRefusedException e) {
             // Connected but deaf is worse than not connected, which is tried again.
             client.disconnectForcibly(0, 0, false);
             throw e;
@@ -205,6 +199,7 @@ public final class MqttLink implements AutoCloseable {
 
     private void keepConnected() {
         long pause = FIRST_PAUSE_MILLIS;
+        Optional<Long> refusedSince = Optional.empty();
         while (!closed) {
             try {
                 if (client.isConnected()) {
@@ -212,8 +207,18 @@ public final class MqttLink implements AutoCloseable {
                 } else {
                     connectOnce();
                 }
+                refusedSince = Optional.empty();
+            } catch (BrokerRefusedException e) {
+                // A password is changed at one of two places first.
+                long now = System.nanoTime();
+                refusedSince = refusedSince.or(() -> Optional.of(now));
+                if (now - refusedSince.get() > broker.patience().toNanos()) {
+                    refuse(e);
+                    return;
+                }
+                pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
             } catch (MqttException | RuntimeException e) {
-                LOG.debug("{}: not connected: {}", broker, e.getMessage());
+                LOG.info("{}: not connected: {}", broker, e.getMessage());
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
             }
             try {
@@ -222,6 +227,11 @@ public final class MqttLink implements AutoCloseable {
                 return;
             }
         }
+    }
+
+    private void refuse(BrokerRefusedException e) {
+        LOG.warn("{}: {}", settings.clientId(), e.getMessage());
+        refusal = Optional.of(e);
     }
 
     /** Subscribes; the subscription lasts through reconnections. */
@@ -244,59 +254,18 @@ public final class MqttLink implements AutoCloseable {
      * Sends messages in order and returns when the broker has them all. Where the connection
      * breaks, those not known to have arrived are sent again; receivers get them at least once.
      *
+     * @throws BrokerRefusedException at once when the broker says no for good
      * @throws BrokerUnavailableException when the broker stays away longer than its patience
      */
     public void publish(Iterable<Publication> publications) {
         // No lock: a heartbeat goes out while a large update is being sent.
-        Iterator<Publication> rest = publications.iterator();
-        Deque<Publication> unacknowledged = new ArrayDeque<>();
-        AtomicLong acknowledged = new AtomicLong();
-        awaitConnection(() -> send(rest, unacknowledged, acknowledged), acknowledged::get);
-    }
-
-    private void send(
-            Iterator<Publication> rest, Deque<Publication> unacknowledged, AtomicLong acknowledged)
-            throws MqttException {
-        Deque<IMqttToken> tokens = new ArrayDeque<>();
-        for (Publication again : unacknowledged) {
-            tokens.add(send(again));
-        }
-        while (rest.hasNext()) {
-            while (tokens.size() >= IN_FLIGHT) {
-                acknowledged(tokens, unacknowledged, acknowledged);
-            }
-            Publication next = rest.next();
-            unacknowledged.add(next);
-            tokens.add(send(next));
-        }
-        while (!tokens.isEmpty()) {
-            acknowledged(tokens, unacknowledged, acknowledged);
-        }
-    }
-
-    private void acknowledged(
-            Deque<IMqttToken> tokens, Deque<Publication> unacknowledged, AtomicLong acknowledged)
-            throws MqttException {
-        await(tokens.peek(), "publish to", unacknowledged.peek().topic());
-        tokens.remove();
-        unacknowledged.remove();
-        acknowledged.incrementAndGet();
+        Sending sending = new Sending(broker, publications.iterator());
+        awaitConnection(() -> sending.run(client, window), sending::acknowledged);
     }
 
     private void await(IMqttToken asked, String action, String topic) throws MqttException {
         asked.waitForCompletion(ACK_TIMEOUT_MILLIS);
         BrokerRefusedException.check(broker, action, topic, asked.getReasonCodes());
-    }
-
-    private IMqttToken send(Publication publication) throws MqttException {
-        MqttProperties properties = new MqttProperties();
-        properties.setUserProperties(
-                publication.properties().entrySet().stream()
-                        .map(p -> new UserProperty(p.getKey(), p.getValue()))
-                        .toList());
-        return client.publish(
-                publication.topic(),
-                new MqttMessage(publication.payload(), QOS, publication.retained(), properties));
     }
 
     /** Breaks the connection without a word, as a crash would: the broker sends the will. */
@@ -368,7 +337,8 @@ public final class MqttLink implements AutoCloseable {
 
         @Override
         public void disconnected(MqttDisconnectResponse response) {
-            // The keeper sees it.
+            // The keeper sees that the connection is gone; whoever waits too long is told why.
+            parting = ReasonCode.of(response.getReturnCode());
         }
 
         @Override

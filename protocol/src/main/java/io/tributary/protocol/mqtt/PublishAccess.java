@@ -27,22 +27,22 @@ public final class PublishAccess {
         try {
             MqttAsyncClient client =
                     new MqttAsyncClient(broker.url(), settings.clientId(), new MemoryPersistence());
-            client.connect(MqttLink.connection(broker, settings))
+            client.connect(Connecting.options(broker, settings))
                     .waitForCompletion(MqttLink.ACK_TIMEOUT_MILLIS);
             try {
                 IMqttToken sent = client.publish(topic, new byte[0], 1, false);
                 sent.waitForCompletion(MqttLink.ACK_TIMEOUT_MILLIS);
                 int[] codes = sent.getReasonCodes();
                 return codes == null
-                        || Arrays.stream(codes)
-                                .allMatch(code -> code < BrokerRefusedException.REFUSED);
+                        || Arrays.stream(codes).allMatch(code -> ReasonCode.of(code).isEmpty());
             } finally {
                 client.disconnectForcibly(0, MqttLink.ACK_TIMEOUT_MILLIS, true);
                 client.close();
             }
         } catch (MqttException e) {
-            if (BrokerRefusedException.refuses(e)) {
-                throw BrokerRefusedException.login(broker, e);
+            ReasonCode reason = ReasonCode.of(e).orElse(ReasonCode.UNSPECIFIED);
+            if (reason.permanent()) {
+                throw BrokerRefusedException.connection(broker, reason);
             }
             throw new BrokerUnavailableException(broker, e);
         }

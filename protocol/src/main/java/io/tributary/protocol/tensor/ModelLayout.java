@@ -5,9 +5,7 @@ package io.tributary.protocol.tensor;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * A model as one flat vector: its tensors' elements in file order, cut into shards of a fixed
@@ -19,7 +17,6 @@ public final class ModelLayout {
 
     private final SafetensorsHeader header;
     private final int shardElements;
-    private final Map<String, Integer> byName = new HashMap<>();
     private final long[] firstElement;
 
     /**
@@ -36,7 +33,6 @@ public final class ModelLayout {
         this.firstElement = new long[header.tensors().size() + 1];
         for (int i = 0; i < header.tensors().size(); i++) {
             TensorInfo tensor = header.tensors().get(i);
-            byName.put(tensor.name(), i);
             firstElement[i + 1] = firstElement[i] + tensor.elements();
         }
         if (elements() == 0) {
@@ -156,15 +152,11 @@ public final class ModelLayout {
      * @throws RejectedException WRONG_SHAPE, naming the first tensor that differs
      */
     public List<TensorInfo> match(SafetensorsHeader update) {
-        List<TensorInfo> theirs = new ArrayList<>(update.tensors());
-        Map<String, TensorInfo> given = new HashMap<>();
-        theirs.forEach(t -> given.put(t.name(), t));
         List<TensorInfo> matched = new ArrayList<>();
         for (TensorInfo ours : header.tensors()) {
-            TensorInfo tensor = given.get(ours.name());
-            if (tensor == null) {
-                throw wrong("tensor '%s' is missing", ours.name());
-            }
+            TensorInfo tensor =
+                    update.find(ours.name())
+                            .orElseThrow(() -> wrong("tensor '%s' is missing", ours.name()));
             if (!tensor.shape().equals(ours.shape())) {
                 throw wrong(
                         "tensor '%s' has shape %s, the model has %s",
@@ -177,8 +169,8 @@ public final class ModelLayout {
             }
             matched.add(tensor);
         }
-        for (TensorInfo tensor : theirs) {
-            if (!byName.containsKey(tensor.name())) {
+        for (TensorInfo tensor : update.tensors()) {
+            if (header.find(tensor.name()).isEmpty()) {
                 throw wrong("tensor '%s' is not in the model; leave it out", tensor.name());
             }
         }

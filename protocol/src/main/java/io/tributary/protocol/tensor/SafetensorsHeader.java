@@ -16,9 +16,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * The header of a safetensors file: 8 bytes little-endian header length, then JSON that maps names
@@ -32,10 +34,13 @@ public final class SafetensorsHeader {
 
     private final byte[] bytes;
     private final List<TensorInfo> tensors;
+    private final Map<String, TensorInfo> byName;
 
     private SafetensorsHeader(byte[] bytes, List<TensorInfo> tensors) {
         this.bytes = bytes;
         this.tensors = List.copyOf(tensors);
+        this.byName = new HashMap<>(2 * tensors.size());
+        tensors.forEach(tensor -> byName.put(tensor.name(), tensor));
     }
 
     /** Reads up to {@code buffer.remaining()} bytes at {@code offset}; a plain positional read. */
@@ -143,7 +148,7 @@ public final class SafetensorsHeader {
         whole.putLong(0, Long.reverseBytes(jsonLength)).position(8);
         reader.read(8, whole.slice());
         byte[] bytes = whole.array();
-        JsonNode json = Json.tree(Arrays.copyOfRange(bytes, 8, bytes.length));
+        JsonNode json = Json.header(bytes, 8);
         if (!json.isObject()) {
             throw malformed("the header should be a JSON object, it is %s", json.getNodeType());
         }
@@ -223,6 +228,11 @@ public final class SafetensorsHeader {
     /** The tensors in the order of their data. */
     public List<TensorInfo> tensors() {
         return tensors;
+    }
+
+    /** The tensor with that name. */
+    public Optional<TensorInfo> find(String name) {
+        return Optional.ofNullable(byName.get(name));
     }
 
     /** The header as it stands in the file: length field, JSON and padding. */

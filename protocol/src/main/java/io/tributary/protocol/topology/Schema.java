@@ -16,6 +16,9 @@ record Schema(TagDocument document, List<Role> roles, List<Channel> channels) {
     /** Where {@code groupBy} is missing or empty, all belong to this group. */
     static final String DEFAULT_GROUP = "default";
 
+    /** Workers of one role; the coordinator keeps something for each. */
+    private static final int MAX_WORKERS = 1 << 16;
+
     record Role(
             TagDocument at,
             String name,
@@ -128,8 +131,22 @@ record Schema(TagDocument document, List<Role> roles, List<Channel> channels) {
                 at,
                 name,
                 at.at("isDataConsumer").flag(),
-                Math.max(1, at.at("replica").integerOr(1)),
+                replica(at.at("replica"), associations.size()),
                 associations);
+    }
+
+    private static int replica(TagDocument at, int associations) {
+        int replica = at.integerOr(1);
+        if (replica < 1) {
+            throw at.wrong("expected 1 or more; without one it is 1");
+        }
+        if ((long) replica * associations > MAX_WORKERS) {
+            throw at.wrong(
+                    "%d workers of one role, %d for each of its %d entries"
+                            .formatted((long) replica * associations, replica, associations),
+                    "a role has at most %d".formatted(MAX_WORKERS));
+        }
+        return replica;
     }
 
     /** Without {@code groupAssociation} a role belongs to the one group of each of its channels. */

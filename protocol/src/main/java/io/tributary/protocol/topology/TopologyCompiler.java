@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /** Turns a schema and, where there is one, a data specification into a topology. */
 final class TopologyCompiler {
@@ -28,6 +29,7 @@ final class TopologyCompiler {
             refuseFinerGrouping(
                     path.roles().get(i), path.channels().get(i - 1), path.channels().get(i));
         }
+        refuseSeveralModels(path);
         List<Task> tasks = new ArrayList<>();
         for (Role role : path.roles().subList(1, path.roles().size())) {
             for (Map<String, String> association : role.associations()) {
@@ -42,6 +44,20 @@ final class TopologyCompiler {
         path.channels().forEach(c -> groups.put(c.name(), c.groups()));
         return new Topology(
                 path.roles().stream().map(Role::name).toList(), groups, tasks, tree(path));
+    }
+
+    /** Flame gives each group of the root a worker, and so a model, of its own. */
+    private static void refuseSeveralModels(RolePath path) {
+        Role root = path.roles().get(path.roles().size() - 1);
+        Channel below = path.channels().get(path.channels().size() - 1);
+        if (below.groups().size() > 1) {
+            throw root.at()
+                    .at("groupAssociation")
+                    .wrong(
+                            "several groups below the root role '%s', %s of channel '%s', which mean a model for each"
+                                    .formatted(root.name(), below.groups(), below.name()),
+                            "one group, and so one model; put an aggregator role between, whose groups flow into one, or submit a job for each group");
+        }
     }
 
     /** One group below must flow into one group above, and not into a narrower one. */
@@ -144,20 +160,23 @@ final class TopologyCompiler {
     private static List<Node> level(
             Role role, List<Channel> channels, int index, List<Node> above) {
         List<Node> nodes = new ArrayList<>();
+        Map<String, Integer> siblings = new HashMap<>();
+        Map<String, List<Node>> byGroup =
+                above.stream().collect(Collectors.groupingBy(Node::group));
         for (Map<String, String> association : role.associations()) {
             String group = association.get(channels.get(index - 1).name());
             String upper = association.get(channels.get(index).name());
             List<Node> parents =
                     above.size() == 1 && above.get(0).parent().isEmpty()
                             ? above
-                            : above.stream().filter(n -> n.group().equals(upper)).toList();
+                            : byGroup.get(upper);
             for (int replica = 0; replica < role.replica(); replica++) {
-                long siblings = nodes.stream().filter(n -> n.group().equals(group)).count();
+                int number = siblings.merge(group, 1, Integer::sum) - 1;
                 nodes.add(
                         new Node(
-                                "%s/%s/%d".formatted(role.name(), group, siblings),
+                                "%s/%s/%d".formatted(role.name(), group, number),
                                 group,
-                                parents.get((int) (siblings % parents.size())).name()));
+                                parents.get(number % parents.size()).name()));
             }
         }
         return nodes;

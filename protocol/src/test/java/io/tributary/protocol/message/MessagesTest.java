@@ -40,6 +40,7 @@ class MessagesTest {
             letter,
             new Arrival.Staged(claim),
             new Arrival.Refused(letter, true, 12),
+            new Arrival.Refused(letter, false, 0, "i"),
             new Arrival.Control(new ControlMessage(Type.JOIN, "j", "t", "i", "default/us")),
             new ControlMessage(Type.LEAVE, "j", "t", "i", "eu"),
             new RoundPlan(
@@ -53,6 +54,8 @@ class MessagesTest {
                     3,
                     1,
                     12,
+                    "e3069283",
+                    0,
                     Receipt.Status.COMMITTED,
                     RejectReason.NONE,
                     "",

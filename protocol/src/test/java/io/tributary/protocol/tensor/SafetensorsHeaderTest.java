@@ -4,6 +4,7 @@ package io.tributary.protocol.tensor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
@@ -13,6 +14,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import net.jqwik.api.ForAll;
@@ -135,5 +137,38 @@ class SafetensorsHeaderTest {
         } catch (RejectedException expected) {
             assertThat(expected.reason()).isEqualTo(RejectReason.MALFORMED);
         }
+    }
+
+    /** Each name costs the same, however many there are: quadratic, this would take minutes. */
+    @Test
+    void aHeaderOfManyTensorsIsReadInSeconds() {
+        int count = 600_000;
+        StringBuilder json = new StringBuilder("{");
+        for (int i = 0; i < count; i++) {
+            json.append(i == 0 ? "" : ",")
+                    .append("\"blocks.%d.weight\":{\"dtype\":\"U8\",\"shape\":[1],".formatted(i))
+                    .append("\"data_offsets\":[%d,%d]}".formatted(i, i + 1));
+        }
+        byte[] text = json.append('}').toString().getBytes(StandardCharsets.UTF_8);
+        ByteBuffer file =
+                ByteBuffer.allocate(8 + text.length + count).order(ByteOrder.LITTLE_ENDIAN);
+        file.putLong(text.length).put(text).clear();
+        assertTimeoutPreemptively(
+                Duration.ofSeconds(30),
+                () -> {
+                    SafetensorsHeader header =
+                            SafetensorsHeader.parse(
+                                    file.capacity(),
+                                    SafetensorsHeader.MAX_JSON_BYTES,
+                                    (offset, buffer) ->
+                                            buffer.put(
+                                                    file.slice((int) offset, buffer.remaining())));
+                    assertThat(header.tensors()).hasSize(count);
+                    ModelLayout layout = new ModelLayout(header, 1 << 18);
+                    assertThat(layout.match(header)).hasSize(count);
+                    for (TensorInfo tensor : header.tensors()) {
+                        assertThat(header.find(tensor.name())).hasValue(tensor);
+                    }
+                });
     }
 }

@@ -5,6 +5,7 @@ package io.tributary.protocol.topology;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assumptions.assumeThat;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import io.tributary.protocol.topology.Topology.Node;
 import io.tributary.protocol.topology.Topology.Task;
@@ -12,6 +13,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,6 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class TopologyTest {
 
@@ -66,8 +69,43 @@ class TopologyTest {
                 .extracting(Node::name)
                 .contains("middle/eu/2", "middle/na/2")
                 .hasSize(6);
-        assertThat(parse(HIERARCHY.replace("\"replica\":1", "\"replica\":-3")).counts())
-                .containsEntry("middle", 2L);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"0", "-3", "1000000", "2147483647", "1.5"})
+    void aReplicaThatCannotBeMeantIsRefused(String replica) {
+        assertThatThrownBy(
+                        () -> parse(HIERARCHY.replace("\"replica\":1", "\"replica\":" + replica)))
+                .isInstanceOf(TopologyException.class)
+                .hasMessageContaining("#/roles/1/replica");
+    }
+
+    @Test
+    void manyReplicasTakeNoTime() {
+        assertTimeoutPreemptively(
+                Duration.ofSeconds(10),
+                () ->
+                        assertThat(
+                                        parse(
+                                                        HIERARCHY.replace(
+                                                                "\"replica\":1",
+                                                                "\"replica\":32768"))
+                                                .counts())
+                                .containsEntry("middle", 65536L));
+    }
+
+    @Test
+    void severalGroupsBelowTheRootWouldBeSeveralModels() {
+        String two =
+                """
+                {"roles":[{"name":"t","isDataConsumer":true,"groupAssociation":[{"c":"us"},{"c":"eu"}]},
+                  {"name":"top","groupAssociation":[{"c":"us"},{"c":"eu"}]}],
+                 "channels":[{"name":"c","pair":["t","top"],"groupBy":{"value":["us","eu"]}}]}
+                """;
+        assertThatThrownBy(() -> parse(two))
+                .hasMessageContaining("#/roles/1/groupAssociation")
+                .hasMessageContaining("a model for each")
+                .hasMessageContaining("put an aggregator role between");
     }
 
     @Test

@@ -335,7 +335,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         if (from.visitor().isEmpty()) {
             return Optional.of(Refusal.TOKEN);
         }
-        if (from.ids().size() >= MAX_IDS) {
+        if (from.ids().size() >= MAX_IDS || id.equals(EndpointId.NONE)) {
             return Optional.of(Refusal.MALFORMED);
         }
         boolean hereOnly = hello.code() == Descriptor.THIS_HOST;

@@ -15,9 +15,18 @@ public interface Outlet<T> extends AutoCloseable {
     /**
      * Sends a value, and returns when it has arrived.
      *
-     * @return bytes sent
+     * @return bytes that have left since this was asked last
      */
     long send(T value) throws IOException;
+
+    /**
+     * Waits until all that was sent has arrived.
+     *
+     * @return bytes that have left since this was asked last
+     */
+    default long flush() throws IOException {
+        return 0;
+    }
 
     /** Rises when the other side may have lost what it was to keep. */
     default int connections() {

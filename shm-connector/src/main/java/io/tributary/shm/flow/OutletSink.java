@@ -130,6 +130,7 @@ public final class OutletSink<T>
                 leave(newest.get());
             }
             connections = now;
+            bytesSent.inc(outlet.flush());
         }
 
         @Override
@@ -163,6 +164,7 @@ public final class OutletSink<T>
             for (CommitRequest<T> request : requests) {
                 outlet.send(request.getCommittable());
             }
+            outlet.flush();
         }
 
         @Override

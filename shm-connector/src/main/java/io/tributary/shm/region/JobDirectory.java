@@ -40,7 +40,7 @@ import java.util.stream.Stream;
  * JOB/receipts/TRAINER.json       the newest answers to it
  * JOB/round.json                  the round plan
  * JOB/job.json                    the quota
- * JOB/status.jsonl, models.jsonl, dead-letters.jsonl   what people and tools follow
+ * JOB/status.jsonl, models.jsonl, dead-letters.jsonl   what people and tools follow; .1: what was before
  * </pre>
  *
  * @param path the job's directory
@@ -285,6 +285,29 @@ public record JobDirectory(Path path) {
         } catch (NoSuchFileException e) {
             return Descriptors.create(file, TrustedDirectory.mode(file));
         }
+    }
+
+    /** Adds a line to a file; where it would get longer than that, to the next one of its name. */
+    public static long append(Path file, Object value, long maxBytes) {
+        try {
+            if (Files.exists(file) && Files.size(file) > maxBytes) {
+                if (Files.size(file) > 2 * maxBytes) {
+                    // Of a time without bounds, or of larger ones.
+                    Files.delete(file);
+                    Files.deleteIfExists(former(file));
+                } else {
+                    Files.move(file, former(file), StandardCopyOption.ATOMIC_MOVE);
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException("%s cannot be put aside".formatted(file), e);
+        }
+        return append(file, value);
+    }
+
+    /** Where the lines are that came before those of a file; those before them are gone. */
+    public static Path former(Path file) {
+        return file.resolveSibling(file.getFileName() + ".1");
     }
 
     /**

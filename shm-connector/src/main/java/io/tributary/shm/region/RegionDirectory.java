@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
+import java.util.function.BiConsumer;
 import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -51,7 +52,7 @@ public final class RegionDirectory {
 
     /**
      * @param directory created when missing
-     * @param quotaBytes bound for the sum of all regions, headers included
+     * @param quotaBytes bound for the sum of all files, regions with their headers
      */
     public RegionDirectory(Path directory, long quotaBytes) {
         this.directory = create(directory);
@@ -134,9 +135,14 @@ public final class RegionDirectory {
         return prefix + "-" + UUID.randomUUID();
     }
 
-    /** Bytes of all regions, headers included. */
+    /** Bytes of all regions, headers included, and of all else that lies beside them. */
     public long usedBytes() {
-        return usedBytes(directory);
+        long[] bytes = new long[1];
+        walk(
+                directory,
+                (path, attributes) ->
+                        bytes[0] += attributes.isRegularFile() ? attributes.size() : 0);
+        return bytes[0];
     }
 
     /** Bytes of all regions at or below a directory, headers included. */
@@ -168,9 +174,20 @@ public final class RegionDirectory {
         return list(directory, SUFFIX);
     }
 
-    /** What is gone by then, or not open to this process's user, is not listed. */
     private static List<Path> list(Path directory, String suffix) {
         List<Path> found = new ArrayList<>();
+        walk(
+                directory,
+                (path, attributes) -> {
+                    if (path.toString().endsWith(suffix)) {
+                        found.add(path);
+                    }
+                });
+        return found;
+    }
+
+    /** What is gone by then, or not open to this process's user, is not seen. */
+    private static void walk(Path directory, BiConsumer<Path, BasicFileAttributes> visitor) {
         try {
             Files.walkFileTree(
                     directory,
@@ -186,9 +203,7 @@ public final class RegionDirectory {
                         @Override
                         public FileVisitResult visitFile(
                                 Path path, BasicFileAttributes attributes) {
-                            if (path.toString().endsWith(suffix)) {
-                                found.add(path);
-                            }
+                            visitor.accept(path, attributes);
                             return FileVisitResult.CONTINUE;
                         }
 
@@ -214,7 +229,6 @@ public final class RegionDirectory {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-        return found;
     }
 
     /**

@@ -4,6 +4,8 @@ package io.tributary.shm.region;
 
 import io.tributary.shm.os.Descriptors;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -296,5 +298,32 @@ public final class TrustedDirectory {
         } catch (NoSuchFileException e) {
             return false;
         }
+    }
+
+    /**
+     * Whether a directory looks like one of regions: it is empty, or processes have made regions in
+     * it or in directories right below it.
+     */
+    public static boolean plausible(Path directory) {
+        if (made(directory)) {
+            return true;
+        }
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
+            boolean empty = true;
+            for (Path file : files) {
+                if (made(file)) {
+                    return true;
+                }
+                // The agent's door, and the lock.
+                empty &= file.getFileName().toString().startsWith(".");
+            }
+            return empty;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static boolean made(Path directory) {
+        return Files.isDirectory(directory.resolve(Presence.DIRECTORY), LinkOption.NOFOLLOW_LINKS);
     }
 }

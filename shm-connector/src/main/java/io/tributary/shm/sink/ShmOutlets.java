@@ -2,7 +2,6 @@
 
 package io.tributary.shm.sink;
 
-import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.ModelDescription;
@@ -18,20 +17,11 @@ import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.JobLock;
 import io.tributary.shm.region.RecentReceipts;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionHeader;
-import io.tributary.shm.region.RegionLayout.State;
-import io.tributary.shm.region.RegionPool;
-import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
 import java.io.Serializable;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
@@ -47,10 +37,10 @@ import java.util.function.Supplier;
 public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes, int agentPort)
         implements Serializable {
 
-    private static final long ROOM_MILLIS = 60_000;
-    private static final long PAUSE_MILLIS = 20;
+    private static final long MAX_LOG_BYTES = 4 << 20;
+    private static final long LOG_SHARE = 64;
 
-    private JobDirectory files() {
+    JobDirectory files() {
         return JobDirectory.of(regions.path(), job);
     }
 
@@ -123,6 +113,11 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
                 missed = Optional.empty();
             }
             return outlet.get().send(value);
+        }
+
+        @Override
+        public long flush() throws IOException {
+            return outlet.isPresent() ? outlet.get().flush() : 0;
         }
 
         @Override
@@ -217,7 +212,7 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
      * @param <M> the models' type
      */
     public <M> Outlet.Factory<M> models(Of<M, ModelDescription> description, Of<M, String> file) {
-        return one("models", purpose -> new Models<>(description, file));
+        return one("models", purpose -> new ModelOutlet<>(this, description, file));
     }
 
     /**
@@ -254,11 +249,16 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
         };
     }
 
+    /** Three logs, and what each was before, take a little of what regions may take. */
+    long maxLogBytes() {
+        return Math.min(MAX_LOG_BYTES, quotaBytes / LOG_SHARE);
+    }
+
     private <T> Outlet<T> lines(Function<JobDirectory, Path> file) {
         return new Outlet<>() {
             @Override
             public long send(T value) {
-                return JobDirectory.append(file.apply(files()), value);
+                return JobDirectory.append(file.apply(files()), value, maxLogBytes());
             }
 
             @Override
@@ -266,116 +266,5 @@ public record ShmOutlets(String job, RegionAccess.Place regions, long quotaBytes
                 // Nothing is held.
             }
         };
-    }
-
-    private final class Models<M> implements Outlet<M> {
-
-        private final Of<M, ModelDescription> description;
-        private final Of<M, String> file;
-        private final RegionDirectory room = files().regions(quotaBytes);
-        private final Deque<Path> published = new ArrayDeque<>();
-
-        Models(Of<M, ModelDescription> description, Of<M, String> file) {
-            this.description = description;
-            this.file = file;
-        }
-
-        @Override
-        public long send(M model) throws IOException {
-            ModelDescription described = description.apply(model);
-            Path region = region(described);
-            boolean news = !holds(region, described);
-            if (news) {
-                Files.deleteIfExists(region);
-                // The one that this replaces is still being trained on; those before are not.
-                keep(published, 1);
-                write(described, file.apply(model));
-            }
-            published.remove(region);
-            published.add(region);
-            keep(published, 2);
-            if (news) {
-                JobDirectory.append(files().modelLog(), described);
-            }
-            return described.bytes();
-        }
-
-        private Path region(ModelDescription model) {
-            return files().model(model.run(), model.id());
-        }
-
-        @Override
-        public boolean there(M model) {
-            ModelDescription described = description.apply(model);
-            return holds(region(described), described);
-        }
-
-        /** Whether the region is that very model: one that was not finished is not. */
-        private boolean holds(Path region, ModelDescription model) {
-            try {
-                RegionHeader header = RegionHeader.read(region);
-                return header.state() == State.READY
-                        && header.payloadLength() == model.bytes()
-                        && header.crc32c().equals(OptionalInt.of(model.crc32c()));
-            } catch (RejectedException e) {
-                return false;
-            }
-        }
-
-        private void write(ModelDescription model, String from) throws IOException {
-            RegionWriter writer = reserve(model);
-            try (writer) {
-                writer.copy(Path.of(from));
-                writer.publish(
-                        model.crc32c(), new String(Json.encode(model), StandardCharsets.UTF_8));
-            } catch (IOException | RuntimeException e) {
-                writer.discard();
-                throw e;
-            }
-        }
-
-        /** Removes all models but the newest of those published. */
-        private void keep(Deque<Path> newest, int count) throws IOException {
-            while (newest.size() > count) {
-                newest.remove();
-            }
-            for (Path old : RegionDirectory.list(files().path().resolve("models"))) {
-                if (!newest.contains(old)) {
-                    Files.deleteIfExists(old);
-                }
-            }
-        }
-
-        private RegionWriter reserve(ModelDescription model) throws IOException {
-            long end = System.nanoTime() + ROOM_MILLIS * 1_000_000;
-            String name = JobDirectory.modelName(model.run(), model.id());
-            Optional<RegionWriter> writer = room.reserve(name, model.bytes());
-            while (writer.isEmpty()) {
-                RegionPool.trim(files());
-                if (System.nanoTime() > end) {
-                    throw new IOException(
-                            "no room for model %s of %d bytes in %s within %d s; the quota is %d bytes, for all updates of a round and two models"
-                                    .formatted(
-                                            model.id(),
-                                            model.bytes(),
-                                            regions.directory(),
-                                            ROOM_MILLIS / 1000,
-                                            quotaBytes));
-                }
-                try {
-                    Thread.sleep(PAUSE_MILLIS);
-                } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                    throw new IOException("interrupted while waiting for room", e);
-                }
-                writer = room.reserve(name, model.bytes());
-            }
-            return writer.get();
-        }
-
-        @Override
-        public void close() {
-            // Models stay for the trainers that come back.
-        }
     }
 }

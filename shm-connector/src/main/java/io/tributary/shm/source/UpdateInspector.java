@@ -2,10 +2,13 @@
 
 package io.tributary.shm.source;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateDescription;
@@ -16,6 +19,7 @@ import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.shm.region.RegionMappings;
 import io.tributary.shm.region.TensorFile;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
@@ -64,11 +68,22 @@ final class UpdateInspector {
         }
         Seen before = seen.get(file);
         if (before != null && before.tenure() == header.tenure()) {
-            return rung ? Optional.of(before.arrival()) : Optional.empty();
+            if (!answered(before.arrival()) && !header.owner().alive(file)) {
+                // Nobody is left who could want it.
+                RegionDirectory.release(header.payload(file));
+            }
+            return rung && answered(before.arrival())
+                    ? Optional.of(before.arrival())
+                    : Optional.empty();
         }
         Arrival arrival = check(file, header);
         seen.put(file, new Seen(header.tenure(), arrival));
         return Optional.of(arrival);
+    }
+
+    /** To ask again for what cannot be answered is vain, and says nothing new. */
+    private static boolean answered(Arrival arrival) {
+        return !(arrival instanceof Arrival.Refused refused) || refused.answer();
     }
 
     /** Bytes of the payload behind an arrival. */
@@ -93,13 +108,19 @@ final class UpdateInspector {
 
     private Arrival check(Path file, RegionHeader header) {
         PayloadRef payload = header.payload(file);
-        Optional<UpdateDescription> description = Optional.empty();
+        UpdateDescription description;
         try {
-            description = Optional.of(UpdateDescription.decode(header.description()));
-            if (!description.get().job().equals(job)) {
+            description = UpdateDescription.decode(header.description());
+            if (!description.job().equals(job)) {
                 throw new RejectedException(
                         RejectReason.WRONG_JOB,
-                        "it is for job '%s', this is '%s'".formatted(description.get().job(), job));
+                        "it is for job '%s', this is '%s'".formatted(description.job(), job));
+            }
+            if (payload.length() > model.maxUpdateBytes()) {
+                throw new RejectedException(
+                        RejectReason.TOO_LARGE,
+                        "it has %d bytes, an update of this model has at most %d"
+                                .formatted(payload.length(), model.maxUpdateBytes()));
             }
             try (TensorFile tensors =
                     TensorFile.open(
@@ -114,35 +135,59 @@ final class UpdateInspector {
                             "%s was truncated while it was read".formatted(file));
                 }
                 return new Arrival.Staged(
-                        description.get().claim(checked.crc32c(), checked.bound(), payload));
+                        description.claim(checked.crc32c(), checked.bound(), payload));
             }
         } catch (RejectedException e) {
-            RegionDirectory.release(payload);
-            return refusal(file, description, e);
+            Author author = Author.of(header.description());
+            if (!author.trainer().isEmpty()) {
+                // Of one that nobody is told of it stays: released, it would be sent for ever.
+                RegionDirectory.release(payload);
+            }
+            return refusal(file, author, e);
         }
     }
 
-    private static Arrival refusal(
-            Path file, Optional<UpdateDescription> description, RejectedException e) {
+    /**
+     * Who says that an update is its own, read for itself: a description that is otherwise wrong is
+     * still somebody's.
+     *
+     * @param trainer who; empty where that cannot be told
+     * @param id for which round; zeros where that cannot be told
+     * @param attempt the sending; 0 where that cannot be told
+     */
+    private record Author(String trainer, RoundId id, long attempt) {
+
+        private static final Author NOBODY = new Author("", new RoundId(0, 0), 0);
+
+        static Author of(String description) {
+            try {
+                JsonNode json = Json.tree(description.getBytes(StandardCharsets.UTF_8));
+                return new Author(
+                        Names.check("trainer", json.path("trainer").asText()),
+                        new RoundId(json.path("round").asInt(), json.path("epoch").asLong()),
+                        json.path("attempt").asLong());
+            } catch (RejectedException e) {
+                return NOBODY;
+            }
+        }
+    }
+
+    private static Arrival refusal(Path file, Author author, RejectedException e) {
         String about =
-                description
-                        .map(
-                                d ->
-                                        "update from trainer %s for round %s"
-                                                .formatted(
-                                                        d.trainer(),
-                                                        new RoundId(d.round(), d.epoch())))
-                        .orElse("region " + file);
+                author.trainer().isEmpty()
+                        ? "region " + file
+                        : "update from trainer %s for round %s"
+                                .formatted(author.trainer(), author.id());
         return new Arrival.Refused(
                 new DeadLetter(
                         file.toString(),
-                        description.map(UpdateDescription::trainer).orElse(""),
-                        description.map(UpdateDescription::round).orElse(0),
-                        description.map(UpdateDescription::epoch).orElse(0L),
+                        author.trainer(),
+                        author.id().round(),
+                        author.id().epoch(),
                         e.reason(),
                         about + ": " + e.getMessage()),
-                description.isPresent(),
-                description.map(UpdateDescription::attempt).orElse(0L));
+                !author.trainer().isEmpty(),
+                author.attempt());
     }
 
     /** Forgets files that are not among those that are there. */

@@ -287,6 +287,10 @@ class NodeAgentTest {
             channel.write(Descriptor.ring(Kind.PING, B).encode());
             assertThat(refusal(channel)).isEqualTo(Refusal.NO_HELLO);
         }
+        try (SocketChannel nobody = connect()) {
+            nobody.write(hello(EndpointId.NONE));
+            assertThat(refusal(nobody)).as("the nil UUID").isEqualTo(Refusal.MALFORMED);
+        }
     }
 
     @Test

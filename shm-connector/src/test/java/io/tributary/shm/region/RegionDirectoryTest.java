@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
@@ -254,5 +255,54 @@ class RegionDirectoryTest {
         Files.setAttribute(foreign, "unix:uid", 65534);
         assertThatThrownBy(() -> new RegionDirectory(foreign, 1 << 20))
                 .hasMessageContaining("it belongs to user 65534, expected 0");
+    }
+
+    @Test
+    void whatLiesBesideRegionsCountsToo() throws IOException {
+        RegionDirectory regions = new RegionDirectory(temp.resolve("r"), 3 * 4096);
+        Files.write(temp.resolve("r/status.jsonl"), new byte[4096]);
+        assertThat(regions.usedBytes()).isEqualTo(4096);
+        assertThat(regions.reserve("a", 4097)).isEmpty();
+        assertThat(regions.reserve("a", 4096)).isPresent();
+    }
+
+    @Test
+    void aLogIsPutAsideWhenItIsLong() throws IOException {
+        Path log = temp.resolve("r/status.jsonl");
+        for (int i = 0; i < 1000; i++) {
+            JobDirectory.append(log, "line " + i, 1000);
+        }
+        assertThat(Files.size(log)).isLessThan(1100);
+        assertThat(Files.size(JobDirectory.former(log))).isBetween(1000L, 1100L);
+        List<String> lines = new ArrayList<>(Files.readAllLines(JobDirectory.former(log)));
+        lines.addAll(Files.readAllLines(log));
+        assertThat(lines).endsWith("\"line 998\"", "\"line 999\"").doesNotHaveDuplicates();
+
+        Files.write(log, new byte[5000]);
+        JobDirectory.append(log, "anew", 1000);
+        assertThat(log).as("of a time without bounds").hasContent("\"anew\"");
+        assertThat(JobDirectory.former(log)).doesNotExist();
+    }
+
+    @Test
+    void aRequestForRoomLastsAsLongAsItsProcessWaits() throws IOException {
+        JobDirectory job = JobDirectory.of(temp.resolve("r"), "job");
+        assertThat(RoomRequest.pending(job)).isFalse();
+        try (RoomRequest ignored = new RoomRequest(job)) {
+            assertThat(RoomRequest.pending(job)).isTrue();
+            Path dead =
+                    Files.writeString(
+                            job.path().resolve("wanted/dead.json"),
+                            "{\"owner\":{\"process\":\"%s\",\"pid\":1}}"
+                                    .formatted(UUID.randomUUID()));
+            Path garbage = Files.writeString(job.path().resolve("wanted/x.json"), "garbage");
+            assertThat(RoomRequest.pending(job)).isTrue();
+            ignored.close();
+            assertThat(RoomRequest.pending(job)).as("the others are of nobody").isFalse();
+            ignored.repeat();
+            assertThat(RoomRequest.pending(job)).isTrue();
+            assertThat(dead).doesNotExist();
+            assertThat(garbage).as("it cannot be told whose it is").exists();
+        }
     }
 }

@@ -15,6 +15,7 @@ import io.tributary.sources.message.MessageDecoder;
 import io.tributary.sources.staging.Staging;
 import java.io.IOException;
 import java.io.Serializable;
+import java.io.UncheckedIOException;
 import org.apache.flink.api.connector.source.Boundedness;
 import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.api.connector.source.SourceReader;
@@ -45,7 +46,8 @@ public final class KafkaArrivalSource
     private static final long serialVersionUID = 1L;
     private static final long DISCOVERY_MILLIS = 10_000;
 
-    private final KafkaSource<byte[]> partitions;
+    private final String topic;
+    private final OffsetsInitializer start;
     private final KafkaOptions kafka;
     private final KafkaTopics topics;
     private final Run run;
@@ -70,19 +72,8 @@ public final class KafkaArrivalSource
         this.topics = topics;
         this.run = run;
         this.decoders = decoders;
-        this.partitions =
-                KafkaSource.<byte[]>builder()
-                        .setProperties(kafka.consumer())
-                        .setProperty(
-                                KafkaSourceOptions.PARTITION_DISCOVERY_INTERVAL_MS.key(),
-                                Long.toString(DISCOVERY_MILLIS))
-                        .setClientIdPrefix("tributary-" + topic)
-                        .setTopics(topic)
-                        .setStartingOffsets(start)
-                        .setDeserializer(
-                                KafkaRecordDeserializationSchema.valueOnly(
-                                        ByteArrayDeserializer.class))
-                        .build();
+        this.topic = topic;
+        this.start = start;
     }
 
     /**
@@ -124,6 +115,30 @@ public final class KafkaArrivalSource
                 context -> new ControlDecoder(job, System::nanoTime));
     }
 
+    /**
+     * Flink's own source of the topic.
+     *
+     * @param client with the properties of Kafka's clients, which may be secrets, where it is used;
+     *     without where it only knows formats, so that they are no part of the job's graph
+     */
+    private KafkaSource<byte[]> partitions(KafkaOptions client) {
+        return KafkaSource.<byte[]>builder()
+                .setProperties(client.consumer())
+                .setProperty(
+                        KafkaSourceOptions.PARTITION_DISCOVERY_INTERVAL_MS.key(),
+                        Long.toString(DISCOVERY_MILLIS))
+                .setClientIdPrefix("tributary-" + topic)
+                .setTopics(topic)
+                .setStartingOffsets(start)
+                .setDeserializer(
+                        KafkaRecordDeserializationSchema.valueOnly(ByteArrayDeserializer.class))
+                .build();
+    }
+
+    private KafkaSource<byte[]> formats() {
+        return partitions(KafkaOptions.of(kafka.bootstrapServers()));
+    }
+
     @Override
     public Boundedness getBoundedness() {
         return Boundedness.CONTINUOUS_UNBOUNDED;
@@ -132,7 +147,7 @@ public final class KafkaArrivalSource
     @Override
     public SourceReader<Arrival, KafkaPartitionSplit> createReader(SourceReaderContext context) {
         // Topics that were deleted while the job was running are made anew at its restart.
-        TopicSetup.ensure(kafka, topics);
+        ensureTopics();
         return new KafkaArrivalReader(
                 () ->
                         new KafkaArrivalSplitReader(
@@ -144,28 +159,36 @@ public final class KafkaArrivalSource
                 context);
     }
 
+    private void ensureTopics() {
+        try {
+            Refusal.watch(() -> TopicSetup.ensure(kafka, topics));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     @Override
     public SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> createEnumerator(
             SplitEnumeratorContext<KafkaPartitionSplit> context) {
-        TopicSetup.ensure(kafka, topics);
-        return partitions.createEnumerator(context);
+        ensureTopics();
+        return partitions(kafka).createEnumerator(context);
     }
 
     @Override
     public SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> restoreEnumerator(
             SplitEnumeratorContext<KafkaPartitionSplit> context, KafkaSourceEnumState state)
             throws IOException {
-        TopicSetup.ensure(kafka, topics);
-        return partitions.restoreEnumerator(context, state);
+        ensureTopics();
+        return partitions(kafka).restoreEnumerator(context, state);
     }
 
     @Override
     public SimpleVersionedSerializer<KafkaPartitionSplit> getSplitSerializer() {
-        return partitions.getSplitSerializer();
+        return formats().getSplitSerializer();
     }
 
     @Override
     public SimpleVersionedSerializer<KafkaSourceEnumState> getEnumeratorCheckpointSerializer() {
-        return partitions.getEnumeratorCheckpointSerializer();
+        return formats().getEnumeratorCheckpointSerializer();
     }
 }

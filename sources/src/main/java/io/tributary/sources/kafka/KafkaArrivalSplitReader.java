@@ -29,9 +29,13 @@ import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.WakeupException;
+import org.apache.kafka.common.requests.ListOffsetsRequest;
 
 /** Reads all partitions of a reader with one consumer, on Flink's fetcher thread. */
 final class KafkaArrivalSplitReader implements SplitReader<Step, KafkaPartitionSplit> {
+
+    /** What Flink's enumerator writes for the end of a partition; Kafka's own code for it. */
+    private static final long LATEST = ListOffsetsRequest.LATEST_TIMESTAMP;
 
     private static final Duration POLL = Duration.ofMillis(50);
 
@@ -90,7 +94,7 @@ final class KafkaArrivalSplitReader implements SplitReader<Step, KafkaPartitionS
     }
 
     private void seek(TopicPartition partition, long offset) {
-        if (offset == KafkaPartitionSplit.LATEST_OFFSET) {
+        if (offset == LATEST) {
             consumer.seekToEnd(List.of(partition));
         } else if (offset < 0) {
             consumer.seekToBeginning(List.of(partition));
@@ -103,6 +107,10 @@ final class KafkaArrivalSplitReader implements SplitReader<Step, KafkaPartitionS
 
     @Override
     public RecordsWithSplitIds<Step> fetch() throws IOException {
+        return Refusal.watch(this::steps);
+    }
+
+    private RecordsWithSplitIds<Step> steps() throws IOException {
         RecordsBySplits.Builder<Step> steps = new RecordsBySplits.Builder<>();
         for (ConsumerRecord<byte[], byte[]> record : poll()) {
             Partition partition =

@@ -8,7 +8,9 @@ import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Optional;
+import java.util.Properties;
 import java.util.function.Function;
+import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.connector.base.DeliveryGuarantee;
 import org.apache.flink.connector.kafka.lineage.DefaultKafkaDatasetFacet;
 import org.apache.flink.connector.kafka.lineage.DefaultKafkaDatasetIdentifier;
@@ -39,21 +41,42 @@ public final class KafkaSinks {
      * @param id unique among the sinks of all jobs of a Kafka cluster
      * @param topics where its records go; transactions that a crash left open there are aborted
      */
-    public static <T> KafkaSink<T> of(
+    public static <T> Sink<T> of(
+            KafkaOptions kafka,
+            String id,
+            DeliveryGuarantee guarantee,
+            List<String> topics,
+            Encoder<T> encoder) {
+        return new StoppingSink<>(
+                known ->
+                        sink(
+                                known ? kafka : KafkaOptions.of(kafka.bootstrapServers()),
+                                id,
+                                guarantee,
+                                topics,
+                                encoder));
+    }
+
+    private static <T> KafkaSink<T> sink(
             KafkaOptions kafka,
             String id,
             DeliveryGuarantee guarantee,
             List<String> topics,
             Encoder<T> encoder) {
         return KafkaSink.<T>builder()
-                .setKafkaProducerConfig(kafka.producerLimits())
-                .setProperty("transaction.timeout.ms", TRANSACTION_TIMEOUT_MILLIS)
+                .setKafkaProducerConfig(transactions(kafka))
                 .setBootstrapServers(kafka.bootstrapServers())
                 .setDeliveryGuarantee(guarantee)
                 .setTransactionalIdPrefix("tributary-" + id)
                 .setTransactionNamingStrategy(TransactionNamingStrategy.POOLING)
                 .setRecordSerializer(new RecordSerializer<>(topics, encoder))
                 .build();
+    }
+
+    private static Properties transactions(KafkaOptions kafka) {
+        Properties all = kafka.producerLimits();
+        all.putIfAbsent("transaction.timeout.ms", TRANSACTION_TIMEOUT_MILLIS);
+        return all;
     }
 
     private record RecordSerializer<T>(List<String> topics, Encoder<T> encoder)

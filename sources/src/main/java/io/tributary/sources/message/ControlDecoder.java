@@ -2,11 +2,13 @@
 
 package io.tributary.sources.message;
 
+import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Names;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
@@ -36,17 +38,42 @@ public final class ControlDecoder implements MessageDecoder {
             }
             out.accept(new Arrival.Control(control));
         } catch (RejectedException e) {
-            refusals.tell(
-                    new Arrival.Refused(
-                            new DeadLetter(
-                                    message.source(),
-                                    "",
-                                    0,
-                                    0,
-                                    e.reason(),
-                                    "control message: " + e.getMessage())),
-                    out);
+            refuse(message, e, out);
         }
         message.done().run();
+    }
+
+    /** Whoever sends it is told, as far as it can be told who that is: else it asks for ever. */
+    private void refuse(Message message, RejectedException why, Consumer<Arrival> out) {
+        String trainer = name(message.sender());
+        refusals.tell(
+                new Arrival.Refused(
+                        new DeadLetter(
+                                message.source(),
+                                trainer,
+                                0,
+                                0,
+                                why.reason(),
+                                "control message: " + why.getMessage()),
+                        false,
+                        0,
+                        trainer.isEmpty() ? "" : instance(message)),
+                out);
+    }
+
+    private static String instance(Message message) {
+        try {
+            return name(Json.tree(message.payload()).path("instance").asText());
+        } catch (RejectedException e) {
+            return "";
+        }
+    }
+
+    private static String name(String text) {
+        try {
+            return Names.check("name", text);
+        } catch (RejectedException e) {
+            return "";
+        }
     }
 }

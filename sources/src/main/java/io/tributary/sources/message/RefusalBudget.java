@@ -70,6 +70,7 @@ public final class RefusalBudget {
                         "(%d refusals before this one came too fast to be told) %s"
                                 .formatted(untold, letter.text())),
                 refusal.answer(),
-                refusal.attempt());
+                refusal.attempt(),
+                refusal.instance());
     }
 }

@@ -64,6 +64,11 @@ final class ChunkGate {
         }
         Optional<ChunkHeader> header = Optional.empty();
         try {
+            if (!sender.job().equals(job)) {
+                throw new RejectedException(
+                        RejectReason.WRONG_JOB,
+                        "it is for job '%s', this is '%s'".formatted(sender.job(), job));
+            }
             header = Optional.of(ChunkHeader.fromProperties(message.properties()));
             header.get().part().check(ByteBuffer.wrap(message.payload()));
             return Optional.of(new Chunk(sender, header.get(), message));
@@ -92,11 +97,6 @@ final class ChunkGate {
                     RejectReason.MALFORMED,
                     "property 'trainer' is '%s', the sender is '%s'"
                             .formatted(sender.trainer(), message.sender()));
-        }
-        if (!sender.job().equals(job)) {
-            throw new RejectedException(
-                    RejectReason.WRONG_JOB,
-                    "it is for job '%s', this is '%s'".formatted(sender.job(), job));
         }
         return sender;
     }

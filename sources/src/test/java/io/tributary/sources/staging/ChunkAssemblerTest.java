@@ -45,6 +45,9 @@ import org.junit.jupiter.api.Assertions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ChunkAssemblerTest {
 
@@ -346,7 +349,7 @@ class ChunkAssemblerTest {
         assembler.accept(chunk("t-1", Map.of(), new byte[3]), arrivals::add);
         assertRefused(RejectReason.MALFORMED, false, "message from t-1");
         assembler.accept(with(chunk, "job", "other"), arrivals::add);
-        assertRefused(RejectReason.WRONG_JOB, false, "'other'");
+        assertRefused(RejectReason.WRONG_JOB, true, "'other'");
         assembler.accept(with(chunk, "trainer", "t-2"), arrivals::add);
         assertRefused(RejectReason.MALFORMED, false, "the sender is 't-1'");
         assertThat(done).hasValue(3);
@@ -558,11 +561,11 @@ class ChunkAssemblerTest {
 
         clock.addAndGet(Duration.ofSeconds(1).toNanos());
         for (int i = 0; i < 20_000; i++) {
-            assembler.accept(with(strange, "job", "job-" + i), arrivals::add);
+            assembler.accept(with(strange, "attempt", "" + (50_000 + i)), arrivals::add);
         }
         assertThat(arrivals).as("a hundred each second").hasSize(1_200);
         assertThat(((Arrival.Refused) arrivals.get(1_100)).deadLetter().text())
-                .contains("39000 refusals before this one", "job-0");
+                .contains("38999 refusals before this one", "its token was not given");
         assertThat(((Arrival.Refused) arrivals.get(1_101)).deadLetter().text())
                 .doesNotContain("refusals before");
     }
@@ -718,5 +721,43 @@ class ChunkAssemblerTest {
         Files.delete(directory);
         assertThat(handled).hasValue(1);
         assertThat(out).singleElement().isInstanceOf(Arrival.Refused.class);
+    }
+
+    /** Who sends it is read first, and told; what is wrong is then judged under that name. */
+    @ParameterizedTest
+    @CsvSource({
+        "samples, 1.5, MALFORMED",
+        "epoch, -1, MALFORMED",
+        "round, 0, MALFORMED",
+        "kind, GRADIENTS, MALFORMED",
+        "chunk, one, MALFORMED",
+        "length, x, MALFORMED",
+        "crc32c, zz, MALFORMED",
+        "job, other, WRONG_JOB"
+    })
+    void whateverAMemberGetsWrongItIsToldUnderItsSending(
+            String property, String value, RejectReason reason) throws IOException {
+        accept(List.of(with(chunks("t", 5, update(1)).get(0), property, value)));
+
+        assertThat(arrivals)
+                .singleElement()
+                .isInstanceOfSatisfying(
+                        Arrival.Refused.class,
+                        refused -> {
+                            assertThat(refused.answer()).isTrue();
+                            assertThat(refused.attempt()).isEqualTo(5);
+                            assertThat(refused.deadLetter().trainer()).isEqualTo("t");
+                            assertThat(refused.deadLetter().reason()).isEqualTo(reason);
+                        });
+        assertThat(done).hasValue(1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"{\"loss\": NaN}", "not json", "[]", "{\"loss\": \"high\"}"})
+    void metricsNeverDecideAboutAnUpdate(String metrics) throws IOException {
+        for (Message chunk : chunks("t", 5, update(1))) {
+            accept(List.of(with(chunk, "metrics", metrics)));
+        }
+        assertThat(arrivals).singleElement().isInstanceOf(Arrival.Staged.class);
     }
 }

@@ -13,6 +13,10 @@ import java.io.Serializable;
 @FunctionalInterface
 public interface MqttEncoder<T> extends Serializable {
 
-    /** The messages, in the order in which they are to be sent; may be made as they are sent. */
-    Iterable<Publication> encode(T value);
+    /**
+     * The messages, in the order in which they are to be sent; may be made as they are sent.
+     *
+     * @param chunkBytes how long payloads may be that are cut
+     */
+    Iterable<Publication> encode(T value, int chunkBytes);
 }

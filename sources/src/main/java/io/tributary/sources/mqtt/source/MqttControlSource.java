@@ -7,6 +7,7 @@ import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.sources.message.ControlDecoder;
 import io.tributary.sources.message.MessageDecoder;
+import java.util.List;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 
 /** What trainers say about themselves: one split, all control topics of a job. */
@@ -22,8 +23,8 @@ public final class MqttControlSource extends MqttSource {
     }
 
     @Override
-    String filter(int lane) {
-        return new Topics(job).controlFilter();
+    List<String> filters(int lane) {
+        return List.of(new Topics(job).controlFilter());
     }
 
     @Override

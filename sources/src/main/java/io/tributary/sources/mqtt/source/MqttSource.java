@@ -10,6 +10,7 @@ import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.LaneSplit;
 import io.tributary.sources.message.MessageDecoder;
 import io.tributary.sources.mqtt.source.reader.MqttSplitReader;
+import java.util.List;
 import java.util.UUID;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
@@ -30,8 +31,8 @@ abstract class MqttSource extends LaneSource {
         this.broker = broker;
     }
 
-    /** The topic filter of a lane. */
-    abstract String filter(int lane);
+    /** The topic filters of a lane. */
+    abstract List<String> filters(int lane);
 
     /** A decoder for one reader. */
     abstract MessageDecoder decoder(SourceReaderContext context);
@@ -48,7 +49,7 @@ abstract class MqttSource extends LaneSource {
         return new MqttSplitReader(
                 broker,
                 clientId,
-                this::filter,
+                this::filters,
                 decoder(context),
                 new MqttSplitReader.End(new Topics(job).round(), run),
                 context.metricGroup());

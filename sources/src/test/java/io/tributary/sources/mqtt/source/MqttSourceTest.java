@@ -41,9 +41,34 @@ class MqttSourceTest {
                                 Duration.ZERO,
                                 Duration.ZERO,
                                 () -> FiniteCheck.JAVA));
-        assertThat(source.filter(3)).isEqualTo("tributary/v1/job/update/3/+");
+        assertThat(source.filters(3)).containsExactly("tributary/v1/job/update/3/+");
+        assertThat(source.filters(15))
+                .as("lanes counted from 1")
+                .containsExactly("tributary/v1/job/update/15/+", "tributary/v1/job/update/16/+");
         assertThat(new Topics("job").update("t-7"))
                 .isEqualTo("tributary/v1/job/update/" + Topics.lane("t-7") + "/t-7");
+    }
+
+    /** Whoever is not answered asks for ever. */
+    @Test
+    void whoeverSendsAWrongJoinIsTold() {
+        ControlDecoder decoder = new ControlDecoder("job", System::nanoTime);
+        List<Arrival> out = new ArrayList<>();
+        for (String wrong :
+                List.of(
+                        "{'type':'JOIN','job':'other','trainer':'t-1','instance':'i-7','group':'eu'}",
+                        "{'type':'JOIN','job':'job','trainer':'t-1','instance':'i-7'}",
+                        "{'type':'JION','job':'job','trainer':'t-1','instance':'i-7','group':'eu'}",
+                        "{'instance':'i-7'}")) {
+            decoder.accept(message("t-1", wrong.replace('\'', '"').getBytes()), out::add);
+            Arrival.Refused refused = (Arrival.Refused) out.get(out.size() - 1);
+            assertThat(refused.deadLetter().trainer()).isEqualTo("t-1");
+            assertThat(refused.instance()).isEqualTo("i-7");
+        }
+        decoder.accept(message("not a name", "{}".getBytes()), out::add);
+        Arrival.Refused nobody = (Arrival.Refused) out.get(out.size() - 1);
+        assertThat(nobody.deadLetter().trainer()).isEmpty();
+        assertThat(nobody.instance()).isEmpty();
     }
 
     @Test

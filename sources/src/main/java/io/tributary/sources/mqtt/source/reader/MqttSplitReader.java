@@ -9,6 +9,7 @@ import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.protocol.mqtt.BrokerRefusedException;
 import io.tributary.protocol.mqtt.Delivery;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.shm.flow.LaneSplit;
@@ -32,6 +33,7 @@ import org.apache.flink.connector.base.source.reader.splitreader.SplitsAddition;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitsChange;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.groups.SourceReaderMetricGroup;
+import org.apache.flink.runtime.execution.SuppressRestartsException;
 
 /**
  * Receives on one connection for all splits of a reader. Messages that are not done are bounded by
@@ -47,7 +49,7 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
 
     private final BrokerOptions broker;
     private final String clientId;
-    private final IntFunction<String> filters;
+    private final IntFunction<List<String>> filters;
     private final MessageDecoder decoder;
     private final BlockingQueue<Delivery> queue = new ArrayBlockingQueue<>(2 * RECEIVE_MAXIMUM);
     private final Counter bytesIn;
@@ -75,12 +77,12 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
     }
 
     /**
-     * @param filters the topic filter of a lane
+     * @param filters the topic filters of a lane
      */
     public MqttSplitReader(
             BrokerOptions broker,
             String clientId,
-            IntFunction<String> filters,
+            IntFunction<List<String>> filters,
             MessageDecoder decoder,
             End end,
             SourceReaderMetricGroup metrics) {
@@ -98,22 +100,35 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
         if (!(change instanceof SplitsAddition)) {
             throw new UnsupportedOperationException("splits are only ever added, got " + change);
         }
-        if (link.isEmpty()) {
-            link =
-                    Optional.of(
-                            MqttLink.connect(
-                                    broker,
-                                    new MqttLink.Settings(
-                                            clientId, RECEIVE_MAXIMUM, Optional.empty()),
-                                    this::enqueue));
-        }
         List<String> topics = new ArrayList<>(List.of(end.topic()));
         for (LaneSplit split : change.splits()) {
             decoder.begin(split.lane(), split.fresh());
             splits.add(split.splitId());
-            topics.add(filters.apply(split.lane()));
+            topics.addAll(filters.apply(split.lane()));
         }
-        link.get().subscribe(topics);
+        try {
+            if (link.isEmpty()) {
+                link =
+                        Optional.of(
+                                MqttLink.connect(
+                                        broker,
+                                        new MqttLink.Settings(
+                                                clientId, RECEIVE_MAXIMUM, Optional.empty()),
+                                        this::enqueue));
+            }
+            link.get().subscribe(topics);
+        } catch (BrokerRefusedException e) {
+            // A restart would not mend it, and whoever submitted the job is to see it.
+            throw new SuppressRestartsException(e);
+        }
+    }
+
+    private void check() {
+        try {
+            link.ifPresent(MqttLink::check);
+        } catch (BrokerRefusedException e) {
+            throw new SuppressRestartsException(e);
+        }
     }
 
     private void enqueue(Delivery message) {
@@ -126,6 +141,7 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
 
     @Override
     public RecordsWithSplitIds<Arrival> fetch() throws IOException {
+        check();
         RecordsBySplits.Builder<Arrival> records = new RecordsBySplits.Builder<>();
         try {
             Delivery message = queue.poll(TICK_MILLIS, TimeUnit.MILLISECONDS);
