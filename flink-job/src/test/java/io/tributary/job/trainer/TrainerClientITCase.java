@@ -7,12 +7,18 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import io.tributary.job.demo.EmbeddedBroker;
+import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.MqttTransport;
+import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.testutils.TestJob;
 import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.ModelDescription;
+import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.Owner;
 import io.tributary.shm.region.TrainerPresence;
@@ -28,9 +34,15 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.Configuration;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Item 13: what users do with a client. */
 @Timeout(180)
@@ -117,6 +129,97 @@ class TrainerClientITCase {
             flink.check();
         }
         assertThat(job.error(1, List.of("t-1"))).isLessThan(1e-6);
+    }
+
+    /** The answer to what was sent before it died is not taken for that to what is sent now. */
+    @ParameterizedTest
+    @ValueSource(strings = {"mqtt", "shm"})
+    void aTrainerThatDiesAndComesBackHearsWhichSendingIsAnswered(String way) throws Exception {
+        TestJob job = new TestJob("again", temp, 1);
+        // So that the first one's receipt is still to come when the second one sends.
+        Configuration slow = new Configuration();
+        slow.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(4));
+        try (EmbeddedBroker broker = EmbeddedBroker.start()) {
+            BrokerOptions options = BrokerOptions.of(broker.url());
+            io.tributary.job.graph.Transport transport =
+                    way.equals("mqtt")
+                            ? new MqttTransport(options, job.staging(QUOTA))
+                            : new ShmTransport(
+                                    new RegionAccess.Place(job.regions().toString()), QUOTA, 1);
+            Transport trainers =
+                    way.equals("mqtt") ? Transport.mqtt(options) : Transport.shm(job.regions(), 1);
+            CountDownLatch counted = new CountDownLatch(1);
+            try (AutoCloseable ignored =
+                            transport.follow(job.name(), new WhenCounted(counted::countDown));
+                    LocalFlink flink = job.start(2, 1, transport, slow);
+                    TrainerClient other = job.client("t-2", trainers)) {
+                TrainerClient first = job.client("t-1", trainers);
+                first.join();
+                other.join();
+                TrainingRound round = first.awaitRound(TestJob.PATIENCE).orElseThrow();
+                Thread sending =
+                        new Thread(
+                                () -> {
+                                    try {
+                                        first.send(TestJob.update(round, "t-1"));
+                                    } catch (RuntimeException e) {
+                                        // It dies.
+                                    }
+                                });
+                sending.start();
+                counted.await();
+                first.abort();
+                try (TrainerClient second = job.client("t-1", trainers)) {
+                    join(second);
+                    TrainingRound same = second.awaitRound(TestJob.PATIENCE).orElseThrow();
+                    assertThat(same.id()).isEqualTo(round.id());
+                    Receipt answer = second.send(TestJob.update(same, "t-7"));
+                    assertThat(answer.status()).isEqualTo(Status.REJECTED);
+                    assertThat(answer.reason()).isEqualTo(RejectReason.DIFFERENT_BYTES);
+                    assertThat(answer.text())
+                            .contains("it has CRC32C " + answer.contentId())
+                            .doesNotContain("the one that counts has " + answer.contentId());
+                    Receipt same1 = second.send(TestJob.update(same, "t-1"));
+                    assertThat(same1.status()).isEqualTo(Status.DUPLICATE);
+                    other.send(TestJob.update(other.awaitRound(TestJob.PATIENCE).get(), "t-2"));
+                }
+                sending.interrupt();
+                sending.join();
+                flink.check();
+            }
+        }
+        job.awaitModel(1);
+        assertThat(job.error(1, List.of("t-1", "t-2"))).isLessThan(1e-6);
+    }
+
+    /** The job may still have to miss the one before. */
+    private static void join(TrainerClient client) {
+        Awaitility.await()
+                .atMost(TestJob.PATIENCE)
+                .ignoreExceptionsMatching(
+                        e ->
+                                e instanceof TrainerException refused
+                                        && refused.reason() == RejectReason.DUPLICATE_TRAINER)
+                .until(
+                        () -> {
+                            client.join();
+                            return true;
+                        });
+    }
+
+    private record WhenCounted(Runnable then) implements JobListener {
+
+        @Override
+        public void status(RoundStatus status) {
+            if (status.updates() == 1) {
+                then.run();
+            }
+        }
+
+        @Override
+        public void model(ModelDescription model) {
+            // Only updates are waited for.
+        }
     }
 
     @Test
