@@ -262,7 +262,7 @@ public final class TrainerClient implements AutoCloseable {
 
     /**
      * Sends an update and waits for its receipt, sending again as long as none comes. The update
-     * must not be touched afterwards.
+     * must not be touched afterwards: its memory may be given to others.
      *
      * @return COMMITTED or DUPLICATE when the update counts, REJECTED with a reason when it does
      *     not

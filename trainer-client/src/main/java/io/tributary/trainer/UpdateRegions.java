@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -28,6 +29,8 @@ final class UpdateRegions implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(UpdateRegions.class);
     private static final long PAUSE_MILLIS = 100;
+    private static final long COLLECT_NANOS = 2_000_000_000L;
+    private static final AtomicLong COLLECTED = new AtomicLong(System.nanoTime());
 
     private final Supplier<RegionDirectory> directory;
     private final Function<UUID, String> names;
@@ -162,6 +165,7 @@ final class UpdateRegions implements AutoCloseable {
         try {
             if (job.filter(RoomRequest::pending).isPresent()) {
                 giveUpSpare();
+                collectGarbage();
             }
         } catch (RuntimeException e) {
             // A favour to others must not end this trainer.
@@ -182,11 +186,23 @@ final class UpdateRegions implements AutoCloseable {
         owned.answered = false;
     }
 
+    /**
+     * Models that the job has removed take memory until those who looked at them are found not to
+     * do so any more. All trainers of a process do this together, now and then.
+     */
+    private static void collectGarbage() {
+        long now = System.nanoTime();
+        long before = COLLECTED.get();
+        if (now - before > COLLECT_NANOS && COLLECTED.compareAndSet(before, now)) {
+            System.gc();
+        }
+    }
+
     private synchronized void giveUpSpare() {
         for (Owned owned : List.copyOf(all)) {
             if (owned.spare()) {
                 all.remove(owned);
-                owned.region.delete();
+                owned.region.giveUp();
             }
         }
     }

@@ -5,6 +5,7 @@ package io.tributary.job.graph;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.testutils.Cli;
 import io.tributary.job.testutils.TestBroker;
 import io.tributary.job.testutils.TestJob;
 import io.tributary.protocol.message.Receipt;
@@ -72,6 +73,33 @@ class FullDiskITCase {
             flink.check();
         } finally {
             run("umount", "-l", checkpoints.toString());
+        }
+    }
+
+    /** Twelve updates, and models, of 200 KB in 2 MB: what nobody uses is given to who waits. */
+    @Test
+    void aSmallFileSystemOfRegionsIsEnoughForOneAfterTheOther() throws Exception {
+        Assumptions.assumeTrue(
+                (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid") == 0,
+                "mount is root's");
+        Path small = Files.createDirectories(temp.resolve("small"));
+        run("mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", small.toString());
+        try {
+            Cli cli =
+                    Cli.run(
+                            "demo",
+                            "--transport",
+                            "shm",
+                            "--dir",
+                            small.resolve("regions").toString(),
+                            "--rounds",
+                            "3",
+                            "--ui-port",
+                            "0");
+            assertThat(cli.exit()).as(cli.err()).isZero();
+            assertThat(cli.out()).contains("that is small", "round  3  closed   12/12");
+        } finally {
+            run("umount", "-l", small.toString());
         }
     }
 }

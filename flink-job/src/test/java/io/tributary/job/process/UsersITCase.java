@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
@@ -191,6 +192,50 @@ class UsersITCase {
     }
 
     /** However its command line begins. */
+    /** Its own port and those beside it, and that for other nodes. */
+    @Test
+    void portZeroIsAnyThatIsFree() throws Exception {
+        Path out = temp.resolve("agent.out");
+        start(
+                out,
+                "root",
+                "root",
+                "agent",
+                "--port",
+                "0",
+                "--bpf",
+                "off",
+                "--node",
+                "n1",
+                "--listen",
+                "127.0.0.1:0",
+                "--secret",
+                temp.resolve("secret").toString(),
+                "--dir",
+                memory.toString());
+        Awaitility.await()
+                .atMost(Duration.ofMinutes(1))
+                .untilAsserted(
+                        () ->
+                                assertThat(Files.readString(out))
+                                        .containsPattern("node n1 on 127.0.0.1:[1-9][0-9]+,"));
+        String said = Files.readString(out);
+        String agent = said.replaceAll("(?s)agent on 127.0.0.1:([0-9]+),.*", "$1");
+        assertThat(call("root", "root", "agent", "status", "--port", agent).exit()).isZero();
+        Ended nodes =
+                call(
+                        "root",
+                        "root",
+                        "regions",
+                        "nodes",
+                        "--port",
+                        agent,
+                        "--dir",
+                        memory.toString());
+        assertThat(nodes.out())
+                .contains(said.replaceAll("(?s).*node n1 on (127.0.0.1:[0-9]+),.*", "$1"));
+    }
+
     @Test
     void rootCannotStartAnAgentThatKeepsAll() throws Exception {
         Ended kept = call("root", "root", "--debug", "agent", "--dir", memory.toString());

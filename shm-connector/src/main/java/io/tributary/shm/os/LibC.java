@@ -25,6 +25,9 @@ public interface LibC extends Library {
     int AT_FDCWD = -100;
     int RENAME_NOREPLACE = 1;
 
+    /** Frees the memory of a range; the file stays as long as it is. */
+    int FALLOC_FL_PUNCH_HOLE_KEEP_SIZE = 3;
+
     int EPERM = 1;
     int ENOENT = 2;
     int EINTR = 4;
@@ -59,6 +62,8 @@ public interface LibC extends Library {
     int renameat2(int fromDirectory, String from, int toDirectory, String to, int flags);
 
     int fchmod(int fd, int mode);
+
+    int fallocate(int fd, int mode, long offset, long length);
 
     int fcntl(int fd, int command, Pointer argument);
 

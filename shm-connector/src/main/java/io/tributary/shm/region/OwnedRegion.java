@@ -4,6 +4,7 @@ package io.tributary.shm.region;
 
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.shm.os.Descriptors;
+import io.tributary.shm.os.LibC;
 import io.tributary.shm.region.RegionLayout.State;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -226,6 +227,27 @@ public final class OwnedRegion implements AutoCloseable {
         }
         close();
         RegionDirectory.delete(file);
+    }
+
+    /**
+     * The same where others need the memory now: views of it that somebody keeps are of nothing but
+     * zeros from then on. Without this they would hold it until the garbage collector finds that
+     * nobody keeps one.
+     */
+    public void giveUp() {
+        if (closed) {
+            return;
+        }
+        int fd =
+                LibC.INSTANCE.open(
+                        file.toString(), LibC.O_RDWR | LibC.O_NOFOLLOW | LibC.O_CLOEXEC, 0);
+        if (fd >= 0) {
+            // Where the file system cannot do that, it takes longer.
+            LibC.INSTANCE.fallocate(
+                    fd, LibC.FALLOC_FL_PUNCH_HOLE_KEEP_SIZE, RegionLayout.PAYLOAD_OFFSET, capacity);
+            LibC.INSTANCE.close(fd);
+        }
+        delete();
     }
 
     /** Unmaps it, and leaves the file to whoever has still to read it, who then deletes it. */

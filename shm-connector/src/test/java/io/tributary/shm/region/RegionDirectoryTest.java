@@ -17,9 +17,11 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -282,6 +284,32 @@ class RegionDirectoryTest {
         JobDirectory.append(log, "anew", 1000);
         assertThat(log).as("of a time without bounds").hasContent("\"anew\"");
         assertThat(JobDirectory.former(log)).doesNotExist();
+    }
+
+    /** A mapping that somebody keeps holds the memory of a file that is deleted. */
+    @Test
+    void whatIsGivenUpIsFreeAtOnceThoughSomebodyKeepsAView() throws IOException {
+        Path shm = Files.createTempDirectory(Path.of("/dev/shm"), "given-up-");
+        try {
+            RegionDirectory regions = new RegionDirectory(shm, 1 << 30);
+            long before = Files.getFileStore(shm).getUsableSpace();
+            OwnedRegion region = regions.lend("x", 64 << 20).orElseThrow();
+            ByteBuffer view = region.memory().slice(1 << 20, 8);
+            view.put(0, (byte) 7);
+            assertThat(before - Files.getFileStore(shm).getUsableSpace()).isGreaterThan(60 << 20);
+
+            region.giveUp();
+
+            assertThat(before - Files.getFileStore(shm).getUsableSpace()).isLessThan(20 << 20);
+            assertThat(view.get(0)).isZero();
+            assertThat(region.file()).doesNotExist();
+        } finally {
+            try (Stream<Path> files = Files.walk(shm)) {
+                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(file);
+                }
+            }
+        }
     }
 
     @Test
