@@ -28,6 +28,11 @@ public sealed class BrokerUnavailableException extends RuntimeException
                 cause);
     }
 
+    /** So Mosquitto answers to what is longer than its {@code message_size_limit}. */
+    static boolean isUnknownCode(MqttException e) {
+        return e.getReasonCode() == MqttException.REASON_CODE_INVALID_RETURN_CODE;
+    }
+
     static String reason(Throwable cause) {
         Throwable deepest = cause;
         while (deepest.getCause() != null) {
@@ -36,9 +41,7 @@ public sealed class BrokerUnavailableException extends RuntimeException
         if (deepest instanceof MqttException e && ReasonCode.of(e).isPresent()) {
             return ReasonCode.of(e).get().toString();
         }
-        if (deepest instanceof MqttException e
-                && e.getReasonCode() == MqttException.REASON_CODE_INVALID_RETURN_CODE) {
-            // So Mosquitto answers to what is longer than its message_size_limit.
+        if (deepest instanceof MqttException e && isUnknownCode(e)) {
             return "it answers with a reason code that MQTT 5 does not have there; is the message larger than it allows?";
         }
         return deepest.getMessage() == null ? deepest.toString() : deepest.getMessage();

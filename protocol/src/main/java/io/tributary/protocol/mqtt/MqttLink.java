@@ -47,6 +47,7 @@ public final class MqttLink implements AutoCloseable {
     private volatile BrokerLimits limits = BrokerLimits.NONE;
     private volatile Semaphore window = new Semaphore(0);
     private volatile Optional<ReasonCode> parting = Optional.empty();
+    private volatile Optional<MqttException> broken = Optional.empty();
     private volatile Optional<BrokerRefusedException> refusal = Optional.empty();
     private volatile boolean closed;
 
@@ -148,6 +149,8 @@ public final class MqttLink implements AutoCloseable {
             check();
             try {
                 attempt.run();
+                parting = Optional.empty();
+                broken = Optional.empty();
                 return;
             } catch (MqttException e) {
                 if (progress.getAsLong() > before) {
@@ -156,15 +159,20 @@ public final class MqttLink implements AutoCloseable {
                     pause = FIRST_PAUSE_MILLIS;
                 }
                 if (closed || System.nanoTime() + pause * 1_000_000 > end) {
-                    Optional<ReasonCode> why = ReasonCode.of(e).or(() -> parting);
-                    throw why.isPresent()
-                            ? BrokerUnavailableException.refusing(broker, why.get(), e)
-                            : new BrokerUnavailableException(broker, e);
+                    throw unavailable(e);
                 }
                 sleep(pause);
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
             }
         }
+    }
+
+    /** What the broker has said tells more than that it has said nothing since. */
+    private BrokerUnavailableException unavailable(MqttException last) {
+        Optional<ReasonCode> why = ReasonCode.of(last).or(() -> parting);
+        return why.isPresent()
+                ? BrokerUnavailableException.refusing(broker, why.get(), last)
+                : new BrokerUnavailableException(broker, broken.orElse(last));
     }
 
     private static void sleep(long millis) {
@@ -339,6 +347,10 @@ public final class MqttLink implements AutoCloseable {
         public void disconnected(MqttDisconnectResponse response) {
             // The keeper sees that the connection is gone; whoever waits too long is told why.
             parting = ReasonCode.of(response.getReturnCode());
+            broken =
+                    Optional.ofNullable(response.getException())
+                            .filter(BrokerUnavailableException::isUnknownCode)
+                            .or(() -> broken);
         }
 
         @Override
