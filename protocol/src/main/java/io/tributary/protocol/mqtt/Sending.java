@@ -26,8 +26,11 @@ final class Sending {
 
     private static final long MAX_BYTES_UNDER_WAY = 8 << 20;
 
-    /** Paho's own, for a wait that was too long. */
+    /** Paho's own codes, for a wait that was too long, and where there is no connection. */
     private static final int CLIENT_TIMEOUT = 32_000;
+
+    private static final int CLIENT_NOT_CONNECTED = 32_104;
+    private static final long LOOK_MILLIS = 50;
 
     private final BrokerOptions broker;
     private final Iterator<Publication> rest;
@@ -82,14 +85,7 @@ final class Sending {
 
     private static IMqttToken send(MqttAsyncClient client, Semaphore window, Publication message)
             throws MqttException {
-        try {
-            if (!window.tryAcquire(MqttLink.ACK_TIMEOUT_MILLIS, TimeUnit.MILLISECONDS)) {
-                throw new MqttException(CLIENT_TIMEOUT);
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while waiting for the broker", e);
-        }
+        await(client, window);
         boolean sent = false;
         try {
             MqttProperties properties = new MqttProperties();
@@ -113,6 +109,24 @@ final class Sending {
             if (!sent) {
                 window.release();
             }
+        }
+    }
+
+    /** Waits for a place, as long as there is a connection that can give one. */
+    private static void await(MqttAsyncClient client, Semaphore window) throws MqttException {
+        long end = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(MqttLink.ACK_TIMEOUT_MILLIS);
+        try {
+            while (!window.tryAcquire(LOOK_MILLIS, TimeUnit.MILLISECONDS)) {
+                if (!client.isConnected()) {
+                    throw new MqttException(CLIENT_NOT_CONNECTED);
+                }
+                if (System.nanoTime() > end) {
+                    throw new MqttException(CLIENT_TIMEOUT);
+                }
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while waiting for the broker", e);
         }
     }
 
