@@ -133,22 +133,31 @@ public final class Regions implements AutoCloseable {
     private static NodeChannel connect(Path directory, InetSocketAddress address)
             throws IOException {
         try {
-            UUID token = Door.enter(directory, address.getPort());
-            NodeChannel made = NodeChannel.connect(address);
-            try {
-                made.greeted();
-                made.send(new NodeRequest.Enter(token));
-                made.receiveSoon(NodeAnswer.class).as(String.class);
-                return made;
-            } catch (IOException | RuntimeException e) {
-                made.close();
-                throw e;
-            }
+            return enter(directory, address);
+        } catch (IOException first) {
+            // On a host that is busy the first one may take longer than a token is good for.
+        }
+        try {
+            return enter(directory, address);
         } catch (IOException e) {
             throw new NodeUnavailableException(
                     "no node on port %d of this host that has its regions in %s (%s); start one with ./tributary agent --node NAME, or give its agent's --port and --dir"
                             .formatted(address.getPort(), directory, e.getMessage()),
                     e);
+        }
+    }
+
+    private static NodeChannel enter(Path directory, InetSocketAddress address) throws IOException {
+        UUID token = Door.enter(directory, address.getPort());
+        NodeChannel made = NodeChannel.connect(address);
+        try {
+            made.greeted();
+            made.send(new NodeRequest.Enter(token));
+            made.receiveSoon(NodeAnswer.class).as(String.class);
+            return made;
+        } catch (IOException | RuntimeException e) {
+            made.close();
+            throw e;
         }
     }
 
