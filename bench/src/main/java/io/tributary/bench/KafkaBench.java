@@ -11,7 +11,6 @@ import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.job.process.JavaProcess;
 import io.tributary.job.process.KafkaProcess;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
@@ -249,8 +248,7 @@ final class KafkaBench {
                                         new RegionAccess.Place(regions.toString()),
                                         quota,
                                         Duration.ofMinutes(5),
-                                        Duration.ofHours(1),
-                                        FloatFiniteCheck::new),
+                                        Duration.ofHours(1)),
                                 true),
                         Publish.COMMITTED)
                 .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));

@@ -2,6 +2,7 @@
 
 package io.tributary.bench;
 
+import io.tributary.shm.kernel.FoldKernel;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.Map;
@@ -36,15 +37,18 @@ final class KernelBench {
         double axpy = speed.get("axpy");
         return new KernelReport(
                 "kernel",
+                FoldKernel.best().name(),
                 params,
                 updates,
                 axpy,
-                speed.get("copy"),
+                speed.get("scan"),
                 speed.get("foldOne"),
                 speed.get("foldOne") / axpy,
                 speed.get("foldFour"),
                 speed.get("foldFour") / axpy,
-                speed.get("foldAll"),
-                speed.get("foldAll") / axpy);
+                speed.get("foldEight"),
+                speed.get("foldEight") / axpy,
+                speed.get("foldEightInJava"),
+                speed.get("foldEightInJava") / axpy);
     }
 }

@@ -6,26 +6,32 @@ package io.tributary.bench;
  * What {@code bench --path kernel} found, in GB/s of updates read by one thread.
  *
  * @param path kernel
+ * @param kernel what folds here
  * @param params float32 parameters of an update
  * @param updates updates in memory, read one after the other
- * @param axpyGbPerSecond ND4J's axpy, a whole update in one call: the limit
- * @param copyGbPerSecond a memory copy
- * @param foldOneGbPerSecond the fold of updates that come one at a time
+ * @param axpyGbPerSecond a float32 axpy in C, a whole update in one call: the limit
+ * @param scanGbPerSecond looking for values that are not finite, and nothing else
+ * @param foldOneGbPerSecond the fold of updates that come one at a time, with the check
  * @param foldOneRatio that against axpy
  * @param foldFourGbPerSecond the fold of four that wait together
  * @param foldFourRatio that against axpy
- * @param foldAllGbPerSecond the fold of all that wait together
- * @param foldAllRatio that against axpy
+ * @param foldEightGbPerSecond the fold of eight
+ * @param foldEightRatio that against axpy
+ * @param foldEightInJavaGbPerSecond the same in Java, as where there is no compiler
+ * @param foldEightInJavaRatio that against axpy
  */
 record KernelReport(
         String path,
+        String kernel,
         int params,
         int updates,
         double axpyGbPerSecond,
-        double copyGbPerSecond,
+        double scanGbPerSecond,
         double foldOneGbPerSecond,
         double foldOneRatio,
         double foldFourGbPerSecond,
         double foldFourRatio,
-        double foldAllGbPerSecond,
-        double foldAllRatio) {}
+        double foldEightGbPerSecond,
+        double foldEightRatio,
+        double foldEightInJavaGbPerSecond,
+        double foldEightInJavaRatio) {}

@@ -4,7 +4,6 @@ package io.tributary.bench;
 
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.Topics;
@@ -74,8 +73,7 @@ final class MqttBench {
                                                 new RegionAccess.Place(regions.path().toString()),
                                                 quota,
                                                 Duration.ofMinutes(5),
-                                                Duration.ofHours(1),
-                                                FloatFiniteCheck::new)),
+                                                Duration.ofHours(1))),
                                 Transport.mqtt(broker));
                 live.run(work.path(), regions.path(), (flink, rounds) -> {});
                 return PathReport.of(

@@ -3,8 +3,6 @@
 package io.tributary.bench;
 
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.operators.aggregate.FloatKernel;
-import io.tributary.operators.aggregate.FloatKernel.Weighted;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.shm.agent.AgentOptions;
@@ -12,17 +10,11 @@ import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 
 /**
  * A whole job with its trainers and agent in one process, timed from when all trainers have written
@@ -48,6 +40,8 @@ final class ShmBench {
     }
 
     ShmReport run() throws Exception {
+        // First, so that whoever has no compiler hears of it at once.
+        Axpy limit = Axpy.compile();
         try (WorkDirectory regions = WorkDirectory.create(parent, "bench");
                 WorkDirectory work = WorkDirectory.create("bench")) {
             DescriptorBench.Latency relayed =
@@ -56,7 +50,7 @@ final class ShmBench {
                     DescriptorBench.run(AgentOptions.Bpf.AUTO, regions.path());
             LiveRounds live = job(regions.path(), work.path());
             List<Double> modelMs = modelMs(regions.path());
-            double axpy = axpy(regions.path());
+            double axpy = axpy(limit, regions.path());
             double gigabytes = 4.0 * params * trainers / 1e9;
             double speed = gigabytes / Samples.median(live.seconds());
             return new ShmReport(
@@ -101,51 +95,19 @@ final class ShmBench {
         return all;
     }
 
-    /** Axpy on updates in regions by as many threads as the machine has cores, in GB/s. */
-    private double axpy(Path regions) throws Exception {
+    /** The limit, on updates in regions, by as many threads as the machine has cores. */
+    private double axpy(Axpy limit, Path regions) throws Exception {
         int cores = Runtime.getRuntime().availableProcessors();
         RegionDirectory directory = new RegionDirectory(regions.resolve("axpy"), Long.MAX_VALUE);
         List<OwnedRegion> updates = new ArrayList<>();
-        for (int i = 0; i < 4 * cores; i++) {
-            updates.add(directory.own(RegionDirectory.unique("u"), 4L * params).orElseThrow());
-        }
-        ExecutorService threads = Executors.newFixedThreadPool(cores);
-        List<Double> speeds = new ArrayList<>();
         try {
-            List<ByteBuffer> sums = new ArrayList<>();
-            for (int core = 0; core < cores; core++) {
-                sums.add(ByteBuffer.allocateDirect(4 * params).order(ByteOrder.nativeOrder()));
+            for (int i = 0; i < 4 * cores; i++) {
+                updates.add(directory.own(RegionDirectory.unique("u"), 4L * params).orElseThrow());
             }
-            for (int repeat = 0; repeat < 12; repeat++) {
-                long start = System.nanoTime();
-                List<Callable<Void>> all = new ArrayList<>();
-                for (int core = 0; core < cores; core++) {
-                    int mine = core;
-                    all.add(
-                            () -> {
-                                for (int u = mine; u < updates.size(); u += cores) {
-                                    add(updates.get(u), sums.get(mine));
-                                }
-                                return null;
-                            });
-                }
-                for (Future<Void> future : threads.invokeAll(all)) {
-                    future.get();
-                }
-                if (repeat >= 2) {
-                    speeds.add(4.0 * params * updates.size() / (System.nanoTime() - start));
-                }
-            }
+            return limit.gbPerSecond(
+                    updates.stream().map(OwnedRegion::memory).toList(), params, cores);
         } finally {
-            threads.shutdownNow();
             updates.forEach(OwnedRegion::delete);
         }
-        return Samples.median(speeds);
-    }
-
-    private void add(OwnedRegion update, ByteBuffer sum) {
-        long from = FloatKernel.address(update.memory().slice(0, 4 * params));
-        FloatKernel.fold(
-                new Weighted[] {new Weighted(from, 1.5f)}, FloatKernel.address(sum), params);
     }
 }

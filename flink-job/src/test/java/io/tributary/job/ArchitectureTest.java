@@ -80,6 +80,7 @@ class ArchitectureTest {
                     .resideOutsideOfPackages(
                             "io.tributary.shm.agent",
                             "io.tributary.shm.guard",
+                            "io.tributary.shm.kernel",
                             "io.tributary.shm.os",
                             "io.tributary.shm.peer")
                     .should()

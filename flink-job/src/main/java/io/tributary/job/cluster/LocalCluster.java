@@ -30,7 +30,7 @@ public final class LocalCluster {
 
     /** What of ours, and of our libraries, must exist once in a process, whatever jobs it runs. */
     public static final String PARENT_FIRST =
-            "io.tributary.protocol.;io.tributary.shm.;com.fasterxml.jackson.;com.sun.jna.;org.bytedeco.;org.apache.kafka.;org.eclipse.paho.;org.yaml.";
+            "io.tributary.protocol.;io.tributary.shm.;com.fasterxml.jackson.;com.sun.jna.;org.apache.kafka.;org.eclipse.paho.;org.yaml.";
 
     private static final long START_SECONDS = 180;
 

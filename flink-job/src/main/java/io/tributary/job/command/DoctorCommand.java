@@ -10,6 +10,7 @@ import io.tributary.shm.agent.BpfRequirements.Requirement;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.guard.MemoryGuard;
+import io.tributary.shm.kernel.FoldKernel;
 import io.tributary.shm.mailbox.Descriptor;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Mailbox;
@@ -85,6 +86,7 @@ public final class DoctorCommand implements Callable<Integer> {
                         guarded
                                 ? "regions may be cut short while they are read"
                                 : "is not in this build; apt-get install clang libc6-dev make, and build again"));
+        all.add(kernel());
         all.add(nd4j());
         config.map(JobSpec::read).map(DoctorCommand::broker).ifPresent(all::add);
         for (Requirement requirement : all) {
@@ -211,6 +213,17 @@ public final class DoctorCommand implements Callable<Integer> {
             Thread.currentThread().interrupt();
             throw new IllegalStateException(e);
         }
+    }
+
+    private static Requirement kernel() {
+        boolean compiled = FoldKernel.all().size() > 1;
+        return new Requirement(
+                "fold kernel",
+                compiled,
+                FoldKernel.best().name()
+                        + (compiled
+                                ? ""
+                                : ", several times as slow as in C; apt-get install clang libc6-dev make, and build again"));
     }
 
     private static Requirement nd4j() {

@@ -9,7 +9,6 @@ import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.Transport;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
@@ -180,8 +179,7 @@ public record JobSpec(
                         regions,
                         quota,
                         time(yaml, JobOptions.STAGING_IDLE),
-                        time(yaml, JobOptions.STAGING_DEADLINE),
-                        FloatFiniteCheck::new);
+                        time(yaml, JobOptions.STAGING_DEADLINE));
         return switch (yaml.get(JobOptions.TRANSPORT)) {
             case MQTT -> new MqttTransport(broker(yaml), staging);
             case KAFKA ->

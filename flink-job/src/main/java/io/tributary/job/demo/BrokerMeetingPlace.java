@@ -5,7 +5,6 @@ package io.tributary.job.demo;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
@@ -44,8 +43,7 @@ final class BrokerMeetingPlace implements MeetingPlace {
                         new RegionAccess.Place(regions),
                         quotaBytes,
                         STAGING_IDLE,
-                        STAGING_DEADLINE,
-                        FloatFiniteCheck::new));
+                        STAGING_DEADLINE));
     }
 
     @Override

@@ -58,7 +58,6 @@ final class FileClaims extends RichMapFunction<Integer, Arrival> {
                             update.samples(),
                             model.kind(),
                             0,
-                            Float.MAX_VALUE,
                             new PayloadRef(update.path(), 0, file.header().fileLength(), 0),
                             Map.of()));
         } catch (RejectedException e) {

@@ -2,7 +2,6 @@
 
 package io.tributary.job.graph;
 
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.Arrival;
@@ -42,8 +41,7 @@ public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agen
 
     @Override
     public Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model) {
-        return new ShmUpdateSource(
-                job, run, model::layout, regions, agentPort, FloatFiniteCheck::new);
+        return new ShmUpdateSource(job, run, model::layout, regions, agentPort);
     }
 
     @Override

@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.job.testutils.TestBroker;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.coordinator.Surroundings;
@@ -104,8 +103,7 @@ class MqttJobITCase {
                                         new RegionAccess.Place(temp.resolve("regions").toString()),
                                         1 << 26,
                                         Duration.ofSeconds(20),
-                                        Duration.ofHours(1),
-                                        FloatFiniteCheck::new)),
+                                        Duration.ofHours(1))),
                         Publish.COMMITTED)
                 .build(flink.environment());
         flink.submit(JOB);

@@ -3,7 +3,6 @@
 package io.tributary.job.testutils;
 
 import io.tributary.protocol.tensor.DType;
-import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.region.TensorFile;
@@ -39,7 +38,7 @@ public final class SmallModel {
         int at = (int) HEADER.dataOffset();
         for (TensorInfo tensor : HEADER.tensors()) {
             for (long i = 0; i < tensor.elements(); i++) {
-                Elements.put(tensor.dtype(), bytes, at, random.nextGaussian() * 10);
+                tensor.dtype().put(bytes, at, random.nextGaussian() * 10);
                 at += tensor.dtype().bytes();
             }
         }
@@ -60,7 +59,7 @@ public final class SmallModel {
         ByteBuffer elements = file.elements(tensor, 0, (int) tensor.elements());
         double[] values = new double[(int) tensor.elements()];
         for (int i = 0; i < values.length; i++) {
-            values[i] = Elements.get(tensor.dtype(), elements, i * tensor.dtype().bytes());
+            values[i] = tensor.dtype().get(elements, i * tensor.dtype().bytes());
         }
         return values;
     }

@@ -8,7 +8,6 @@ import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
-import io.tributary.operators.aggregate.FloatFiniteCheck;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
@@ -68,8 +67,7 @@ public record TestJob(String name, Path work, int agentPort) {
                 new RegionAccess.Place(regions().toString()),
                 quotaBytes,
                 Duration.ofSeconds(60),
-                Duration.ofHours(1),
-                FloatFiniteCheck::new);
+                Duration.ofHours(1));
     }
 
     /** Starts it, from the newest checkpoint in {@code work} if there is one. */

@@ -34,10 +34,8 @@ public sealed interface AggregatorInput {
      * @param round the round
      * @param payload the update
      * @param weight number of samples, &gt; 0
-     * @param bound no float value of the update has a larger magnitude
      */
-    record FoldUpdate(
-            String node, int shard, RoundId round, PayloadRef payload, long weight, float bound)
+    record FoldUpdate(String node, int shard, RoundId round, PayloadRef payload, long weight)
             implements AggregatorInput {}
 
     /**

@@ -8,7 +8,6 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.types.FlowSerializer;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.protocol.tensor.DType;
 import java.io.IOException;
 import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
 import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
@@ -32,7 +31,6 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
             begin(FOLD_UPDATE, input, out);
             writePayload(fold.payload(), out);
             out.writeLong(fold.weight());
-            out.writeFloat(fold.bound());
         } else if (input instanceof FoldPartial fold) {
             begin(FOLD_PARTIAL, input, out);
             out.writeDouble(fold.weight());
@@ -53,19 +51,15 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         out.writeBoolean(sum instanceof PartialSum.Lying);
         if (sum instanceof PartialSum.Lying lying) {
             writePayload(lying.payload(), out);
-            out.writeUTF(lying.type().name());
-            out.writeInt(lying.scale());
-            out.writeDouble(lying.bound());
         } else {
-            writeDoubles(((PartialSum.Values) sum).sum(), out);
+            writeBytes(((PartialSum.Values) sum).sum(), out);
         }
     }
 
     private static PartialSum readSum(DataInputView in) throws IOException {
         return in.readBoolean()
-                ? new PartialSum.Lying(
-                        readPayload(in), DType.valueOf(in.readUTF()), in.readInt(), in.readDouble())
-                : new PartialSum.Values(readDoubles(in));
+                ? new PartialSum.Lying(readPayload(in))
+                : new PartialSum.Values(readBytes(in));
     }
 
     private static void begin(int tag, AggregatorInput input, DataOutputView out)
@@ -83,9 +77,7 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         int shard = in.readInt();
         RoundId round = readRound(in);
         return switch (tag) {
-            case FOLD_UPDATE ->
-                    new FoldUpdate(
-                            node, shard, round, readPayload(in), in.readLong(), in.readFloat());
+            case FOLD_UPDATE -> new FoldUpdate(node, shard, round, readPayload(in), in.readLong());
             case FOLD_PARTIAL -> new FoldPartial(node, shard, round, in.readDouble(), readSum(in));
             case CLOSE_NODE ->
                     new CloseNode(

@@ -10,6 +10,7 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.guard.MemoryGuard;
+import io.tributary.shm.kernel.Columns;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
 import java.util.LinkedHashMap;
@@ -47,9 +48,6 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     public static final KeySelector<AggregatorInput, NodeShard> KEY =
             input -> new NodeShard(input.node(), input.shard());
 
-    /** As many as the kernel takes in one call. */
-    private static final int MAX_WAITING = 8;
-
     private static final long SETTLE_MILLIS = 1;
     private static final long SWEEP_MILLIS = 1000;
 
@@ -74,8 +72,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
 
     /**
      * @param regions where updates lie
-     * @param partials where partial sums lie, so that they need not pass through Flink's network;
-     *     without, all is summed in float64 and sent through Flink's network
+     * @param partials where partial sums lie, so that they need not pass through Flink's network
      */
     AggregatorOperator(
             ModelSpec model, RegionAccess.Place regions, Optional<RegionPool.Place> partials) {
@@ -116,7 +113,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         FoldKey key = new FoldKey(KEY.getKey(input), input.round());
         NodeFold fold = folds.get(key);
         if (fold == null) {
-            fold = load(input.round());
+            fold = load(input.shard(), input.round());
             folds.put(key, fold);
         }
         if (input instanceof DropRound) {
@@ -134,16 +131,16 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
             settle(key, fold);
             emit(fold.close.get(), fold);
             forget(key, fold);
-        } else if (fold.waiting.size() >= MAX_WAITING) {
+        } else if (fold.waiting.size() >= Columns.MAX) {
             settle(key, fold);
         } else if (!fold.waiting.isEmpty()) {
             scheduleSettle();
         }
     }
 
-    private NodeFold load(RoundId round) throws Exception {
+    private NodeFold load(int shard, RoundId round) throws Exception {
         NodeAccumulator remembered = rounds.get(round.toString());
-        return remembered == null ? new NodeFold() : NodeFold.of(remembered);
+        return remembered == null ? new NodeFold() : folder.restore(shard, remembered);
     }
 
     private void forget(FoldKey key, NodeFold fold) throws Exception {
@@ -203,9 +200,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
             settle(key, fold);
             if (fold.changed) {
                 setCurrentKey(key.key());
-                rounds.put(
-                        key.round().toString(),
-                        fold.snapshot(layout.shardLength(key.key().shard())));
+                rounds.put(key.round().toString(), folder.snapshot(key.key().shard(), fold));
                 fold.inState = true;
                 fold.changed = false;
             }

@@ -56,17 +56,16 @@ final class OpenUpdates implements AutoCloseable {
      *
      * @param file its tensors
      * @param tensors for each tensor of the model, the update's
-     * @param addresses of the mapping's windows
      * @param copy what is mapped, where the update lies elsewhere
      */
-    record Update(
-            TensorFile file, List<TensorInfo> tensors, long[] addresses, Optional<Copy> copy) {
+    record Update(TensorFile file, List<TensorInfo> tensors, Optional<Copy> copy) {
 
-        /** Where an element of a tensor lies in memory. */
-        long address(TensorInfo tensor, long element) {
-            long offset =
-                    file.header().dataOffset() + tensor.begin() + element * tensor.dtype().bytes();
-            return addresses[(int) (offset / MappedFile.STRIDE)] + offset % MappedFile.STRIDE;
+        /** Where a run of the model's elements begins in it, in bytes. */
+        long offset(Segment segment) {
+            TensorInfo tensor = tensors.get(segment.tensor());
+            return file.header().dataOffset()
+                    + tensor.begin()
+                    + segment.from() * tensor.dtype().bytes();
         }
     }
 
@@ -109,14 +108,12 @@ final class OpenUpdates implements AutoCloseable {
         long end = 0;
         for (Segment segment : layout.segments(shard)) {
             TensorInfo tensor = update.tensors().get(segment.tensor());
-            int size = tensor.dtype().bytes();
-            long from =
-                    update.file().header().dataOffset() + tensor.begin() + segment.from() * size;
+            long from = update.offset(segment);
             if (from != end) {
                 same &= fetch(payload, copy, begin, end);
                 begin = from;
             }
-            end = from + (long) segment.count() * size;
+            end = from + (long) segment.count() * tensor.dtype().bytes();
         }
         return same & fetch(payload, copy, begin, end);
     }
@@ -160,9 +157,7 @@ final class OpenUpdates implements AutoCloseable {
                         payload.region()
                                 ? layout.maxUpdateHeaderBytes()
                                 : SafetensorsHeader.MAX_JSON_BYTES);
-        long[] addresses =
-                file.mapped().windows().stream().mapToLong(FloatKernel::address).toArray();
-        Update update = new Update(file, layout.match(file.header()), addresses, copy);
+        Update update = new Update(file, layout.match(file.header()), copy);
         open.put(payload, update);
         return update;
     }

@@ -3,25 +3,23 @@
 package io.tributary.operators.aggregate;
 
 import io.tributary.protocol.message.PayloadRef;
-import io.tributary.protocol.tensor.DType;
 
-/** Σ weight × value for each element of a shard, unnormalised. */
+/**
+ * Σ weight × value for each element of a shard, unnormalised, as {@code ModelLayout} lays it out.
+ */
 public sealed interface PartialSum {
 
     /**
-     * It is here, in float64.
+     * It is here.
      *
      * @param sum not to be changed
      */
-    record Values(double[] sum) implements PartialSum {}
+    record Values(byte[] sum) implements PartialSum {}
 
     /**
      * It lies in a region of this host; whoever reads it gives the region back.
      *
      * @param payload where
-     * @param type F64 or F32
-     * @param scale with F32, what is there is the sum times 2 to the power of this; 0 with F64
-     * @param bound with F32, no element of the sum has a larger magnitude; 0 with F64
      */
-    record Lying(PayloadRef payload, DType type, int scale, double bound) implements PartialSum {}
+    record Lying(PayloadRef payload) implements PartialSum {}
 }

@@ -45,8 +45,7 @@ final class TreeCommands {
     }
 
     private static FoldUpdate fold(String leaf, Claim claim, int shard) {
-        return new FoldUpdate(
-                leaf, shard, claim.id(), claim.payload(), claim.samples(), claim.bound());
+        return new FoldUpdate(leaf, shard, claim.id(), claim.payload(), claim.samples());
     }
 
     /** The round is over: each node that has contributions is told how many to wait for. */

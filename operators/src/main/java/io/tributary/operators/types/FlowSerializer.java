@@ -94,16 +94,16 @@ public abstract class FlowSerializer<T> extends TypeSerializer<T> {
         return new RoundId(in.readInt(), in.readLong());
     }
 
-    /** Writes length and values; in blocks rather than one call for each value. */
-    protected static void writeDoubles(double[] values, DataOutputView out) throws IOException {
-        out.writeInt(values.length);
-        Blocks.write(values, out);
+    /** Writes length and bytes. */
+    protected static void writeBytes(byte[] bytes, DataOutputView out) throws IOException {
+        out.writeInt(bytes.length);
+        out.write(bytes);
     }
 
-    /** Reads what {@link #writeDoubles} wrote. */
-    protected static double[] readDoubles(DataInputView in) throws IOException {
-        double[] values = new double[in.readInt()];
-        Blocks.read(values, in);
-        return values;
+    /** Reads what {@link #writeBytes} wrote. */
+    protected static byte[] readBytes(DataInputView in) throws IOException {
+        byte[] bytes = new byte[in.readInt()];
+        in.readFully(bytes);
+        return bytes;
     }
 }

@@ -85,8 +85,8 @@ class EarlierSnapshotsTest {
         return harness;
     }
 
-    private static FoldPartial partial(String node, double weight, double... sum) {
-        return new FoldPartial(node, 0, ROUND, weight, new PartialSum.Values(sum));
+    private FoldPartial partial(String node, double weight, double... sum) {
+        return new FoldPartial(node, 0, ROUND, weight, TestSums.of(model.layout(), 0, sum));
     }
 
     @Test
@@ -147,12 +147,12 @@ class EarlierSnapshotsTest {
                     .satisfiesExactly(
                             open -> {
                                 assertThat(open.weight()).isEqualTo(5);
-                                assertThat(((PartialSum.Values) open.sum()).sum())
+                                assertThat(TestSums.values(model.layout(), 0, open.sum()))
                                         .containsExactly(11, 22, 33, 44);
                             },
                             closing -> {
                                 assertThat(closing.weight()).isEqualTo(3);
-                                assertThat(((PartialSum.Values) closing.sum()).sum())
+                                assertThat(TestSums.values(model.layout(), 0, closing.sum()))
                                         .containsExactly(2, 3, 4, 5);
                             });
         }

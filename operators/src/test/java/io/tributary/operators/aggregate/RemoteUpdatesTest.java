@@ -109,7 +109,7 @@ class RemoteUpdatesTest {
             assertThat(leaf.extractOutputValues()).hasSize(4);
             for (AggregatorInput output : leaf.extractOutputValues()) {
                 FoldPartial partial = (FoldPartial) output;
-                double[] sum = ((PartialSum.Values) partial.sum()).sum();
+                double[] sum = TestSums.values(spec.layout(), partial.shard(), partial.sum());
                 for (int i = 0; i < sum.length; i++) {
                     assertThat(sum[i])
                             .isCloseTo(
@@ -129,8 +129,7 @@ class RemoteUpdatesTest {
             PayloadRef payload,
             int shard)
             throws Exception {
-        leaf.processElement(
-                new FoldUpdate("leaf", shard, ROUND, payload, WEIGHT, Float.MAX_VALUE), 0);
+        leaf.processElement(new FoldUpdate("leaf", shard, ROUND, payload, WEIGHT), 0);
         leaf.processElement(new CloseNode("leaf", shard, ROUND, "top", 1, ROUND, ROUND, 0), 0);
     }
 }

@@ -4,14 +4,16 @@ package io.tributary.operators.aggregate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.tributary.operators.aggregate.FloatKernel.Weighted;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.tensor.DType;
 import io.tributary.shm.guard.MemoryGuard;
+import io.tributary.shm.kernel.Columns;
+import io.tributary.shm.kernel.FoldKernel;
+import io.tributary.shm.kernel.PrivateMemory;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionMappings;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -36,18 +38,20 @@ class TruncatedRegionTest {
         OwnedRegion region = regions.own("u", 4L * elements).orElseThrow();
         region.publish("{}");
         PayloadRef payload = region.payload();
-        ByteBuffer sum = ByteBuffer.allocateDirect(4 * elements);
+        PrivateMemory sum = new PrivateMemory(8 * elements);
+        sum.clear();
+        FoldKernel kernel = FoldKernel.best();
+        Columns columns = new Columns();
         try (MappedFile mapped = RegionMappings.acquire(payload)) {
-            long address = FloatKernel.address(mapped.windows().get(0));
-            Weighted[] update = {new Weighted(address, 1)};
-            FloatKernel.fold(update, FloatKernel.address(sum), elements);
+            columns.add(mapped, 0, 1);
+            kernel.fold(DType.F32, columns, sum, 0, elements);
             assertThat(RegionMappings.faults()).isZero();
 
             try (FileChannel file =
                     FileChannel.open(Path.of(payload.path()), StandardOpenOption.WRITE)) {
                 file.truncate(100_000);
             }
-            FloatKernel.fold(update, FloatKernel.address(sum), elements);
+            kernel.fold(DType.F32, columns, sum, 0, elements);
 
             assertThat(RegionMappings.faults()).isPositive();
             assertThat(RegionMappings.damaged(mapped)).isTrue();

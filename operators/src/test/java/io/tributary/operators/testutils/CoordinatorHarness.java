@@ -100,7 +100,6 @@ public final class CoordinatorHarness implements AutoCloseable {
                 samples,
                 UpdateKind.WEIGHTS,
                 crc,
-                1,
                 payload,
                 Map.of());
     }

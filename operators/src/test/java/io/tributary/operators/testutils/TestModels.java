@@ -5,7 +5,6 @@ package io.tributary.operators.testutils;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
@@ -38,7 +37,7 @@ public final class TestModels {
         int at = (int) header.dataOffset();
         for (TensorInfo tensor : header.tensors()) {
             for (long i = 0; i < tensor.elements(); i++) {
-                Elements.put(tensor.dtype(), bytes, at, values.getAsDouble());
+                tensor.dtype().put(bytes, at, values.getAsDouble());
                 at += tensor.dtype().bytes();
             }
         }
@@ -73,7 +72,7 @@ public final class TestModels {
         int i = 0;
         for (TensorInfo tensor : header.tensors()) {
             for (long e = 0; e < tensor.elements(); e++) {
-                values[i++] = Elements.get(tensor.dtype(), bytes, at);
+                values[i++] = tensor.dtype().get(bytes, at);
                 at += tensor.dtype().bytes();
             }
         }
@@ -87,8 +86,8 @@ public final class TestModels {
         int i = 0;
         for (TensorInfo tensor : header.tensors()) {
             for (long e = 0; e < tensor.elements(); e++) {
-                Elements.put(tensor.dtype(), one, 0, exact[i]);
-                rounded[i++] = Elements.get(tensor.dtype(), one, 0);
+                tensor.dtype().put(one, 0, exact[i]);
+                rounded[i++] = tensor.dtype().get(one, 0);
             }
         }
         return rounded;

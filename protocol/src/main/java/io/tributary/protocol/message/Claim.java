@@ -15,7 +15,6 @@ import java.util.Map;
  * @param samples the update's weight, the number of training samples, &gt; 0
  * @param kind weights or delta
  * @param crc32c CRC32C of the payload
- * @param bound no value of an F32, F16 or BF16 tensor has a larger magnitude; by it sums are scaled
  * @param payload the safetensors file
  * @param metrics what the trainer measured, for example {@code loss}
  */
@@ -28,7 +27,6 @@ public record Claim(
         long samples,
         UpdateKind kind,
         int crc32c,
-        float bound,
         PayloadRef payload,
         Map<String, Double> metrics) {
 
@@ -39,7 +37,7 @@ public record Claim(
     /** The same for a payload that is called otherwise. */
     public Claim with(PayloadRef other) {
         return new Claim(
-                job, trainer, round, epoch, attempt, samples, kind, crc32c, bound, other, metrics);
+                job, trainer, round, epoch, attempt, samples, kind, crc32c, other, metrics);
     }
 
     /** The opening that it is for. */

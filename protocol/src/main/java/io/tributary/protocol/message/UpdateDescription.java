@@ -76,12 +76,10 @@ public record UpdateDescription(
     /**
      * The claim for an update.
      *
-     * @param bound of the magnitudes of its values
      * @param payload where it lies
      */
-    public Claim claim(int crc32c, float bound, PayloadRef payload) {
+    public Claim claim(int crc32c, PayloadRef payload) {
         return new Claim(
-                job, trainer, round, epoch, attempt, samples, kind, crc32c, bound, payload,
-                metrics);
+                job, trainer, round, epoch, attempt, samples, kind, crc32c, payload, metrics);
     }
 }

@@ -6,6 +6,7 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
  * A model as one flat vector: its tensors' elements in file order, cut into shards of a fixed
@@ -18,6 +19,9 @@ public final class ModelLayout {
     private final SafetensorsHeader header;
     private final int shardElements;
     private final long[] firstElement;
+
+    /** Of each shard, once somebody has asked. */
+    private final AtomicReferenceArray<List<Segment>> segments;
 
     /**
      * @param header the model's tensors
@@ -44,6 +48,7 @@ public final class ModelLayout {
                     "%d elements in shards of %d make more than 1048576 shards; use larger shards"
                             .formatted(elements(), shardElements));
         }
+        this.segments = new AtomicReferenceArray<>(shards());
     }
 
     /**
@@ -53,8 +58,10 @@ public final class ModelLayout {
      * @param from first element of the run within the tensor
      * @param count elements, ≥ 1
      * @param at where the run begins within the shard, in elements
+     * @param fileAt where it begins in the shard's bytes in a file
+     * @param sumAt where it begins in the shard's sums, in bytes
      */
-    public record Segment(int tensor, long from, int count, int at) {}
+    public record Segment(int tensor, long from, int count, int at, int fileAt, int sumAt) {}
 
     /** The model's tensors. */
     public SafetensorsHeader header() {
@@ -83,22 +90,44 @@ public final class ModelLayout {
 
     /** The runs that make up a shard, in order. */
     public List<Segment> segments(int shard) {
+        List<Segment> known = segments.get(shard);
+        if (known == null) {
+            known = cut(shard);
+            segments.set(shard, known);
+        }
+        return known;
+    }
+
+    private List<Segment> cut(int shard) {
         long begin = (long) shard * shardElements;
         long end = begin + shardLength(shard);
-        List<Segment> segments = new ArrayList<>();
+        List<Segment> cut = new ArrayList<>();
+        int fileAt = 0;
+        int sumAt = 0;
         for (int t = tensorAt(begin); t < header.tensors().size() && firstElement[t] < end; t++) {
             long from = Math.max(begin, firstElement[t]);
             long to = Math.min(end, firstElement[t + 1]);
             if (to > from) {
-                segments.add(
+                int count = (int) (to - from);
+                cut.add(
                         new Segment(
                                 t,
                                 from - firstElement[t],
-                                (int) (to - from),
-                                (int) (from - begin)));
+                                count,
+                                (int) (from - begin),
+                                fileAt,
+                                sumAt));
+                DType type = header.tensors().get(t).dtype();
+                fileAt += count * type.bytes();
+                sumAt += count * type.sumBytes();
             }
         }
-        return segments;
+        return List.copyOf(cut);
+    }
+
+    /** The element type of a run. */
+    public DType type(Segment segment) {
+        return header.tensors().get(segment.tensor()).dtype();
     }
 
     private int tensorAt(long element) {
@@ -140,9 +169,19 @@ public final class ModelLayout {
 
     /** Bytes of a shard in a file of this model. */
     public int shardBytes(int shard) {
-        return segments(shard).stream()
-                .mapToInt(s -> s.count() * header.tensors().get(s.tensor()).dtype().bytes())
-                .sum();
+        Segment last = last(shard);
+        return last.fileAt() + last.count() * type(last).bytes();
+    }
+
+    /** Bytes of a shard's sums. */
+    public int sumBytes(int shard) {
+        Segment last = last(shard);
+        return last.sumAt() + last.count() * type(last).sumBytes();
+    }
+
+    private Segment last(int shard) {
+        List<Segment> all = segments(shard);
+        return all.get(all.size() - 1);
     }
 
     /**

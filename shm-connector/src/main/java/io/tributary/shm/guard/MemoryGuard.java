@@ -4,12 +4,14 @@ package io.tributary.shm.guard;
 
 import com.sun.jna.Library;
 import com.sun.jna.Native;
+import com.sun.jna.NativeLibrary;
 import com.sun.jna.Pointer;
+import io.tributary.shm.kernel.NativeCode;
 import io.tributary.shm.region.RegionMappings;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,7 +23,6 @@ import org.slf4j.LoggerFactory;
 public final class MemoryGuard implements RegionMappings.Watcher {
 
     private static final Logger LOG = LoggerFactory.getLogger(MemoryGuard.class);
-    private static final String RESOURCE = "/io/tributary/shm/guard/libtributary-guard.so";
     private static boolean installed;
 
     private final Guard guard;
@@ -54,26 +55,19 @@ public final class MemoryGuard implements RegionMappings.Watcher {
         if (installed) {
             return true;
         }
-        if (MemoryGuard.class.getResource(RESOURCE) == null) {
-            LOG.info("this build has no guard against regions that are cut short while being read");
+        Optional<NativeLibrary> library = NativeCode.library();
+        if (library.isEmpty()) {
+            LOG.info("regions that are cut short while they are read end this process");
             return false;
         }
-        try {
-            String library =
-                    Native.extractFromResourcePath(RESOURCE, MemoryGuard.class.getClassLoader())
-                            .getPath();
-            Guard guard = Native.load(library, Guard.class);
-            if (guard.guard_install() != 0) {
-                LOG.warn("the guard's signal handler cannot be set");
-                return false;
-            }
-            RegionMappings.watch(new MemoryGuard(guard));
-            installed = true;
-            return true;
-        } catch (IOException | LinkageError e) {
-            LOG.warn("the guard cannot be loaded: {}", e.toString());
+        Guard guard = Native.load(library.get().getFile().getPath(), Guard.class);
+        if (guard.guard_install() != 0) {
+            LOG.warn("the guard's signal handler cannot be set");
             return false;
         }
+        RegionMappings.watch(new MemoryGuard(guard));
+        installed = true;
+        return true;
     }
 
     @Override

@@ -103,10 +103,7 @@ public record JobDirectory(Path path) {
         return header.state() == State.READY && header.crc32c().isPresent()
                 ? Optional.of(
                         UpdateDescription.decode(header.description())
-                                .claim(
-                                        header.crc32c().getAsInt(),
-                                        Float.MAX_VALUE,
-                                        header.payload(update)))
+                                .claim(header.crc32c().getAsInt(), header.payload(update)))
                 : Optional.empty();
     }
 

@@ -5,6 +5,7 @@ package io.tributary.shm.region;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.shm.kernel.Memory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -12,6 +13,7 @@ import java.nio.MappedByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.zip.CRC32C;
@@ -20,7 +22,7 @@ import java.util.zip.CRC32C;
  * A mapped payload of any length. It must not be used after {@link #close}, which unmaps it at once
  * rather than when the garbage collector comes by. Reading is thread-safe.
  */
-public final class MappedFile implements AutoCloseable {
+public final class MappedFile implements Memory, AutoCloseable {
 
     /** The longest {@link #slice}. */
     public static final int MAX_SLICE = 1 << 28;
@@ -31,6 +33,7 @@ public final class MappedFile implements AutoCloseable {
     private static final int SCAN = 1 << 20;
 
     private final MappedByteBuffer[] windows;
+    private final long[] addresses;
     private final List<ByteBuffer> windowList;
     private final long length;
     private final Runnable onClose;
@@ -38,6 +41,7 @@ public final class MappedFile implements AutoCloseable {
 
     private MappedFile(MappedByteBuffer[] windows, long length) {
         this.windows = windows;
+        this.addresses = Arrays.stream(windows).mapToLong(Memory::addressOf).toArray();
         this.windowList = List.of(windows);
         this.length = length;
         this.onClose = this::unmap;
@@ -45,6 +49,7 @@ public final class MappedFile implements AutoCloseable {
 
     private MappedFile(MappedFile shared, long length, Runnable onClose) {
         this.windows = shared.windows;
+        this.addresses = shared.addresses;
         this.windowList = shared.windowList;
         this.length = length;
         this.onClose = onClose;
@@ -98,12 +103,17 @@ public final class MappedFile implements AutoCloseable {
         return new MappedFile(windows, length);
     }
 
-    /** Bytes mapped. */
+    @Override
     public long length() {
         return length;
     }
 
-    /** A little-endian view of {@code count} bytes from {@code offset} on, without copying. */
+    @Override
+    public long address(long offset) {
+        return addresses[(int) (offset / STRIDE)] + offset % STRIDE;
+    }
+
+    @Override
     public ByteBuffer slice(long offset, int count) {
         if (offset < 0 || count < 0 || count > MAX_SLICE || offset + count > length) {
             throw new IndexOutOfBoundsException(

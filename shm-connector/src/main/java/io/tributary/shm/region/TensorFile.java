@@ -6,14 +6,13 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.DType;
-import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.kernel.FoldKernel;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -24,7 +23,8 @@ import java.util.zip.CRC32C;
 /** A mapped safetensors payload. Reading is thread-safe; not to be used after {@link #close}. */
 public final class TensorFile implements AutoCloseable {
 
-    private static final int BLOCK_BYTES = 8192;
+    private static final int BLOCK_BYTES = 1 << 15;
+    private static final FoldKernel KERNEL = FoldKernel.best();
 
     private final MappedFile mapped;
     private final SafetensorsHeader header;
@@ -102,30 +102,18 @@ public final class TensorFile implements AutoCloseable {
      * @throws RejectedException WRONG_SHAPE, or NOT_FINITE naming tensor and index
      */
     public void check(ModelLayout model) {
-        model.match(header);
-        for (TensorInfo tensor : header.tensors()) {
-            walk(tensor, new CRC32C(), FiniteCheck.JAVA);
-        }
+        check(model, OptionalInt.empty());
     }
-
-    /**
-     * What a check has found.
-     *
-     * @param crc32c the payload's checksum
-     * @param bound no value of an F32, F16 or BF16 tensor has a larger magnitude
-     */
-    public record Checked(int crc32c, float bound) {}
 
     /**
      * The same, and that the payload has its checksum if one is known, in one pass over its memory.
      *
-     * @return what it found
+     * @return its CRC32C
      * @throws RejectedException CHECKSUM as well
      */
-    public Checked check(ModelLayout model, OptionalInt crc32c, FiniteCheck floats) {
+    public int check(ModelLayout model, OptionalInt crc32c) {
         model.match(header);
         CRC32C crc = new CRC32C();
-        float bound = 0;
         for (long at = 0; at < header.dataOffset(); at += BLOCK_BYTES) {
             crc.update(mapped.slice(at, (int) Math.min(BLOCK_BYTES, header.dataOffset() - at)));
         }
@@ -135,7 +123,7 @@ public final class TensorFile implements AutoCloseable {
                         .sorted(Comparator.comparingLong(TensorInfo::begin))
                         .toList()) {
             try {
-                bound = Math.max(bound, walk(tensor, crc, floats));
+                check(tensor, crc);
             } catch (RejectedException e) {
                 // Bytes that are not what was sent explain it better.
                 crc32c.ifPresent(expected -> requireSame(expected, mapped.crc32c()));
@@ -144,7 +132,7 @@ public final class TensorFile implements AutoCloseable {
         }
         int found = (int) crc.getValue();
         crc32c.ifPresent(expected -> requireSame(expected, found));
-        return new Checked(found, bound);
+        return found;
     }
 
     private static void requireSame(int expected, int found) {
@@ -155,42 +143,24 @@ public final class TensorFile implements AutoCloseable {
         }
     }
 
-    /**
-     * Block by block, so that what the checksum has read is in the cache for the check.
-     *
-     * @return a bound of the magnitudes, 0 for types that are not summed in float32
-     */
-    private float walk(TensorInfo tensor, CRC32C crc, FiniteCheck floats) {
-        int elementBytes = tensor.dtype().bytes();
-        int block = BLOCK_BYTES / elementBytes;
-        float bound = 0;
+    /** Block by block, so that what the checksum has read is in the cache for the check. */
+    private void check(TensorInfo tensor, CRC32C crc) {
+        DType type = tensor.dtype();
+        int block = BLOCK_BYTES / type.bytes();
+        long begin = header.dataOffset() + tensor.begin();
         for (long from = 0; from < tensor.elements(); from += block) {
             int count = (int) Math.min(block, tensor.elements() - from);
-            ByteBuffer elements = elements(tensor, from, count);
-            crc.update(elements.duplicate());
-            float largest =
-                    tensor.dtype() == DType.F32
-                            ? bound(tensor, from, count, floats)
-                            : bound(tensor.dtype(), elements, count);
-            if (!Float.isFinite(largest)) {
-                throw notFinite(tensor, from, elements, count);
+            crc.update(elements(tensor, from, count));
+            if (!KERNEL.finite(type, mapped, begin + from * type.bytes(), count)) {
+                throw notFinite(tensor, from, elements(tensor, from, count), count);
             }
-            bound = Math.max(bound, largest);
         }
-        return bound;
-    }
-
-    private float bound(TensorInfo tensor, long from, int count, FiniteCheck floats) {
-        long offset = header.dataOffset() + tensor.begin() + from * Float.BYTES;
-        int window = (int) (offset / MappedFile.STRIDE);
-        return floats.bound(
-                mapped.windows().get(window), (int) (offset % MappedFile.STRIDE), count);
     }
 
     private static RejectedException notFinite(
             TensorInfo tensor, long from, ByteBuffer elements, int count) {
         for (int i = 0; i < count; i++) {
-            double value = Elements.get(tensor.dtype(), elements, i * tensor.dtype().bytes());
+            double value = tensor.dtype().get(elements, i * tensor.dtype().bytes());
             if (!Double.isFinite(value)) {
                 return new RejectedException(
                         RejectReason.NOT_FINITE,
@@ -203,31 +173,6 @@ public final class TensorFile implements AutoCloseable {
         }
         return new RejectedException(
                 RejectReason.CHECKSUM, "it changed while it was being read; write it no more");
-    }
-
-    /** Magnitudes are in the order of their bits, and what is not finite comes last. */
-    private static float bound(DType type, ByteBuffer elements, int count) {
-        ByteBuffer bits = elements.duplicate().order(ByteOrder.LITTLE_ENDIAN);
-        return switch (type) {
-            case F64 -> {
-                boolean bad = false;
-                for (int i = 0; i < count; i++) {
-                    bad |= (bits.getLong(i * 8) & 0x7FF0000000000000L) == 0x7FF0000000000000L;
-                }
-                yield bad ? Float.NaN : 0;
-            }
-            case F16 -> Elements.fromF16(largest(bits, count));
-            case BF16 -> Elements.fromBf16(largest(bits, count));
-            default -> 0;
-        };
-    }
-
-    private static short largest(ByteBuffer bits, int count) {
-        int largest = 0;
-        for (int i = 0; i < count; i++) {
-            largest = Math.max(largest, bits.getShort(i * 2) & 0x7FFF);
-        }
-        return (short) largest;
     }
 
     private static String index(List<Long> shape, long flat) {

@@ -10,7 +10,6 @@ import io.tributary.shm.flow.EndingReader;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.node.RegionAccess;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.SourceReaderContext;
@@ -34,7 +33,6 @@ public final class ShmUpdateSource extends LaneSource {
     private final LayoutSupplier model;
     private final RegionAccess.Place regions;
     private final int agentPort;
-    private final FiniteCheck.Factory floats;
 
     /**
      * @param job only updates for this job are taken
@@ -42,22 +40,15 @@ public final class ShmUpdateSource extends LaneSource {
      * @param model what updates must look like
      * @param regions the region directory; where there are many hosts, each has its own trainers
      * @param agentPort where the node agent is
-     * @param floats how float32 values are checked
      */
     public ShmUpdateSource(
-            String job,
-            Run run,
-            LayoutSupplier model,
-            RegionAccess.Place regions,
-            int agentPort,
-            FiniteCheck.Factory floats) {
+            String job, Run run, LayoutSupplier model, RegionAccess.Place regions, int agentPort) {
         super(Topics.LANES, regions.manyHosts());
         this.job = job;
         this.run = run;
         this.model = model;
         this.regions = regions;
         this.agentPort = agentPort;
-        this.floats = floats;
     }
 
     @Override
@@ -71,7 +62,7 @@ public final class ShmUpdateSource extends LaneSource {
                 job,
                 run,
                 JobDirectory.of(regions.path(), job),
-                new UpdateInspector(job, model.get(), floats.create()),
+                new UpdateInspector(job, model.get()),
                 regions.manyHosts(),
                 agentPort,
                 context.metricGroup());

@@ -13,7 +13,6 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
@@ -34,7 +33,6 @@ final class UpdateInspector {
 
     private final String job;
     private final ModelLayout model;
-    private final FiniteCheck floats;
     private final Map<Path, Seen> seen = new HashMap<>();
 
     /**
@@ -44,8 +42,7 @@ final class UpdateInspector {
      */
     private record Seen(int tenure, Arrival arrival) {}
 
-    UpdateInspector(String job, ModelLayout model, FiniteCheck floats) {
-        this.floats = floats;
+    UpdateInspector(String job, ModelLayout model) {
         this.job = job;
         this.model = model;
     }
@@ -128,14 +125,13 @@ final class UpdateInspector {
                             payload.length(),
                             model.maxUpdateHeaderBytes())) {
                 long faults = RegionMappings.faults();
-                TensorFile.Checked checked = tensors.check(model, header.crc32c(), floats);
+                int crc32c = tensors.check(model, header.crc32c());
                 if (RegionMappings.faults() > faults && RegionMappings.damaged(tensors.mapped())) {
                     throw new RejectedException(
                             RejectReason.PAYLOAD_LOST,
                             "%s was truncated while it was read".formatted(file));
                 }
-                return new Arrival.Staged(
-                        description.claim(checked.crc32c(), checked.bound(), payload));
+                return new Arrival.Staged(description.claim(crc32c, payload));
             }
         } catch (RejectedException e) {
             Author author = Author.of(header.description());

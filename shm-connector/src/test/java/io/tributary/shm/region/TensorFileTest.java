@@ -9,7 +9,6 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.DType;
-import io.tributary.protocol.tensor.Elements;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import java.io.IOException;
@@ -46,7 +45,7 @@ class TensorFileTest {
         bytes.put(header.bytes());
         int at = (int) header.dataOffset() + 3 + (250 * 400 + 17) * type.bytes();
         for (double bad : new double[] {Double.NaN, Double.NEGATIVE_INFINITY}) {
-            Elements.put(type, bytes, at, bad);
+            type.put(bytes, at, bad);
             Path file = Files.write(temp.resolve("u"), bytes.array());
             try (TensorFile tensors = TensorFile.open(file)) {
                 assertThatThrownBy(() -> tensors.check(model))
@@ -57,7 +56,7 @@ class TensorFileTest {
                         .hasMessageContaining("at index [250, 17]");
             }
         }
-        Elements.put(type, bytes, at, 1.5);
+        type.put(bytes, at, 1.5);
         try (TensorFile tensors = TensorFile.open(Files.write(temp.resolve("u"), bytes.array()))) {
             tensors.check(model);
         }

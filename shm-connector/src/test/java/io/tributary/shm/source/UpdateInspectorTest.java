@@ -10,7 +10,6 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.guard.MemoryGuard;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
@@ -37,7 +36,7 @@ class UpdateInspectorTest {
 
     @TempDir Path temp;
 
-    private final UpdateInspector inspector = new UpdateInspector("job", MODEL, FiniteCheck.JAVA);
+    private final UpdateInspector inspector = new UpdateInspector("job", MODEL);
 
     @BeforeAll
     static void guard() {

@@ -9,7 +9,6 @@ import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionLayout;
 import io.tributary.shm.region.TensorFile;
@@ -136,11 +135,11 @@ final class Assembly {
      * @throws RejectedException CHECKSUM, MALFORMED, WRONG_SHAPE or NOT_FINITE; the region is as it
      *     was
      */
-    Claim finish(ModelLayout model, FiniteCheck floats) {
+    Claim finish(ModelLayout model) {
         PayloadRef payload = region.payload();
-        TensorFile.Checked checked;
+        int crc32c;
         try (TensorFile file = TensorFile.open(payload, model.maxUpdateHeaderBytes())) {
-            checked = file.check(model, OptionalInt.of(first.part().crc32c()), floats);
+            crc32c = file.check(model, OptionalInt.of(first.part().crc32c()));
         }
         UpdateDescription description =
                 new UpdateDescription(
@@ -155,7 +154,7 @@ final class Assembly {
         region.publish(
                 OptionalInt.of(first.part().crc32c()),
                 description.encode(RegionLayout.MAX_DESCRIPTION_BYTES));
-        return description.claim(checked.crc32c(), checked.bound(), payload);
+        return description.claim(crc32c, payload);
     }
 
     OwnedRegion region() {

@@ -9,7 +9,6 @@ import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.sources.message.Message;
@@ -52,7 +51,6 @@ final class ChunkAssembler implements AutoCloseable {
     private final ModelLayout model;
     private final StagingRegions regions;
     private final Limits limits;
-    private final FiniteCheck floats;
     private final LongSupplier nanoTime;
     private final Map<String, Assembly> assemblies = new HashMap<>();
 
@@ -81,7 +79,6 @@ final class ChunkAssembler implements AutoCloseable {
      * @param run whose tokens are taken
      * @param model what updates must look like
      * @param regions where they are staged
-     * @param floats how float32 values are checked
      * @param nanoTime the clock
      */
     ChunkAssembler(
@@ -90,13 +87,11 @@ final class ChunkAssembler implements AutoCloseable {
             ModelLayout model,
             RegionDirectory regions,
             Limits limits,
-            FiniteCheck floats,
             LongSupplier nanoTime) {
         this.gate = new ChunkGate(job, run, nanoTime);
         this.model = model;
         this.regions = new StagingRegions(regions);
         this.limits = limits;
-        this.floats = floats;
         this.nanoTime = nanoTime;
     }
 
@@ -248,7 +243,7 @@ final class ChunkAssembler implements AutoCloseable {
 
     private Claim finish(Assembly assembly) {
         try {
-            return assembly.finish(model, floats);
+            return assembly.finish(model);
         } catch (RuntimeException e) {
             regions.giveBack(assembly.region());
             throw e;

@@ -5,7 +5,6 @@ package io.tributary.sources.staging;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.node.RegionAccess;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.JobLock;
 import java.io.Serializable;
@@ -23,14 +22,8 @@ import org.apache.flink.metrics.MetricGroup;
  * @param quotaBytes bound for all regions of the job
  * @param idle time without anything new after which an unfinished update is thrown away
  * @param deadline time after which it is in any case
- * @param floats how float32 values are checked
  */
-public record Staging(
-        RegionAccess.Place regions,
-        long quotaBytes,
-        Duration idle,
-        Duration deadline,
-        FiniteCheck.Factory floats)
+public record Staging(RegionAccess.Place regions, long quotaBytes, Duration idle, Duration deadline)
         implements Serializable {
 
     /** Half of what an MQTT broker may send, so that waiting chunks never keep others away. */
@@ -60,7 +53,6 @@ public record Staging(
                                 GRACE.compareTo(idle) < 0 ? GRACE : idle,
                                 deadline,
                                 ordered),
-                        floats.create(),
                         System::nanoTime);
         metrics.gauge("updatesStaging", assembler::staging);
         metrics.gauge("chunksWaiting", assembler::waiting);

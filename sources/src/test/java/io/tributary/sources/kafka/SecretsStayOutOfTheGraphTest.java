@@ -8,7 +8,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.message.Run;
 import io.tributary.shm.node.RegionAccess;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.sources.staging.Staging;
 import java.io.IOException;
 import java.io.Serializable;
@@ -45,12 +44,7 @@ class SecretsStayOutOfTheGraphTest {
         KafkaOptions kafka =
                 new KafkaOptions("h:1", Map.of("ssl.key.password", "${file:%s}".formatted(file)));
         Staging staging =
-                new Staging(
-                        new RegionAccess.Place("/tmp/x"),
-                        1,
-                        Duration.ZERO,
-                        Duration.ZERO,
-                        () -> FiniteCheck.JAVA);
+                new Staging(new RegionAccess.Place("/tmp/x"), 1, Duration.ZERO, Duration.ZERO);
         List<Serializable> parts =
                 List.of(
                         KafkaArrivalSource.updates(

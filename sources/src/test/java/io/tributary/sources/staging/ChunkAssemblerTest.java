@@ -16,7 +16,6 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionDirectory;
@@ -77,7 +76,6 @@ class ChunkAssemblerTest {
                 MODEL,
                 new RegionDirectory(directory.resolve("regions"), quota),
                 limits(false),
-                FiniteCheck.JAVA,
                 clock::get);
     }
 
@@ -488,7 +486,6 @@ class ChunkAssemblerTest {
                         MODEL,
                         new RegionDirectory(temp.resolve("regions"), 1 << 20),
                         limits(true),
-                        FiniteCheck.JAVA,
                         clock::get);
         List<Message> chunks = chunks("t-1", 1, update(1));
         accept(chunks.subList(1, chunks.size()));

@@ -12,7 +12,6 @@ import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.node.RegionAccess;
-import io.tributary.shm.region.FiniteCheck;
 import io.tributary.sources.message.ControlDecoder;
 import io.tributary.sources.message.Message;
 import io.tributary.sources.staging.Staging;
@@ -36,11 +35,7 @@ class MqttSourceTest {
                             throw new AssertionError("not needed for topics");
                         },
                         new Staging(
-                                new RegionAccess.Place("/tmp/x"),
-                                1,
-                                Duration.ZERO,
-                                Duration.ZERO,
-                                () -> FiniteCheck.JAVA));
+                                new RegionAccess.Place("/tmp/x"), 1, Duration.ZERO, Duration.ZERO));
         assertThat(source.filters(3)).containsExactly("tributary/v1/job/update/3/+");
         assertThat(source.filters(15))
                 .as("lanes counted from 1")

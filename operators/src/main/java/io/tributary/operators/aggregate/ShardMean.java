@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.protocol.ShortText;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.ModelLayout.Segment;
+import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.shm.kernel.FoldKernel;
+import io.tributary.shm.kernel.Memory;
+import java.math.BigDecimal;
+import java.math.BigInteger;
+import java.nio.ByteBuffer;
+import java.util.Optional;
+
+/**
+ * Makes a shard of a model of its sums, in their own memory: {@code base + sum / weight} for each
+ * element, rounded to its type once. A mean takes no more bytes than its sum, so whatever is
+ * written lies over what has been read. Not thread-safe.
+ */
+final class ShardMean {
+
+    /** Sums of integers are exact below it. */
+    private static final double MAX_WEIGHT = 0x1p63;
+
+    private final ModelLayout layout;
+    private final FoldKernel kernel = FoldKernel.best();
+
+    ShardMean(ModelLayout layout) {
+        this.layout = layout;
+    }
+
+    /**
+     * A model's shard that sums are added to.
+     *
+     * @param memory the model's
+     * @param at where the shard begins in it
+     */
+    record Base(Memory memory, long at) {}
+
+    /**
+     * Writes the means where the sums are.
+     *
+     * @param weight Σ weights, &gt; 0
+     * @return why the shard cannot be used; empty where it can
+     */
+    Optional<String> write(int shard, Memory sum, double weight, Optional<Base> base) {
+        Optional<String> flaw = Optional.empty();
+        for (Segment segment : layout.segments(shard)) {
+            DType type = layout.type(segment);
+            Optional<String> its;
+            if (type == DType.F32) {
+                its = floats(segment, sum, weight, base);
+            } else if (type.floating()) {
+                its = others(segment, sum, weight, base);
+            } else {
+                its = integers(segment, sum, weight, base);
+            }
+            flaw = flaw.or(() -> its);
+        }
+        return flaw;
+    }
+
+    private Optional<String> floats(
+            Segment segment, Memory sum, double weight, Optional<Base> base) {
+        boolean finite =
+                kernel.mean(
+                        sum,
+                        segment.sumAt(),
+                        weight,
+                        base.map(Base::memory).orElse(null),
+                        base.map(Base::at).orElse(0L) + segment.fileAt(),
+                        segment.fileAt(),
+                        segment.count());
+        return finite ? Optional.empty() : Optional.of(notFinite(segment, sum));
+    }
+
+    private Optional<String> others(
+            Segment segment, Memory sum, double weight, Optional<Base> base) {
+        DType type = layout.type(segment);
+        ByteBuffer from = sums(segment, sum);
+        ByteBuffer to = means(segment, sum);
+        ByteBuffer start = start(segment, base);
+        for (int i = 0; i < segment.count(); i++) {
+            double mean = from.getDouble(i * Double.BYTES) / weight;
+            int at = i * type.bytes();
+            type.put(to, at, base.isPresent() ? type.get(start, at) + mean : mean);
+        }
+        return kernel.finite(type, sum, segment.fileAt(), segment.count())
+                ? Optional.empty()
+                : Optional.of(notFinite(segment, sum));
+    }
+
+    private Optional<String> integers(
+            Segment segment, Memory sum, double weight, Optional<Base> base) {
+        if (weight >= MAX_WEIGHT) {
+            return Optional.of(
+                    "tensor '%s': the round's updates have %s samples together, and integers are averaged exactly up to 2^63; give the updates smaller weights"
+                            .formatted(name(segment), weight));
+        }
+        DType type = layout.type(segment);
+        ByteBuffer from = sums(segment, sum);
+        ByteBuffer to = means(segment, sum);
+        ByteBuffer start = start(segment, base);
+        BigInteger divisor = new BigDecimal(weight).toBigInteger();
+        for (int i = 0; i < segment.count(); i++) {
+            int sumAt = i * type.sumBytes();
+            BigInteger dividend =
+                    BigInteger.valueOf(from.getLong(sumAt + Long.BYTES))
+                            .shiftLeft(Long.SIZE)
+                            .add(unsigned(from.getLong(sumAt)));
+            int at = i * type.bytes();
+            if (base.isPresent()) {
+                dividend = dividend.add(type.integer(start, at).multiply(divisor));
+            }
+            type.put(to, at, rounded(dividend, divisor));
+        }
+        return Optional.empty();
+    }
+
+    private static BigInteger unsigned(long bits) {
+        BigInteger value = BigInteger.valueOf(bits);
+        return bits < 0 ? value.add(BigInteger.ONE.shiftLeft(Long.SIZE)) : value;
+    }
+
+    /** The quotient, rounded half to even. */
+    static BigInteger rounded(BigInteger dividend, BigInteger divisor) {
+        BigInteger[] parts = dividend.divideAndRemainder(divisor);
+        int half = parts[1].abs().shiftLeft(1).compareTo(divisor);
+        boolean away = half > 0 || half == 0 && parts[0].testBit(0);
+        return away ? parts[0].add(BigInteger.valueOf(dividend.signum())) : parts[0];
+    }
+
+    private ByteBuffer sums(Segment segment, Memory sum) {
+        return sum.slice(segment.sumAt(), segment.count() * layout.type(segment).sumBytes());
+    }
+
+    private ByteBuffer means(Segment segment, Memory sum) {
+        return sum.slice(segment.fileAt(), segment.count() * layout.type(segment).bytes());
+    }
+
+    private ByteBuffer start(Segment segment, Optional<Base> base) {
+        return base.map(
+                        b ->
+                                b.memory()
+                                        .slice(
+                                                b.at() + segment.fileAt(),
+                                                segment.count() * layout.type(segment).bytes()))
+                .orElse(ByteBuffer.allocate(0));
+    }
+
+    private String notFinite(Segment segment, Memory sum) {
+        DType type = layout.type(segment);
+        ByteBuffer means = means(segment, sum);
+        int at = 0;
+        while (Double.isFinite(type.get(means, at * type.bytes()))) {
+            at++;
+        }
+        return "tensor '%s' would be %s at element %d of the new model, which %s cannot hold; its updates' values are too large to be averaged"
+                .formatted(
+                        name(segment),
+                        type.get(means, at * type.bytes()),
+                        segment.from() + at,
+                        type);
+    }
+
+    private String name(Segment segment) {
+        TensorInfo tensor = layout.header().tensors().get(segment.tensor());
+        return ShortText.of(tensor.name(), 100);
+    }
+}
