@@ -25,6 +25,7 @@ import io.tributary.shm.node.NodeRefusedException;
 import io.tributary.shm.node.NodeUnavailableException;
 import io.tributary.trainer.TrainerException;
 import java.nio.file.AccessDeniedException;
+import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.slf4j.bridge.SLF4JBridgeHandler;
@@ -90,7 +91,7 @@ public final class Main {
                                 (e, command, parsed) -> main.report(e, command))
                         .setParameterExceptionHandler(
                                 (e, parsed) -> {
-                                    System.err.println("tributary: " + oneLine(e));
+                                    System.err.println("tributary: " + oneLine(e) + meant(e));
                                     return BAD_INPUT;
                                 });
         try {
@@ -106,6 +107,15 @@ public final class Main {
             System.err.println("tributary: " + oneLine(e));
             return FAILED;
         }
+    }
+
+    /** What somebody may have wanted to write. */
+    private static String meant(CommandLine.ParameterException e) {
+        List<String> similar =
+                e instanceof CommandLine.UnmatchedArgumentException unmatched
+                        ? unmatched.getSuggestions()
+                        : List.of();
+        return similar.isEmpty() ? "" : "; did you mean " + String.join(" or ", similar) + "?";
     }
 
     private static Throwable root(Throwable e) {

@@ -115,6 +115,8 @@ class MainTest {
                 "trainer --job j --group g --transport shm --agent-port 0",
                 "trainer --job j --group g --transport kafka --kafka ::1:9092",
                 "trainer --job j --group g --broker tcp://::1:1883",
+                "agent --port 21105 status",
+                "cluster stop --dir target",
                 "cancel",
                 "cancel demo --cluster ::1:8081"
             })
@@ -129,6 +131,12 @@ class MainTest {
     void debugShowsTheStackTrace() {
         assertThat(Cli.run("plan", "--debug", "--schema", "/nowhere").err())
                 .contains("\tat io.tributary");
+    }
+
+    @Test
+    void whoMistypesIsToldWhatIsSimilar() {
+        assertThat(Cli.run("dmo").err()).contains("'dmo'", "did you mean", "demo");
+        assertThat(Cli.run("demo", "--topolgy", "4tier").err()).contains("--topology?");
     }
 
     @Test

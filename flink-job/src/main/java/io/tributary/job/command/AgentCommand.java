@@ -26,7 +26,10 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** {@code tributary agent}. */
 @Command(
@@ -34,6 +37,8 @@ import picocli.CommandLine.Option;
         description =
                 "Runs this host's node agent: carries descriptors between job and trainers, reaps regions.")
 public final class AgentCommand implements Callable<Integer> {
+
+    @Spec private CommandSpec spec;
 
     @Option(
             names = "--port",
@@ -232,6 +237,12 @@ public final class AgentCommand implements Callable<Integer> {
                             description = "The agent's port. Default: ${DEFAULT-VALUE}.")
                     int agentPort)
             throws IOException, InterruptedException {
+        List<OptionSpec> before = spec.commandLine().getParseResult().matchedOptions();
+        if (!before.isEmpty()) {
+            throw new UsageException(
+                    "%s stands before 'status'; write it behind: ./tributary agent status --port PORT"
+                            .formatted(before.get(0).longestName()));
+        }
         Ports.requireAgent("--port", agentPort);
         URI address = URI.create("http://127.0.0.1:%d/status".formatted(agentPort + 1));
         try {

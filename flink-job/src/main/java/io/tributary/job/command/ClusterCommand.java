@@ -221,6 +221,9 @@ public final class ClusterCommand implements Runnable {
     /** {@code tributary cluster stop}. */
     @Command(name = "stop", description = "Ends all processes.")
     int stop() {
+        if (cluster().state().isEmpty()) {
+            throw new UsageException("--dir %s: no cluster was started there".formatted(directory));
+        }
         cluster().stop();
         System.out.println("stopped");
         return 0;

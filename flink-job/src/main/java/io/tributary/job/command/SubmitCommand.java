@@ -75,12 +75,12 @@ public final class SubmitCommand implements Callable<Integer> {
                         : seen.follow(
                                 spec.name(), new RoundBoard(console::status, console::model))) {
             String job = new Submission(rest, Distribution.jobJar()).run(spec, config, from);
-            console.say("job %s (%s) runs".formatted(spec.name(), job));
+            console.say("job %s (%s) is submitted".formatted(spec.name(), job));
             spec.foreign()
                     .warning(spec.name())
                     .ifPresent(warning -> console.say("warning: " + warning));
             console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
-            return detached ? deployed(rest, job, console) : await(rest, job, console);
+            return detached ? deployed(rest, spec.name(), job, console) : await(rest, job, console);
         }
     }
 
@@ -98,7 +98,7 @@ public final class SubmitCommand implements Callable<Integer> {
     }
 
     /** Whether the job has come up, which it does or fails to do soon. */
-    private static int deployed(FlinkRest rest, String job, Console console)
+    private static int deployed(FlinkRest rest, String name, String job, Console console)
             throws InterruptedException {
         long end = System.nanoTime() + UP_WITHIN.toNanos();
         while (System.nanoTime() < end) {
@@ -110,6 +110,7 @@ public final class SubmitCommand implements Callable<Integer> {
             }
             if (failure.isPresent()) {
                 console.say("warning: it restarts: " + failure.get());
+                console.say(stays(name));
                 return 1;
             }
             if (rest.running(job)) {
@@ -120,7 +121,13 @@ public final class SubmitCommand implements Callable<Integer> {
         console.say(
                 "warning: not all of its tasks run after %d s; does the cluster have enough free slots?"
                         .formatted(UP_WITHIN.toSeconds()));
+        console.say(stays(name));
         return 1;
+    }
+
+    private static String stays(String name) {
+        return "it stays on the cluster and tries again; './tributary cancel %s' ends it"
+                .formatted(name);
     }
 
     private static IllegalStateException failed(Optional<String> cause) {

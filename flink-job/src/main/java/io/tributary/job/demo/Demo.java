@@ -190,8 +190,12 @@ public final class Demo {
         List<Future<?>> trainers = new ArrayList<>();
         if (options.trainers() == 0) {
             console.say(
-                    "Waiting for a trainer: ./tributary trainer --job %s %s --group %s"
+                    "Waiting for %s of %s: ./tributary trainer --job %s %s --group %s"
                             .formatted(
+                                    options.minimumTrainers() == 1
+                                            ? "a trainer"
+                                            : options.minimumTrainers() + " trainers",
+                                    String.join(", ", options.topology().trainerGroups()),
                                     JOB,
                                     place.trainerOptions(),
                                     options.topology().trainerGroups().get(0)));

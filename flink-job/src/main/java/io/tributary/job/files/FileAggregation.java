@@ -32,6 +32,7 @@ import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
+import org.apache.flink.configuration.JobManagerOptions;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -158,6 +159,7 @@ public record FileAggregation(
         Configuration configuration = new Configuration();
         configuration.set(CoreOptions.TMP_DIRS, work.path().toString());
         configuration.set(RestartStrategyOptions.RESTART_STRATEGY, "none");
+        configuration.set(JobManagerOptions.BIND_HOST, "127.0.0.1");
         return StreamExecutionEnvironment.createLocalEnvironment(
                 Runtime.getRuntime().availableProcessors(), configuration);
     }

@@ -286,7 +286,8 @@ class ClusterITCase {
         Cli fresh = submit(config, "--detached", "--from-latest");
         assertThat(fresh.out()).contains("there is no checkpoint to go on from");
         assertThat(fresh.exit()).as(fresh.out() + fresh.err()).isZero();
-        String job = fresh.out().replaceAll("(?s).*job told \\(([0-9a-f]+)\\) runs.*", "$1");
+        String job =
+                fresh.out().replaceAll("(?s).*job told \\(([0-9a-f]+)\\) is submitted.*", "$1");
         JobSpec spec = JobSpec.read(config);
         IDS.forEach(id -> train(spec, id));
         awaitFinished(job);
@@ -327,6 +328,33 @@ class ClusterITCase {
                 .containsPattern("FAILED +hopeless\\R +failed: .*transaction timeout");
     }
 
+    /** Its clients wait for it for 15 s; who asks the cluster meanwhile does not. */
+    @Test
+    void aKafkaThatDoesNotAnswerKeepsNobodyFromTheCluster() throws Exception {
+        Path config = config("nowhere", 1, schema(3, TestJob.GROUPS, 1));
+        Files.writeString(
+                config,
+                Files.readString(config)
+                        .replace(kafka.options().bootstrapServers(), "127.0.0.1:1"));
+        CompletableFuture<Cli> submission =
+                CompletableFuture.supplyAsync(() -> submit(config, "--detached"));
+        long longest = 0;
+        while (!submission.isDone()) {
+            long start = System.nanoTime();
+            cluster.rest().jobs();
+            longest = Math.max(longest, System.nanoTime() - start);
+            Thread.sleep(200);
+        }
+        Cli told = submission.get();
+        cancelJobs();
+        assertThat(told.exit()).as(told.err()).isEqualTo(1);
+        assertThat(told.out())
+                .contains("job nowhere (", "is submitted")
+                .contains("it restarts: Kafka at 127.0.0.1:1: ")
+                .contains("it stays on the cluster", "'./tributary cancel nowhere' ends it");
+        assertThat(Duration.ofNanos(longest)).isLessThan(Duration.ofSeconds(10));
+    }
+
     @Test
     void topicsThatAreOtherwiseEndTheJobToo() throws Exception {
         try (Admin admin = Admin.create(kafka.options().client())) {
@@ -363,7 +391,8 @@ class ClusterITCase {
                                         .formatted(file)));
         Cli cli = submit(config, "--detached");
         assertThat(cli.exit()).as(cli.out() + cli.err()).isZero();
-        String job = cli.out().replaceAll("(?s).*job discreet \\(([0-9a-f]+)\\) runs.*", "$1");
+        String job =
+                cli.out().replaceAll("(?s).*job discreet \\(([0-9a-f]+)\\) is submitted.*", "$1");
         StringBuilder shown = new StringBuilder(cli.out()).append(cli.err());
         for (String path :
                 List.of(

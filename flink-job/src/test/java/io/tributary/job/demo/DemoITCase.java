@@ -19,18 +19,22 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -218,11 +222,38 @@ class DemoITCase {
         return matcher.find() ? matcher.group(1) : "";
     }
 
+    /** Sockets of this process that listen on all addresses. */
+    private static Set<String> openToAll() throws IOException {
+        Set<String> own = new HashSet<>();
+        try (Stream<Path> descriptors = Files.list(Path.of("/proc/self/fd"))) {
+            for (Path descriptor : descriptors.toList()) {
+                try {
+                    own.add(Files.readSymbolicLink(descriptor).toString());
+                } catch (NoSuchFileException closed) {
+                    // Since it was listed.
+                }
+            }
+        }
+        Set<String> open = new HashSet<>();
+        for (String table : List.of("tcp", "tcp6")) {
+            for (String line : Files.readAllLines(Path.of("/proc/self/net", table))) {
+                String[] fields = line.trim().split("\\s+");
+                if (fields[1].matches("0+:.*")
+                        && fields[3].equals("0A")
+                        && own.contains("socket:[" + fields[9] + "]")) {
+                    open.add(fields[1]);
+                }
+            }
+        }
+        return open;
+    }
+
     /** After the last round: the UI, and the page of the job. */
     @Test
     void theUiStaysUpWhenItIsHeld() throws Exception {
         CompletableFuture<String> held = new CompletableFuture<>();
         AtomicReference<Thread> running = new AtomicReference<>();
+        Set<String> before = openToAll();
         CompletableFuture<Integer> exit =
                 demo(
                         line -> {
@@ -243,6 +274,7 @@ class DemoITCase {
                         "0");
         try {
             String url = held.get(2, TimeUnit.MINUTES);
+            assertThat(openToAll()).as("the loopback is enough").isSubsetOf(before);
             HttpClient http = HttpClient.newHttpClient();
             for (int i = 0; i < 3; i++) {
                 if (i == 2) {

@@ -27,6 +27,9 @@ public record KafkaOptions(String bootstrapServers, Map<String, String> properti
     /** How long a broker may be away before a sending fails. */
     private static final Duration PATIENCE = Duration.ofMinutes(2);
 
+    /** How long an answer about topics may take. */
+    private static final Duration ANSWER = Duration.ofSeconds(15);
+
     /** What the protocol and its guarantees depend on. */
     private static final Set<String> OURS =
             Set.of(
@@ -92,6 +95,19 @@ public record KafkaOptions(String bootstrapServers, Map<String, String> properti
         all.put("bootstrap.servers", bootstrapServers);
         // A broker that comes back is to be found soon.
         all.putIfAbsent("reconnect.backoff.max.ms", "1000");
+        return all;
+    }
+
+    /**
+     * What makes topics and looks at them. It is waited for, so it says soon that nobody answers,
+     * unless the user has chosen how long.
+     */
+    public Properties admin() {
+        Properties all = client();
+        if (!all.containsKey("request.timeout.ms") && !all.containsKey("default.api.timeout.ms")) {
+            all.put("request.timeout.ms", (int) ANSWER.toMillis());
+            all.put("default.api.timeout.ms", (int) ANSWER.toMillis());
+        }
         return all;
     }
 

@@ -40,7 +40,7 @@ public final class TopicSetup {
      * @throws KafkaUnavailableException when Kafka does not answer
      */
     public static List<String> ensure(KafkaOptions kafka, KafkaTopics topics) {
-        try (Admin admin = Admin.create(kafka.client())) {
+        try (Admin admin = Admin.create(kafka.admin())) {
             Set<String> there = admin.listTopics().names().get();
             List<String> made = new ArrayList<>();
             for (Wanted wanted : topics.all()) {

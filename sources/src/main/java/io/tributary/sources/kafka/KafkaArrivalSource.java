@@ -16,6 +16,7 @@ import io.tributary.sources.staging.Staging;
 import java.io.IOException;
 import java.io.Serializable;
 import java.io.UncheckedIOException;
+import java.util.List;
 import org.apache.flink.api.connector.source.Boundedness;
 import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.api.connector.source.SourceReader;
@@ -170,16 +171,75 @@ public final class KafkaArrivalSource
     @Override
     public SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> createEnumerator(
             SplitEnumeratorContext<KafkaPartitionSplit> context) {
-        ensureTopics();
-        return partitions(kafka).createEnumerator(context);
+        return new Prepared(context, partitions(kafka).createEnumerator(context));
     }
 
     @Override
     public SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> restoreEnumerator(
             SplitEnumeratorContext<KafkaPartitionSplit> context, KafkaSourceEnumState state)
             throws IOException {
-        ensureTopics();
-        return partitions(kafka).restoreEnumerator(context, state);
+        return new Prepared(context, partitions(kafka).restoreEnumerator(context, state));
+    }
+
+    /**
+     * Flink's enumerator, which begins when the topics are there. They are made on a thread that
+     * nobody waits for: Flink starts a source's enumerator on the job master's own thread, and a
+     * Kafka that does not answer would keep that from everything else.
+     */
+    private final class Prepared
+            implements SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> {
+
+        private final SplitEnumeratorContext<KafkaPartitionSplit> context;
+        private final SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> partitions;
+
+        private Prepared(
+                SplitEnumeratorContext<KafkaPartitionSplit> context,
+                SplitEnumerator<KafkaPartitionSplit, KafkaSourceEnumState> partitions) {
+            this.context = context;
+            this.partitions = partitions;
+        }
+
+        @Override
+        public void start() {
+            context.callAsync(
+                    () -> {
+                        ensureTopics();
+                        return topics;
+                    },
+                    (made, failure) -> {
+                        if (failure instanceof RuntimeException why) {
+                            throw why;
+                        } else if (failure != null) {
+                            throw new IllegalStateException(failure);
+                        }
+                        partitions.start();
+                    });
+        }
+
+        @Override
+        public void handleSplitRequest(int subtask, String host) {
+            partitions.handleSplitRequest(subtask, host);
+        }
+
+        @Override
+        public void addSplitsBack(List<KafkaPartitionSplit> splits, int subtask) {
+            partitions.addSplitsBack(splits, subtask);
+        }
+
+        @Override
+        public void addReader(int subtask) {
+            partitions.addReader(subtask);
+        }
+
+        @Override
+        public KafkaSourceEnumState snapshotState(long checkpoint) throws Exception {
+            return partitions.snapshotState(checkpoint);
+        }
+
+        @Override
+        public void close() throws IOException {
+            partitions.close();
+        }
     }
 
     @Override
