@@ -17,9 +17,10 @@ struct column {
 	int64_t weight;
 };
 
-// sum[i] += Σ weight × column[i]. Not 0 where a sum is not finite, which it is as soon as one of the
-// values is not.
-typedef int fold_function(void *sum, const struct column *column, int columns, int64_t count);
+// sum[i] += Σ weight × column[i]; where the sum is fresh, anything may have been in it and it counts
+// as 0. Not 0 where a sum is not finite, which it is as soon as one of the values is not.
+typedef int fold_function(void *sum, int fresh, const struct column *column, int columns,
+			  int64_t count);
 
 // Not 0 where a value is not finite.
 typedef int scan_function(const void *values, int64_t count);

@@ -46,10 +46,10 @@ int kernel_type(const char *name)
 	return -1;
 }
 
-int kernel_fold(int level, int type, void *sum, const struct column *column, int columns,
+int kernel_fold(int level, int type, void *sum, int fresh, const struct column *column, int columns,
 		int64_t count)
 {
-	return levels[level]->fold[type](sum, column, columns, count);
+	return levels[level]->fold[type](sum, fresh, column, columns, count);
 }
 
 // sum[i] += from[i], of float64 sums or of integer ones.
@@ -58,7 +58,7 @@ void kernel_add(int level, int floating, void *sum, const void *from, int64_t co
 	const struct column one = {from, 1};
 
 	if (floating) {
-		levels[level]->fold[0](sum, &one, 1, count);
+		levels[level]->fold[0](sum, 0, &one, 1, count);
 		return;
 	}
 	for (int64_t i = 0; i < count; i++) {

@@ -139,7 +139,7 @@ public class KernelBenchmark {
                 for (int u = first; u < Math.min(updates, first + together); u++) {
                     columns.add(regions.get(u).memory(), 4L * at, 3);
                 }
-                kernel.fold(DType.F32, columns, sum, 8L * at, Math.min(SHARD, params - at));
+                kernel.fold(DType.F32, columns, sum, 8L * at, false, Math.min(SHARD, params - at));
             }
         }
     }

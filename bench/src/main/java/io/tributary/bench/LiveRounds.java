@@ -245,7 +245,7 @@ final class LiveRounds {
             client.join();
             Optional<TrainingRound> round = client.awaitRound(PATIENCE);
             while (round.isPresent()) {
-                ModelUpdate update = write(round.get(), trainer, values);
+                ModelUpdate update = write(round.get(), trainer, values).seal();
                 ready.await();
                 send(client, update);
                 done.await();

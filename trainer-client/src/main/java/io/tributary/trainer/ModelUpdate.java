@@ -10,12 +10,15 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.region.MappedFile;
+import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.TensorFile;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.security.SecureRandom;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -33,6 +36,8 @@ public final class ModelUpdate {
     private final Map<String, Double> metrics = new HashMap<>();
     private final Set<String> untouched = new LinkedHashSet<>();
     private final Set<Long> attempts = new LinkedHashSet<>();
+    private Optional<OwnedRegion.Content> content = Optional.empty();
+    private boolean promises = true;
     private long samples;
 
     ModelUpdate(UpdateRegions regions, RoundPlan plan, SafetensorsHeader header) {
@@ -115,6 +120,41 @@ public final class ModelUpdate {
 
     MappedFile memory() {
         return owned.region().memory();
+    }
+
+    /**
+     * Looks at all values and computes their checksum, which {@link TrainerClient#send} does
+     * otherwise. It costs a pass over the update, and saves the job one over shared memory. Nothing
+     * may be written between this and the answer.
+     *
+     * @throws IllegalStateException when not all tensors have been written
+     */
+    public ModelUpdate seal() {
+        checkWritten();
+        content = Optional.of(TensorFile.content(memory(), header));
+        return this;
+    }
+
+    /** What the job need not find out again. */
+    OwnedRegion.Content content() {
+        OwnedRegion.Content found = content.or(() -> seal().content).orElseThrow();
+        return new OwnedRegion.Content(found.crc32c(), found.finite() && promises);
+    }
+
+    /** It has been answered, and may be written again. */
+    void unseal() {
+        content = Optional.empty();
+    }
+
+    /**
+     * From now on the job is to look at the values itself.
+     *
+     * @return false where it does so already
+     */
+    boolean withdrawPromise() {
+        boolean before = promises;
+        promises = false;
+        return before;
     }
 
     UpdateDescription description(String job, String trainer) {

@@ -123,6 +123,7 @@ final class ShmTrainerLink implements Link {
         }
         if (region.writing()) {
             region.publish(
+                    update.content(),
                     update.description(self.job(), self.trainer())
                             .encode(RegionLayout.MAX_DESCRIPTION_BYTES));
         }

@@ -303,6 +303,10 @@ public final class TrainerClient implements AutoCloseable {
                 receipt = Optional.empty();
                 // A host that was lost is not back at once.
                 await(Optional::empty, NODE_LOST_PAUSE, NODE_LOST_PAUSE, inbox::ended);
+            } else if (receipt.get().reason() == RejectReason.PROMISE_BROKEN
+                    && update.withdrawPromise()) {
+                forgetReceipts();
+                receipt = Optional.empty();
             } else if (receipt.get().status() == Receipt.Status.RESEND) {
                 forgetReceipts();
                 receipt = Optional.empty();
@@ -313,6 +317,7 @@ public final class TrainerClient implements AutoCloseable {
             }
         }
         link.answered(update);
+        update.unseal();
         return receipt.get();
     }
 

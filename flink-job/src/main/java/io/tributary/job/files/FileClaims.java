@@ -58,6 +58,7 @@ final class FileClaims extends RichMapFunction<Integer, Arrival> {
                             update.samples(),
                             model.kind(),
                             0,
+                            true,
                             new PayloadRef(update.path(), 0, file.header().fileLength(), 0),
                             Map.of()));
         } catch (RejectedException e) {

@@ -106,6 +106,7 @@ public record AggregationGraph(
                                         topology,
                                         rules,
                                         model,
+                                        models,
                                         arrivals.getExecutionEnvironment().getParallelism(),
                                         regions,
                                         surroundings),
@@ -123,7 +124,7 @@ public record AggregationGraph(
                             .transform(
                                     levelName(levels, level),
                                     AggregatorInput.TYPE,
-                                    new PartialSumOperator(model, regions, partials))
+                                    new PartialSumOperator(model, models, regions, partials))
                             .uid(uid(level));
             together.ifPresent(sums.getTransformation()::setCoLocationGroupKey);
             input = sums.union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));

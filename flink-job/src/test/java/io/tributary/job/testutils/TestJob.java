@@ -119,6 +119,31 @@ public record TestJob(String name, Path work, int agentPort) {
             Run run,
             UpdateKind kind)
             throws Exception {
+        return start(
+                new RoundRules(
+                        rounds,
+                        trainers,
+                        trainers,
+                        Duration.ZERO,
+                        Duration.ZERO,
+                        Duration.ofHours(1),
+                        RoundRules.Timing.EAGER,
+                        kind,
+                        Map.of(),
+                        true,
+                        RoundRules.Limits.DEFAULT),
+                transport,
+                more,
+                run);
+    }
+
+    /** The same by these rules. */
+    public LocalFlink start(
+            RoundRules rules,
+            io.tributary.job.graph.Transport transport,
+            Configuration more,
+            Run run)
+            throws Exception {
         Path model = SmallModel.write(work.resolve(name + "-0.safetensors"), 0);
         Path own = Files.createDirectories(work.resolve(name));
         Configuration configuration = new Configuration();
@@ -138,19 +163,8 @@ public record TestJob(String name, Path work, int agentPort) {
                         name,
                         run,
                         TreeSchemas.of(4, GROUPS, 2),
-                        new RoundRules(
-                                rounds,
-                                trainers,
-                                trainers,
-                                Duration.ZERO,
-                                Duration.ZERO,
-                                Duration.ofHours(1),
-                                RoundRules.Timing.EAGER,
-                                kind,
-                                Map.of(),
-                                true,
-                                RoundRules.Limits.DEFAULT),
-                        new ModelSpec(model.toString(), 100_000, kind),
+                        rules,
+                        new ModelSpec(model.toString(), 100_000, rules.kind()),
                         ModelDirectory.at(work.resolve(name)),
                         Surroundings.System.HERE);
         new FederationJob(graph, transport, Publish.COMMITTED).build(flink.environment());

@@ -6,7 +6,9 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.Quarantine;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.guard.MemoryGuard;
@@ -30,8 +32,9 @@ import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 /**
  * One level of the aggregation tree, keyed by (node, shard). It works in memory of its own, and a
  * checkpoint gets a copy: what comes in is put beside what else waits for the same node and shard,
- * and all of it is folded together, at the latest a millisecond later, when the node is complete,
- * or when a checkpoint begins.
+ * and all of it is folded together: when there are eight, when nothing more has come for a
+ * millisecond, ten milliseconds later at the latest, when the node is complete, or when a
+ * checkpoint begins.
  *
  * <p>Metrics: {@code updatesFolded}, {@code partialSumsFolded}, {@code bytesFolded} of payload and
  * {@code foldTimeMicros}, counters of this subtask; {@code remoteBytesRead} of updates and partial
@@ -49,9 +52,14 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
             input -> new NodeShard(input.node(), input.shard());
 
     private static final long SETTLE_MILLIS = 1;
+
+    /** How often that is put off because more has come meanwhile. */
+    private static final int MAX_PUT_OFF = 10;
+
     private static final long SWEEP_MILLIS = 1000;
 
     private final ModelSpec model;
+    private final ModelDirectory models;
     private final RegionAccess.Place regions;
 
     /** At most one; unlike an Optional, a list can be shipped. */
@@ -63,6 +71,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private transient MapState<String, NodeAccumulator> rounds;
     private transient Map<FoldKey, NodeFold> folds;
     private transient boolean settleScheduled;
+    private transient boolean arrived;
     private transient Counter updatesFolded;
     private transient Counter partialSumsFolded;
     private transient Counter bytesFolded;
@@ -71,12 +80,17 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private record FoldKey(NodeShard key, RoundId round) {}
 
     /**
+     * @param models where models are, and what is found not to be finite is written down
      * @param regions where updates lie
      * @param partials where partial sums lie, so that they need not pass through Flink's network
      */
     AggregatorOperator(
-            ModelSpec model, RegionAccess.Place regions, Optional<RegionPool.Place> partials) {
+            ModelSpec model,
+            ModelDirectory models,
+            RegionAccess.Place regions,
+            Optional<RegionPool.Place> partials) {
         this.model = model;
+        this.models = models;
         this.regions = regions;
         this.partials = partials.stream().toList();
     }
@@ -90,7 +104,11 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         }
         access = regions.open();
         folder =
-                new Folder(layout, access, partials.stream().findAny().map(RegionPool.Place::open));
+                new Folder(
+                        layout,
+                        access,
+                        new Quarantine(models),
+                        partials.stream().findAny().map(RegionPool.Place::open));
         folds = new LinkedHashMap<>();
         rounds =
                 getRuntimeContext()
@@ -134,7 +152,11 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         } else if (fold.waiting.size() >= Columns.MAX) {
             settle(key, fold);
         } else if (!fold.waiting.isEmpty()) {
-            scheduleSettle();
+            arrived = true;
+            if (!settleScheduled) {
+                settleScheduled = true;
+                scheduleSettle(0);
+            }
         }
     }
 
@@ -166,19 +188,25 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         foldTime.inc((System.nanoTime() - start) / 1000);
     }
 
-    /** What comes while others are being folded waits in Flink's buffers, and is then together. */
-    private void scheduleSettle() {
-        if (!settleScheduled) {
-            settleScheduled = true;
-            long now = getProcessingTimeService().getCurrentProcessingTime();
-            getProcessingTimeService()
-                    .registerTimer(
-                            now + SETTLE_MILLIS,
-                            time -> {
+    /**
+     * As long as more keeps coming, it is worth waiting for: eight updates together are folded
+     * three times as fast as eight alone. What completes a node is not waited for, so the last
+     * update is not delayed.
+     */
+    private void scheduleSettle(int putOff) {
+        arrived = false;
+        long now = getProcessingTimeService().getCurrentProcessingTime();
+        getProcessingTimeService()
+                .registerTimer(
+                        now + SETTLE_MILLIS,
+                        time -> {
+                            if (arrived && putOff < MAX_PUT_OFF) {
+                                scheduleSettle(putOff + 1);
+                            } else {
                                 settleScheduled = false;
                                 folds.forEach(this::settle);
-                            });
-        }
+                            }
+                        });
     }
 
     private void scheduleSweep() {

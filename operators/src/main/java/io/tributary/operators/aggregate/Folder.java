@@ -4,6 +4,7 @@ package io.tributary.operators.aggregate;
 
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.model.Quarantine;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
@@ -27,6 +28,7 @@ final class Folder implements AutoCloseable {
 
     private final ModelLayout layout;
     private final RegionAccess regions;
+    private final Quarantine quarantine;
     private final OpenUpdates updates;
     private final Optional<RegionPool> pool;
     private final SumMemory sums;
@@ -34,8 +36,14 @@ final class Folder implements AutoCloseable {
     private final FoldKernel kernel = FoldKernel.best();
     private final Columns columns = new Columns();
     private final List<OpenUpdates.Update> open = new ArrayList<>(Columns.MAX);
+    private final List<OwnedRegion> partials = new ArrayList<>(Columns.MAX);
 
-    Folder(ModelLayout layout, RegionAccess regions, Optional<RegionPool> pool) {
+    Folder(
+            ModelLayout layout,
+            RegionAccess regions,
+            Quarantine quarantine,
+            Optional<RegionPool> pool) {
+        this.quarantine = quarantine;
         this.layout = layout;
         this.regions = regions;
         this.updates = new OpenUpdates(layout, regions);
@@ -78,22 +86,20 @@ final class Folder implements AutoCloseable {
      */
     long settle(int shard, NodeFold fold) {
         long bytes = 0;
-        columns.clear();
-        long faults = RegionMappings.faults();
         for (AggregatorInput input : fold.waiting) {
             if (input instanceof FoldUpdate update) {
                 open.add(updates.get(update.payload(), shard));
                 fold.weight += update.weight();
             } else if (input instanceof FoldPartial partial) {
-                bytes += add(partial.sum(), shard, fold);
+                bytes += take(partial.sum(), shard, fold);
                 fold.weight += partial.weight();
             }
         }
+        if (!partials.isEmpty()) {
+            bytes += addPartials(shard, fold);
+        }
         if (!open.isEmpty()) {
             bytes += foldOpen(shard, fold);
-        }
-        if (RegionMappings.faults() > faults) {
-            requireUndamaged();
         }
         open.clear();
         fold.contributions += fold.waiting.size();
@@ -112,8 +118,13 @@ final class Folder implements AutoCloseable {
 
     /** Adds what is open, which stands in the same order as what waits. */
     private long foldOpen(int shard, NodeFold fold) {
-        Memory sum = sum(shard, fold);
+        boolean fresh = fold.sum.isEmpty();
+        if (fresh) {
+            fold.sum = Optional.of(sums.take(layout.sumBytes(shard)));
+        }
+        Memory sum = fold.sum.get().memory();
         long bytes = 0;
+        long faults = RegionMappings.faults();
         for (Segment segment : layout.segments(shard)) {
             DType type = layout.type(segment);
             columns.clear();
@@ -124,10 +135,43 @@ final class Folder implements AutoCloseable {
                     columns.add(from.file().mapped(), from.offset(segment), update.weight());
                 }
             }
-            kernel.fold(type, columns, sum, segment.sumAt(), segment.count());
+            boolean finite =
+                    kernel.fold(type, columns, sum, segment.sumAt(), fresh, segment.count());
+            if (!finite) {
+                requireFinite(segment, fold);
+            }
             bytes += (long) segment.count() * type.bytes() * open.size();
         }
+        if (RegionMappings.faults() > faults) {
+            requireUndamaged();
+        }
         return bytes;
+    }
+
+    /**
+     * A sum is not finite. Where that is because an update is not, nothing has left yet that holds
+     * it: it is written down, and the last checkpoint does better. Finite F64 values may have a sum
+     * that is not; then the round is refused at the top.
+     */
+    private void requireFinite(Segment segment, NodeFold fold) {
+        DType type = layout.type(segment);
+        int next = 0;
+        boolean found = false;
+        for (AggregatorInput input : fold.waiting) {
+            if (input instanceof FoldUpdate update) {
+                OpenUpdates.Update from = open.get(next++);
+                if (!kernel.finite(
+                        type, from.file().mapped(), from.offset(segment), segment.count())) {
+                    quarantine.put(update.payload());
+                    found = true;
+                }
+            }
+        }
+        if (found || type != DType.F64) {
+            throw new RejectedException(
+                    RejectReason.NOT_FINITE,
+                    "an update was not finite when it was folded; it is refused, and its round goes on from the last checkpoint");
+        }
     }
 
     private void requireUndamaged() {
@@ -139,34 +183,57 @@ final class Folder implements AutoCloseable {
         }
     }
 
-    private long add(PartialSum partial, int shard, NodeFold fold) {
-        int bytes = layout.sumBytes(shard);
+    /** Adds a partial sum, or puts it to those that are added together. */
+    private long take(PartialSum partial, int shard, NodeFold fold) {
         if (partial instanceof PartialSum.Values values) {
+            ShardSum copy = sums.of(values.sum());
             if (fold.sum.isEmpty()) {
-                fold.sum = Optional.of(sums.of(values.sum()));
+                fold.sum = Optional.of(copy);
             } else {
-                ShardSum copy = sums.of(values.sum());
                 add(copy.memory(), shard, fold);
                 sums.giveBack(copy);
             }
-            return bytes;
+            return layout.sumBytes(shard);
         }
         PayloadRef payload = ((PartialSum.Lying) partial).payload();
         Optional<OwnedRegion> own =
                 regions.elsewhere(payload) ? Optional.empty() : pool.flatMap(p -> p.find(payload));
-        if (own.isPresent() && fold.sum.isEmpty()) {
-            fold.sum = Optional.of(new ShardSum(own.get().memory(), own));
-            return 0;
+        if (own.isEmpty()) {
+            regions.consume(pool.orElseThrow(), payload, memory -> add(memory, shard, fold));
+            return layout.sumBytes(shard);
         }
-        regions.consume(pool.orElseThrow(), payload, memory -> add(memory, shard, fold));
+        if (fold.sum.isEmpty()) {
+            fold.sum = Optional.of(new ShardSum(own.get().memory(), own));
+        } else {
+            partials.add(own.get());
+        }
+        return 0;
+    }
+
+    private long addPartials(int shard, NodeFold fold) {
+        Memory sum = fold.sum.orElseThrow().memory();
+        for (Segment segment : layout.segments(shard)) {
+            if (layout.type(segment).floating()) {
+                columns.clear();
+                partials.forEach(p -> columns.add(p.memory(), segment.sumAt(), 1));
+                kernel.fold(DType.F64, columns, sum, segment.sumAt(), false, segment.count());
+            } else {
+                partials.forEach(p -> add(segment, p.memory(), sum));
+            }
+        }
+        long bytes = (long) partials.size() * layout.sumBytes(shard);
+        partials.forEach(pool.orElseThrow()::giveBack);
+        partials.clear();
         return bytes;
     }
 
     private void add(Memory from, int shard, NodeFold fold) {
         Memory sum = sum(shard, fold);
-        for (Segment segment : layout.segments(shard)) {
-            kernel.add(layout.type(segment), from, sum, segment.sumAt(), segment.count());
-        }
+        layout.segments(shard).forEach(segment -> add(segment, from, sum));
+    }
+
+    private void add(Segment segment, Memory from, Memory sum) {
+        kernel.add(layout.type(segment), from, sum, segment.sumAt(), segment.count());
     }
 
     /** The sum of a closed node, to be sent to its parent; the fold is not used any more. */

@@ -4,6 +4,7 @@ package io.tributary.operators.aggregate;
 
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.RegionPool;
@@ -15,8 +16,11 @@ public final class PartialSumOperator extends AggregatorOperator<AggregatorInput
     private static final long serialVersionUID = 1L;
 
     public PartialSumOperator(
-            ModelSpec model, RegionAccess.Place regions, Optional<RegionPool.Place> partials) {
-        super(model, regions, partials);
+            ModelSpec model,
+            ModelDirectory models,
+            RegionAccess.Place regions,
+            Optional<RegionPool.Place> partials) {
+        super(model, models, regions, partials);
     }
 
     @Override

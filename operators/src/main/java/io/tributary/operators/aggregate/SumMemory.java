@@ -36,7 +36,8 @@ final class SumMemory {
         return sum;
     }
 
-    private ShardSum take(int bytes) {
+    /** Memory with anything in it. */
+    ShardSum take(int bytes) {
         Optional<OwnedRegion> region = pool.flatMap(p -> p.take(bytes));
         if (region.isPresent()) {
             return new ShardSum(region.get().memory(), region);

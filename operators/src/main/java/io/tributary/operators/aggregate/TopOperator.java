@@ -36,7 +36,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
             ModelDirectory models,
             RegionAccess.Place regions,
             Optional<RegionPool.Place> partials) {
-        super(model, regions, partials);
+        super(model, models, regions, partials);
         this.model = model;
         this.models = models;
     }

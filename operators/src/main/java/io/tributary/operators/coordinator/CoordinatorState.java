@@ -108,6 +108,10 @@ public final class CoordinatorState {
     TreeSet<String> gone = new TreeSet<>();
 
     Map<String, Counted> counted = new TreeMap<>();
+
+    /** Trainers that have broken their word. */
+    Map<String, Trust.Breach> breaches = new TreeMap<>();
+
     List<ClosedRound> closed = new ArrayList<>();
 
     /** Members of each leaf; follows from the members. */

@@ -3,7 +3,9 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.CoordinatorState.Member;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.PayloadRef;
@@ -47,6 +49,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private final Topology topology;
     private final RoundRules rules;
     private final ModelSpec model;
+    private final ModelDirectory models;
     private final int parallelism;
     private final RegionAccess.Place regions;
     private final Surroundings surroundings;
@@ -67,6 +70,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
      * @param topology who aggregates for whom
      * @param rules how rounds are run
      * @param model what the model looks like
+     * @param models where models are, and what is in quarantine
      * @param parallelism of the tree's levels
      * @param regions where payloads are; where there is a region directory, one job of a name may
      *     be
@@ -78,6 +82,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             Topology topology,
             RoundRules rules,
             ModelSpec model,
+            ModelDirectory models,
             int parallelism,
             RegionAccess.Place regions,
             Surroundings surroundings) {
@@ -89,6 +94,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         this.topology = topology;
         this.rules = rules;
         this.model = model;
+        this.models = models;
     }
 
     @Override
@@ -130,6 +136,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
                         topology,
                         rules,
                         new Admission(job, rules.kind(), rules.limits().maxSamples()),
+                        new Trust(new Quarantine(models).read()),
                         new Closing(rules),
                         placement,
                         new Membership(topology, placement, rules.limits().maxTrainers()),

@@ -37,6 +37,7 @@ final class Turn {
             Topology topology,
             RoundRules rules,
             Admission admission,
+            Trust trust,
             Closing closing,
             Placement placement,
             Membership membership,
@@ -69,7 +70,11 @@ final class Turn {
     }
 
     void update(Claim claim) {
-        Verdict verdict = policies.admission().judge(state, claim);
+        Verdict verdict =
+                policies.trust()
+                        .judge(state, claim)
+                        .map(Verdict.class::cast)
+                        .orElseGet(() -> policies.admission().judge(state, claim));
         if (verdict instanceof Verdict.Count) {
             Optional<Verdict.Reject> unreadable = unreadable(claim);
             if (unreadable.isPresent()) {
@@ -80,6 +85,7 @@ final class Turn {
             }
         } else if (verdict instanceof Verdict.Reject reject) {
             policies.regions().release(claim.payload());
+            policies.trust().released(claim);
             announcer.rejected(claim, reject);
         } else {
             spare(claim);
@@ -222,14 +228,19 @@ final class Turn {
         announcer.plan();
     }
 
-    /** Updates that were to be folded at the close, and whose regions are gone. */
+    /** Updates that were to be folded at the close, and cannot be. */
     void dropLost() {
         if (policies.rules().timing() != RoundRules.Timing.LAZY) {
             return;
         }
         for (Counted update : List.copyOf(state.counted.values())) {
             Claim claim = update.claim();
-            Optional<Verdict.Reject> lost = lost(claim);
+            Optional<Verdict.Reject> broken = policies.trust().judge(state, claim);
+            if (broken.isPresent()) {
+                policies.regions().release(claim.payload());
+                policies.trust().released(claim);
+            }
+            Optional<Verdict.Reject> lost = broken.or(() -> lost(claim));
             if (lost.isPresent()) {
                 state.counted.remove(claim.trainer());
                 if (state.members.containsKey(claim.trainer())) {

@@ -2,6 +2,7 @@
 
 package io.tributary.operators.model;
 
+import io.tributary.protocol.Crc32c;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -17,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.zip.CRC32C;
 
 /**
  * One version of the model that is being put together in a file. Everything that it needs to be
@@ -33,6 +35,9 @@ final class ModelAssembly implements AutoCloseable {
 
     /** What has come, without the bytes: they are in the file. */
     private final Map<Integer, ModelShard> written = new TreeMap<>();
+
+    /** The CRC32C of each of them, while it was in the cache. */
+    private final Map<Integer, Integer> checksums = new TreeMap<>();
 
     private Optional<RoundLedger> ledger = Optional.empty();
 
@@ -57,9 +62,25 @@ final class ModelAssembly implements AutoCloseable {
 
     /** Writes a shard's bytes. */
     void write(ModelShard shard, ByteBuffer bytes) throws IOException {
+        checksums.put(shard.shard(), crc32c(bytes.duplicate()));
         write(bytes, layout.fileOffset(shard.shard()));
         written.put(shard.shard(), shard.without());
         verdict.take(shard.shard(), shard.flaw());
+    }
+
+    private static int crc32c(ByteBuffer bytes) {
+        CRC32C crc = new CRC32C();
+        crc.update(bytes);
+        return (int) crc.getValue();
+    }
+
+    /** The CRC32C of the whole file. */
+    int crc32c() {
+        int whole = crc32c(ByteBuffer.wrap(layout.header().bytes()));
+        for (Map.Entry<Integer, Integer> shard : checksums.entrySet()) {
+            whole = Crc32c.join(whole, shard.getValue(), layout.shardBytes(shard.getKey()));
+        }
+        return whole;
     }
 
     private void write(ByteBuffer bytes, long offset) throws IOException {

@@ -180,7 +180,8 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
                                     job,
                                     run,
                                     assembly.version(),
-                                    file,
+                                    Files.size(file),
+                                    refused.isEmpty() ? assembly.crc32c() : crc32c(file),
                                     assembly.lastUpdateMicros(),
                                     refused),
                             file.toString()));
@@ -228,22 +229,35 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
     public static ModelDescription describe(
             String job, String run, RoundId round, Path file, long lastUpdateMicros, String refused)
             throws IOException {
-        long length = Files.size(file);
-        try (MappedFile mapped = MappedFile.open(new PayloadRef(file.toString(), 0, length, 0))) {
-            int crc32c = mapped.crc32c();
-            Duration since =
-                    Duration.between(
-                            Instant.EPOCH.plusNanos(lastUpdateMicros * 1000), Instant.now());
-            return new ModelDescription(
-                    job,
-                    run,
-                    round.round(),
-                    round.epoch(),
-                    length,
-                    ChunkPart.MAX_CHUNK_BYTES,
-                    crc32c,
-                    lastUpdateMicros == 0 ? 0 : since.toNanos() / 1e6,
-                    refused);
+        return describe(job, run, round, Files.size(file), crc32c(file), lastUpdateMicros, refused);
+    }
+
+    private static ModelDescription describe(
+            String job,
+            String run,
+            RoundId round,
+            long length,
+            int crc32c,
+            long lastUpdateMicros,
+            String refused) {
+        Duration since =
+                Duration.between(Instant.EPOCH.plusNanos(lastUpdateMicros * 1000), Instant.now());
+        return new ModelDescription(
+                job,
+                run,
+                round.round(),
+                round.epoch(),
+                length,
+                ChunkPart.MAX_CHUNK_BYTES,
+                crc32c,
+                lastUpdateMicros == 0 ? 0 : since.toNanos() / 1e6,
+                refused);
+    }
+
+    private static int crc32c(Path file) throws IOException {
+        try (MappedFile mapped =
+                MappedFile.open(new PayloadRef(file.toString(), 0, Files.size(file), 0))) {
+            return mapped.crc32c();
         }
     }
 }

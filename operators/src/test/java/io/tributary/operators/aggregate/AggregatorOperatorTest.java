@@ -3,6 +3,7 @@
 package io.tributary.operators.aggregate;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
@@ -11,12 +12,14 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.shm.kernel.Columns;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
@@ -29,12 +32,15 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.Random;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class AggregatorOperatorTest {
 
@@ -113,6 +119,7 @@ class AggregatorOperatorTest {
                 harness(
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
+                                models(),
                                 RegionAccess.Place.NONE,
                                 Optional.empty()))) {
             for (int shard = 0; shard < shards; shard++) {
@@ -132,6 +139,7 @@ class AggregatorOperatorTest {
                 harness(
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
+                                models(),
                                 RegionAccess.Place.NONE,
                                 Optional.empty()),
                         snapshot)) {
@@ -174,7 +182,9 @@ class AggregatorOperatorTest {
         try (RegionPool pool = RegionPool.shared(JobDirectory.of(temp, "job"), 1L << 24)) {
             OperatorSubtaskState snapshot;
             try (var leaf =
-                    harness(new PartialSumOperator(spec, RegionAccess.Place.NONE, partials))) {
+                    harness(
+                            new PartialSumOperator(
+                                    spec, models(), RegionAccess.Place.NONE, partials))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(0, shard), 0);
                 }
@@ -189,7 +199,8 @@ class AggregatorOperatorTest {
             List<AggregatorInput> sums;
             try (var leaf =
                             harness(
-                                    new PartialSumOperator(spec, RegionAccess.Place.NONE, partials),
+                                    new PartialSumOperator(
+                                            spec, models(), RegionAccess.Place.NONE, partials),
                                     snapshot);
                     var top =
                             harness(
@@ -404,6 +415,7 @@ class AggregatorOperatorTest {
                 harness(
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
+                                models(),
                                 RegionAccess.Place.NONE,
                                 Optional.empty()))) {
             harness.processElement(fold(0, 0), 0);
@@ -442,6 +454,7 @@ class AggregatorOperatorTest {
                 harness(
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
+                                models(),
                                 RegionAccess.Place.NONE,
                                 Optional.empty()))) {
             harness.processElement(
@@ -456,5 +469,50 @@ class AggregatorOperatorTest {
     @Test
     void allNodesOfAShardAreAtOneSubtask() {
         assertThat(new NodeShard("leaf/eu/0", 9)).hasSameHashCodeAs(new NodeShard("top", 9));
+    }
+
+    /** Whichever of those that wait together it is, and whatever its type. */
+    @ParameterizedTest
+    @EnumSource(
+            value = DType.class,
+            names = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})
+    void anUpdateThatIsNotFiniteIsWrittenDownAndFailsTheTask(DType type) throws Exception {
+        SafetensorsHeader header =
+                TestModels.header(
+                        SafetensorsHeader.tensor("i", DType.I32, 3),
+                        SafetensorsHeader.tensor("w", type, 50));
+        base = TestModels.write(temp.resolve("base"), header, 1);
+        ModelSpec spec = TestModels.spec(base, 64, UpdateKind.WEIGHTS);
+        Random random = new Random(type.ordinal());
+        Path good = TestModels.write(temp.resolve("good"), header, random::nextGaussian);
+        Path bad = TestModels.write(temp.resolve("bad"), header, random::nextGaussian);
+        byte[] bytes = Files.readAllBytes(bad);
+        type.put(
+                ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN),
+                (int) header.dataOffset() + 12 + random.nextInt(50) * type.bytes(),
+                Double.NaN);
+        Files.write(bad, bytes);
+        int at = random.nextInt(Columns.MAX);
+        try (var harness =
+                harness(
+                        new PartialSumOperator(
+                                spec, models(), RegionAccess.Place.NONE, Optional.empty()))) {
+            assertThatThrownBy(
+                            () -> {
+                                for (int i = 0; i < Columns.MAX; i++) {
+                                    harness.processElement(
+                                            new FoldUpdate(
+                                                    "leaf",
+                                                    0,
+                                                    ROUND,
+                                                    TestModels.payload(i == at ? bad : good),
+                                                    1 + i),
+                                            0);
+                                }
+                            })
+                    .hasMessageContaining("was not finite when it was folded");
+            assertThat(new Quarantine(models()).read().updates())
+                    .containsExactly(TestModels.payload(bad));
+        }
     }
 }

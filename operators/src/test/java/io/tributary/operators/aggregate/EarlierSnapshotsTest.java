@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
@@ -74,7 +75,11 @@ class EarlierSnapshotsTest {
             aggregator(OperatorSubtaskState... restored) throws Exception {
         var harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
-                        new PartialSumOperator(model, RegionAccess.Place.NONE, Optional.empty()),
+                        new PartialSumOperator(
+                                model,
+                                ModelDirectory.at(temp.resolve("models")),
+                                RegionAccess.Place.NONE,
+                                Optional.empty()),
                         AggregatorOperator.KEY,
                         NodeShard.TYPE);
         harness.setup();

@@ -65,7 +65,13 @@ class NotFiniteTest {
             throws Exception {
         Path model = write(temp.resolve("base"), type, base);
         var spec = TestModels.spec(model, 1 << 20, kind);
-        try (var leaf = harness(new PartialSumOperator(spec, RegionAccess.Place.NONE, pool));
+        try (var leaf =
+                        harness(
+                                new PartialSumOperator(
+                                        spec,
+                                        ModelDirectory.at(temp.resolve("models")),
+                                        RegionAccess.Place.NONE,
+                                        pool));
                 var top =
                         harness(
                                 new TopOperator(

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.PayloadRef;
@@ -91,6 +92,7 @@ class RemoteUpdatesTest {
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new PartialSumOperator(
                                 spec,
+                                ModelDirectory.at(temp.resolve("models")),
                                 new RegionAccess.Place(temp.resolve("here").toString(), port),
                                 Optional.empty()),
                         AggregatorOperator.KEY,

@@ -19,12 +19,14 @@ import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -57,12 +59,11 @@ class TreePropertyTest {
 
     @AfterTry
     void removeDirectory() throws IOException {
-        try (Stream<Path> files = Files.list(temp)) {
-            for (Path file : files.toList()) {
+        try (Stream<Path> files = Files.walk(temp)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
                 Files.delete(file);
             }
         }
-        Files.delete(temp);
     }
 
     @Property(tries = 40)
@@ -84,8 +85,32 @@ class TreePropertyTest {
             updates.add(TestModels.write(temp.resolve("u" + i), HEADER, seed + i + 1));
         }
 
-        double[] eager = run(topology, model, updates, weights, shardElements, Timing.EAGER, seed);
-        double[] lazy = run(topology, model, updates, weights, shardElements, Timing.LAZY, ~seed);
+        double[] eager =
+                run(
+                        topology,
+                        model,
+                        updates,
+                        weights,
+                        shardElements,
+                        Timing.EAGER,
+                        seed,
+                        Optional.empty());
+        double[] lazy;
+        RegionPool.Place place =
+                new RegionPool.Place("job", temp.resolve("regions").toString(), 1L << 28);
+        // Held, as the level that comes next holds it in a job.
+        try (RegionPool held = place.open()) {
+            lazy =
+                    run(
+                            topology,
+                            model,
+                            updates,
+                            weights,
+                            shardElements,
+                            Timing.LAZY,
+                            ~seed,
+                            Optional.of(place));
+        }
 
         double[] mean = new double[eager.length];
         double total = weights.stream().mapToLong(Long::longValue).sum();
@@ -110,7 +135,8 @@ class TreePropertyTest {
             List<Long> weights,
             int shardElements,
             Timing timing,
-            long seed)
+            long seed,
+            Optional<RegionPool.Place> pool)
             throws Exception {
         ModelSpec spec = TestModels.spec(model, shardElements, UpdateKind.WEIGHTS);
         int trainers = updates.size();
@@ -156,7 +182,11 @@ class TreePropertyTest {
         for (int level = 0; level < levels - 1; level++) {
             List<AggregatorInput> partials =
                     drive(
-                            new PartialSumOperator(spec, RegionAccess.Place.NONE, Optional.empty()),
+                            new PartialSumOperator(
+                                    spec,
+                                    ModelDirectory.at(model.resolveSibling("models")),
+                                    RegionAccess.Place.NONE,
+                                    pool),
                             inputs.get(level));
             // Closes and partial sums come by different channels, in any order.
             inputs.get(level + 1).addAll(partials);
@@ -170,18 +200,30 @@ class TreePropertyTest {
                                 spec,
                                 ModelDirectory.at(model.resolveSibling("models")),
                                 RegionAccess.Place.NONE,
-                                Optional.empty()),
+                                pool),
                         inputs.get(levels - 1));
         assertThat(shards).hasSize(layout.shards());
         for (ModelShard shard : shards) {
+            byte[] bytes = shard.region().isPresent() ? read(pool, shard, layout) : shard.bytes();
             System.arraycopy(
-                    shard.bytes(),
+                    bytes,
                     0,
                     data,
                     (int) (layout.fileOffset(shard.shard()) - HEADER.dataOffset()),
-                    shard.bytes().length);
+                    bytes.length);
         }
         return TestModels.values(HEADER, data);
+    }
+
+    private static byte[] read(
+            Optional<RegionPool.Place> pool, ModelShard shard, ModelLayout layout) {
+        byte[] bytes = new byte[layout.shardBytes(shard.shard())];
+        try (RegionPool opened = pool.orElseThrow().open()) {
+            opened.consume(
+                    shard.region().orElseThrow(),
+                    memory -> memory.slice(0, bytes.length).get(bytes));
+        }
+        return bytes;
     }
 
     private static <OUT> List<OUT> drive(

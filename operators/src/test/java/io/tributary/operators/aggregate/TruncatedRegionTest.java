@@ -44,14 +44,14 @@ class TruncatedRegionTest {
         Columns columns = new Columns();
         try (MappedFile mapped = RegionMappings.acquire(payload)) {
             columns.add(mapped, 0, 1);
-            kernel.fold(DType.F32, columns, sum, 0, elements);
+            kernel.fold(DType.F32, columns, sum, 0, false, elements);
             assertThat(RegionMappings.faults()).isZero();
 
             try (FileChannel file =
                     FileChannel.open(Path.of(payload.path()), StandardOpenOption.WRITE)) {
                 file.truncate(100_000);
             }
-            kernel.fold(DType.F32, columns, sum, 0, elements);
+            kernel.fold(DType.F32, columns, sum, 0, false, elements);
 
             assertThat(RegionMappings.faults()).isPositive();
             assertThat(RegionMappings.damaged(mapped)).isTrue();

@@ -44,7 +44,8 @@ class LocalityTest {
 
     private static Counted update(String leaf, String node) {
         PayloadRef payload = new PayloadRef("/x", 0, 1, 1).on(node);
-        Claim claim = new Claim("job", "t", 1, 0, 0, 1, UpdateKind.WEIGHTS, 0, payload, Map.of());
+        Claim claim =
+                new Claim("job", "t", 1, 0, 0, 1, UpdateKind.WEIGHTS, 0, true, payload, Map.of());
         return new Counted(claim, "", leaf);
     }
 

@@ -12,11 +12,13 @@ import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.DeadLetter;
@@ -706,6 +708,94 @@ class RoundCoordinatorTest {
         try (CoordinatorHarness harness = harness(rules, snapshot)) {
             harness.join("a", "g0");
             assertThat(harness.receipts()).anyMatch(r -> r.reason() == RejectReason.PAYLOAD_LOST);
+        }
+    }
+
+    private static Arrival promised(String trainer, int round, PayloadRef payload) {
+        Claim claim = CoordinatorHarness.claim(trainer, round, 0, 1, 10, payload);
+        return new Arrival.Staged(
+                new Claim(
+                        claim.job(),
+                        claim.trainer(),
+                        claim.round(),
+                        claim.epoch(),
+                        claim.attempt(),
+                        claim.samples(),
+                        claim.kind(),
+                        claim.crc32c(),
+                        false,
+                        payload,
+                        Map.of()));
+    }
+
+    private static PayloadRef ref(String name) {
+        return new PayloadRef("/x/" + name, 4096, 1, 1);
+    }
+
+    /** The job has gone back because of an update; when it comes again it is refused, once. */
+    @Test
+    void whoBreaksAPromiseIsTakenAtItsWordNoMore() throws Exception {
+        Quarantine quarantine =
+                new Quarantine(
+                        CoordinatorHarness.models(TestModels.spec(model, 2, UpdateKind.WEIGHTS)));
+        quarantine.put(ref("poisoned"));
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.send(promised("a", 1, ref("poisoned")));
+            assertRejected(harness, RejectReason.PROMISE_BROKEN);
+            assertThat(harness.receipt().text()).contains("send it without the promise");
+            assertThat(quarantine.read().updates()).as("it cannot come again").isEmpty();
+            snapshot = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness =
+                harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot)) {
+            harness.send(promised("a", 1, ref("another")));
+            assertRejected(harness, RejectReason.PROMISE_BROKEN);
+            harness.send(promised("b", 1, ref("others'")));
+            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.receipt().status())
+                    .as("read by the job")
+                    .isEqualTo(Status.COMMITTED);
+            assertThat(harness.plan().round()).isEqualTo(2);
+        }
+    }
+
+    @Test
+    void whoChangesAnUpdateAfterItWasReadIsNotHeardAnyMore() throws Exception {
+        new Quarantine(CoordinatorHarness.models(TestModels.spec(model, 2, UpdateKind.WEIGHTS)))
+                .put(new PayloadRef("/x", 0, 1, 0));
+        try (CoordinatorHarness harness = harness(rules(2, 1, Duration.ZERO, Timing.EAGER))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            assertRejected(harness, RejectReason.CHECKSUM);
+            harness.send(promised("a", 1, ref("another")));
+            assertRejected(harness, RejectReason.CHECKSUM);
+            harness.update("a", 1, 0, 10);
+            assertRejected(harness, RejectReason.CHECKSUM);
+            harness.send(promised("b", 1, ref("others'")));
+            assertThat(harness.plan().round()).as("nobody waits for it").isEqualTo(2);
+        }
+    }
+
+    @Test
+    void aLazyRoundGoesOnWithoutAnUpdateThatIsInQuarantine() throws Exception {
+        RoundRules rules = rules(2, 1, Duration.ZERO, Timing.LAZY);
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness(rules)) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.send(promised("a", 1, ref("poisoned")));
+            snapshot = harness.snapshot(1);
+        }
+        new Quarantine(CoordinatorHarness.models(TestModels.spec(model, 2, UpdateKind.WEIGHTS)))
+                .put(ref("poisoned"));
+        try (CoordinatorHarness harness = harness(rules, snapshot)) {
+            harness.join("b", "g1");
+            assertThat(harness.receipts()).anyMatch(r -> r.reason() == RejectReason.PROMISE_BROKEN);
         }
     }
 

@@ -7,6 +7,7 @@ import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
+import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
@@ -19,6 +20,7 @@ import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.node.RegionAccess;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -66,6 +68,7 @@ public final class CoordinatorHarness implements AutoCloseable {
                                         topology,
                                         rules,
                                         model,
+                                        models(model),
                                         4,
                                         regions,
                                         surroundings)),
@@ -78,6 +81,11 @@ public final class CoordinatorHarness implements AutoCloseable {
         harness.open();
         // Timers of the job before are due when there is one.
         harness.setProcessingTime(Duration.ofDays(restored.length).toMillis());
+    }
+
+    /** Where the job of a model has its models. */
+    public static ModelDirectory models(ModelSpec model) {
+        return ModelDirectory.at(Path.of(model.path()).resolveSibling("models"));
     }
 
     public void control(ControlMessage.Type type, String trainer, String instance, String group)
@@ -100,6 +108,7 @@ public final class CoordinatorHarness implements AutoCloseable {
                 samples,
                 UpdateKind.WEIGHTS,
                 crc,
+                true,
                 payload,
                 Map.of());
     }

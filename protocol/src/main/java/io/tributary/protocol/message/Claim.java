@@ -2,6 +2,8 @@
 
 package io.tributary.protocol.message;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.databind.JsonNode;
 import java.util.Map;
 
 /**
@@ -15,6 +17,8 @@ import java.util.Map;
  * @param samples the update's weight, the number of training samples, &gt; 0
  * @param kind weights or delta
  * @param crc32c CRC32C of the payload
+ * @param scanned whether the job has read its values and found them finite; otherwise its writer
+ *     promises that they are
  * @param payload the safetensors file
  * @param metrics what the trainer measured, for example {@code loss}
  */
@@ -27,8 +31,26 @@ public record Claim(
         long samples,
         UpdateKind kind,
         int crc32c,
+        boolean scanned,
         PayloadRef payload,
         Map<String, Double> metrics) {
+
+    /** One of an earlier version, which a checkpoint may hold, had always been read. */
+    @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+    static Claim read(JsonNode json) {
+        return new Claim(
+                json.required("job").asText(),
+                json.required("trainer").asText(),
+                json.required("round").asInt(),
+                json.required("epoch").asLong(),
+                json.required("attempt").asLong(),
+                json.required("samples").asLong(),
+                UpdateKind.valueOf(json.required("kind").asText()),
+                json.required("crc32c").asInt(),
+                json.path("scanned").asBoolean(true),
+                PayloadRef.read(json.required("payload")),
+                Metrics.of(json.required("metrics")));
+    }
 
     public Claim {
         metrics = Metrics.kept(metrics);
@@ -37,7 +59,8 @@ public record Claim(
     /** The same for a payload that is called otherwise. */
     public Claim with(PayloadRef other) {
         return new Claim(
-                job, trainer, round, epoch, attempt, samples, kind, crc32c, other, metrics);
+                job, trainer, round, epoch, attempt, samples, kind, crc32c, scanned, other,
+                metrics);
     }
 
     /** The opening that it is for. */

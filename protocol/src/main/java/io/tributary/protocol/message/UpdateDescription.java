@@ -76,10 +76,12 @@ public record UpdateDescription(
     /**
      * The claim for an update.
      *
+     * @param scanned whether the job has looked at its values
      * @param payload where it lies
      */
-    public Claim claim(int crc32c, PayloadRef payload) {
+    public Claim claim(int crc32c, boolean scanned, PayloadRef payload) {
         return new Claim(
-                job, trainer, round, epoch, attempt, samples, kind, crc32c, payload, metrics);
+                job, trainer, round, epoch, attempt, samples, kind, crc32c, scanned, payload,
+                metrics);
     }
 }

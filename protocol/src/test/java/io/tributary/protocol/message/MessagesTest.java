@@ -31,6 +31,7 @@ class MessagesTest {
                         10,
                         UpdateKind.DELTA,
                         -5,
+                        false,
                         new PayloadRef("/x", 4096, 1L << 40, 1),
                         Map.of("loss", 1.5));
         DeadLetter letter = new DeadLetter("topic", "t", 1, 0, RejectReason.LATE, "why");

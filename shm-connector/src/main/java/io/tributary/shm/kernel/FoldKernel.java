@@ -44,11 +44,13 @@ public abstract sealed class FoldKernel permits NativeKernel, JavaKernel {
      * @param columns at least one
      * @param sum of elements of {@link DType#sumBytes}
      * @param at where the first element is in the sum, in bytes
+     * @param fresh whether the sum is made now, whatever its memory holds
      * @param count number of elements
      * @return whether all of these elements of the sum are finite now; they are not as soon as one
      *     of the columns' is not
      */
-    public abstract boolean fold(DType type, Columns columns, Memory sum, long at, int count);
+    public abstract boolean fold(
+            DType type, Columns columns, Memory sum, long at, boolean fresh, int count);
 
     /**
      * {@code sum[i] += from[i]} for sums of a type.

@@ -4,6 +4,7 @@ package io.tributary.shm.kernel;
 
 import io.tributary.protocol.tensor.DType;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 
 /**
  * The same arithmetic in Java, block by block in arrays that stay in the cache: the compiler makes
@@ -32,9 +33,10 @@ final class JavaKernel extends FoldKernel {
     }
 
     @Override
-    public boolean fold(DType type, Columns columns, Memory sum, long at, int count) {
+    public boolean fold(
+            DType type, Columns columns, Memory sum, long at, boolean fresh, int count) {
         if (!type.floating()) {
-            foldIntegers(type, columns, sum, at, count);
+            foldIntegers(type, columns, sum, at, fresh, count);
             return true;
         }
         Workspace work = WORKSPACE.get();
@@ -42,7 +44,11 @@ final class JavaKernel extends FoldKernel {
         for (int from = 0; from < count; from += BLOCK) {
             int n = Math.min(BLOCK, count - from);
             ByteBuffer total = sum.slice(at + (long) from * Double.BYTES, n * Double.BYTES);
-            total.asDoubleBuffer().get(work.sum, 0, n);
+            if (fresh) {
+                Arrays.fill(work.sum, 0);
+            } else {
+                total.asDoubleBuffer().get(work.sum, 0, n);
+            }
             for (int c = 0; c < columns.size(); c++) {
                 ByteBuffer elements =
                         columns.elements(c, (long) from * type.bytes(), n * type.bytes());
@@ -93,11 +99,15 @@ final class JavaKernel extends FoldKernel {
         return bad >= 0;
     }
 
-    private static void foldIntegers(DType type, Columns columns, Memory sum, long at, int count) {
+    private static void foldIntegers(
+            DType type, Columns columns, Memory sum, long at, boolean fresh, int count) {
         int size = type.bytes();
         for (int from = 0; from < count; from += BLOCK) {
             int n = Math.min(BLOCK, count - from);
             ByteBuffer total = sum.slice(at + (long) from * type.sumBytes(), n * type.sumBytes());
+            if (fresh) {
+                total.duplicate().put(new byte[n * type.sumBytes()]);
+            }
             for (int c = 0; c < columns.size(); c++) {
                 long weight = columns.weight(c);
                 ByteBuffer elements = columns.elements(c, (long) from * size, n * size);

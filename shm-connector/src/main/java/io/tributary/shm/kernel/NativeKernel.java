@@ -47,7 +47,7 @@ final class NativeKernel extends FoldKernel {
     private static native int kernel_type(String name);
 
     private static native int kernel_fold(
-            int level, int type, long sum, long columns, int size, long count);
+            int level, int type, long sum, int fresh, long columns, int size, long count);
 
     private static native void kernel_add(int level, int floating, long sum, long from, long count);
 
@@ -62,11 +62,13 @@ final class NativeKernel extends FoldKernel {
     }
 
     @Override
-    public boolean fold(DType type, Columns columns, Memory sum, long at, int count) {
+    public boolean fold(
+            DType type, Columns columns, Memory sum, long at, boolean fresh, int count) {
         return kernel_fold(
                         level,
                         TYPES[type.ordinal()],
                         sum.address(at),
+                        fresh ? 1 : 0,
                         columns.address(),
                         columns.size(),
                         count)

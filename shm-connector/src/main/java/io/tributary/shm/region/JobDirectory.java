@@ -103,7 +103,7 @@ public record JobDirectory(Path path) {
         return header.state() == State.READY && header.crc32c().isPresent()
                 ? Optional.of(
                         UpdateDescription.decode(header.description())
-                                .claim(header.crc32c().getAsInt(), header.payload(update)))
+                                .claim(header.crc32c().getAsInt(), true, header.payload(update)))
                 : Optional.empty();
     }
 

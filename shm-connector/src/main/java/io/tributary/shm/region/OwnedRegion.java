@@ -95,7 +95,7 @@ public final class OwnedRegion implements AutoCloseable {
         Path part = RegionFiles.part(file);
         try (FileChannel channel = RegionFiles.create(part)) {
             RegionHeader first =
-                    describe(owner, State.WRITING, 1, length, length, OptionalInt.empty(), "{}");
+                    describe(owner, State.WRITING, 1, length, length, Content.UNKNOWN, "{}");
             RegionFiles.write(channel, first.page(), 0);
             filling.fill(channel, RegionLayout.PAYLOAD_OFFSET, length);
             if (!Descriptors.rename(part, file)) {
@@ -127,9 +127,18 @@ public final class OwnedRegion implements AutoCloseable {
             int tenure,
             long length,
             long capacity,
-            OptionalInt crc32c,
+            Content content,
             String description) {
-        return new RegionHeader(true, state, tenure, length, crc32c, owner, capacity, description);
+        return new RegionHeader(
+                true,
+                state,
+                tenure,
+                length,
+                content.crc32c(),
+                content.finite(),
+                owner,
+                capacity,
+                description);
     }
 
     /** The file. */
@@ -158,23 +167,34 @@ public final class OwnedRegion implements AutoCloseable {
     }
 
     /**
+     * What is known of a payload.
+     *
+     * @param crc32c its checksum, if somebody has computed it
+     * @param finite whether all its values are known to be finite
+     */
+    public record Content(OptionalInt crc32c, boolean finite) {
+
+        static final Content UNKNOWN = new Content(OptionalInt.empty(), false);
+    }
+
+    /**
      * Makes the region READY. It has no checksum: the payload has not moved since it was written,
      * and reading all of it once more would cost as much as folding it.
      *
      * @param description JSON that says what it is
      */
     public void publish(String description) {
-        publish(OptionalInt.empty(), description);
+        publish(Content.UNKNOWN, description);
     }
 
     /**
-     * The same for a payload whose checksum is known.
+     * The same for a payload of which something is known.
      *
-     * @param crc32c of the payload
+     * @param content what
      */
-    public void publish(OptionalInt crc32c, String description) {
+    public void publish(Content content, String description) {
         ByteBuffer page =
-                describe(owner, State.WRITING, tenure, length, capacity, crc32c, description)
+                describe(owner, State.WRITING, tenure, length, capacity, content, description)
                         .page();
         header.put(0, page.array(), 0, page.capacity());
         touch();
@@ -215,7 +235,7 @@ public final class OwnedRegion implements AutoCloseable {
         tenure++;
         length = newLength;
         ByteBuffer page =
-                describe(owner, State.WRITING, tenure, length, capacity, OptionalInt.empty(), "{}")
+                describe(owner, State.WRITING, tenure, length, capacity, Content.UNKNOWN, "{}")
                         .page();
         header.put(0, page.array(), 0, page.capacity());
     }

@@ -25,6 +25,7 @@ import java.util.UUID;
  * @param tenure which use of it
  * @param payloadLength bytes
  * @param crc32c of the payload; empty where its owner, who wrote it in place, did not compute it
+ * @param finite whether its writer has looked at all values, and promises that they are finite
  * @param owner the process that made it
  * @param capacity bytes reserved for payloads
  * @param description JSON that says what it is
@@ -35,6 +36,7 @@ public record RegionHeader(
         int tenure,
         long payloadLength,
         OptionalInt crc32c,
+        boolean finite,
         Owner owner,
         long capacity,
         String description) {
@@ -117,6 +119,7 @@ public record RegionHeader(
                 (flags & RegionLayout.HAS_CHECKSUM) == 0
                         ? OptionalInt.empty()
                         : OptionalInt.of(page.getInt(RegionLayout.CRC_OFFSET)),
+                (flags & RegionLayout.FINITE) != 0,
                 new Owner(
                         new UUID(
                                 page.getLong(RegionLayout.OWNER_OFFSET),
@@ -155,7 +158,8 @@ public record RegionHeader(
                 .putInt(
                         RegionLayout.FLAGS_OFFSET,
                         (ownerTakesBack ? RegionLayout.OWNER_TAKES_BACK : 0)
-                                | (crc32c.isPresent() ? RegionLayout.HAS_CHECKSUM : 0))
+                                | (crc32c.isPresent() ? RegionLayout.HAS_CHECKSUM : 0)
+                                | (finite ? RegionLayout.FINITE : 0))
                 .putLong(RegionLayout.STATE_OFFSET, RegionLayout.word(state, tenure))
                 .putLong(RegionLayout.LENGTH_OFFSET, payloadLength)
                 .putInt(RegionLayout.CRC_OFFSET, crc32c.orElse(0))

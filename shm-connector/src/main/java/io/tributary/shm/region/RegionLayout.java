@@ -13,7 +13,8 @@ import java.nio.ByteOrder;
  *    0  8  magic "TRIBUTRY"
  *    8  4  version, 3
  *   12  4  flags: bit 0, the owner takes the region back when it is released;
- *          bit 1, the payload's checksum is in the header
+ *          bit 1, the payload's checksum is in the header;
+ *          bit 2, its writer promises that all values are finite
  *   16  4  state: 1 WRITING, 2 READY, 3 RELEASED
  *   20  4  tenure: which use of the region this is, from 1 on
  *   24  8  payload length in bytes
@@ -53,6 +54,9 @@ public final class RegionLayout {
 
     /** Flag: the header has the payload's checksum. */
     public static final int HAS_CHECKSUM = 2;
+
+    /** Flag: the writer has looked at all values, and promises that they are finite. */
+    public static final int FINITE = 4;
 
     static final VarHandle WORD =
             MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);

@@ -86,6 +86,7 @@ public final class RegionWriter implements AutoCloseable {
                         TENURE,
                         payloadLength,
                         crc32c,
+                        false,
                         owner,
                         payloadLength,
                         description);

@@ -143,18 +143,55 @@ public final class TensorFile implements AutoCloseable {
         }
     }
 
-    /** Block by block, so that what the checksum has read is in the cache for the check. */
     private void check(TensorInfo tensor, CRC32C crc) {
+        long bad = walk(mapped, header, tensor, crc);
+        if (bad >= 0) {
+            int count = (int) Math.min(block(tensor), tensor.elements() - bad);
+            throw notFinite(tensor, bad, elements(tensor, bad, count), count);
+        }
+    }
+
+    private static int block(TensorInfo tensor) {
+        return BLOCK_BYTES / tensor.dtype().bytes();
+    }
+
+    /**
+     * Block by block, so that what the checksum has read is in the cache for the check.
+     *
+     * @return the first element of the first block that has one that is not finite; -1 where all
+     *     are
+     */
+    private static long walk(
+            MappedFile file, SafetensorsHeader header, TensorInfo tensor, CRC32C crc) {
         DType type = tensor.dtype();
-        int block = BLOCK_BYTES / type.bytes();
+        int block = block(tensor);
         long begin = header.dataOffset() + tensor.begin();
         for (long from = 0; from < tensor.elements(); from += block) {
             int count = (int) Math.min(block, tensor.elements() - from);
-            crc.update(elements(tensor, from, count));
-            if (!KERNEL.finite(type, mapped, begin + from * type.bytes(), count)) {
-                throw notFinite(tensor, from, elements(tensor, from, count), count);
+            long at = begin + from * type.bytes();
+            crc.update(file.slice(at, count * type.bytes()));
+            if (!KERNEL.finite(type, file, at, count)) {
+                return from;
             }
         }
+        return -1;
+    }
+
+    /**
+     * What is known of a file that somebody has just written, in one pass over it.
+     *
+     * @param header whose tensors are in it, in their order
+     */
+    public static OwnedRegion.Content content(MappedFile file, SafetensorsHeader header) {
+        CRC32C crc = new CRC32C();
+        crc.update(file.slice(0, Math.toIntExact(header.dataOffset())));
+        for (TensorInfo tensor : header.tensors()) {
+            if (walk(file, header, tensor, crc) >= 0) {
+                // Whoever reads it says which value that is.
+                return OwnedRegion.Content.UNKNOWN;
+            }
+        }
+        return new OwnedRegion.Content(OptionalInt.of((int) crc.getValue()), true);
     }
 
     private static RejectedException notFinite(

@@ -124,14 +124,9 @@ final class UpdateInspector {
                             RegionMappings.acquire(payload),
                             payload.length(),
                             model.maxUpdateHeaderBytes())) {
-                long faults = RegionMappings.faults();
-                int crc32c = tensors.check(model, header.crc32c());
-                if (RegionMappings.faults() > faults && RegionMappings.damaged(tensors.mapped())) {
-                    throw new RejectedException(
-                            RejectReason.PAYLOAD_LOST,
-                            "%s was truncated while it was read".formatted(file));
-                }
-                return new Arrival.Staged(description.claim(crc32c, payload));
+                boolean scan = !header.finite() || header.crc32c().isEmpty();
+                int crc32c = scan ? scan(file, tensors, header) : promised(tensors, header);
+                return new Arrival.Staged(description.claim(crc32c, scan, payload));
             }
         } catch (RejectedException e) {
             Author author = Author.of(header.description());
@@ -141,6 +136,23 @@ final class UpdateInspector {
             }
             return refusal(file, author, e);
         }
+    }
+
+    private int scan(Path file, TensorFile tensors, RegionHeader header) {
+        long faults = RegionMappings.faults();
+        int crc32c = tensors.check(model, header.crc32c());
+        if (RegionMappings.faults() > faults && RegionMappings.damaged(tensors.mapped())) {
+            throw new RejectedException(
+                    RejectReason.PAYLOAD_LOST,
+                    "%s was truncated while it was read".formatted(file));
+        }
+        return crc32c;
+    }
+
+    /** The fold reads the values anyway, and sees whether the promise was kept. */
+    private int promised(TensorFile tensors, RegionHeader header) {
+        model.match(tensors.header());
+        return header.crc32c().getAsInt();
     }
 
     /**

@@ -66,11 +66,15 @@ class FoldKernelTest {
         List<byte[]> sums = new ArrayList<>();
         for (FoldKernel kernel : FoldKernel.all()) {
             PrivateMemory sum = new PrivateMemory(8 + count * type.sumBytes());
-            sum.clear();
+            byte[] before = new byte[8 + count * type.sumBytes()];
+            new Random(1).nextBytes(before);
+            sum.slice(0, before.length).put(before);
+            boolean fresh = true;
             for (List<Column> pass : passes) {
                 Columns columns = new Columns();
                 pass.forEach(c -> columns.add(c.memory(), c.from(), c.weight()));
-                kernel.fold(type, columns, sum, 8, count);
+                kernel.fold(type, columns, sum, 8, fresh, count);
+                fresh = false;
             }
             byte[] bytes = new byte[count * type.sumBytes()];
             sum.slice(8, bytes.length).get(bytes);
@@ -150,10 +154,10 @@ class FoldKernelTest {
                     sum.clear();
                     Columns columns = new Columns();
                     columns.add(good, 0, 3);
-                    assertThat(kernel.fold(type, columns, sum, 0, count)).isTrue();
+                    assertThat(kernel.fold(type, columns, sum, 0, false, count)).isTrue();
                     columns.add(flawed, 0, 5);
                     columns.add(good, 0, 7);
-                    assertThat(kernel.fold(type, columns, sum, 0, count))
+                    assertThat(kernel.fold(type, columns, sum, 0, false, count))
                             .as("%s, %s at %d by %s", type, bad, at, kernel.name())
                             .isFalse();
                 }
@@ -181,7 +185,7 @@ class FoldKernelTest {
             sum.clear();
             Columns columns = new Columns();
             columns.add(all, 0, 1);
-            kernel.fold(type, columns, sum, 0, count);
+            kernel.fold(type, columns, sum, 0, false, count);
             ByteBuffer sums = sum.slice(0, count * type.sumBytes());
             for (int i = 0; i < count; i++) {
                 double expected = type.get(bytes, i * type.bytes());

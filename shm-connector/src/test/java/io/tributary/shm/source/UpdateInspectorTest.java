@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -113,6 +114,32 @@ class UpdateInspectorTest {
             ByteBuffer zeros = ByteBuffer.allocate(40);
             region.memory().slice(HEADER.dataOffset(), 40).put(zeros);
             assertThat(rung(region).orElseThrow()).isInstanceOf(Arrival.Staged.class);
+        }
+    }
+
+    /** A writer that has looked saves the job the reading; one that has not does not. */
+    @ParameterizedTest
+    @CsvSource({"true, true, true", "true, false, false", "false, true, false"})
+    void aPromiseIsTakenWhereThereIsAChecksum(boolean finite, boolean checksum, boolean taken)
+            throws IOException {
+        try (OwnedRegion region =
+                new RegionDirectory(temp.resolve("r"), 1 << 28)
+                        .own("x", HEADER.fileLength())
+                        .orElseThrow()) {
+            region.memory().slice(0, HEADER.bytes().length).put(HEADER.bytes());
+            region.memory().slice(HEADER.dataOffset(), 40).putFloat(12, Float.NaN);
+            region.publish(
+                    new OwnedRegion.Content(
+                            checksum ? OptionalInt.of(0xABC) : OptionalInt.empty(), finite),
+                    GOOD.replace('\'', '"'));
+            Arrival arrival = rung(region).orElseThrow();
+            if (taken) {
+                assertThat(((Arrival.Staged) arrival).claim())
+                        .matches(claim -> !claim.scanned() && claim.crc32c() == 0xABC);
+            } else {
+                assertThat(((Arrival.Refused) arrival).deadLetter().reason())
+                        .isEqualTo(checksum ? RejectReason.CHECKSUM : RejectReason.NOT_FINITE);
+            }
         }
     }
 }

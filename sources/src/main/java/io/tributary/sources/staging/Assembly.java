@@ -152,9 +152,9 @@ final class Assembly {
                         first.kind(),
                         first.metrics());
         region.publish(
-                OptionalInt.of(first.part().crc32c()),
+                new OwnedRegion.Content(OptionalInt.of(crc32c), true),
                 description.encode(RegionLayout.MAX_DESCRIPTION_BYTES));
-        return description.claim(crc32c, payload);
+        return description.claim(crc32c, true, payload);
     }
 
     OwnedRegion region() {
