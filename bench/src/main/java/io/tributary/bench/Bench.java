@@ -2,6 +2,7 @@
 
 package io.tributary.bench;
 
+import io.tributary.job.Main;
 import io.tributary.job.command.UsageException;
 import io.tributary.protocol.Json;
 import io.tributary.shm.region.TrustedDirectory;
@@ -91,6 +92,7 @@ public final class Bench implements Callable<Integer> {
 
     /** Runs a benchmark. */
     public static void main(String[] args) {
+        Runtime.getRuntime().addShutdownHook(new Thread(Main::removeEmptyLog));
         SLF4JBridgeHandler.removeHandlersForRootLogger();
         SLF4JBridgeHandler.install();
         CommandLine line =

@@ -24,7 +24,10 @@ import io.tributary.shm.agent.AgentException;
 import io.tributary.shm.node.NodeRefusedException;
 import io.tributary.shm.node.NodeUnavailableException;
 import io.tributary.trainer.TrainerException;
+import java.io.IOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -72,6 +75,7 @@ public final class Main {
 
     /** Runs a command. */
     public static void main(String[] args) {
+        Runtime.getRuntime().addShutdownHook(new Thread(Main::removeEmptyLog));
         // Paho speaks to java.util.logging, and that would speak to the console.
         SLF4JBridgeHandler.removeHandlersForRootLogger();
         SLF4JBridgeHandler.install();
@@ -79,6 +83,18 @@ public final class Main {
         Thread.setDefaultUncaughtExceptionHandler(
                 (thread, e) -> LOG.error("uncaught in thread {}", thread.getName(), e));
         System.exit(run(args));
+    }
+
+    /** The log is made before anybody knows whether there is something to say. */
+    public static void removeEmptyLog() {
+        String log = System.getProperty("tributary.log", "");
+        try {
+            if (!log.isEmpty() && Files.size(Path.of(log)) == 0) {
+                Files.delete(Path.of(log));
+            }
+        } catch (IOException expected) {
+            // It is not there.
+        }
     }
 
     /** Runs a command and returns its exit code. */

@@ -134,6 +134,25 @@ class MainTest {
     }
 
     @Test
+    void aCommandThatSaysNothingToItsLogLeavesNone() throws Exception {
+        Path log = temp.resolve("tributary.log");
+        int exit =
+                new ProcessBuilder(
+                                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                                "-cp",
+                                System.getProperty("java.class.path"),
+                                "-Dtributary.log=" + log,
+                                Main.class.getName(),
+                                "plan",
+                                "--help")
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .start()
+                        .waitFor();
+        assertThat(exit).isZero();
+        assertThat(log).doesNotExist();
+    }
+
+    @Test
     void whoMistypesIsToldWhatIsSimilar() {
         assertThat(Cli.run("dmo").err()).contains("'dmo'", "did you mean", "demo");
         assertThat(Cli.run("demo", "--topolgy", "4tier").err()).contains("--topology?");
