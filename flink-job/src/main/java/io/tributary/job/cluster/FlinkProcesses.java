@@ -62,8 +62,8 @@ record FlinkProcesses(Path directory, Optional<Hosts> hosts) {
         all.put("taskmanager.numberOfTaskSlots", slots);
         all.put("taskmanager.memory.task.heap.size", "768m");
         all.put("taskmanager.memory.task.off-heap.size", "256m");
-        // State is on the heap.
-        all.put("taskmanager.memory.managed.size", "0");
+        // For the sums that do not lie in regions; state is on the heap.
+        all.put("taskmanager.memory.managed.size", "512m");
         all.put("taskmanager.memory.network.min", "128m");
         all.put("taskmanager.memory.network.max", "128m");
         all.put("classloader.parent-first-patterns.additional", LocalCluster.PARENT_FIRST);

@@ -108,7 +108,8 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
                         layout,
                         access,
                         new Quarantine(models),
-                        partials.stream().findAny().map(RegionPool.Place::open));
+                        partials.stream().findAny().map(RegionPool.Place::open),
+                        new ManagedMemory(getContainingTask().getEnvironment().getMemoryManager()));
         folds = new LinkedHashMap<>();
         rounds =
                 getRuntimeContext()

@@ -42,13 +42,14 @@ final class Folder implements AutoCloseable {
             ModelLayout layout,
             RegionAccess regions,
             Quarantine quarantine,
-            Optional<RegionPool> pool) {
+            Optional<RegionPool> pool,
+            ManagedMemory managed) {
         this.quarantine = quarantine;
         this.layout = layout;
         this.regions = regions;
         this.updates = new OpenUpdates(layout, regions);
         this.pool = pool;
-        this.sums = new SumMemory(pool);
+        this.sums = new SumMemory(pool, managed);
     }
 
     /** What a checkpoint remembers, to be gone on with. */
@@ -277,6 +278,7 @@ final class Folder implements AutoCloseable {
     @Override
     public void close() {
         updates.close();
+        sums.close();
         // Each who has opened the pool closes it once.
         if (closed.compareAndSet(false, true)) {
             pool.ifPresent(RegionPool::close);

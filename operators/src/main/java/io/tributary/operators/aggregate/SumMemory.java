@@ -2,7 +2,6 @@
 
 package io.tributary.operators.aggregate;
 
-import io.tributary.shm.kernel.Memory;
 import io.tributary.shm.kernel.PrivateMemory;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionPool;
@@ -17,16 +16,18 @@ import java.util.Optional;
  * the pool of regions where there is one and it has room, this process's own where not. Not
  * thread-safe.
  */
-final class SumMemory {
+final class SumMemory implements AutoCloseable {
 
     /** Free memory of one length that is kept for later. */
     private static final int MAX_FREE = 64;
 
     private final Optional<RegionPool> pool;
-    private final Map<Integer, Deque<Memory>> free = new HashMap<>();
+    private final ManagedMemory managed;
+    private final Map<Integer, Deque<PrivateMemory>> free = new HashMap<>();
 
-    SumMemory(Optional<RegionPool> pool) {
+    SumMemory(Optional<RegionPool> pool, ManagedMemory managed) {
         this.pool = pool;
+        this.managed = managed;
     }
 
     /** Sums that are zero. */
@@ -42,10 +43,14 @@ final class SumMemory {
         if (region.isPresent()) {
             return new ShardSum(region.get().memory(), region);
         }
-        Deque<Memory> same = free.get(bytes);
+        Deque<PrivateMemory> same = free.get(bytes);
         return new ShardSum(
-                same == null || same.isEmpty() ? new PrivateMemory(bytes) : same.pop(),
-                Optional.empty());
+                same == null || same.isEmpty() ? own(bytes) : same.pop(), Optional.empty());
+    }
+
+    private PrivateMemory own(int bytes) {
+        managed.reserve(bytes);
+        return new PrivateMemory(bytes);
     }
 
     /** Sums that somebody has copied. */
@@ -61,10 +66,26 @@ final class SumMemory {
             pool.orElseThrow().giveBack(sum.region().get());
             return;
         }
-        Deque<Memory> same =
-                free.computeIfAbsent((int) sum.memory().length(), length -> new ArrayDeque<>());
+        PrivateMemory own = (PrivateMemory) sum.memory();
+        Deque<PrivateMemory> same =
+                free.computeIfAbsent((int) own.length(), length -> new ArrayDeque<>());
         if (same.size() < MAX_FREE) {
-            same.push(sum.memory());
+            same.push(own);
+        } else {
+            free(own);
         }
+    }
+
+    private void free(PrivateMemory memory) {
+        managed.release(memory.length());
+        memory.close();
+    }
+
+    /** Frees what has been given back. */
+    @Override
+    public void close() {
+        free.values().forEach(same -> same.forEach(this::free));
+        free.clear();
+        managed.close();
     }
 }

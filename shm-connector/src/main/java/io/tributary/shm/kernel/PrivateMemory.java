@@ -8,9 +8,9 @@ import java.nio.ByteOrder;
 
 /**
  * Memory that no other process sees. It is not the JVM's direct memory, whose limit Flink sets for
- * its own buffers. Freed when nobody refers to it any more.
+ * its own buffers. Freed when it is closed, or when nobody refers to it any more.
  */
-public final class PrivateMemory implements Memory {
+public final class PrivateMemory implements Memory, AutoCloseable {
 
     private final com.sun.jna.Memory memory;
     private final ByteBuffer bytes;
@@ -38,5 +38,11 @@ public final class PrivateMemory implements Memory {
     @Override
     public ByteBuffer slice(long offset, int count) {
         return bytes.slice((int) offset, count).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** Frees it; nobody may use it, nor a view of it, any more. */
+    @Override
+    public void close() {
+        memory.close();
     }
 }
