@@ -3,6 +3,7 @@
 package io.tributary.shm;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.FreePorts;
@@ -29,6 +30,18 @@ class CloseTwiceTest {
     private static void twice(AutoCloseable resource) throws Exception {
         resource.close();
         resource.close();
+    }
+
+    /** A task may be cancelled at any time. */
+    @Test
+    void aLockThatWasTakenByWhoIsInterruptedIsFree() throws Exception {
+        Thread.currentThread().interrupt();
+        assertThatThrownBy(() -> JobLock.acquire(temp, "job", "run"))
+                .isInstanceOf(RuntimeException.class);
+        assertThat(Thread.interrupted()).isTrue();
+        try (JobLock lock = JobLock.acquire(temp, "job", "run").orElseThrow()) {
+            assertThat(JobLock.holder(temp, "job").orElseThrow().run()).isEqualTo("run");
+        }
     }
 
     @Test

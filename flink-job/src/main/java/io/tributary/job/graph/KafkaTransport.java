@@ -78,9 +78,11 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     /** A sink of JSON to one topic. */
-    private <T> Sink<T> json(String id, DeliveryGuarantee guarantee, String topic, Key<T> key) {
+    private <T> Sink<T> json(
+            KafkaTopics topics, String id, DeliveryGuarantee guarantee, String topic, Key<T> key) {
         return KafkaSinks.of(
                 kafka,
+                topics,
                 id,
                 guarantee,
                 List.of(topic),
@@ -95,6 +97,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
         // Exactly once also where models leave at once: an end cannot be taken back.
         return plans.sinkTo(
                 json(
+                        new KafkaTopics(job),
                         job + "-plans",
                         DeliveryGuarantee.EXACTLY_ONCE,
                         new KafkaTopics(job).rounds(),
@@ -112,6 +115,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                 .sinkTo(
                         KafkaSinks.of(
                                 kafka,
+                                topics,
                                 job + "-models",
                                 guarantee(publish),
                                 List.of(topics.model(), topics.status()),
@@ -134,13 +138,15 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     private Sink<Receipt> receipts(String job, String what, DeliveryGuarantee guarantee) {
-        return json(job + "-" + what, guarantee, new KafkaTopics(job).receipts(), Receipt::trainer);
+        KafkaTopics topics = new KafkaTopics(job);
+        return json(topics, job + "-" + what, guarantee, topics.receipts(), Receipt::trainer);
     }
 
     @Override
     public DataStreamSink<?> status(String job, DataStream<RoundStatus> status) {
         return status.sinkTo(
                 json(
+                        new KafkaTopics(job),
                         job + "-status",
                         DeliveryGuarantee.AT_LEAST_ONCE,
                         new KafkaTopics(job).status(),
@@ -151,6 +157,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     public DataStreamSink<?> deadLetters(String job, DataStream<DeadLetter> letters) {
         return letters.sinkTo(
                 json(
+                        new KafkaTopics(job),
                         job + "-dead-letters",
                         DeliveryGuarantee.AT_LEAST_ONCE,
                         new KafkaTopics(job).deadLetters(),

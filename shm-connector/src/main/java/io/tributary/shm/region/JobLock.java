@@ -56,11 +56,17 @@ public final class JobLock implements AutoCloseable {
             Thread.sleep(PAUSE_MILLIS);
             lock = tryAcquire(file);
         }
-        lock.ifPresent(
-                ignored ->
-                        JobDirectory.replace(
-                                holderFile(root, job), new Holder(run, Owner.self(directory))));
-        return lock;
+        try {
+            lock.ifPresent(
+                    ignored ->
+                            JobDirectory.replace(
+                                    holderFile(root, job), new Holder(run, Owner.self(directory))));
+            return lock;
+        } catch (RuntimeException e) {
+            // A task that is cancelled in this moment; its successor is to have the lock.
+            lock.ifPresent(JobLock::close);
+            throw e;
+        }
     }
 
     private static Optional<JobLock> tryAcquire(Path file) {

@@ -4,6 +4,8 @@ package io.tributary.sources.kafka;
 
 import io.tributary.protocol.Json;
 import io.tributary.protocol.kafka.KafkaOptions;
+import io.tributary.protocol.kafka.KafkaTopics;
+import io.tributary.protocol.kafka.TopicSetup;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
@@ -38,16 +40,19 @@ public final class KafkaSinks {
     public interface Encoder<T> extends Function<T, ProducerRecord<byte[], byte[]>>, Serializable {}
 
     /**
+     * @param all the job's topics, which are made where they are missing
      * @param id unique among the sinks of all jobs of a Kafka cluster
      * @param topics where its records go; transactions that a crash left open there are aborted
      */
     public static <T> Sink<T> of(
             KafkaOptions kafka,
+            KafkaTopics all,
             String id,
             DeliveryGuarantee guarantee,
             List<String> topics,
             Encoder<T> encoder) {
         return new StoppingSink<>(
+                () -> TopicSetup.ensure(kafka, all),
                 known ->
                         sink(
                                 known ? kafka : KafkaOptions.of(kafka.bootstrapServers()),

@@ -38,7 +38,14 @@ final class StoppingSink<T>
 
     private static final long serialVersionUID = 1L;
 
+    private final Preparation preparation;
     private final Maker<T> maker;
+
+    /** What a writer needs before it is made. */
+    @FunctionalInterface
+    interface Preparation extends Serializable {
+        void run();
+    }
 
     /**
      * Makes the connector's sink.
@@ -55,7 +62,8 @@ final class StoppingSink<T>
         KafkaSink<T> make(boolean known);
     }
 
-    StoppingSink(Maker<T> maker) {
+    StoppingSink(Preparation preparation, Maker<T> maker) {
+        this.preparation = preparation;
         this.maker = maker;
     }
 
@@ -65,13 +73,21 @@ final class StoppingSink<T>
 
     @Override
     public Writer createWriter(WriterInitContext context) throws IOException {
-        return Refusal.watch(() -> new Writer(writers().createWriter(context)));
+        return Refusal.watch(
+                () -> {
+                    preparation.run();
+                    return new Writer(writers().createWriter(context));
+                });
     }
 
     @Override
     public Writer restoreWriter(WriterInitContext context, Collection<KafkaWriterState> state)
             throws IOException {
-        return Refusal.watch(() -> new Writer(writers().restoreWriter(context, state)));
+        return Refusal.watch(
+                () -> {
+                    preparation.run();
+                    return new Writer(writers().restoreWriter(context, state));
+                });
     }
 
     @Override

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.protocol.kafka.KafkaOptions;
+import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.message.Run;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
@@ -60,6 +61,7 @@ class SecretsStayOutOfTheGraphTest {
                         (Serializable)
                                 KafkaSinks.<String>of(
                                         kafka,
+                                        new KafkaTopics("job"),
                                         "id",
                                         DeliveryGuarantee.EXACTLY_ONCE,
                                         List.of("t"),
