@@ -15,10 +15,10 @@ public enum RejectReason {
     /** A NaN or an infinity among the values. */
     NOT_FINITE,
     /**
-     * The writer's promise that all values are finite is not taken: it was broken by this update,
-     * or by an earlier one of its trainer. Without the promise the job looks at the values itself.
+     * The writer's promise that all values are finite is not taken, since its trainer has broken
+     * one. Without the promise the job looks at the values itself.
      */
-    PROMISE_BROKEN,
+    PROMISE_NOT_TAKEN,
     /** A sample count that is not from 1 to what the job allows. */
     BAD_SAMPLES,
     /** The round is over. */

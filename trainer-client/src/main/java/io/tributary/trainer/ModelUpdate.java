@@ -75,6 +75,7 @@ public final class ModelUpdate {
         TensorInfo tensor = TrainingRound.find(header, name);
         checkMine();
         untouched.remove(name);
+        unseal();
         int size = tensor.dtype().bytes();
         return memory().slice(
                         header.dataOffset() + tensor.begin() + from * size,
@@ -141,7 +142,12 @@ public final class ModelUpdate {
         return new OwnedRegion.Content(found.crc32c(), found.finite() && promises);
     }
 
-    /** It has been answered, and may be written again. */
+    /** Whether its region is its own again. */
+    boolean released() {
+        return owned.region().released();
+    }
+
+    /** It may be written again. */
     void unseal() {
         content = Optional.empty();
     }
@@ -154,6 +160,8 @@ public final class ModelUpdate {
     boolean withdrawPromise() {
         boolean before = promises;
         promises = false;
+        // Answers to what was sent with the promise are no answers any more.
+        attempts.clear();
         return before;
     }
 

@@ -53,6 +53,7 @@ public final class TrainerClient implements AutoCloseable {
     private static final Duration LOSS_LOOK = Duration.ofMillis(200);
     private static final Duration NODE_LOST_PAUSE = Duration.ofSeconds(1);
     private static final Duration LONGEST_RECEIPT_TIMEOUT = Duration.ofMinutes(10);
+    private static final Duration RELEASE = Duration.ofSeconds(5);
     private static final Duration ASK_AGAIN = Duration.ofSeconds(10);
 
     /** Models that somebody may still look at before the garbage collector is asked to look too. */
@@ -68,6 +69,10 @@ public final class TrainerClient implements AutoCloseable {
     private Optional<ModelVersion> modelVersion = Optional.empty();
     private Optional<RoundId> taken = Optional.empty();
     private final List<WeakReference<TensorFile>> held = new ArrayList<>();
+
+    /** Whether the job takes this trainer's word that values are finite. */
+    private boolean promises = true;
+
     private volatile boolean closed;
 
     TrainerClient(
@@ -270,7 +275,18 @@ public final class TrainerClient implements AutoCloseable {
      *     update may be sent again
      */
     public Receipt send(ModelUpdate update) {
+        try {
+            return sent(update);
+        } finally {
+            update.unseal();
+        }
+    }
+
+    private Receipt sent(ModelUpdate update) {
         update.checkWritten();
+        if (!promises) {
+            update.withdrawPromise();
+        }
         forgetReceipts();
         Duration timeout = receiptTimeout;
         Optional<Receipt> receipt = Optional.empty();
@@ -303,10 +319,13 @@ public final class TrainerClient implements AutoCloseable {
                 receipt = Optional.empty();
                 // A host that was lost is not back at once.
                 await(Optional::empty, NODE_LOST_PAUSE, NODE_LOST_PAUSE, inbox::ended);
-            } else if (receipt.get().reason() == RejectReason.PROMISE_BROKEN
+            } else if (receipt.get().reason() == RejectReason.PROMISE_NOT_TAKEN
                     && update.withdrawPromise()) {
+                promises = false;
                 forgetReceipts();
                 receipt = Optional.empty();
+                // The header can be written again when the job has given the region back.
+                await(Optional::empty, RELEASE, LOSS_LOOK, update::released);
             } else if (receipt.get().status() == Receipt.Status.RESEND) {
                 forgetReceipts();
                 receipt = Optional.empty();
@@ -317,7 +336,6 @@ public final class TrainerClient implements AutoCloseable {
             }
         }
         link.answered(update);
-        update.unseal();
         return receipt.get();
     }
 

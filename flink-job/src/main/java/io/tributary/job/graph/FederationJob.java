@@ -100,7 +100,11 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
 
     private DataStream<Arrival> arrivals(StreamExecutionEnvironment env) {
         DataStreamSource<Arrival> updates =
-                source(env, "updates", transport.updates(graph.job(), graph.run(), graph.model()));
+                source(
+                        env,
+                        "updates",
+                        transport.updates(
+                                graph.job(), graph.run(), graph.model(), graph.rules().timing()));
         AggregationGraph.together(transport.regions())
                 .ifPresent(updates.getTransformation()::setCoLocationGroupKey);
         Optional<Source<Arrival, ?, ?>> control = transport.control(graph.job(), graph.run());

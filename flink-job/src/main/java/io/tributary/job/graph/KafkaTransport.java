@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
@@ -51,7 +52,8 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model) {
+    public Source<Arrival, ?, ?> updates(
+            String job, Run run, ModelSpec model, RoundRules.Timing timing) {
         return KafkaArrivalSource.updates(
                 job,
                 run,

@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.Json;
@@ -55,7 +56,8 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model) {
+    public Source<Arrival, ?, ?> updates(
+            String job, Run run, ModelSpec model, RoundRules.Timing timing) {
         return new MqttUpdateSource(job, run, broker, model::layout, staging);
     }
 

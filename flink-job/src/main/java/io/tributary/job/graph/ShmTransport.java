@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.Arrival;
@@ -40,8 +41,10 @@ public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agen
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model) {
-        return new ShmUpdateSource(job, run, model::layout, regions, agentPort);
+    public Source<Arrival, ?, ?> updates(
+            String job, Run run, ModelSpec model, RoundRules.Timing timing) {
+        return new ShmUpdateSource(
+                job, run, model::layout, regions, agentPort, timing == RoundRules.Timing.LAZY);
     }
 
     @Override

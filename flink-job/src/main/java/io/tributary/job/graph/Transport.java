@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.message.Arrival;
@@ -31,8 +32,12 @@ public interface Transport {
     /** Where regions are. */
     RegionAccess.Place regions();
 
-    /** Where updates come in. */
-    Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model);
+    /**
+     * Where updates come in.
+     *
+     * @param timing when they are folded; what is acknowledged long before is read first
+     */
+    Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model, RoundRules.Timing timing);
 
     /** Where trainers speak of themselves; empty where they do so beside their updates. */
     Optional<Source<Arrival, ?, ?>> control(String job, Run run);

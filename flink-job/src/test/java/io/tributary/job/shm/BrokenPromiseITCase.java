@@ -178,12 +178,12 @@ class BrokenPromiseITCase {
             byte[] good = TestJob.bytes("liar", 1);
 
             send(job, round.id(), 1, poisoned(good, random), true);
-            assertThat(answer(job, 1).reason()).isEqualTo(RejectReason.PROMISE_BROKEN);
+            assertThat(answer(job, 1).reason()).isEqualTo(RejectReason.PROMISE_NOT_TAKEN);
             int before = newestCheckpoint(job);
             await().atMost(TestJob.PATIENCE)
                     .until(() -> newestCheckpoint(job) >= before + checkpoints);
             send(job, round.id(), 2, poisoned(good, random), true);
-            assertThat(answer(job, 2).reason()).isEqualTo(RejectReason.PROMISE_BROKEN);
+            assertThat(answer(job, 2).reason()).isEqualTo(RejectReason.PROMISE_NOT_TAKEN);
             send(job, round.id(), 3, poisoned(good, random), false);
             assertThat(answer(job, 3).reason()).isEqualTo(RejectReason.NOT_FINITE);
             send(job, round.id(), 4, good, false);
@@ -199,7 +199,35 @@ class BrokenPromiseITCase {
                 assertThat(job.error(number, List.of("honest", "liar"))).isLessThan(1e-7);
             }
             assertThat(restores(job)).isEqualTo(1);
-            assertThat(temp.resolve("it/quarantine")).isEmptyDirectory();
+            assertThat(temp.resolve("it/quarantine/liar.json")).content().contains("PROMISE");
+        }
+    }
+
+    /** Its region is gone when the job has gone back, so the update itself never comes again. */
+    @Test
+    void whoTakesThePoisonedUpdateAwayIsNotTakenAtItsWordEither() throws Exception {
+        TestJob job = new TestJob("it", temp, NO_AGENT);
+        Random random = new Random(9);
+        try (LocalFlink flink = start(job, 1, 2, RoundRules.Timing.EAGER);
+                TrainerClient liar = job.client("liar")) {
+            liar.join();
+            CompletableFuture<Void> honest = train(job);
+            TrainingRound round = liar.awaitRound(TestJob.PATIENCE).orElseThrow();
+            byte[] good = TestJob.bytes("liar", 1);
+            OwnedRegion first = send(job, round.id(), 1, poisoned(good, random), true);
+            await().atMost(TestJob.PATIENCE)
+                    .until(() -> Files.exists(temp.resolve("it/quarantine/liar.json")));
+            first.delete();
+            for (int attempt = 2; attempt < 5; attempt++) {
+                send(job, round.id(), attempt, poisoned(good, random), true);
+                assertThat(answer(job, attempt).reason()).isEqualTo(RejectReason.PROMISE_NOT_TAKEN);
+            }
+            send(job, round.id(), 5, good, false);
+            assertThat(answer(job, 5).status()).isEqualTo(Status.COMMITTED);
+            honest.get();
+            assertThat(restores(job)).isEqualTo(1);
+            assertThat(job.error(1, List.of("honest", "liar"))).isLessThan(1e-7);
+            flink.check();
         }
     }
 

@@ -34,8 +34,18 @@ public sealed interface AggregatorInput {
      * @param round the round
      * @param payload the update
      * @param weight number of samples, &gt; 0
+     * @param trainer who wrote it
+     * @param scanned whether the job has read its values; otherwise the trainer promises that they
+     *     are finite
      */
-    record FoldUpdate(String node, int shard, RoundId round, PayloadRef payload, long weight)
+    record FoldUpdate(
+            String node,
+            int shard,
+            RoundId round,
+            PayloadRef payload,
+            long weight,
+            String trainer,
+            boolean scanned)
             implements AggregatorInput {}
 
     /**

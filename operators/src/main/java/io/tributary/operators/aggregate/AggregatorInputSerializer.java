@@ -31,6 +31,8 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
             begin(FOLD_UPDATE, input, out);
             writePayload(fold.payload(), out);
             out.writeLong(fold.weight());
+            out.writeUTF(fold.trainer());
+            out.writeBoolean(fold.scanned());
         } else if (input instanceof FoldPartial fold) {
             begin(FOLD_PARTIAL, input, out);
             out.writeDouble(fold.weight());
@@ -77,7 +79,15 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         int shard = in.readInt();
         RoundId round = readRound(in);
         return switch (tag) {
-            case FOLD_UPDATE -> new FoldUpdate(node, shard, round, readPayload(in), in.readLong());
+            case FOLD_UPDATE ->
+                    new FoldUpdate(
+                            node,
+                            shard,
+                            round,
+                            readPayload(in),
+                            in.readLong(),
+                            in.readUTF(),
+                            in.readBoolean());
             case FOLD_PARTIAL -> new FoldPartial(node, shard, round, in.readDouble(), readSum(in));
             case CLOSE_NODE ->
                     new CloseNode(

@@ -5,6 +5,7 @@ package io.tributary.operators.aggregate;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.model.Quarantine;
+import io.tributary.operators.model.Quarantine.Breach;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
@@ -89,7 +90,7 @@ final class Folder implements AutoCloseable {
         long bytes = 0;
         for (AggregatorInput input : fold.waiting) {
             if (input instanceof FoldUpdate update) {
-                open.add(updates.get(update.payload(), shard));
+                open.add(open(update, shard));
                 fold.weight += update.weight();
             } else if (input instanceof FoldPartial partial) {
                 bytes += take(partial.sum(), shard, fold);
@@ -149,29 +150,44 @@ final class Folder implements AutoCloseable {
         return bytes;
     }
 
+    /** An update whose header is not what the source has read has been changed since. */
+    private OpenUpdates.Update open(FoldUpdate update, int shard) {
+        try {
+            return updates.get(update.payload(), shard);
+        } catch (RejectedException e) {
+            if (e.reason() == RejectReason.MALFORMED || e.reason() == RejectReason.WRONG_SHAPE) {
+                quarantine.put(update.trainer(), Breach.CHANGE);
+            }
+            throw e;
+        }
+    }
+
     /**
      * A sum is not finite. Where that is because an update is not, nothing has left yet that holds
-     * it: it is written down, and the last checkpoint does better. Finite F64 values may have a sum
-     * that is not; then the round is refused at the top.
+     * it: its trainer is written down, and the last checkpoint does better. Where none is, the sum
+     * stays so, and the round is refused at the top: finite F64 values may have such a sum.
      */
     private void requireFinite(Segment segment, NodeFold fold) {
-        DType type = layout.type(segment);
         int next = 0;
         boolean found = false;
         for (AggregatorInput input : fold.waiting) {
             if (input instanceof FoldUpdate update) {
                 OpenUpdates.Update from = open.get(next++);
                 if (!kernel.finite(
-                        type, from.file().mapped(), from.offset(segment), segment.count())) {
-                    quarantine.put(update.payload());
+                        layout.type(segment),
+                        from.file().mapped(),
+                        from.offset(segment),
+                        segment.count())) {
+                    quarantine.put(
+                            update.trainer(), update.scanned() ? Breach.CHANGE : Breach.PROMISE);
                     found = true;
                 }
             }
         }
-        if (found || type != DType.F64) {
+        if (found) {
             throw new RejectedException(
                     RejectReason.NOT_FINITE,
-                    "an update was not finite when it was folded; it is refused, and its round goes on from the last checkpoint");
+                    "an update was not finite when it was folded; its round goes on from the last checkpoint");
         }
     }
 

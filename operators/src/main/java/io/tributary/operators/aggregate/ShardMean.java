@@ -21,8 +21,8 @@ import java.util.Optional;
  */
 final class ShardMean {
 
-    /** Sums of integers are exact below it. */
-    private static final double MAX_WEIGHT = 0x1p63;
+    /** Weights are exact below it, and so are means of integers. */
+    private static final double MAX_WEIGHT = 0x1p53;
 
     private final ModelLayout layout;
     private final FoldKernel kernel = FoldKernel.best();
@@ -96,7 +96,7 @@ final class ShardMean {
             Segment segment, Memory sum, double weight, Optional<Base> base) {
         if (weight >= MAX_WEIGHT) {
             return Optional.of(
-                    "tensor '%s': the round's updates have %s samples together, and integers are averaged exactly up to 2^63; give the updates smaller weights"
+                    "tensor '%s': the round's updates have %s samples together, and integers are averaged exactly below 2^53; give the updates smaller weights"
                             .formatted(name(segment), weight));
         }
         DType type = layout.type(segment);

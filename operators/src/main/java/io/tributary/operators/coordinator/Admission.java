@@ -130,14 +130,7 @@ final class Admission {
      */
     static boolean isFinal(RejectReason reason) {
         return switch (reason) {
-            case MALFORMED,
-                    WRONG_SHAPE,
-                    NOT_FINITE,
-                    PROMISE_BROKEN,
-                    BAD_SAMPLES,
-                    TOO_LARGE,
-                    CHECKSUM,
-                    WRONG_KIND ->
+            case MALFORMED, WRONG_SHAPE, NOT_FINITE, BAD_SAMPLES, TOO_LARGE, CHECKSUM, WRONG_KIND ->
                     true;
             default -> false;
         };

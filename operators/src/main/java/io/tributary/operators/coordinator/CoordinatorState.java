@@ -109,9 +109,6 @@ public final class CoordinatorState {
 
     Map<String, Counted> counted = new TreeMap<>();
 
-    /** Trainers that have broken their word. */
-    Map<String, Trust.Breach> breaches = new TreeMap<>();
-
     List<ClosedRound> closed = new ArrayList<>();
 
     /** Members of each leaf; follows from the members. */

@@ -45,7 +45,14 @@ final class TreeCommands {
     }
 
     private static FoldUpdate fold(String leaf, Claim claim, int shard) {
-        return new FoldUpdate(leaf, shard, claim.id(), claim.payload(), claim.samples());
+        return new FoldUpdate(
+                leaf,
+                shard,
+                claim.id(),
+                claim.payload(),
+                claim.samples(),
+                claim.trainer(),
+                claim.scanned());
     }
 
     /** The round is over: each node that has contributions is told how many to wait for. */

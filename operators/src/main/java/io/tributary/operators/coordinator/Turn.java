@@ -70,22 +70,18 @@ final class Turn {
     }
 
     void update(Claim claim) {
-        Verdict verdict =
-                policies.trust()
-                        .judge(state, claim)
-                        .map(Verdict.class::cast)
-                        .orElseGet(() -> policies.admission().judge(state, claim));
+        Verdict verdict = policies.admission().judge(state, claim);
         if (verdict instanceof Verdict.Count) {
-            Optional<Verdict.Reject> unreadable = unreadable(claim);
-            if (unreadable.isPresent()) {
+            Optional<Verdict.Reject> refused =
+                    policies.trust().judge(claim).or(() -> unreadable(claim));
+            if (refused.isPresent()) {
                 policies.regions().release(claim.payload());
-                announcer.rejected(claim, unreadable.get());
+                announcer.rejected(claim, refused.get());
             } else {
                 count(claim);
             }
         } else if (verdict instanceof Verdict.Reject reject) {
             policies.regions().release(claim.payload());
-            policies.trust().released(claim);
             announcer.rejected(claim, reject);
         } else {
             spare(claim);
@@ -235,11 +231,8 @@ final class Turn {
         }
         for (Counted update : List.copyOf(state.counted.values())) {
             Claim claim = update.claim();
-            Optional<Verdict.Reject> broken = policies.trust().judge(state, claim);
-            if (broken.isPresent()) {
-                policies.regions().release(claim.payload());
-                policies.trust().released(claim);
-            }
+            Optional<Verdict.Reject> broken = policies.trust().judge(claim);
+            broken.ifPresent(ignored -> policies.regions().release(claim.payload()));
             Optional<Verdict.Reject> lost = broken.or(() -> lost(claim));
             if (lost.isPresent()) {
                 state.counted.remove(claim.trainer());

@@ -13,6 +13,7 @@ import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.Quarantine;
+import io.tributary.operators.model.Quarantine.Breach;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
@@ -31,6 +32,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
@@ -92,7 +94,13 @@ class AggregatorOperatorTest {
 
     private FoldUpdate fold(int update, int shard) {
         return new FoldUpdate(
-                "leaf", shard, ROUND, TestModels.payload(updates.get(update)), weights[update]);
+                "leaf",
+                shard,
+                ROUND,
+                TestModels.payload(updates.get(update)),
+                weights[update],
+                "t",
+                true);
     }
 
     private ModelSpec spec(UpdateKind kind) {
@@ -240,7 +248,9 @@ class AggregatorOperatorTest {
                                     shard,
                                     ROUND,
                                     TestModels.payload(updates.get(u)),
-                                    weights[u]),
+                                    weights[u],
+                                    "t",
+                                    true),
                             0);
                 }
                 top.processElement(close(shard, "top", "", 3), 0);
@@ -279,7 +289,14 @@ class AggregatorOperatorTest {
                                         regions))) {
             for (int i = 0; i < 3; i++) {
                 top.processElement(
-                        new FoldUpdate("top", 0, ROUND, TestModels.payload(update), 1_000_000 + i),
+                        new FoldUpdate(
+                                "top",
+                                0,
+                                ROUND,
+                                TestModels.payload(update),
+                                1_000_000 + i,
+                                "t",
+                                true),
                         0);
             }
             top.processElement(close(0, "top", "", 3), 0);
@@ -426,7 +443,9 @@ class AggregatorOperatorTest {
                             0,
                             new RoundId(1, 1),
                             TestModels.payload(updates.get(1)),
-                            weights[1]),
+                            weights[1],
+                            "t",
+                            true),
                     0);
             harness.processElement(
                     new CloseNode("leaf", 0, new RoundId(1, 1), "top", 1, ROUND, BASE, 0), 0);
@@ -458,7 +477,7 @@ class AggregatorOperatorTest {
                                 RegionAccess.Place.NONE,
                                 Optional.empty()))) {
             harness.processElement(
-                    new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2), 0);
+                    new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2, "t", true), 0);
             harness.processElement(close(0, "leaf", "top", 1), 0);
 
             assertThat(values(harness.extractOutputValues().get(0)))
@@ -506,13 +525,16 @@ class AggregatorOperatorTest {
                                                     0,
                                                     ROUND,
                                                     TestModels.payload(i == at ? bad : good),
-                                                    1 + i),
+                                                    1 + i,
+                                                    "t-" + i,
+                                                    i % 2 == 0),
                                             0);
                                 }
                             })
                     .hasMessageContaining("was not finite when it was folded");
-            assertThat(new Quarantine(models()).read().updates())
-                    .containsExactly(TestModels.payload(bad));
+            assertThat(new Quarantine(models()).read())
+                    .containsExactly(
+                            Map.entry("t-" + at, at % 2 == 0 ? Breach.CHANGE : Breach.PROMISE));
         }
     }
 }

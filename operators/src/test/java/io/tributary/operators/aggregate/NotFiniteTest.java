@@ -84,7 +84,13 @@ class NotFiniteTest {
                 Path file = write(temp.resolve("u-" + number++), type, update.values());
                 leaf.processElement(
                         new FoldUpdate(
-                                "leaf", 0, ROUND, TestModels.payload(file), update.samples()),
+                                "leaf",
+                                0,
+                                ROUND,
+                                TestModels.payload(file),
+                                update.samples(),
+                                "t",
+                                true),
                         0);
             }
             leaf.processElement(

@@ -131,7 +131,7 @@ class RemoteUpdatesTest {
             PayloadRef payload,
             int shard)
             throws Exception {
-        leaf.processElement(new FoldUpdate("leaf", shard, ROUND, payload, WEIGHT), 0);
+        leaf.processElement(new FoldUpdate("leaf", shard, ROUND, payload, WEIGHT, "t", true), 0);
         leaf.processElement(new CloseNode("leaf", shard, ROUND, "top", 1, ROUND, ROUND, 0), 0);
     }
 }

@@ -13,6 +13,7 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.Quarantine;
+import io.tributary.operators.model.Quarantine.Breach;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
@@ -44,6 +45,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -732,41 +734,42 @@ class RoundCoordinatorTest {
         return new PayloadRef("/x/" + name, 4096, 1, 1);
     }
 
-    /** The job has gone back because of an update; when it comes again it is refused, once. */
+    private Quarantine quarantine() {
+        return new Quarantine(
+                CoordinatorHarness.models(TestModels.spec(model, 2, UpdateKind.WEIGHTS)));
+    }
+
+    /** What it knows does not depend on a checkpoint, nor on the update's coming again. */
     @Test
     void whoBreaksAPromiseIsTakenAtItsWordNoMore() throws Exception {
-        Quarantine quarantine =
-                new Quarantine(
-                        CoordinatorHarness.models(TestModels.spec(model, 2, UpdateKind.WEIGHTS)));
-        quarantine.put(ref("poisoned"));
-        OperatorSubtaskState snapshot;
-        try (CoordinatorHarness harness = harness()) {
-            harness.join("a", "g0");
-            harness.join("b", "g1");
-            harness.send(promised("a", 1, ref("poisoned")));
-            assertRejected(harness, RejectReason.PROMISE_BROKEN);
-            assertThat(harness.receipt().text()).contains("send it without the promise");
-            assertThat(quarantine.read().updates()).as("it cannot come again").isEmpty();
-            snapshot = harness.snapshot(1);
-        }
-        try (CoordinatorHarness harness =
-                harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot)) {
-            harness.send(promised("a", 1, ref("another")));
-            assertRejected(harness, RejectReason.PROMISE_BROKEN);
-            harness.send(promised("b", 1, ref("others'")));
-            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
-            harness.update("a", 1, 0, 10);
-            assertThat(harness.receipt().status())
-                    .as("read by the job")
-                    .isEqualTo(Status.COMMITTED);
-            assertThat(harness.plan().round()).isEqualTo(2);
+        quarantine().put("a", Breach.PROMISE);
+        for (int start = 0; start < 2; start++) {
+            try (CoordinatorHarness harness = harness()) {
+                harness.join("a", "g0");
+                harness.join("b", "g1");
+                harness.send(promised("b", 1, ref("others")));
+                assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+                harness.send(promised("a", 1, ref("poisoned")));
+                assertRejected(harness, RejectReason.PROMISE_NOT_TAKEN);
+                assertThat(harness.receipt().text()).contains("send it without the promise");
+                assertThat(harness.plan().round()).as("it may send it again").isEqualTo(1);
+                harness.update("a", 1, 0, 10);
+                assertThat(harness.receipt().status())
+                        .as("the job has read it")
+                        .isEqualTo(Status.COMMITTED);
+                assertThat(harness.plan().round()).isEqualTo(2);
+                harness.send(promised("a", 1, ref("again")));
+                assertThat(harness.receipt().status())
+                        .as("one that counts is a duplicate first")
+                        .isEqualTo(Status.DUPLICATE);
+            }
         }
     }
 
     @Test
     void whoChangesAnUpdateAfterItWasReadIsNotHeardAnyMore() throws Exception {
-        new Quarantine(CoordinatorHarness.models(TestModels.spec(model, 2, UpdateKind.WEIGHTS)))
-                .put(new PayloadRef("/x", 0, 1, 0));
+        quarantine().put("a", Breach.CHANGE);
+        quarantine().put("a", Breach.PROMISE);
         try (CoordinatorHarness harness = harness(rules(2, 1, Duration.ZERO, Timing.EAGER))) {
             harness.join("a", "g0");
             harness.join("b", "g1");
@@ -774,28 +777,41 @@ class RoundCoordinatorTest {
             assertRejected(harness, RejectReason.CHECKSUM);
             harness.send(promised("a", 1, ref("another")));
             assertRejected(harness, RejectReason.CHECKSUM);
-            harness.update("a", 1, 0, 10);
-            assertRejected(harness, RejectReason.CHECKSUM);
-            harness.send(promised("b", 1, ref("others'")));
+            harness.send(promised("b", 1, ref("others")));
             assertThat(harness.plan().round()).as("nobody waits for it").isEqualTo(2);
         }
     }
 
     @Test
-    void aLazyRoundGoesOnWithoutAnUpdateThatIsInQuarantine() throws Exception {
+    void aLazyRoundGoesOnWithoutAnUpdateThatWasChanged() throws Exception {
         RoundRules rules = rules(2, 1, Duration.ZERO, Timing.LAZY);
         OperatorSubtaskState snapshot;
         try (CoordinatorHarness harness = harness(rules)) {
             harness.join("a", "g0");
             harness.join("b", "g1");
-            harness.send(promised("a", 1, ref("poisoned")));
+            harness.update("a", 1, 0, 10);
             snapshot = harness.snapshot(1);
         }
-        new Quarantine(CoordinatorHarness.models(TestModels.spec(model, 2, UpdateKind.WEIGHTS)))
-                .put(ref("poisoned"));
+        quarantine().put("a", Breach.CHANGE);
         try (CoordinatorHarness harness = harness(rules, snapshot)) {
             harness.join("b", "g1");
-            assertThat(harness.receipts()).anyMatch(r -> r.reason() == RejectReason.PROMISE_BROKEN);
+            assertThat(harness.receipts()).anyMatch(r -> r.reason() == RejectReason.CHECKSUM);
+        }
+    }
+
+    /** What is no entry is passed over, and one file is enough for a trainer. */
+    @Test
+    void aDamagedQuarantineKeepsNoJobFromStarting() throws Exception {
+        quarantine().put("a", Breach.PROMISE);
+        quarantine().put("a", Breach.PROMISE);
+        Path directory = temp.resolve("models/quarantine");
+        Files.writeString(directory.resolve("x.json"), "{");
+        assertThat(quarantine().read()).containsExactly(Map.entry("a", Breach.PROMISE));
+        try (Stream<Path> files = Files.list(directory)) {
+            assertThat(files).hasSize(2);
+        }
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
         }
     }
 

@@ -37,7 +37,8 @@ class SerializersTest {
         return Stream.of(
                 Arguments.of(
                         AggregatorInput.TYPE,
-                        new AggregatorInput.FoldUpdate("leaf", 7, ROUND, payload, 1L << 40)),
+                        new AggregatorInput.FoldUpdate(
+                                "leaf", 7, ROUND, payload, 1L << 40, "t", true)),
                 Arguments.of(
                         AggregatorInput.TYPE,
                         new AggregatorInput.CloseNode("leaf", 7, ROUND, "top", 3, ROUND, BASE, 99)),

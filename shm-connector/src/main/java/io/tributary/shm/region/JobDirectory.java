@@ -100,7 +100,7 @@ public record JobDirectory(Path path) {
     /** The claim that a staged update's header makes; empty where it is not READY and whole. */
     public static Optional<Claim> claim(Path update) {
         RegionHeader header = RegionHeader.read(update);
-        return header.state() == State.READY && header.crc32c().isPresent()
+        return header.state() == State.READY && header.finite() && header.crc32c().isPresent()
                 ? Optional.of(
                         UpdateDescription.decode(header.description())
                                 .claim(header.crc32c().getAsInt(), true, header.payload(update)))

@@ -33,6 +33,7 @@ public final class ShmUpdateSource extends LaneSource {
     private final LayoutSupplier model;
     private final RegionAccess.Place regions;
     private final int agentPort;
+    private final boolean scanAll;
 
     /**
      * @param job only updates for this job are taken
@@ -40,15 +41,22 @@ public final class ShmUpdateSource extends LaneSource {
      * @param model what updates must look like
      * @param regions the region directory; where there are many hosts, each has its own trainers
      * @param agentPort where the node agent is
+     * @param scanAll whether to look at all values, whatever their writers promise
      */
     public ShmUpdateSource(
-            String job, Run run, LayoutSupplier model, RegionAccess.Place regions, int agentPort) {
+            String job,
+            Run run,
+            LayoutSupplier model,
+            RegionAccess.Place regions,
+            int agentPort,
+            boolean scanAll) {
         super(Topics.LANES, regions.manyHosts());
         this.job = job;
         this.run = run;
         this.model = model;
         this.regions = regions;
         this.agentPort = agentPort;
+        this.scanAll = scanAll;
     }
 
     @Override
@@ -62,7 +70,7 @@ public final class ShmUpdateSource extends LaneSource {
                 job,
                 run,
                 JobDirectory.of(regions.path(), job),
-                new UpdateInspector(job, model.get()),
+                new UpdateInspector(job, model.get(), scanAll),
                 regions.manyHosts(),
                 agentPort,
                 context.metricGroup());

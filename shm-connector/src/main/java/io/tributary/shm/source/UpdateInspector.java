@@ -33,6 +33,7 @@ final class UpdateInspector {
 
     private final String job;
     private final ModelLayout model;
+    private final boolean scanAll;
     private final Map<Path, Seen> seen = new HashMap<>();
 
     /**
@@ -42,7 +43,11 @@ final class UpdateInspector {
      */
     private record Seen(int tenure, Arrival arrival) {}
 
-    UpdateInspector(String job, ModelLayout model) {
+    /**
+     * @param scanAll whether to look at all values, whatever their writers promise
+     */
+    UpdateInspector(String job, ModelLayout model, boolean scanAll) {
+        this.scanAll = scanAll;
         this.job = job;
         this.model = model;
     }
@@ -124,7 +129,7 @@ final class UpdateInspector {
                             RegionMappings.acquire(payload),
                             payload.length(),
                             model.maxUpdateHeaderBytes())) {
-                boolean scan = !header.finite() || header.crc32c().isEmpty();
+                boolean scan = scanAll || !header.finite() || header.crc32c().isEmpty();
                 int crc32c = scan ? scan(file, tensors, header) : promised(tensors, header);
                 return new Arrival.Staged(description.claim(crc32c, scan, payload));
             }

@@ -37,7 +37,7 @@ class UpdateInspectorTest {
 
     @TempDir Path temp;
 
-    private final UpdateInspector inspector = new UpdateInspector("job", MODEL);
+    private final UpdateInspector inspector = new UpdateInspector("job", MODEL, false);
 
     @BeforeAll
     static void guard() {
@@ -136,6 +136,15 @@ class UpdateInspectorTest {
             if (taken) {
                 assertThat(((Arrival.Staged) arrival).claim())
                         .matches(claim -> !claim.scanned() && claim.crc32c() == 0xABC);
+                assertThat(
+                                ((Arrival.Refused)
+                                                new UpdateInspector("job", MODEL, true)
+                                                        .inspect(region.file(), true)
+                                                        .orElseThrow())
+                                        .deadLetter()
+                                        .reason())
+                        .as("by one that takes no promise")
+                        .isEqualTo(RejectReason.CHECKSUM);
             } else {
                 assertThat(((Arrival.Refused) arrival).deadLetter().reason())
                         .isEqualTo(checksum ? RejectReason.CHECKSUM : RejectReason.NOT_FINITE);
