@@ -36,8 +36,11 @@ final class Folder implements AutoCloseable {
     private final AtomicBoolean closed = new AtomicBoolean();
     private final FoldKernel kernel = FoldKernel.best();
     private final Columns columns = new Columns();
-    private final List<OpenUpdates.Update> open = new ArrayList<>(Columns.MAX);
+    private final List<Opened> open = new ArrayList<>(Columns.MAX);
     private final List<OwnedRegion> partials = new ArrayList<>(Columns.MAX);
+
+    /** An update that is to be folded now, and what is mapped of it. */
+    private record Opened(FoldUpdate update, OpenUpdates.Update from) {}
 
     Folder(
             ModelLayout layout,
@@ -90,7 +93,7 @@ final class Folder implements AutoCloseable {
         long bytes = 0;
         for (AggregatorInput input : fold.waiting) {
             if (input instanceof FoldUpdate update) {
-                open.add(open(update, shard));
+                open.add(new Opened(update, open(update, shard)));
                 fold.weight += update.weight();
             } else if (input instanceof FoldPartial partial) {
                 bytes += take(partial.sum(), shard, fold);
@@ -118,7 +121,7 @@ final class Folder implements AutoCloseable {
         return fold.sum.get().memory();
     }
 
-    /** Adds what is open, which stands in the same order as what waits. */
+    /** Adds what is open, in the order in which it came. */
     private long foldOpen(int shard, NodeFold fold) {
         boolean fresh = fold.sum.isEmpty();
         if (fresh) {
@@ -130,17 +133,16 @@ final class Folder implements AutoCloseable {
         for (Segment segment : layout.segments(shard)) {
             DType type = layout.type(segment);
             columns.clear();
-            int next = 0;
-            for (AggregatorInput input : fold.waiting) {
-                if (input instanceof FoldUpdate update) {
-                    OpenUpdates.Update from = open.get(next++);
-                    columns.add(from.file().mapped(), from.offset(segment), update.weight());
-                }
+            for (Opened opened : open) {
+                columns.add(
+                        opened.from().file().mapped(),
+                        opened.from().offset(segment),
+                        opened.update().weight());
             }
             boolean finite =
                     kernel.fold(type, columns, sum, segment.sumAt(), fresh, segment.count());
             if (!finite) {
-                requireFinite(segment, fold);
+                requireFinite(segment);
             }
             bytes += (long) segment.count() * type.bytes() * open.size();
         }
@@ -167,21 +169,18 @@ final class Folder implements AutoCloseable {
      * it: its trainer is written down, and the last checkpoint does better. Where none is, the sum
      * stays so, and the round is refused at the top: finite F64 values may have such a sum.
      */
-    private void requireFinite(Segment segment, NodeFold fold) {
-        int next = 0;
+    private void requireFinite(Segment segment) {
         boolean found = false;
-        for (AggregatorInput input : fold.waiting) {
-            if (input instanceof FoldUpdate update) {
-                OpenUpdates.Update from = open.get(next++);
-                if (!kernel.finite(
-                        layout.type(segment),
-                        from.file().mapped(),
-                        from.offset(segment),
-                        segment.count())) {
-                    quarantine.put(
-                            update.trainer(), update.scanned() ? Breach.CHANGE : Breach.PROMISE);
-                    found = true;
-                }
+        for (Opened opened : open) {
+            if (!kernel.finite(
+                    layout.type(segment),
+                    opened.from().file().mapped(),
+                    opened.from().offset(segment),
+                    segment.count())) {
+                quarantine.put(
+                        opened.update().trainer(),
+                        opened.update().scanned() ? Breach.CHANGE : Breach.PROMISE);
+                found = true;
             }
         }
         if (found) {
@@ -192,7 +191,7 @@ final class Folder implements AutoCloseable {
     }
 
     private void requireUndamaged() {
-        if (open.stream().anyMatch(u -> RegionMappings.damaged(u.file().mapped()))) {
+        if (open.stream().anyMatch(o -> RegionMappings.damaged(o.from().file().mapped()))) {
             // Zeros are in the sum. The checkpoint before knows better.
             throw new RejectedException(
                     RejectReason.PAYLOAD_LOST,

@@ -32,20 +32,13 @@ final class ShardMean {
     }
 
     /**
-     * A model's shard that sums are added to.
-     *
-     * @param memory the model's
-     * @param at where the shard begins in it
-     */
-    record Base(Memory memory, long at) {}
-
-    /**
      * Writes the means where the sums are.
      *
      * @param weight Σ weights, &gt; 0
+     * @param base the shard of a model that means are added to; without, there is none
      * @return why the shard cannot be used; empty where it can
      */
-    Optional<String> write(int shard, Memory sum, double weight, Optional<Base> base) {
+    Optional<String> write(int shard, Memory sum, double weight, Optional<Memory> base) {
         Optional<String> flaw = Optional.empty();
         for (Segment segment : layout.segments(shard)) {
             DType type = layout.type(segment);
@@ -63,29 +56,29 @@ final class ShardMean {
     }
 
     private Optional<String> floats(
-            Segment segment, Memory sum, double weight, Optional<Base> base) {
+            Segment segment, Memory sum, double weight, Optional<Memory> base) {
         boolean finite =
                 kernel.mean(
                         sum,
                         segment.sumAt(),
                         weight,
-                        base.map(Base::memory).orElse(null),
-                        base.map(Base::at).orElse(0L) + segment.fileAt(),
+                        base.orElse(null),
+                        segment.fileAt(),
                         segment.fileAt(),
                         segment.count());
         return finite ? Optional.empty() : Optional.of(notFinite(segment, sum));
     }
 
     private Optional<String> others(
-            Segment segment, Memory sum, double weight, Optional<Base> base) {
+            Segment segment, Memory sum, double weight, Optional<Memory> base) {
         DType type = layout.type(segment);
         ByteBuffer from = sums(segment, sum);
-        ByteBuffer to = means(segment, sum);
-        ByteBuffer start = start(segment, base);
+        ByteBuffer to = elements(segment, sum);
+        Optional<ByteBuffer> start = base.map(memory -> elements(segment, memory));
         for (int i = 0; i < segment.count(); i++) {
             double mean = from.getDouble(i * Double.BYTES) / weight;
             int at = i * type.bytes();
-            type.put(to, at, base.isPresent() ? type.get(start, at) + mean : mean);
+            type.put(to, at, start.isPresent() ? type.get(start.get(), at) + mean : mean);
         }
         return kernel.finite(type, sum, segment.fileAt(), segment.count())
                 ? Optional.empty()
@@ -93,7 +86,7 @@ final class ShardMean {
     }
 
     private Optional<String> integers(
-            Segment segment, Memory sum, double weight, Optional<Base> base) {
+            Segment segment, Memory sum, double weight, Optional<Memory> base) {
         if (weight >= MAX_WEIGHT) {
             return Optional.of(
                     "tensor '%s': the round's updates have %s samples together, and integers are averaged exactly below 2^53; give the updates smaller weights"
@@ -101,27 +94,23 @@ final class ShardMean {
         }
         DType type = layout.type(segment);
         ByteBuffer from = sums(segment, sum);
-        ByteBuffer to = means(segment, sum);
-        ByteBuffer start = start(segment, base);
+        ByteBuffer to = elements(segment, sum);
+        Optional<ByteBuffer> start = base.map(memory -> elements(segment, memory));
         BigInteger divisor = new BigDecimal(weight).toBigInteger();
         for (int i = 0; i < segment.count(); i++) {
             int sumAt = i * type.sumBytes();
             BigInteger dividend =
-                    BigInteger.valueOf(from.getLong(sumAt + Long.BYTES))
+                    DType.I64
+                            .integer(from, sumAt + Long.BYTES)
                             .shiftLeft(Long.SIZE)
-                            .add(unsigned(from.getLong(sumAt)));
+                            .add(DType.U64.integer(from, sumAt));
             int at = i * type.bytes();
-            if (base.isPresent()) {
-                dividend = dividend.add(type.integer(start, at).multiply(divisor));
+            if (start.isPresent()) {
+                dividend = dividend.add(type.integer(start.get(), at).multiply(divisor));
             }
             type.put(to, at, rounded(dividend, divisor));
         }
         return Optional.empty();
-    }
-
-    private static BigInteger unsigned(long bits) {
-        BigInteger value = BigInteger.valueOf(bits);
-        return bits < 0 ? value.add(BigInteger.ONE.shiftLeft(Long.SIZE)) : value;
     }
 
     /** The quotient, rounded half to even. */
@@ -136,23 +125,14 @@ final class ShardMean {
         return sum.slice(segment.sumAt(), segment.count() * layout.type(segment).sumBytes());
     }
 
-    private ByteBuffer means(Segment segment, Memory sum) {
-        return sum.slice(segment.fileAt(), segment.count() * layout.type(segment).bytes());
-    }
-
-    private ByteBuffer start(Segment segment, Optional<Base> base) {
-        return base.map(
-                        b ->
-                                b.memory()
-                                        .slice(
-                                                b.at() + segment.fileAt(),
-                                                segment.count() * layout.type(segment).bytes()))
-                .orElse(ByteBuffer.allocate(0));
+    /** The elements of a run as they stand in a model: the means, or what they are added to. */
+    private ByteBuffer elements(Segment segment, Memory shard) {
+        return shard.slice(segment.fileAt(), segment.count() * layout.type(segment).bytes());
     }
 
     private String notFinite(Segment segment, Memory sum) {
         DType type = layout.type(segment);
-        ByteBuffer means = means(segment, sum);
+        ByteBuffer means = elements(segment, sum);
         int at = 0;
         while (Double.isFinite(type.get(means, at * type.bytes()))) {
             at++;

@@ -53,12 +53,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
         Optional<String> flaw;
         if (model.kind() == UpdateKind.DELTA) {
             try (MappedFile base = MappedFile.open(base(close))) {
-                flaw =
-                        mean.write(
-                                close.shard(),
-                                sum,
-                                fold.weight,
-                                Optional.of(new ShardMean.Base(base, 0)));
+                flaw = mean.write(close.shard(), sum, fold.weight, Optional.of(base));
             }
         } else {
             flaw = mean.write(close.shard(), sum, fold.weight, Optional.empty());

@@ -39,12 +39,21 @@ final class Admission {
          * @param reason why, for machines
          * @param text why, for people
          */
-        record Reject(RejectReason reason, String text) implements Verdict {}
+        record Reject(RejectReason reason, String text) implements Verdict {
+
+            /** The same for an update, which the text then names. */
+            static Reject of(RejectReason reason, Claim claim, String why) {
+                return new Reject(
+                        reason,
+                        "update from trainer %s for round %s: %s"
+                                .formatted(claim.trainer(), claim.id(), why));
+            }
+        }
     }
 
     Verdict judge(CoordinatorState state, Claim claim) {
         if (!claim.job().equals(job)) {
-            return reject(
+            return Verdict.Reject.of(
                     RejectReason.WRONG_JOB,
                     claim,
                     "it is for job '%s', this is '%s'".formatted(claim.job(), job));
@@ -53,27 +62,27 @@ final class Admission {
         if (first.isPresent()) {
             return first.get() == claim.crc32c()
                     ? new Verdict.Duplicate()
-                    : reject(
+                    : Verdict.Reject.of(
                             RejectReason.DIFFERENT_BYTES,
                             claim,
                             "it has CRC32C %08x, the one that counts has %08x"
                                     .formatted(claim.crc32c(), first.get()));
         }
         if (claim.samples() <= 0 || claim.samples() > maxSamples) {
-            return reject(
+            return Verdict.Reject.of(
                     RejectReason.BAD_SAMPLES,
                     claim,
                     "it has %d samples, expected 1 to %d (rounds.max-samples)"
                             .formatted(claim.samples(), maxSamples));
         }
         if (claim.kind() != kind) {
-            return reject(
+            return Verdict.Reject.of(
                     RejectReason.WRONG_KIND,
                     claim,
                     "it is %s, the job asks for %s".formatted(claim.kind(), kind));
         }
         if (!state.members.containsKey(claim.trainer())) {
-            return reject(
+            return Verdict.Reject.of(
                     RejectReason.UNKNOWN_TRAINER, claim, "the trainer has not joined; join first");
         }
         return timely(state, claim);
@@ -96,7 +105,7 @@ final class Admission {
         if (claim.round() < state.round
                 || state.over()
                 || state.closedRound(claim.id()).isPresent()) {
-            return reject(
+            return Verdict.Reject.of(
                     RejectReason.LATE,
                     claim,
                     state.over()
@@ -108,12 +117,12 @@ final class Admission {
                         ? before(claim.epoch(), state.roundEpoch)
                         : before(claim.epoch(), state.epoch);
         return superseded
-                ? reject(
+                ? Verdict.Reject.of(
                         RejectReason.STALE_EPOCH,
                         claim,
                         "its plan was superseded when the round was opened again or the job"
                                 + " restored; follow the newest plan")
-                : reject(
+                : Verdict.Reject.of(
                         RejectReason.NOT_OPEN,
                         claim,
                         "that round is not open, now is round " + state.round);
@@ -134,12 +143,5 @@ final class Admission {
                     true;
             default -> false;
         };
-    }
-
-    private static Verdict reject(RejectReason reason, Claim claim, String text) {
-        return new Verdict.Reject(
-                reason,
-                "update from trainer %s for round %s: %s"
-                        .formatted(claim.trainer(), claim.id(), text));
     }
 }

@@ -30,27 +30,19 @@ final class Trust {
     Optional<Verdict.Reject> judge(Claim claim) {
         Breach breach = breaches.get(claim.trainer());
         if (breach == Breach.CHANGE) {
-            return reject(
-                    RejectReason.CHECKSUM,
-                    claim,
-                    "this trainer changed an update after it had sent it, so nothing of it is taken; its file in quarantine/ beside the models says so");
+            return Optional.of(
+                    Verdict.Reject.of(
+                            RejectReason.CHECKSUM,
+                            claim,
+                            "this trainer changed an update after it had sent it, so nothing of it is taken; its file in quarantine/ beside the models says so"));
         }
-        if (claim.scanned()) {
-            return Optional.empty();
+        if (breach == Breach.PROMISE && !claim.scanned()) {
+            return Optional.of(
+                    Verdict.Reject.of(
+                            RejectReason.PROMISE_NOT_TAKEN,
+                            claim,
+                            "an update of this trainer was not finite when it was folded, though it promised so; send it without the promise, and the job says which value it is"));
         }
-        return breach == Breach.PROMISE
-                ? reject(
-                        RejectReason.PROMISE_NOT_TAKEN,
-                        claim,
-                        "an update of this trainer was not finite when it was folded, though it promised so; send it without the promise, and the job says which value it is")
-                : Optional.empty();
-    }
-
-    private static Optional<Verdict.Reject> reject(RejectReason reason, Claim claim, String text) {
-        return Optional.of(
-                new Verdict.Reject(
-                        reason,
-                        "update from trainer %s for round %s: %s"
-                                .formatted(claim.trainer(), claim.id(), text)));
+        return Optional.empty();
     }
 }

@@ -111,19 +111,14 @@ final class Turn {
                 .lost(claim.payload())
                 .map(
                         reason ->
-                                new Verdict.Reject(
+                                Verdict.Reject.of(
                                         reason,
-                                        "update from trainer %s for round %s: %s; send it again"
-                                                .formatted(
-                                                        claim.trainer(),
-                                                        claim.id(),
-                                                        reason == RejectReason.NODE_LOST
-                                                                ? "node lost: "
-                                                                        + claim.payload().node()
-                                                                : "its region %s is gone"
-                                                                        .formatted(
-                                                                                claim.payload()
-                                                                                        .path()))));
+                                        claim,
+                                        reason == RejectReason.NODE_LOST
+                                                ? "node lost: %s; send it again"
+                                                        .formatted(claim.payload().node())
+                                                : "its region %s is gone; send it again"
+                                                        .formatted(claim.payload().path())));
     }
 
     private void count(Claim claim) {

@@ -15,7 +15,6 @@ import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.zip.CRC32C;
@@ -113,15 +112,9 @@ public final class TensorFile implements AutoCloseable {
      */
     public int check(ModelLayout model, OptionalInt crc32c) {
         model.match(header);
-        CRC32C crc = new CRC32C();
-        for (long at = 0; at < header.dataOffset(); at += BLOCK_BYTES) {
-            crc.update(mapped.slice(at, (int) Math.min(BLOCK_BYTES, header.dataOffset() - at)));
-        }
+        CRC32C crc = begun(mapped, header);
         // Without holes or overlaps, so the tensors in their order are the rest of the file.
-        for (TensorInfo tensor :
-                header.tensors().stream()
-                        .sorted(Comparator.comparingLong(TensorInfo::begin))
-                        .toList()) {
+        for (TensorInfo tensor : header.tensors()) {
             try {
                 check(tensor, crc);
             } catch (RejectedException e) {
@@ -133,6 +126,13 @@ public final class TensorFile implements AutoCloseable {
         int found = (int) crc.getValue();
         crc32c.ifPresent(expected -> requireSame(expected, found));
         return found;
+    }
+
+    /** The checksum so far, when the header has been read. */
+    private static CRC32C begun(MappedFile file, SafetensorsHeader header) {
+        CRC32C crc = new CRC32C();
+        crc.update(file.slice(0, Math.toIntExact(header.dataOffset())));
+        return crc;
     }
 
     private static void requireSame(int expected, int found) {
@@ -183,8 +183,7 @@ public final class TensorFile implements AutoCloseable {
      * @param header whose tensors are in it, in their order
      */
     public static OwnedRegion.Content content(MappedFile file, SafetensorsHeader header) {
-        CRC32C crc = new CRC32C();
-        crc.update(file.slice(0, Math.toIntExact(header.dataOffset())));
+        CRC32C crc = begun(file, header);
         for (TensorInfo tensor : header.tensors()) {
             if (walk(file, header, tensor, crc) >= 0) {
                 // Whoever reads it says which value that is.
