@@ -2,6 +2,7 @@
 
 package io.tributary.trainer;
 
+import io.tributary.protocol.Crc32c;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.shm.region.MappedFile;
@@ -30,7 +31,7 @@ final class UpdateChunks {
      */
     Sending begin(ModelUpdate update, int chunkBytes) {
         MappedFile file = update.memory();
-        return new Sending(update, update.attempt(), file, file.crc32c(), chunkBytes);
+        return new Sending(update, update.attempt(), file, chunkBytes);
     }
 
     /** All chunks of one sending. */
@@ -39,15 +40,26 @@ final class UpdateChunks {
         private final ModelUpdate update;
         private final long attempt;
         private final MappedFile file;
-        private final int crc32c;
         private final int chunkBytes;
 
-        Sending(ModelUpdate update, long attempt, MappedFile file, int crc32c, int chunkBytes) {
+        /** Of each chunk, and of all together, read once. */
+        private final int[] checksums;
+
+        private final int crc32c;
+
+        Sending(ModelUpdate update, long attempt, MappedFile file, int chunkBytes) {
             this.chunkBytes = chunkBytes;
             this.update = update;
             this.attempt = attempt;
             this.file = file;
-            this.crc32c = crc32c;
+            this.checksums = new int[count()];
+            int whole = 0;
+            for (int chunk = 0; chunk < checksums.length; chunk++) {
+                ByteBuffer bytes = bytes(chunk);
+                checksums[chunk] = ChunkPart.crc(bytes);
+                whole = Crc32c.join(whole, checksums[chunk], bytes.remaining());
+            }
+            this.crc32c = whole;
         }
 
         int count() {
@@ -79,7 +91,7 @@ final class UpdateChunks {
                                     chunkBytes,
                                     file.length(),
                                     crc32c,
-                                    ChunkPart.crc(bytes(chunk))))
+                                    checksums[chunk]))
                     .toProperties();
         }
     }

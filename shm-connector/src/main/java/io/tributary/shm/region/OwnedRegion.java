@@ -85,13 +85,9 @@ public final class OwnedRegion implements AutoCloseable {
                 });
     }
 
-    @FunctionalInterface
-    private interface Filling {
-        void fill(FileChannel channel, long at, long length) throws IOException;
-    }
-
     private static OwnedRegion create(
-            Path file, long length, Owner owner, boolean lent, Filling filling) throws IOException {
+            Path file, long length, Owner owner, boolean lent, RegionFiles.Filling filling)
+            throws IOException {
         Path part = RegionFiles.part(file);
         try (FileChannel channel = RegionFiles.create(part)) {
             RegionHeader first =

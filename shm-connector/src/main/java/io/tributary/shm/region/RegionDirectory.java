@@ -93,6 +93,15 @@ public final class RegionDirectory {
         return reserve(name, payloadLength, RegionWriter::new);
     }
 
+    /** The same for a region that holds a copy of a file of that length. */
+    public Optional<RegionWriter> copy(String name, Path source, long payloadLength)
+            throws IOException {
+        return reserve(
+                name,
+                payloadLength,
+                (file, length, owner) -> RegionWriter.copy(source, file, length, owner));
+    }
+
     /** The same for a region that its owner takes back after each release. */
     public Optional<OwnedRegion> own(String name, long payloadLength) throws IOException {
         return reserve(name, payloadLength, OwnedRegion::create);

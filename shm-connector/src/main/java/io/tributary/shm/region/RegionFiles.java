@@ -36,6 +36,27 @@ final class RegionFiles {
         }
     }
 
+    /** Gives a new region's payload its bytes, and so the space that it needs. */
+    @FunctionalInterface
+    interface Filling {
+        void fill(FileChannel channel, long at, long length) throws IOException;
+    }
+
+    /** Copies {@code length} bytes of a file; no byte passes through here. */
+    static void copy(Path source, FileChannel channel, long at, long length) throws IOException {
+        try (FileChannel from = FileChannel.open(source)) {
+            channel.position(at);
+            long done = 0;
+            while (done < length) {
+                long more = from.transferTo(done, length - done, channel);
+                if (more == 0) {
+                    throw new IOException(source + " was cut short by somebody");
+                }
+                done += more;
+            }
+        }
+    }
+
     /** Writes zeros, so that the file system has the space before a mapping is written to. */
     static void fill(FileChannel channel, long at, long length) throws IOException {
         ByteBuffer zeros = ByteBuffer.allocateDirect((int) Math.min(length, 1 << 20));

@@ -26,6 +26,21 @@ public final class RegionWriter implements AutoCloseable {
     private final FileChannel channel;
 
     RegionWriter(Path file, long payloadLength, Owner owner) throws IOException {
+        this(file, payloadLength, owner, RegionFiles::fill);
+    }
+
+    /** A region with a copy of a whole file, which has its length, instead of zeros. */
+    static RegionWriter copy(Path source, Path file, long payloadLength, Owner owner)
+            throws IOException {
+        return new RegionWriter(
+                file,
+                payloadLength,
+                owner,
+                (channel, at, length) -> RegionFiles.copy(source, channel, at, length));
+    }
+
+    private RegionWriter(Path file, long payloadLength, Owner owner, RegionFiles.Filling filling)
+            throws IOException {
         this.file = file;
         this.payloadLength = payloadLength;
         this.owner = owner;
@@ -33,7 +48,7 @@ public final class RegionWriter implements AutoCloseable {
         this.channel = RegionFiles.create(part);
         try {
             write(State.WRITING, OptionalInt.empty(), "{}");
-            RegionFiles.fill(channel, RegionLayout.PAYLOAD_OFFSET, payloadLength);
+            filling.fill(channel, RegionLayout.PAYLOAD_OFFSET, payloadLength);
             Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
             close();
@@ -50,17 +65,6 @@ public final class RegionWriter implements AutoCloseable {
                             .formatted(offset, offset + bytes.remaining(), payloadLength));
         }
         RegionFiles.write(channel, bytes, RegionLayout.PAYLOAD_OFFSET + offset);
-    }
-
-    /** Copies a whole file into the payload, which has its length; no byte passes through here. */
-    public void copy(Path source) throws IOException {
-        try (FileChannel from = FileChannel.open(source)) {
-            channel.position(RegionLayout.PAYLOAD_OFFSET);
-            long at = 0;
-            while (at < payloadLength) {
-                at += from.transferTo(at, payloadLength - at, channel);
-            }
-        }
     }
 
     /** The region's payload. */

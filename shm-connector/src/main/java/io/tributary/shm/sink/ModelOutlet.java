@@ -58,16 +58,14 @@ final class ModelOutlet<M> implements Outlet<M> {
         boolean news = !holds(region, described);
         if (news) {
             Files.deleteIfExists(region);
-            // The one that this replaces is still being trained on; those before are not.
-            keep(published, 1);
             write(described, file.apply(model));
         }
         published.remove(region);
         published.add(region);
-        keep(published, 2);
         if (news) {
             JobDirectory.append(files.modelLog(), described, maxLogBytes);
         }
+        keep(published, 2);
         return described.bytes();
     }
 
@@ -94,9 +92,8 @@ final class ModelOutlet<M> implements Outlet<M> {
     }
 
     private void write(ModelDescription model, String from) throws IOException {
-        RegionWriter writer = reserve(model);
+        RegionWriter writer = copy(model, Path.of(from));
         try (writer) {
-            writer.copy(Path.of(from));
             writer.publish(model.crc32c(), new String(Json.encode(model), StandardCharsets.UTF_8));
         } catch (IOException | RuntimeException e) {
             writer.discard();
@@ -116,20 +113,29 @@ final class ModelOutlet<M> implements Outlet<M> {
         }
     }
 
-    private RegionWriter reserve(ModelDescription model) throws IOException {
-        String name = JobDirectory.modelName(model.run(), model.id());
-        Optional<RegionWriter> writer = room.reserve(name, model.bytes());
-        return writer.isPresent() ? writer.get() : await(model, name);
+    private RegionWriter copy(ModelDescription model, Path from) throws IOException {
+        Optional<RegionWriter> writer = tryToCopy(model, from);
+        if (writer.isEmpty()) {
+            // The one that this replaces is still being trained on; those before are not. Giving
+            // their memory back takes time, so where there is room it is done afterwards.
+            keep(published, 1);
+            writer = tryToCopy(model, from);
+        }
+        return writer.isPresent() ? writer.get() : await(model, from);
     }
 
-    private RegionWriter await(ModelDescription model, String name) throws IOException {
+    private Optional<RegionWriter> tryToCopy(ModelDescription model, Path from) throws IOException {
+        return room.copy(JobDirectory.modelName(model.run(), model.id()), from, model.bytes());
+    }
+
+    private RegionWriter await(ModelDescription model, Path from) throws IOException {
         long end = System.nanoTime() + ROOM_MILLIS * 1_000_000;
         try (RoomRequest request = new RoomRequest(files)) {
-            return await(model, name, end, request);
+            return await(model, from, end, request);
         }
     }
 
-    private RegionWriter await(ModelDescription model, String name, long end, RoomRequest request)
+    private RegionWriter await(ModelDescription model, Path from, long end, RoomRequest request)
             throws IOException {
         Optional<RegionWriter> writer = Optional.empty();
         while (writer.isEmpty()) {
@@ -151,7 +157,7 @@ final class ModelOutlet<M> implements Outlet<M> {
                 Thread.currentThread().interrupt();
                 throw new IOException("interrupted while waiting for room", e);
             }
-            writer = room.reserve(name, model.bytes());
+            writer = tryToCopy(model, from);
         }
         return writer.get();
     }
