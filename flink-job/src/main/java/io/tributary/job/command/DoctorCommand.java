@@ -216,14 +216,11 @@ public final class DoctorCommand implements Callable<Integer> {
     }
 
     private static Requirement kernel() {
-        boolean compiled = FoldKernel.all().size() > 1;
         return new Requirement(
                 "fold kernel",
-                compiled,
+                FoldKernel.advice().isEmpty(),
                 FoldKernel.best().name()
-                        + (compiled
-                                ? ""
-                                : ", several times as slow as in C; apt-get install clang libc6-dev make, and build again"));
+                        + FoldKernel.advice().map(advice -> ", " + advice).orElse(""));
     }
 
     private static Requirement nd4j() {

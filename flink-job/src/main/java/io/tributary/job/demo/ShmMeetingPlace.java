@@ -8,10 +8,12 @@ import io.tributary.job.graph.WorkDirectory;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
+import io.tributary.shm.kernel.FoldKernel;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.SharedMemory;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Optional;
 
 /** Shared memory, with a node agent of its own. */
 final class ShmMeetingPlace implements MeetingPlace {
@@ -46,11 +48,28 @@ final class ShmMeetingPlace implements MeetingPlace {
     @Override
     public String description() {
         SharedMemory memory = SharedMemory.of(directory.path());
-        return "Shared memory: %s, descriptors by %s%s"
+        return description(
+                directory.path(),
+                memory.enough() ? Optional.empty() : Optional.of(memory.description()),
+                agent.mode(),
+                FoldKernel.best().name(),
+                FoldKernel.advice());
+    }
+
+    /** What is slower here than it could be is said, with what to do. */
+    static String description(
+            Path directory,
+            Optional<String> memory,
+            String mode,
+            String kernel,
+            Optional<String> advice) {
+        return "Shared memory: %s%s%nDescriptors:   %s%nFold:          %s%s"
                 .formatted(
-                        directory.path(),
-                        agent.mode(),
-                        memory.enough() ? "" : "; " + memory.description());
+                        directory,
+                        memory.map(found -> "; " + found).orElse(""),
+                        mode,
+                        kernel,
+                        advice.map(what -> ", " + what).orElse(""));
     }
 
     @Override

@@ -5,6 +5,7 @@ package io.tributary.shm.kernel;
 import io.tributary.protocol.tensor.DType;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Folds elements into sums, and makes means of sums. A floating type is summed in float64, an
@@ -32,6 +33,14 @@ public abstract sealed class FoldKernel permits NativeKernel, JavaKernel {
         all.add(new JavaKernel());
         all.addAll(NativeKernel.levels());
         return all;
+    }
+
+    /** What to do for a faster one; empty where there is none. */
+    public static Optional<String> advice() {
+        return BEST instanceof NativeKernel
+                ? Optional.empty()
+                : Optional.of(
+                        "several times as slow as in C; apt-get install clang libc6-dev make, and build again");
     }
 
     /** What it is made of, such as {@code C, avx512}. */
