@@ -9,8 +9,12 @@ import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import org.slf4j.bridge.SLF4JBridgeHandler;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -20,16 +24,33 @@ import picocli.CommandLine.Option;
 @Command(
         name = "bench",
         mixinStandardHelpOptions = true,
+        subcommands = CompareCommand.class,
         description = "Measures a path, beside the limit measured in the same run.")
 public final class Bench implements Callable<Integer> {
 
     @Option(
             names = "--path",
-            paramLabel = "kernel|shm|kafka|mqtt|checkpoint|remote",
-            required = true,
+            paramLabel = "all|kernel|shm|latency|kafka|mqtt|checkpoint|remote|start",
+            description = {
+                "kernel: the fold alone. shm, kafka, mqtt: end to end. latency: what the last update of a round waits for.",
+                "checkpoint: what one costs a round in progress. remote: regions of another host. start: commands.",
+                "all: each of them, and what cannot be measured here is left out."
+            })
+    private Optional<BenchPath> path;
+
+    @Option(
+            names = "--quick",
             description =
-                    "kernel: the fold alone. shm, kafka, mqtt: end to end. checkpoint: what one costs a round in progress. remote: regions of another host.")
-    private BenchPath path;
+                    "Fewer rounds, so that 'all' takes five minutes or less on two cores; the figures move more.")
+    private boolean quick;
+
+    @Option(
+            names = "--runs",
+            paramLabel = "N",
+            defaultValue = "1",
+            description =
+                    "Runs, each in a process of its own; 'compare' needs 4 or more. Default: ${DEFAULT-VALUE}.")
+    private int runs;
 
     @Option(
             names = "--params",
@@ -39,23 +60,23 @@ public final class Bench implements Callable<Integer> {
     private Optional<Integer> params;
 
     @Option(
-            names = "--updates",
+            names = "--rounds",
             paramLabel = "N",
-            description = "Updates in all. Default: 8 for kernel, 10 rounds for shm.")
-    private Optional<Integer> updates;
+            description = "Measured rounds of shm, latency, kafka, mqtt and checkpoint.")
+    private Optional<Integer> rounds;
 
     @Option(
             names = "--trainers",
             paramLabel = "N",
             description =
-                    "Updates in a round. Default: 24 for shm, 12 for kafka and mqtt, 144 for checkpoint, 30 for remote.")
+                    "Updates in a round. Default: 8 for kernel, 24 for shm and latency, 12 for kafka and mqtt, 144 for checkpoint, 30 for remote.")
     private Optional<Integer> trainers;
 
     @Option(
             names = "--levels",
             paramLabel = "2|3|4",
             defaultValue = "3",
-            description = "shm: tiers of the tree, trainers included. Default: ${DEFAULT-VALUE}.")
+            description = "Tiers of the tree, trainers included. Default: ${DEFAULT-VALUE}.")
     private int levels;
 
     @Option(
@@ -76,17 +97,25 @@ public final class Bench implements Callable<Integer> {
 
     /** What can be measured. */
     enum BenchPath {
-        KERNEL(0),
+        ALL(1),
+        KERNEL(8),
         SHM(24),
+        LATENCY(24),
         KAFKA(12),
         MQTT(12),
         CHECKPOINT(144),
-        REMOTE(30);
+        REMOTE(30),
+        START(1);
 
         private final int trainers;
 
         BenchPath(int trainers) {
             this.trainers = trainers;
+        }
+
+        /** As it is written after {@code --path}. */
+        String option() {
+            return name().toLowerCase(Locale.ROOT);
         }
     }
 
@@ -95,72 +124,138 @@ public final class Bench implements Callable<Integer> {
         Runtime.getRuntime().addShutdownHook(new Thread(Main::removeEmptyLog));
         SLF4JBridgeHandler.removeHandlersForRootLogger();
         SLF4JBridgeHandler.install();
-        CommandLine line =
-                new CommandLine(new Bench())
-                        .setCaseInsensitiveEnumValuesAllowed(true)
-                        .setExecutionExceptionHandler(
-                                (e, command, parsed) -> {
-                                    System.err.println("tributary: " + e.getMessage());
-                                    return e instanceof UsageException ? 2 : 1;
-                                })
-                        .setParameterExceptionHandler(
-                                (e, parsed) -> {
-                                    System.err.println("tributary: " + e.getMessage());
-                                    return 2;
-                                });
-        System.exit(line.execute(args));
+        System.exit(run(args));
+    }
+
+    /** Runs a command and returns its exit code. */
+    static int run(String... args) {
+        return new CommandLine(new Bench())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .setExecutionExceptionHandler(
+                        (e, command, parsed) -> {
+                            System.err.println("tributary: " + e.getMessage());
+                            return e instanceof UsageException ? 2 : 1;
+                        })
+                .setParameterExceptionHandler(
+                        (e, parsed) -> {
+                            System.err.println("tributary: " + e.getMessage());
+                            return 2;
+                        })
+                .execute(args);
     }
 
     @Override
     public Integer call() throws Exception {
-        int params = this.params.orElse(path == BenchPath.REMOTE ? 60_000_000 : 11_700_000);
-        require(params >= 1, "--params", params, "1 or more");
+        require(path.isPresent(), "--path", "is missing", "one of " + List.of(BenchPath.values()));
+        require(runs >= 1, "--runs", runs, "1 or more");
+        require(params.orElse(1) >= 1, "--params", params.orElse(1), "1 or more");
+        require(rounds.orElse(1) >= 1, "--rounds", rounds.orElse(1), "1 or more");
         require(trainers.orElse(1) >= 1, "--trainers", trainers.orElse(1), "1 or more");
         require(levels >= 2 && levels <= 4, "--levels", levels, "2, 3 or 4");
         require(hosts.orElse(2) >= 2, "--hosts", hosts.orElse(2), "2 or more");
-        int all = trainers.orElse(path.trainers);
         require(
-                path != BenchPath.REMOTE || all >= hosts.orElse(1),
+                path.get() != BenchPath.REMOTE
+                        || trainers.orElse(path.get().trainers) >= hosts.orElse(1),
                 "--trainers",
-                all,
+                trainers.orElse(1),
                 "one for each host at least");
-        Object report =
-                switch (path) {
-                    case KERNEL -> KernelBench.run(params, updates.orElse(8), directory);
-                    case SHM ->
-                            new ShmBench(params, updates.orElse(10 * all), all, levels, directory)
-                                    .run();
-                    case KAFKA -> new KafkaBench(params, all, levels, directory).run();
-                    case MQTT ->
-                            new MqttBench(
-                                            params,
-                                            all,
-                                            levels,
-                                            Math.max(1, updates.orElse(5 * all) / all),
-                                            directory)
-                                    .run();
-                    case REMOTE ->
-                            hosts.isPresent()
-                                    ? new HostsBench(
-                                                    hosts.get(),
-                                                    this.params.orElse(11_700_000),
-                                                    all,
-                                                    directory)
-                                            .run()
-                                    : new RemoteBench(params, directory).run();
-                    case CHECKPOINT ->
-                            new CheckpointBench(
-                                            params,
-                                            all,
-                                            levels,
-                                            Math.max(1, updates.orElse(10 * all) / all),
-                                            directory)
-                                    .run();
-                };
-        String text = Json.pretty(report);
-        System.out.println(text);
-        write(text);
+        Report report =
+                path.get() == BenchPath.ALL || runs > 1
+                        ? new SeveralRuns(paths(), runs, options()).run()
+                        : Report.of(Machine.here(), measure());
+        System.out.print(report.table());
+        write(Json.pretty(report));
         return 0;
+    }
+
+    private List<BenchPath> paths() {
+        return path.get() == BenchPath.ALL
+                ? Stream.of(BenchPath.values()).filter(p -> p != BenchPath.ALL).toList()
+                : List.of(path.get());
+    }
+
+    /** What is said to each process. */
+    private List<String> options() {
+        List<String> options = new ArrayList<>();
+        if (quick) {
+            options.add("--quick");
+        }
+        params.ifPresent(n -> options.addAll(List.of("--params", n.toString())));
+        rounds.ifPresent(n -> options.addAll(List.of("--rounds", n.toString())));
+        trainers.ifPresent(n -> options.addAll(List.of("--trainers", n.toString())));
+        hosts.ifPresent(n -> options.addAll(List.of("--hosts", n.toString())));
+        options.addAll(
+                List.of("--levels", Integer.toString(levels), "--dir", directory.toString()));
+        return options;
+    }
+
+    private List<Figure> measure() throws Exception {
+        Effort effort = quick ? Effort.QUICK : Effort.FULL;
+        int params = this.params.orElse(11_700_000);
+        int all = trainers.orElse(path.get().trainers);
+        return switch (path.get()) {
+            case ALL -> throw new IllegalStateException("it has processes of its own");
+            case KERNEL -> KernelBench.run(params, all, directory, effort);
+            case SHM ->
+                    new ShmBench(
+                                    params,
+                                    all,
+                                    levels,
+                                    effort.of(20, 40),
+                                    rounds(effort, 10, 20),
+                                    directory)
+                            .run();
+            case LATENCY ->
+                    new LatencyBench(
+                                    params,
+                                    all,
+                                    levels,
+                                    effort.of(2, 5),
+                                    rounds(effort, 5, 15),
+                                    directory)
+                            .run();
+            case KAFKA ->
+                    new KafkaBench(
+                                    params,
+                                    all,
+                                    levels,
+                                    effort.of(4, 5),
+                                    rounds(effort, 5, 10),
+                                    directory)
+                            .run();
+            case MQTT ->
+                    new MqttBench(
+                                    params,
+                                    all,
+                                    levels,
+                                    effort.of(4, 8),
+                                    rounds(effort, 3, 10),
+                                    directory)
+                            .run();
+            case CHECKPOINT ->
+                    new CheckpointBench(
+                                    params,
+                                    all,
+                                    levels,
+                                    effort.of(2, 4),
+                                    rounds(effort, 3, 10),
+                                    directory)
+                            .run();
+            case REMOTE ->
+                    hosts.isPresent()
+                            ? new HostsBench(hosts.get(), params, all, directory).run()
+                            : List.of(
+                                    new RemoteBench(
+                                                    this.params.orElse(60_000_000),
+                                                    effort.of(1, 2),
+                                                    directory)
+                                            .run());
+            case START -> new StartBench(effort.of(1, 5)).run();
+        };
+    }
+
+    private int rounds(Effort effort, int ofQuick, int ofFull) {
+        return rounds.orElse(effort.of(ofQuick, ofFull));
     }
 
     private void write(String text) throws IOException {

@@ -18,82 +18,50 @@ import java.util.concurrent.TimeUnit;
  */
 final class CheckpointBench {
 
-    private static final int WARM_UP_ROUNDS = 4;
-
     /** Checkpoints that commit are made by hand, between the rounds. */
     private static final Duration NEVER = Duration.ofHours(1);
 
     private static final int LOOKS = 50;
     private static final double INTERVAL_SECONDS = 10;
 
-    private final LiveRounds.Load load;
+    private final Load load;
     private final Path parent;
     private final List<Integer> with = new ArrayList<>();
     private final List<Integer> without = new ArrayList<>();
     private final List<Double> stateMb = new ArrayList<>();
     private final List<Double> checkpointSeconds = new ArrayList<>();
 
-    /**
-     * What {@code bench --path checkpoint} found, medians.
-     *
-     * @param path checkpoint
-     * @param params float32 parameters of an update
-     * @param updates updates in a round
-     * @param levels tiers of the tree, trainers included
-     * @param rounds those measured with a checkpoint
-     * @param roundSeconds of a round without one, from when all have written until the sum is there
-     * @param roundWithCheckpointSeconds of a round with one that begins when a third is folded
-     * @param checkpointSeconds from that checkpoint's trigger to its completion
-     * @param stateMb its size
-     * @param slowdown how much longer folding takes with a checkpoint every 10 s: the seconds that
-     *     one costs, in 10 s
-     */
-    record Report(
-            String path,
-            int params,
-            int updates,
-            int levels,
-            int rounds,
-            double roundSeconds,
-            double roundWithCheckpointSeconds,
-            double checkpointSeconds,
-            double stateMb,
-            double slowdown) {}
-
-    CheckpointBench(int params, int trainers, int levels, int rounds, Path parent) {
-        this.load =
-                new LiveRounds.Load(params, trainers, levels, WARM_UP_ROUNDS, 2 * rounds, NEVER);
+    CheckpointBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
+        this.load = new Load(params, trainers, levels, warmUp, 2 * rounds, NEVER);
         this.parent = parent;
     }
 
-    Report run() throws Exception {
+    List<Figure> run() throws Exception {
         try (WorkDirectory regions = WorkDirectory.create(parent, "bench");
                 WorkDirectory work = WorkDirectory.create("bench")) {
             LiveRounds live =
                     LiveRounds.overSharedMemory(
                             load, regions.path(), work.path(), this::checkpoint);
-            double plain = seconds(live, without);
-            double disturbed = seconds(live, with);
-            return new Report(
-                    "checkpoint",
-                    load.params(),
-                    load.trainers(),
-                    load.levels(),
-                    with.size(),
-                    plain,
-                    disturbed,
-                    Samples.median(checkpointSeconds),
-                    Samples.median(stateMb),
-                    (disturbed - plain) / INTERVAL_SECONDS);
+            List<Double> plain = seconds(live, without);
+            List<Double> disturbed = seconds(live, with);
+            double each = Samples.median(disturbed) - Samples.median(plain);
+            return List.of(
+                    Figure.less("round with a checkpoint in it", "s", disturbed)
+                            .beside("round without", plain),
+                    Figure.less("checkpoint", "s", checkpointSeconds),
+                    Figure.less("its size", "MB", stateMb),
+                    Figure.less(
+                            "slowdown by one every 10 s",
+                            "%",
+                            List.of(100 * each / INTERVAL_SECONDS)));
         }
     }
 
-    private double seconds(LiveRounds live, List<Integer> rounds) {
-        return Samples.median(
-                rounds.stream()
-                        .filter(round -> round > WARM_UP_ROUNDS)
-                        .map(round -> live.seconds().get(round - WARM_UP_ROUNDS - 1))
-                        .toList());
+    private List<Double> seconds(LiveRounds live, List<Integer> rounds) {
+        return rounds.stream()
+                .filter(round -> round > load.warmUp())
+                .map(round -> live.seconds().get(round - load.warmUp() - 1))
+                .toList();
     }
 
     private void checkpoint(FlinkRest flink, LiveRounds live) throws InterruptedException {
@@ -107,7 +75,7 @@ final class CheckpointBench {
                 // Nothing is in the sums at first, and at the end nothing would be slowed down.
                 TimeUnit.NANOSECONDS.sleep(third);
                 JsonNode checkpoint = details(flink, job, flink.checkpoint(job));
-                if (undisturbed && round > WARM_UP_ROUNDS) {
+                if (undisturbed && round > load.warmUp()) {
                     with.add(round);
                     stateMb.add(checkpoint.path("state_size").asDouble() / 1e6);
                     checkpointSeconds.add(checkpoint.path("end_to_end_duration").asDouble() / 1e3);

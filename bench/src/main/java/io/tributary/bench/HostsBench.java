@@ -2,8 +2,6 @@
 
 package io.tributary.bench;
 
-import io.tributary.bench.HostsReport.Link;
-import io.tributary.bench.HostsReport.Rounds;
 import io.tributary.job.chaos.Chaos;
 import io.tributary.job.chaos.ChaosOptions;
 import io.tributary.job.chaos.ChaosOptions.Kind;
@@ -45,6 +43,7 @@ final class HostsBench {
     private static final int MEASURED = 5;
     private static final long ROUND_SECONDS = 300;
     private static final long METRICS_MILLIS = 700;
+    private static final int PHASES = 2;
     private static final int READ_PARAMS = 60_000_000;
 
     /** Some cuts take longer than the time until the next one. */
@@ -70,26 +69,46 @@ final class HostsBench {
         this.trainers = trainers / hosts * hosts;
     }
 
-    HostsReport run() throws Exception {
-        PathReport reading = new RemoteBench(READ_PARAMS, regions).run();
-        System.err.printf("reading: %.2f of iperf3%n", reading.ratio());
+    List<Figure> run() throws Exception {
+        List<Figure> figures = new ArrayList<>();
+        figures.add(new RemoteBench(READ_PARAMS, PHASES, regions).run());
         List<Rounds> rounds = rounds();
         Rounds local = rounds.get(0);
         Rounds anywhere = rounds.get(1);
-        long sum = 4L * params;
-        return new HostsReport(
-                reading,
-                hosts,
-                LINK,
-                params,
-                trainers,
-                sum,
-                local,
-                anywhere,
-                (double) local.readBytes() / ((hosts - 1) * sum),
-                anywhere.seconds() / local.seconds(),
-                cuts());
+        figures.add(
+                Figure.less("round on several hosts, with locality", "s", local.seconds())
+                        .beside("without", anywhere.seconds()));
+        figures.add(
+                less("updates and sums that cross, with locality", "MB", local.readBytes() / 1e6)
+                        .beside(
+                                "a sum for each remote leaf",
+                                List.of((hosts - 1) * 4.0 * params / 1e6)));
+        figures.add(less("updates and sums that cross, without", "MB", anywhere.readBytes() / 1e6));
+        for (int i = 0; i < hosts; i++) {
+            figures.add(link("sent", i, local.links().get(i).sentBytes()));
+            figures.add(link("received", i, local.links().get(i).receivedBytes()));
+        }
+        ChaosReport cuts = cuts();
+        figures.add(less("cuts after which no round ended", "", cuts.faults().size()));
+        figures.add(Figure.more("rounds while links are cut", "", List.of(1.0 * cuts.rounds())));
+        figures.add(less("updates counted twice", "", cuts.countedTwice()));
+        figures.add(less("updates lost", "", cuts.lost()));
+        return figures;
     }
+
+    private static Figure link(String way, int host, long bytes) {
+        return less("link of host %d, %s in a round".formatted(host + 1, way), "MB", bytes / 1e6);
+    }
+
+    private static Figure less(String name, String unit, double value) {
+        return Figure.less(name, unit, List.of(value));
+    }
+
+    /** A job's rounds: seconds of each, bytes read on other hosts, bytes over each link. */
+    private record Rounds(List<Double> seconds, long readBytes, List<Link> links) {}
+
+    /** Bytes in a round: updates, sums, models, and all that Flink and the nodes say. */
+    private record Link(long sentBytes, long receivedBytes) {}
 
     /** With locality, and without. */
     private List<Rounds> rounds() throws Exception {
@@ -195,13 +214,12 @@ final class HostsBench {
             Counters first = counters.get(WARM_UP - 1);
             Counters last = counters.get(counters.size() - 1);
             return new Rounds(
-                    Samples.median(seconds),
+                    seconds,
                     (last.readBytes() - first.readBytes()) / MEASURED,
                     IntStream.range(0, hosts)
                             .mapToObj(
                                     i ->
                                             new Link(
-                                                    i + 1,
                                                     (last.sent().get(i) - first.sent().get(i))
                                                             / MEASURED,
                                                     (last.received().get(i)

@@ -52,24 +52,26 @@ final class KafkaBench {
     /** Known before the job starts, because its updates are there before it. */
     private static final Run RUN = Run.draw();
 
-    private static final int WARM_UP_ROUNDS = 5;
-    private static final int ROUNDS = 10;
     private static final int LIMITS = 3;
     private static final List<String> GROUPS = List.of("a", "b", "c");
 
     private final int params;
     private final int trainers;
     private final int levels;
+    private final int warmUp;
+    private final int rounds;
     private final Path parent;
 
-    KafkaBench(int params, int trainers, int levels, Path parent) {
+    KafkaBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
+        this.warmUp = warmUp;
+        this.rounds = rounds;
         this.params = params;
         this.trainers = trainers;
         this.levels = levels;
         this.parent = parent;
     }
 
-    PathReport run() throws Exception {
+    List<Figure> run() throws Exception {
         KafkaTopics topics = new KafkaTopics("bench");
         try (WorkDirectory work = WorkDirectory.create("bench");
                 WorkDirectory regions = WorkDirectory.create(parent, "bench");
@@ -82,14 +84,14 @@ final class KafkaBench {
                     KafkaProducer<byte[], byte[]> producer = producer(kafka)) {
                 start(flink, kafka, topics, model, work.path(), regions.path());
                 producer.initTransactions();
-                for (int round = 1; round <= WARM_UP_ROUNDS + ROUNDS; round++) {
+                for (int round = 1; round <= warmUp + rounds; round++) {
                     producer.beginTransaction();
                     produce(producer, topics, round, update);
                     long start = System.nanoTime();
                     // Until now the job has seen nothing of it.
                     producer.commitTransaction();
                     double seconds = (TopProbe.await(round).nanos() - start) / 1e9;
-                    if (round > WARM_UP_ROUNDS) {
+                    if (round > warmUp) {
                         ours.add((double) update.length * trainers / seconds / 1e9);
                     }
                     flink.check();
@@ -98,15 +100,11 @@ final class KafkaBench {
             List<Double> limits = new ArrayList<>();
             int records = trainers * ChunkPart.count(update.length, ChunkPart.MAX_CHUNK_BYTES);
             for (int repeat = 0; repeat < LIMITS; repeat++) {
-                limits.add(limit(kafka, topics, ROUNDS * records, work.path(), repeat));
+                limits.add(limit(kafka, topics, rounds * records, work.path(), repeat));
             }
-            return PathReport.of(
-                    "kafka",
-                    params,
-                    trainers,
-                    Samples.median(ours),
-                    "kafka-consumer-perf-test",
-                    Samples.median(limits));
+            return List.of(
+                    Figure.more("Kafka, end to end", "GB/s", ours)
+                            .beside("kafka-consumer-perf-test", limits));
         }
     }
 
@@ -222,7 +220,7 @@ final class KafkaBench {
                         RUN,
                         topology,
                         new RoundRules(
-                                WARM_UP_ROUNDS + ROUNDS,
+                                warmUp + rounds,
                                 trainers,
                                 trainers,
                                 Duration.ZERO,

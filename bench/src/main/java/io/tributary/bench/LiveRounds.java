@@ -7,13 +7,14 @@ import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.LocalFlink;
-import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
@@ -23,6 +24,7 @@ import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.region.JobDirectory;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -33,6 +35,7 @@ import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
@@ -41,12 +44,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 
@@ -57,6 +62,7 @@ import org.apache.flink.configuration.Configuration;
 final class LiveRounds {
 
     static final String JOB = "bench";
+    private static final Duration SPREAD = Duration.ofSeconds(2);
     private static final Duration PATIENCE = Duration.ofMinutes(5);
     private static final List<String> GROUPS = List.of("a", "b", "c");
 
@@ -74,27 +80,12 @@ final class LiveRounds {
     private final List<Double> seconds = new ArrayList<>();
     private final List<Double> cpuSeconds = new ArrayList<>();
     private final Semaphore written = new Semaphore(0);
+    private final List<Double> receiptMillis = new ArrayList<>();
+    private final Map<Integer, Long> lastSent = new ConcurrentHashMap<>();
+    private final List<Double> modelMillis = new ArrayList<>();
     private double anonymousMb;
-    private long writtenNanos;
+    private volatile long writtenNanos;
     private long writtenCpu;
-
-    /**
-     * What is run.
-     *
-     * @param params float32 parameters of an update
-     * @param trainers updates in a round
-     * @param levels tiers of the tree, trainers included
-     * @param warmUp rounds before the measured ones: classes are loaded, regions touched
-     * @param rounds measured rounds
-     * @param checkpoints time between checkpoints
-     */
-    record Load(
-            int params, int trainers, int levels, int warmUp, int rounds, Duration checkpoints) {
-
-        double gigabytes() {
-            return 4.0 * params * trainers / 1e9;
-        }
-    }
 
     /** Something that happens beside the rounds, in a thread of its own. */
     @FunctionalInterface
@@ -126,6 +117,7 @@ final class LiveRounds {
                                     new RegionAccess.Place(regions.toString()), quota, port),
                             Transport.shm(regions, port));
             live.run(work, regions, beside);
+            live.readModelLog(JobDirectory.of(regions, JOB).modelLog());
             return live;
         }
     }
@@ -140,9 +132,41 @@ final class LiveRounds {
         return seconds;
     }
 
-    /** CPU seconds of this process in each measured round. */
-    List<Double> cpuSeconds() {
-        return cpuSeconds;
+    /** GB of updates a second in each measured round. */
+    List<Double> gigabytesPerSecond() {
+        return seconds.stream().map(s -> load.gigabytes() / s).toList();
+    }
+
+    /** CPU seconds of this process for each GB of updates in each measured round. */
+    List<Double> cpuSecondsPerGigabyte() {
+        return cpuSeconds.stream().map(s -> s / load.gigabytes()).toList();
+    }
+
+    /**
+     * From the arrival of the last update at the coordinator to the model's file, in each measured
+     * round, ms; over shared memory alone.
+     */
+    List<Double> modelMillis() {
+        return modelMillis;
+    }
+
+    private void readModelLog(Path log) throws IOException {
+        for (String line : Files.readAllLines(log)) {
+            ModelDescription model = Json.decode(line.getBytes(), ModelDescription.class);
+            if (model.round() > load.warmUp()) {
+                modelMillis.add(model.lastUpdateToModelMs());
+            }
+        }
+    }
+
+    /** From the last update's being sent to its receipt, in each measured round, ms. */
+    List<Double> receiptMillis() {
+        return receiptMillis;
+    }
+
+    /** When a round's last update was sent, {@link System#nanoTime}; empty before. */
+    Optional<Long> lastSent(int round) {
+        return Optional.ofNullable(lastSent.get(round));
     }
 
     /** Memory besides mapped files at its highest, in MB. */
@@ -189,7 +213,7 @@ final class LiveRounds {
                             Surroundings.System.HERE);
             int shards = graph.model().layout().shards();
             TopProbe.reset(shards);
-            new FederationJob(graph, transport, Publish.COMMITTED)
+            new FederationJob(graph, transport, load.publish())
                     .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
             flink.submit(JOB);
             List<Callable<Void>> all = new ArrayList<>();
@@ -199,7 +223,7 @@ final class LiveRounds {
             for (int i = 0; i < load.trainers(); i++) {
                 int trainer = i;
                 String group = tags.get(i % tags.size());
-                all.add(() -> train(trainer, group, ready, done));
+                all.add(() -> train(trainer, group, models, ready, done));
             }
             Future<Void> besides =
                     threads.submit(
@@ -232,7 +256,8 @@ final class LiveRounds {
         }
     }
 
-    private Void train(int trainer, String group, CyclicBarrier ready, CyclicBarrier done)
+    private Void train(
+            int trainer, String group, Path models, CyclicBarrier ready, CyclicBarrier done)
             throws Exception {
         float[] values = values(trainer, Math.min(load.params(), MAX_VALUES));
         try (TrainerClient client =
@@ -241,21 +266,47 @@ final class LiveRounds {
                         .id("t-" + trainer)
                         .group(group)
                         .transport(trainerTransport)
+                        // Where regions are, so that no disk is measured.
+                        .directory(models)
                         .connect()) {
             client.join();
             Optional<TrainingRound> round = client.awaitRound(PATIENCE);
             while (round.isPresent()) {
-                ModelUpdate update = write(round.get(), trainer, values).seal();
-                ready.await();
+                ModelUpdate update = write(round.get(), trainer, values, ready);
+                long sent = System.nanoTime();
+                boolean last = trainer == load.trainers() - 1;
+                int number = round.get().id().round();
+                if (last) {
+                    lastSent.put(number, sent);
+                }
                 send(client, update);
+                if (last && number > load.warmUp()) {
+                    receiptMillis.add((System.nanoTime() - sent) / 1e6);
+                }
                 done.await();
                 if (trainer == 0) {
-                    finished(round.get().id().round());
+                    finished(number);
                 }
                 round = client.awaitRound(PATIENCE);
             }
         }
         return null;
+    }
+
+    /** Returns when the update is to be sent. */
+    private ModelUpdate write(TrainingRound round, int trainer, float[] values, CyclicBarrier ready)
+            throws Exception {
+        if (load.arrivals() == Load.Arrivals.WRITTEN_IN_TIME) {
+            ready.await();
+            return write(round, trainer, values).seal();
+        }
+        ModelUpdate update = write(round, trainer, values).seal();
+        ready.await();
+        if (load.arrivals() == Load.Arrivals.SPREAD) {
+            long due = SPREAD.toNanos() * trainer / Math.max(1, load.trainers() - 1);
+            TimeUnit.NANOSECONDS.sleep(writtenNanos + due - System.nanoTime());
+        }
+        return update;
     }
 
     /** What a trainer writes again and again into its tensors. */

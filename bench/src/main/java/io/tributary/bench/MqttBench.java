@@ -12,6 +12,7 @@ import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.shm.agent.FreePorts;
+import io.tributary.shm.kernel.PrivateMemory;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.Transport;
@@ -24,45 +25,51 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import java.util.zip.CRC32C;
 
 /**
  * Trainers send their updates through Mosquitto to a job, timed until the top has the sum. The
- * limit is {@code mosquitto_sub} receiving the same chunks from the same senders.
+ * limits receive the same chunks from the same senders: {@code mosquitto_sub}, and a consumer with
+ * as many connections as the job that only computes their checksums.
  */
 final class MqttBench {
 
-    private static final int WARM_UP_ROUNDS = 2;
+    private static final int WARM_UP_LIMITS = 2;
+    private static final long PATIENCE_SECONDS = 120;
 
-    private final LiveRounds.Load load;
+    /** As the job's. */
+    private static final int RECEIVE_MAXIMUM = 32;
+
+    /** What the senders of the limits send, larger than any cache. */
+    private final Map<String, PrivateMemory> updates = new ConcurrentHashMap<>();
+
+    private final Load load;
     private final Path parent;
 
-    MqttBench(int params, int trainers, int levels, int rounds, Path parent) {
-        this.load =
-                new LiveRounds.Load(
-                        params, trainers, levels, WARM_UP_ROUNDS, rounds, Duration.ofSeconds(1));
+    MqttBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
+        this.load = new Load(params, trainers, levels, warmUp, rounds, Duration.ofSeconds(1));
         this.parent = parent;
     }
 
-    PathReport run() throws Exception {
+    List<Figure> run() throws Exception {
+        Tool.require("mosquitto", "mosquitto");
+        Tool.require("mosquitto_sub", "mosquitto-clients");
         int port = FreePorts.next();
         BrokerOptions broker = BrokerOptions.of("tcp://127.0.0.1:" + port);
         try (WorkDirectory work = WorkDirectory.create("bench");
                 WorkDirectory regions = WorkDirectory.create(parent, "bench")) {
             Process mosquitto = mosquitto(port, work.path());
             try {
-                List<Double> limits = new ArrayList<>();
-                for (int repeat = 0; repeat < WARM_UP_ROUNDS + load.rounds(); repeat++) {
-                    double seconds = limit(broker, port);
-                    if (repeat >= WARM_UP_ROUNDS) {
-                        limits.add(load.gigabytes() / seconds);
-                    }
-                }
                 long quota = 2L * load.trainers() * (4L * load.params() + 65_536);
                 LiveRounds live =
                         new LiveRounds(
@@ -76,13 +83,21 @@ final class MqttBench {
                                                 Duration.ofHours(1))),
                                 Transport.mqtt(broker));
                 live.run(work.path(), regions.path(), (flink, rounds) -> {});
-                return PathReport.of(
-                        "mqtt",
-                        load.params(),
-                        load.trainers(),
-                        load.gigabytes() / Samples.median(live.seconds()),
-                        "mosquitto_sub",
-                        Samples.median(limits));
+                List<Double> paho = new ArrayList<>();
+                List<Double> bare = new ArrayList<>();
+                for (int repeat = 0; repeat < WARM_UP_LIMITS + load.rounds(); repeat++) {
+                    double gbOfPaho = load.gigabytes() / seconds(broker, new PahoConsumer(broker));
+                    double gbOfBare = load.gigabytes() / seconds(broker, new MosquittoSub(port));
+                    if (repeat >= WARM_UP_LIMITS) {
+                        paho.add(gbOfPaho);
+                        bare.add(gbOfBare);
+                    }
+                }
+                Figure ours = Figure.more("MQTT, end to end", "GB/s", live.gigabytesPerSecond());
+                return List.of(
+                        ours.beside("Paho, checksums alone", paho),
+                        Figure.more("MQTT, beside mosquitto_sub", "GB/s", live.gigabytesPerSecond())
+                                .beside("mosquitto_sub", bare));
             } finally {
                 mosquitto.destroy();
                 mosquitto.waitFor();
@@ -97,67 +112,157 @@ final class MqttBench {
                 "listener %d 127.0.0.1%nallow_anonymous true%nmax_queued_messages 0%n"
                         .formatted(port));
         // It says what it does on its error output, which is discarded.
-        return start(List.of("mosquitto", "-c", configuration.toString()), "mosquitto");
+        return start(List.of("mosquitto", "-c", configuration.toString()));
     }
 
-    private static Process start(List<String> command, String debian) throws IOException {
-        try {
-            ProcessBuilder builder =
-                    new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD);
-            builder.environment().merge("PATH", ":/usr/sbin", String::concat);
-            List<String> line = new ArrayList<>(List.of("env"));
-            line.addAll(command);
-            return builder.command(line).start();
-        } catch (IOException e) {
-            throw new IOException(
-                    "%s cannot be run; on Debian: apt-get install %s"
-                            .formatted(command.get(0), debian),
-                    e);
+    private static Process start(List<String> command) throws IOException {
+        ProcessBuilder builder =
+                new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD);
+        builder.environment().merge("PATH", ":/usr/sbin", String::concat);
+        // Which looks where this process does not.
+        return builder.command(Stream.concat(Stream.of("env"), command.stream()).toList()).start();
+    }
+
+    /** Whoever receives instead of a job. */
+    private interface Consumer extends AutoCloseable {
+
+        /** Returns when a retained message has come, so that nothing is missed from then on. */
+        void begin(Topics topics, int messages) throws Exception;
+
+        /** Waits for all messages. */
+        void await() throws Exception;
+
+        @Override
+        void close();
+    }
+
+    /** mosquitto_sub, a process with one connection. */
+    private static final class MosquittoSub implements Consumer {
+
+        private final int port;
+        private Process process;
+
+        MosquittoSub(int port) {
+            this.port = port;
+        }
+
+        @Override
+        public void begin(Topics topics, int messages) throws IOException {
+            process =
+                    start(
+                            List.of(
+                                    "mosquitto_sub",
+                                    "-h",
+                                    "127.0.0.1",
+                                    "-p",
+                                    Integer.toString(port),
+                                    "-V",
+                                    "5",
+                                    "-q",
+                                    "1",
+                                    "-t",
+                                    "tributary/v1/" + topics.job() + "/update/#",
+                                    "-C",
+                                    Integer.toString(1 + messages),
+                                    "-F",
+                                    "%t"));
+            process.inputReader().readLine();
+        }
+
+        @Override
+        public void await() throws InterruptedException {
+            if (!process.waitFor(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
+                throw new IllegalStateException("mosquitto_sub has not received all chunks");
+            }
+        }
+
+        @Override
+        public void close() {
+            process.destroy();
         }
     }
 
-    /** Seconds until mosquitto_sub has all chunks of one update from each trainer. */
-    private double limit(BrokerOptions broker, int port) throws Exception {
+    /**
+     * As many connections as the job has, on the job's own link to a broker, and nothing done with
+     * a chunk but its checksum.
+     */
+    private static final class PahoConsumer implements Consumer {
+
+        private final BrokerOptions broker;
+        private final List<MqttLink> links = new ArrayList<>();
+        private CountDownLatch left;
+
+        PahoConsumer(BrokerOptions broker) {
+            this.broker = broker;
+        }
+
+        @Override
+        public void begin(Topics topics, int messages) throws InterruptedException {
+            int connections = Runtime.getRuntime().availableProcessors();
+            left = new CountDownLatch(messages);
+            CountDownLatch ready = new CountDownLatch(1);
+            for (int connection = 0; connection < connections; connection++) {
+                MqttLink link =
+                        MqttLink.connect(
+                                broker,
+                                new MqttLink.Settings(
+                                        "limit-" + UUID.randomUUID(),
+                                        RECEIVE_MAXIMUM,
+                                        Optional.empty()),
+                                message -> {
+                                    if (message.payload().length < ChunkPart.MAX_CHUNK_BYTES) {
+                                        ready.countDown();
+                                    } else {
+                                        new CRC32C().update(message.payload());
+                                        left.countDown();
+                                    }
+                                    message.done().run();
+                                });
+                links.add(link);
+                int first = connection;
+                link.subscribe(
+                        IntStream.range(0, Topics.LANES)
+                                .filter(lane -> lane % connections == first)
+                                .mapToObj(topics::updateFilter)
+                                .toList());
+            }
+            ready.await();
+        }
+
+        @Override
+        public void await() throws InterruptedException {
+            if (!left.await(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
+                throw new IllegalStateException("the consumer has not received all chunks");
+            }
+        }
+
+        @Override
+        public void close() {
+            links.forEach(MqttLink::close);
+        }
+    }
+
+    /** Seconds until a consumer has all chunks of one update from each trainer. */
+    private double seconds(BrokerOptions broker, Consumer consumer) throws Exception {
         Topics topics = new Topics("limit");
         int chunks = ChunkPart.count(4L * load.params(), ChunkPart.MAX_CHUNK_BYTES);
         try (MqttLink link = link(broker, "limit-ready")) {
             link.publish(
                     new Publication(topics.update("ready"), "ready".getBytes(), Map.of(), true));
         }
-        Process receiver =
-                start(
-                        List.of(
-                                "mosquitto_sub",
-                                "-h",
-                                "127.0.0.1",
-                                "-p",
-                                Integer.toString(port),
-                                "-V",
-                                "5",
-                                "-q",
-                                "1",
-                                "-t",
-                                "tributary/v1/limit/update/#",
-                                "-C",
-                                Integer.toString(1 + chunks * load.trainers()),
-                                "-F",
-                                "%t"),
-                        "mosquitto-clients");
         ExecutorService threads = Executors.newFixedThreadPool(load.trainers());
-        try {
-            // A retained message comes with the subscription, so from then on nothing is missed.
-            receiver.inputReader().readLine();
-            List<MqttLink> links = new ArrayList<>();
+        List<MqttLink> links = new ArrayList<>();
+        try (consumer) {
+            consumer.begin(topics, chunks * load.trainers());
             for (int i = 0; i < load.trainers(); i++) {
-                links.add(link(broker, "limit-" + i));
+                links.add(link(broker, "limit-sender-" + i));
             }
             List<Callable<Void>> all = new ArrayList<>();
-            byte[] chunk = new byte[ChunkPart.MAX_CHUNK_BYTES];
             for (int i = 0; i < load.trainers(); i++) {
                 int trainer = i;
                 all.add(
                         () -> {
-                            send(links.get(trainer), topics, "t-" + trainer, chunks, chunk);
+                            send(links.get(trainer), topics, "t-" + trainer, chunks);
                             return null;
                         });
             }
@@ -165,15 +270,11 @@ final class MqttBench {
             for (Future<Void> future : threads.invokeAll(all)) {
                 future.get();
             }
-            if (!receiver.waitFor(120, TimeUnit.SECONDS)) {
-                throw new IllegalStateException("mosquitto_sub has not received all chunks");
-            }
-            double seconds = (System.nanoTime() - start) / 1e9;
-            links.forEach(MqttLink::close);
-            return seconds;
+            consumer.await();
+            return (System.nanoTime() - start) / 1e9;
         } finally {
+            links.parallelStream().forEach(MqttLink::close);
             threads.shutdownNow();
-            receiver.destroy();
         }
     }
 
@@ -184,8 +285,13 @@ final class MqttBench {
                 message -> message.done().run());
     }
 
-    private static void send(
-            MqttLink link, Topics topics, String trainer, int chunks, byte[] chunk) {
+    /** What a trainer does: its update's checksums, then its chunks. */
+    private void send(MqttLink link, Topics topics, String trainer, int chunks) {
+        PrivateMemory update =
+                updates.computeIfAbsent(
+                        trainer, t -> new PrivateMemory(chunks * ChunkPart.MAX_CHUNK_BYTES));
+        int[] checksums =
+                IntStream.range(0, chunks).map(i -> ChunkPart.crc(chunk(update, i))).toArray();
         link.publish(
                 () ->
                         IntStream.range(0, chunks)
@@ -193,14 +299,18 @@ final class MqttBench {
                                         i ->
                                                 Publication.bytes(
                                                         topics.update(trainer),
-                                                        ByteBuffer.wrap(chunk),
-                                                        header(topics, trainer, chunks, i)
+                                                        chunk(update, i),
+                                                        header(topics, trainer, checksums, i)
                                                                 .toProperties(),
                                                         false))
                                 .iterator());
     }
 
-    private static ChunkHeader header(Topics topics, String trainer, int chunks, int chunk) {
+    private static ByteBuffer chunk(PrivateMemory update, int chunk) {
+        return update.slice((long) chunk * ChunkPart.MAX_CHUNK_BYTES, ChunkPart.MAX_CHUNK_BYTES);
+    }
+
+    private static ChunkHeader header(Topics topics, String trainer, int[] checksums, int chunk) {
         return new ChunkHeader(
                 topics.job(),
                 trainer,
@@ -214,10 +324,10 @@ final class MqttBench {
                 Map.of(),
                 new ChunkPart(
                         chunk,
-                        chunks,
+                        checksums.length,
                         ChunkPart.MAX_CHUNK_BYTES,
-                        (long) chunks * ChunkPart.MAX_CHUNK_BYTES,
+                        (long) checksums.length * ChunkPart.MAX_CHUNK_BYTES,
                         0,
-                        0));
+                        checksums[chunk]));
     }
 }

@@ -30,8 +30,6 @@ import java.util.concurrent.TimeUnit;
  */
 final class RemoteBench {
 
-    private static final int PHASES = 2;
-
     /** Of each phase's regions the first ones are left out: a new JVM, cold agents. */
     private static final int WARM_UP = 8;
 
@@ -39,14 +37,17 @@ final class RemoteBench {
     private static final String IPERF_SECONDS = "3";
 
     private final int params;
+    private final int phases;
     private final Path parent;
 
-    RemoteBench(int params, Path parent) {
+    RemoteBench(int params, int phases, Path parent) {
+        this.phases = phases;
         this.params = params;
         this.parent = parent;
     }
 
-    PathReport run() throws Exception {
+    Figure run() throws Exception {
+        Tool.require("iperf3", "iperf3");
         Hosts hosts = Hosts.create(2, Optional.empty());
         try (WorkDirectory work = WorkDirectory.create("bench");
                 WorkDirectory regions = WorkDirectory.create(parent, "bench")) {
@@ -58,18 +59,13 @@ final class RemoteBench {
                             agent(hosts, there, work.path(), regions.path(), secret)) {
                 List<Double> limits = new ArrayList<>(List.of(iperf(here, there)));
                 List<Double> reads = new ArrayList<>();
-                for (int phase = 0; phase < PHASES; phase++) {
+                for (int phase = 0; phase < phases; phase++) {
                     write(there.seen(regions.path().resolve(AgentProcess.nodeName(there))), phase);
                     reads.addAll(read(here, there, phase, work.path()));
                     limits.add(iperf(here, there));
                 }
-                return PathReport.of(
-                        "remote",
-                        params,
-                        PHASES * MEASURED,
-                        Samples.median(reads),
-                        "iperf3, one stream",
-                        Samples.median(limits));
+                return Figure.more("region of another host", "GB/s", reads)
+                        .beside("iperf3, one stream", limits);
             }
         } finally {
             hosts.delete();
@@ -181,8 +177,7 @@ final class RemoteBench {
             }
             if (!answer.startsWith("{")) {
                 throw new IllegalStateException(
-                        "iperf3, the limit to compare with, said '%s'; is it installed (Debian's package iperf3)?"
-                                .formatted(answer.strip()));
+                        "iperf3, the limit to compare with, said '%s'".formatted(answer.strip()));
             }
             return Json.tree(answer.getBytes())
                             .path("end")

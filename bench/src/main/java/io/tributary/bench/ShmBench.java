@@ -3,14 +3,9 @@
 package io.tributary.bench;
 
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.protocol.Json;
-import io.tributary.protocol.message.ModelDescription;
 import io.tributary.shm.agent.AgentOptions;
-import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -22,81 +17,78 @@ import java.util.List;
  */
 final class ShmBench {
 
-    /** Rounds before the measured ones: classes are loaded, regions touched. */
-    private static final int WARM_UP_ROUNDS = 15;
-
     private final int params;
     private final int trainers;
+    private final int warmUp;
     private final int rounds;
     private final int levels;
     private final Path parent;
 
-    ShmBench(int params, int updates, int trainers, int levels, Path parent) {
+    /**
+     * @param warmUp rounds before the measured ones: classes are loaded and compiled, regions
+     *     touched
+     */
+    ShmBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
+        this.warmUp = warmUp;
         this.params = params;
         this.trainers = trainers;
-        this.rounds = Math.max(1, updates / trainers);
+        this.rounds = rounds;
         this.levels = levels;
         this.parent = parent;
     }
 
-    ShmReport run() throws Exception {
+    List<Figure> run() throws Exception {
         // First, so that whoever has no compiler hears of it at once.
         Axpy limit = Axpy.compile();
         try (WorkDirectory regions = WorkDirectory.create(parent, "bench");
                 WorkDirectory work = WorkDirectory.create("bench")) {
-            DescriptorBench.Latency relayed =
-                    DescriptorBench.run(AgentOptions.Bpf.OFF, regions.path());
-            DescriptorBench.Latency direct =
-                    DescriptorBench.run(AgentOptions.Bpf.AUTO, regions.path());
+            List<Figure> figures = new ArrayList<>();
             LiveRounds live = job(regions.path(), work.path());
-            List<Double> modelMs = modelMs(regions.path());
-            double axpy = axpy(limit, regions.path());
-            double gigabytes = 4.0 * params * trainers / 1e9;
-            double speed = gigabytes / Samples.median(live.seconds());
-            return new ShmReport(
-                    "shm",
-                    params,
-                    rounds * trainers,
-                    trainers,
-                    levels,
-                    speed,
-                    axpy,
-                    speed / axpy,
-                    Samples.median(live.cpuSeconds()) / gigabytes,
-                    direct.bpf(),
-                    direct.microsP50(),
-                    direct.microsP99(),
-                    relayed.microsP50(),
-                    relayed.microsP99(),
-                    direct.microsP50() / relayed.microsP50(),
-                    Samples.median(modelMs),
-                    live.anonymousMb());
+            figures.add(
+                    Figure.more("shm, end to end", "GB/s", live.gigabytesPerSecond())
+                            .beside(Axpy.NAME, axpy(limit, regions.path())));
+            figures.add(Figure.less("shm, CPU seconds per GB", "s", live.cpuSecondsPerGigabyte()));
+            figures.add(
+                    Figure.less(
+                            "shm, last of all at once to model file", "ms", live.modelMillis()));
+            figures.add(
+                    Figure.less("shm, memory besides regions", "MB", List.of(live.anonymousMb())));
+            figures.addAll(descriptors(regions.path()));
+            return figures;
         }
+    }
+
+    /** Without eBPF there is nothing to be compared with the relay. */
+    private static List<Figure> descriptors(Path regions) throws Exception {
+        DescriptorBench.Latency relayed = DescriptorBench.run(AgentOptions.Bpf.OFF, regions);
+        DescriptorBench.Latency direct = DescriptorBench.run(AgentOptions.Bpf.AUTO, regions);
+        List<Figure> figures = new ArrayList<>();
+        if (direct.bpf()) {
+            figures.add(
+                    Figure.less("descriptor by eBPF, p50", "µs", List.of(direct.microsP50()))
+                            .beside("relayed", List.of(relayed.microsP50())));
+            figures.add(
+                    Figure.less("descriptor by eBPF, p99", "µs", List.of(direct.microsP99()))
+                            .beside("relayed", List.of(relayed.microsP99())));
+        } else {
+            System.err.println(
+                    "tributary: the agent has no eBPF here ('./tributary doctor' says why), so its descriptors are relayed and are not compared");
+            figures.add(Figure.less("descriptor relayed, p50", "µs", List.of(relayed.microsP50())));
+            figures.add(Figure.less("descriptor relayed, p99", "µs", List.of(relayed.microsP99())));
+        }
+        return figures;
     }
 
     private LiveRounds job(Path regions, Path work) throws Exception {
         return LiveRounds.overSharedMemory(
-                new LiveRounds.Load(
-                        params, trainers, levels, WARM_UP_ROUNDS, rounds, Duration.ofSeconds(1)),
+                new Load(params, trainers, levels, warmUp, rounds, Duration.ofSeconds(1)),
                 regions,
                 work,
                 (flink, live) -> {});
     }
 
-    private List<Double> modelMs(Path regions) throws IOException {
-        List<Double> all = new ArrayList<>();
-        for (String line :
-                Files.readAllLines(JobDirectory.of(regions, LiveRounds.JOB).modelLog())) {
-            ModelDescription model = Json.decode(line.getBytes(), ModelDescription.class);
-            if (model.round() > WARM_UP_ROUNDS) {
-                all.add(model.lastUpdateToModelMs());
-            }
-        }
-        return all;
-    }
-
     /** The limit, on updates in regions, by as many threads as the machine has cores. */
-    private double axpy(Axpy limit, Path regions) throws Exception {
+    private List<Double> axpy(Axpy limit, Path regions) throws Exception {
         int cores = Runtime.getRuntime().availableProcessors();
         RegionDirectory directory = new RegionDirectory(regions.resolve("axpy"), Long.MAX_VALUE);
         List<OwnedRegion> updates = new ArrayList<>();

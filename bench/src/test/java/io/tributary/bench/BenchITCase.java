@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.job.command.UsageException;
+import io.tributary.protocol.Json;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** That it measures, not what it measures. */
+@Timeout(240)
+class BenchITCase {
+
+    @TempDir Path temp;
+
+    @Test
+    void sharedMemoryStandsBesideItsLimit() throws Exception {
+        requireCompiler();
+        List<Figure> figures = new ShmBench(10_000, 3, 3, 2, 2, temp).run();
+        assertThat(figures).allSatisfy(figure -> assertThat(figure.value()).isPositive());
+        assertThat(figures.get(0).name()).isEqualTo("shm, end to end");
+        assertThat(figures.get(0).limit()).isEqualTo("axpy in C");
+        assertThat(figures.get(0).limitValue()).isPositive();
+        // Nothing is called eBPF where there is none.
+        assertThat(figures)
+                .anySatisfy(
+                        figure ->
+                                assertThat(figure.name())
+                                        .matches(
+                                                figure.limited()
+                                                        ? "descriptor by eBPF, p50"
+                                                        : "descriptor relayed, p50"));
+    }
+
+    @Test
+    void theLastUpdateIsFollowed() throws Exception {
+        List<Figure> figures = new LatencyBench(10_000, 3, 3, 1, 2, temp).run();
+        assertThat(figures).hasSize(6);
+        assertThat(figures).allSatisfy(figure -> assertThat(figure.value()).isPositive());
+        // A receipt waits for a checkpoint, a model that leaves at once does not.
+        assertThat(millis(figures, "spread over 2 s, last to trainers' model"))
+                .isLessThan(millis(figures, "checkpoint every 200 ms, last to receipt"));
+    }
+
+    private static double millis(List<Figure> figures, String name) {
+        return figures.stream()
+                .filter(figure -> figure.name().equals(name))
+                .mapToDouble(Figure::value)
+                .sum();
+    }
+
+    /** One after the other, each in a process, into a file that 'compare' reads. */
+    @Test
+    void severalRunsAreKept() throws Exception {
+        boolean broker =
+                Files.exists(Path.of("/usr/sbin/mosquitto"))
+                        && Files.exists(Path.of("/usr/bin/mosquitto_sub"));
+        Assumptions.assumeTrue(broker || System.getenv("TRIBUTARY_REQUIRE_MOSQUITTO") != null);
+        Path json = temp.resolve("runs.json");
+        int code =
+                Bench.run(
+                        "--path",
+                        "mqtt",
+                        "--runs",
+                        "2",
+                        "--quick",
+                        "--params",
+                        "10000",
+                        "--trainers",
+                        "3",
+                        "--rounds",
+                        "2",
+                        "--dir",
+                        temp.toString(),
+                        "--json",
+                        json.toString());
+        assertThat(code).isZero();
+        Report report = Json.decode(Files.readAllBytes(json), Report.class);
+        assertThat(report.leftOut()).isEmpty();
+        assertThat(report.figures().get("MQTT, end to end"))
+                .hasSize(2)
+                .allSatisfy(figure -> assertThat(figure.score()).isPositive());
+        assertThat(Bench.run("compare", json.toString(), json.toString())).isZero();
+    }
+
+    /** The limit is compiled; a machine with JDK and Maven alone tests the rest. */
+    private static void requireCompiler() {
+        try {
+            Axpy.compile();
+        } catch (UsageException e) {
+            Assumptions.assumeTrue(System.getenv("TRIBUTARY_REQUIRE_BPF") != null, e.getMessage());
+            throw e;
+        }
+    }
+}
