@@ -30,11 +30,11 @@ public final class Bench implements Callable<Integer> {
 
     @Option(
             names = "--path",
-            paramLabel = "all|kernel|shm|latency|kafka|mqtt|checkpoint|remote|start",
+            paramLabel = "all|kernel|shm|latency|kafka|mqtt|checkpoint|remote|start|peer",
             description = {
                 "kernel: the fold alone. shm, kafka, mqtt: end to end. latency: what the last update of a round waits for.",
                 "checkpoint: what one costs a round in progress. remote: regions of another host. start: commands.",
-                "all: each of them, and what cannot be measured here is left out."
+                "peer: whole rounds, beside Flower's. all: each of them, and what cannot be measured here is left out."
             })
     private Optional<BenchPath> path;
 
@@ -62,14 +62,14 @@ public final class Bench implements Callable<Integer> {
     @Option(
             names = "--rounds",
             paramLabel = "N",
-            description = "Measured rounds of shm, latency, kafka, mqtt and checkpoint.")
+            description = "Measured rounds of shm, latency, kafka, mqtt, checkpoint and peer.")
     private Optional<Integer> rounds;
 
     @Option(
             names = "--trainers",
             paramLabel = "N",
             description =
-                    "Updates in a round. Default: 8 for kernel, 24 for shm and latency, 12 for kafka and mqtt, 144 for checkpoint, 30 for remote.")
+                    "Updates in a round. Default: 8 for kernel, 24 for shm and latency, 12 for kafka and mqtt, 144 for checkpoint, 30 for remote, 4 for peer.")
     private Optional<Integer> trainers;
 
     @Option(
@@ -92,6 +92,14 @@ public final class Bench implements Callable<Integer> {
             description = "The region directory. Default: " + TrustedDirectory.DEFAULT + ".")
     private Path directory = TrustedDirectory.of(TrustedDirectory.DEFAULT);
 
+    @Option(
+            names = "--python",
+            paramLabel = "FILE",
+            defaultValue = "python3",
+            description =
+                    "peer: a Python that has Flower (pip install flwr numpy). Default: ${DEFAULT-VALUE}.")
+    private String python;
+
     @Option(names = "--json", paramLabel = "FILE", description = "Writes the result there too.")
     private Optional<Path> json;
 
@@ -105,7 +113,8 @@ public final class Bench implements Callable<Integer> {
         MQTT(12),
         CHECKPOINT(144),
         REMOTE(30),
-        START(1);
+        START(1),
+        PEER(4);
 
         private final int trainers;
 
@@ -185,7 +194,13 @@ public final class Bench implements Callable<Integer> {
         trainers.ifPresent(n -> options.addAll(List.of("--trainers", n.toString())));
         hosts.ifPresent(n -> options.addAll(List.of("--hosts", n.toString())));
         options.addAll(
-                List.of("--levels", Integer.toString(levels), "--dir", directory.toString()));
+                List.of(
+                        "--levels",
+                        Integer.toString(levels),
+                        "--dir",
+                        directory.toString(),
+                        "--python",
+                        python));
         return options;
     }
 
@@ -251,6 +266,17 @@ public final class Bench implements Callable<Integer> {
                                                     directory)
                                             .run());
             case START -> new StartBench(effort.of(1, 5)).run();
+            case PEER ->
+                    new PeerBench(
+                                    params,
+                                    all,
+                                    levels,
+                                    effort.of(5, 20),
+                                    rounds(effort, 10, 20),
+                                    effort.of(2, 5),
+                                    python,
+                                    directory)
+                            .run();
         };
     }
 

@@ -52,6 +52,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 
@@ -80,6 +81,7 @@ final class LiveRounds {
     private final List<Double> seconds = new ArrayList<>();
     private final List<Double> cpuSeconds = new ArrayList<>();
     private final Semaphore written = new Semaphore(0);
+    private final List<Long> begins = new ArrayList<>();
     private final List<Double> receiptMillis = new ArrayList<>();
     private final Map<Integer, Long> lastSent = new ConcurrentHashMap<>();
     private final List<Double> modelMillis = new ArrayList<>();
@@ -135,6 +137,13 @@ final class LiveRounds {
     /** GB of updates a second in each measured round. */
     List<Double> gigabytesPerSecond() {
         return seconds.stream().map(s -> load.gigabytes() / s).toList();
+    }
+
+    /** From when a trainer has a round's model until it has the next one's, measured rounds. */
+    List<Double> wholeSeconds() {
+        return IntStream.range(load.warmUp(), begins.size() - 1)
+                .mapToObj(round -> (begins.get(round + 1) - begins.get(round)) / 1e9)
+                .toList();
     }
 
     /** CPU seconds of this process for each GB of updates in each measured round. */
@@ -272,10 +281,14 @@ final class LiveRounds {
             client.join();
             Optional<TrainingRound> round = client.awaitRound(PATIENCE);
             while (round.isPresent()) {
+                long begun = System.nanoTime();
                 ModelUpdate update = write(round.get(), trainer, values, ready);
                 long sent = System.nanoTime();
                 boolean last = trainer == load.trainers() - 1;
                 int number = round.get().id().round();
+                if (last) {
+                    begins.add(begun);
+                }
                 if (last) {
                     lastSent.put(number, sent);
                 }

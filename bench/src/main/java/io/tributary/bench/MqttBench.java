@@ -2,6 +2,7 @@
 
 package io.tributary.bench;
 
+import io.tributary.job.command.UsageException;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.protocol.chunk.ChunkHeader;
@@ -62,7 +63,6 @@ final class MqttBench {
     }
 
     List<Figure> run() throws Exception {
-        Tool.require("mosquitto", "mosquitto");
         Tool.require("mosquitto_sub", "mosquitto-clients");
         int port = FreePorts.next();
         BrokerOptions broker = BrokerOptions.of("tcp://127.0.0.1:" + port);
@@ -70,17 +70,10 @@ final class MqttBench {
                 WorkDirectory regions = WorkDirectory.create(parent, "bench")) {
             Process mosquitto = mosquitto(port, work.path());
             try {
-                long quota = 2L * load.trainers() * (4L * load.params() + 65_536);
                 LiveRounds live =
                         new LiveRounds(
                                 load,
-                                new MqttTransport(
-                                        broker,
-                                        new Staging(
-                                                new RegionAccess.Place(regions.path().toString()),
-                                                quota,
-                                                Duration.ofMinutes(5),
-                                                Duration.ofHours(1))),
+                                new MqttTransport(broker, staging(load, regions.path())),
                                 Transport.mqtt(broker));
                 live.run(work.path(), regions.path(), (flink, rounds) -> {});
                 List<Double> paho = new ArrayList<>();
@@ -105,7 +98,22 @@ final class MqttBench {
         }
     }
 
-    private static Process mosquitto(int port, Path work) throws IOException {
+    /** Room for two rounds of updates. */
+    static Staging staging(Load load, Path regions) {
+        return new Staging(
+                new RegionAccess.Place(regions.toString()),
+                2L * load.trainers() * (4L * load.params() + 65_536),
+                Duration.ofMinutes(5),
+                Duration.ofHours(1));
+    }
+
+    /**
+     * Starts Mosquitto.
+     *
+     * @throws UsageException where it is missing
+     */
+    static Process mosquitto(int port, Path work) throws IOException {
+        Tool.require("mosquitto", "mosquitto");
         Path configuration = work.resolve("mosquitto.conf");
         Files.writeString(
                 configuration,

@@ -105,6 +105,9 @@ class ReportTest {
                 .startsWith("2 tributary: --runs 0: expected 1 or more");
         assertThat(said("--path", "shm", "--rounds", "0"))
                 .startsWith("2 tributary: --rounds 0: expected 1 or more");
+        assertThat(said("--path", "peer", "--python", "no-such-python"))
+                .startsWith(
+                        "2 tributary: 'no-such-python' cannot be run; no-such-python has no Flower");
         Path other = Files.writeString(temp.resolve("other.json"), "{}");
         assertThat(said("compare", other.toString(), other.toString()))
                 .startsWith("2 tributary: " + other + ": expected what 'bench --json' wrote");

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.bench;
+
+import io.tributary.job.command.UsageException;
+import io.tributary.job.process.JavaProcess;
+import io.tributary.shm.agent.FreePorts;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+
+/**
+ * Flower (PyPI's {@code flwr}) as its users run it: a SuperLink, a SuperNode for each client, and
+ * an app of FedAvg whose clients do not train. All on the loopback, without telemetry.
+ */
+final class FlowerProcesses implements AutoCloseable {
+
+    private static final long PATIENCE_SECONDS = 300;
+    private static final long END_SECONDS = 10;
+    private static final List<String> APP =
+            List.of("pyproject.toml", "peer/__init__.py", "peer/app.py");
+
+    private final Path scripts;
+    private final Path work;
+    private final int trainers;
+    private final List<Process> processes = new ArrayList<>();
+
+    /**
+     * What a round took.
+     *
+     * @param seconds from its start until its updates are aggregated
+     */
+    record Round(int updates, double seconds) {}
+
+    /**
+     * @param python whose packages have Flower
+     * @throws UsageException when they have not
+     */
+    FlowerProcesses(String python, Path work, int trainers) throws IOException {
+        this.work = work;
+        this.trainers = trainers;
+        this.scripts = scripts(python);
+    }
+
+    private static Path scripts(String python) throws IOException {
+        String missing =
+                "%s has no Flower; pip install flwr numpy, and name that Python by --python"
+                        .formatted(python);
+        try {
+            Process asked =
+                    new ProcessBuilder(
+                                    python,
+                                    "-c",
+                                    "import flwr, numpy, sysconfig; print(sysconfig.get_path('scripts'))")
+                            .redirectError(ProcessBuilder.Redirect.DISCARD)
+                            .start();
+            String answer = new String(asked.getInputStream().readAllBytes()).strip();
+            if (asked.waitFor() != 0) {
+                throw new UsageException(missing);
+            }
+            return Path.of(answer);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        } catch (IOException e) {
+            throw new UsageException("'%s' cannot be run; %s".formatted(python, missing));
+        }
+    }
+
+    /** Runs rounds, and says what each took. */
+    List<Round> run(int params, int rounds) throws IOException, InterruptedException {
+        Path app = work.resolve("app");
+        for (String file : APP) {
+            Path to = app.resolve(file);
+            Files.createDirectories(to.getParent());
+            try (InputStream from = getClass().getResourceAsStream("flower/" + file)) {
+                Files.copy(from, to);
+            }
+        }
+        int port = FreePorts.next(1 + trainers);
+        String address = "127.0.0.1:" + port;
+        Files.writeString(
+                Files.createDirectories(work.resolve("home")).resolve("config.toml"),
+                """
+                [superlink]
+                default = "peer"
+
+                [superlink.peer]
+                address = "%s"
+                insecure = true
+                """
+                        .formatted(address));
+        Path log = work.resolve("superlink.out");
+        start(
+                log,
+                "flower-superlink",
+                "--insecure",
+                "--disable-runtime-dependency-installation",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                Integer.toString(port));
+        await(log, "running on");
+        for (int trainer = 0; trainer < trainers; trainer++) {
+            start(
+                    work.resolve("supernode-%d.out".formatted(trainer)),
+                    "flower-supernode",
+                    "--insecure",
+                    "--superlink",
+                    address,
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    Integer.toString(port + 1 + trainer),
+                    "--node-config",
+                    "partition-id=" + trainer);
+        }
+        Path result = Files.createFile(work.resolve("result"));
+        Path said = work.resolve("run.out");
+        Process run =
+                start(
+                        said,
+                        "flwr",
+                        "run",
+                        app.toString(),
+                        "peer",
+                        "--run-config",
+                        "params=%d rounds=%d trainers=%d result='%s'"
+                                .formatted(params, rounds, trainers, result));
+        if (run.waitFor() != 0) {
+            throw new IllegalStateException("'flwr run' failed: " + Files.readString(said));
+        }
+        return rounds(result, rounds, log);
+    }
+
+    private List<Round> rounds(Path result, int rounds, Path log) throws IOException {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+        List<String> lines = Files.readAllLines(result);
+        while (lines.size() < rounds) {
+            if (System.nanoTime() > end) {
+                throw new IllegalStateException(
+                        "Flower has done %d of %d rounds: %s"
+                                .formatted(lines.size(), rounds, Files.readString(log)));
+            }
+            JavaProcess.pause();
+            lines = Files.readAllLines(result);
+        }
+        return lines.stream()
+                .map(line -> line.split(" "))
+                .map(line -> new Round(Integer.parseInt(line[0]), Double.parseDouble(line[1])))
+                .toList();
+    }
+
+    private Process start(Path log, String script, String... arguments) throws IOException {
+        List<String> line = new ArrayList<>(List.of(scripts.resolve(script).toString()));
+        line.addAll(List.of(arguments));
+        ProcessBuilder builder =
+                new ProcessBuilder(line).redirectErrorStream(true).redirectOutput(log.toFile());
+        builder.environment().put("FLWR_HOME", work.resolve("home").toString());
+        builder.environment().put("FLWR_TELEMETRY_ENABLED", "0");
+        // They start others of Flower's programs by name.
+        builder.environment().merge("PATH", scripts + ":", (old, first) -> first + old);
+        Process process = builder.start();
+        processes.add(process);
+        return process;
+    }
+
+    private void await(Path log, String words) throws IOException {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+        while (!Files.readString(log).contains(words)) {
+            if (System.nanoTime() > end) {
+                throw new IllegalStateException(
+                        "Flower's SuperLink does not start: " + Files.readString(log));
+            }
+            JavaProcess.pause();
+        }
+    }
+
+    /** Ends all of them, and whatever they have started. */
+    @Override
+    public void close() {
+        List<ProcessHandle> all =
+                processes.stream()
+                        .map(Process::toHandle)
+                        .flatMap(p -> Stream.concat(p.descendants(), Stream.of(p)))
+                        .toList();
+        processes.forEach(Process::destroy);
+        try {
+            for (Process process : processes) {
+                process.waitFor(END_SECONDS, TimeUnit.SECONDS);
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+        all.forEach(ProcessHandle::destroyForcibly);
+    }
+}
