@@ -28,6 +28,8 @@ import picocli.CommandLine.Option;
         description = "Measures a path, beside the limit measured in the same run.")
 public final class Bench implements Callable<Integer> {
 
+    private static final int PARAMS = 11_700_000;
+
     @Option(
             names = "--path",
             paramLabel = "all|kernel|shm|latency|kafka|mqtt|checkpoint|remote|start|peer",
@@ -162,11 +164,11 @@ public final class Bench implements Callable<Integer> {
         require(trainers.orElse(1) >= 1, "--trainers", trainers.orElse(1), "1 or more");
         require(levels >= 2 && levels <= 4, "--levels", levels, "2, 3 or 4");
         require(hosts.orElse(2) >= 2, "--hosts", hosts.orElse(2), "2 or more");
+        int all = trainers.orElse(path.get().trainers);
         require(
-                path.get() != BenchPath.REMOTE
-                        || trainers.orElse(path.get().trainers) >= hosts.orElse(1),
+                path.get() != BenchPath.REMOTE || all >= hosts.orElse(1),
                 "--trainers",
-                trainers.orElse(1),
+                all,
                 "one for each host at least");
         Report report =
                 path.get() == BenchPath.ALL || runs > 1
@@ -206,73 +208,31 @@ public final class Bench implements Callable<Integer> {
 
     private List<Figure> measure() throws Exception {
         Effort effort = quick ? Effort.QUICK : Effort.FULL;
-        int params = this.params.orElse(11_700_000);
+        int params = this.params.orElse(PARAMS);
         int all = trainers.orElse(path.get().trainers);
         return switch (path.get()) {
             case ALL -> throw new IllegalStateException("it has processes of its own");
             case KERNEL -> KernelBench.run(params, all, directory, effort);
-            case SHM ->
-                    new ShmBench(
-                                    params,
-                                    all,
-                                    levels,
-                                    effort.of(20, 40),
-                                    rounds(effort, 10, 20),
-                                    directory)
-                            .run();
+            case SHM -> new ShmBench(load(effort.of(20, 40), effort.of(10, 20)), directory).run();
             case LATENCY ->
-                    new LatencyBench(
-                                    params,
-                                    all,
-                                    levels,
-                                    effort.of(2, 5),
-                                    rounds(effort, 5, 15),
-                                    directory)
-                            .run();
-            case KAFKA ->
-                    new KafkaBench(
-                                    params,
-                                    all,
-                                    levels,
-                                    effort.of(4, 5),
-                                    rounds(effort, 5, 10),
-                                    directory)
-                            .run();
-            case MQTT ->
-                    new MqttBench(
-                                    params,
-                                    all,
-                                    levels,
-                                    effort.of(4, 8),
-                                    rounds(effort, 3, 10),
-                                    directory)
-                            .run();
+                    new LatencyBench(load(effort.of(2, 5), effort.of(5, 15)), directory).run();
+            case KAFKA -> new KafkaBench(load(effort.of(4, 5), effort.of(5, 10)), directory).run();
+            case MQTT -> new MqttBench(load(effort.of(4, 8), effort.of(3, 10)), directory).run();
             case CHECKPOINT ->
-                    new CheckpointBench(
-                                    params,
-                                    all,
-                                    levels,
-                                    effort.of(2, 4),
-                                    rounds(effort, 3, 10),
-                                    directory)
-                            .run();
+                    new CheckpointBench(load(effort.of(2, 4), effort.of(3, 10)), directory).run();
             case REMOTE ->
                     hosts.isPresent()
                             ? new HostsBench(hosts.get(), params, all, directory).run()
                             : List.of(
                                     new RemoteBench(
-                                                    this.params.orElse(60_000_000),
+                                                    this.params.orElse(RemoteBench.PARAMS),
                                                     effort.of(1, 2),
                                                     directory)
                                             .run());
             case START -> new StartBench(effort.of(1, 5)).run();
             case PEER ->
                     new PeerBench(
-                                    params,
-                                    all,
-                                    levels,
-                                    effort.of(5, 20),
-                                    rounds(effort, 10, 20),
+                                    load(effort.of(5, 20), effort.of(10, 20)),
                                     effort.of(2, 5),
                                     python,
                                     directory)
@@ -280,8 +240,13 @@ public final class Bench implements Callable<Integer> {
         };
     }
 
-    private int rounds(Effort effort, int ofQuick, int ofFull) {
-        return rounds.orElse(effort.of(ofQuick, ofFull));
+    private Load load(int warmUp, int measured) {
+        return new Load(
+                params.orElse(PARAMS),
+                trainers.orElse(path.get().trainers),
+                levels,
+                warmUp,
+                rounds.orElse(measured));
     }
 
     private void write(String text) throws IOException {

@@ -31,8 +31,12 @@ final class CheckpointBench {
     private final List<Double> stateMb = new ArrayList<>();
     private final List<Double> checkpointSeconds = new ArrayList<>();
 
-    CheckpointBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
-        this.load = new Load(params, trainers, levels, warmUp, 2 * rounds, NEVER);
+    /**
+     * @param load how many rounds with a checkpoint and how many without
+     */
+    CheckpointBench(Load load, Path parent) {
+        this.load =
+                load.run(load.warmUp(), 2 * load.rounds(), NEVER, load.arrivals(), load.publish());
         this.parent = parent;
     }
 

@@ -28,11 +28,11 @@ record Comparison(double change, double low, double high, String verdict) {
     static Comparison of(List<Figure> before, List<Figure> after) {
         double[] old = scores(before);
         double[] now = scores(after);
-        double change = median(now) / median(old);
+        double change = Samples.median(now) / Samples.median(old);
         SplittableRandom random = new SplittableRandom(1);
         double[] drawn = new double[DRAWS];
         for (int i = 0; i < DRAWS; i++) {
-            drawn[i] = median(draw(now, random)) / median(draw(old, random));
+            drawn[i] = Samples.median(draw(now, random)) / Samples.median(draw(old, random));
         }
         Arrays.sort(drawn);
         double low = drawn[(int) (DRAWS * OUTSIDE)];
@@ -60,9 +60,5 @@ record Comparison(double change, double low, double high, String verdict) {
 
     private static double[] draw(double[] from, SplittableRandom random) {
         return random.ints(from.length, 0, from.length).mapToDouble(i -> from[i]).toArray();
-    }
-
-    private static double median(double[] values) {
-        return Samples.median(Arrays.stream(values).boxed().toList());
     }
 }

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /**
@@ -29,13 +30,6 @@ final class FlowerProcesses implements AutoCloseable {
     private final Path work;
     private final int trainers;
     private final List<Process> processes = new ArrayList<>();
-
-    /**
-     * What a round took.
-     *
-     * @param seconds from its start until its updates are aggregated
-     */
-    record Round(int updates, double seconds) {}
 
     /**
      * @param python whose packages have Flower
@@ -72,8 +66,12 @@ final class FlowerProcesses implements AutoCloseable {
         }
     }
 
-    /** Runs rounds, and says what each took. */
-    List<Round> run(int params, int rounds) throws IOException, InterruptedException {
+    /**
+     * Runs rounds.
+     *
+     * @return the seconds of each, from its start until its updates are aggregated
+     */
+    List<Double> seconds(int params, int rounds) throws IOException, InterruptedException {
         Path app = work.resolve("app");
         for (String file : APP) {
             Path to = app.resolve(file);
@@ -105,7 +103,7 @@ final class FlowerProcesses implements AutoCloseable {
                 "127.0.0.1",
                 "--port",
                 Integer.toString(port));
-        await(log, "running on");
+        await(log, said -> said.contains("running on"), log);
         for (int trainer = 0; trainer < trainers; trainer++) {
             start(
                     work.resolve("supernode-%d.out".formatted(trainer)),
@@ -135,25 +133,20 @@ final class FlowerProcesses implements AutoCloseable {
         if (run.waitFor() != 0) {
             throw new IllegalStateException("'flwr run' failed: " + Files.readString(said));
         }
-        return rounds(result, rounds, log);
+        return await(result, lines -> lines.lines().count() >= rounds, log)
+                .lines()
+                .map(this::seconds)
+                .toList();
     }
 
-    private List<Round> rounds(Path result, int rounds, Path log) throws IOException {
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-        List<String> lines = Files.readAllLines(result);
-        while (lines.size() < rounds) {
-            if (System.nanoTime() > end) {
-                throw new IllegalStateException(
-                        "Flower has done %d of %d rounds: %s"
-                                .formatted(lines.size(), rounds, Files.readString(log)));
-            }
-            JavaProcess.pause();
-            lines = Files.readAllLines(result);
+    /** A line of what the app writes: updates, seconds, seconds of aggregation alone. */
+    private double seconds(String line) {
+        String[] words = line.split(" ");
+        if (Integer.parseInt(words[0]) != trainers) {
+            throw new IllegalStateException(
+                    "a round of Flower had %s of %d updates".formatted(words[0], trainers));
         }
-        return lines.stream()
-                .map(line -> line.split(" "))
-                .map(line -> new Round(Integer.parseInt(line[0]), Double.parseDouble(line[1])))
-                .toList();
+        return Double.parseDouble(words[1]);
     }
 
     private Process start(Path log, String script, String... arguments) throws IOException {
@@ -170,15 +163,19 @@ final class FlowerProcesses implements AutoCloseable {
         return process;
     }
 
-    private void await(Path log, String words) throws IOException {
+    /** What a file holds, as soon as that is enough. */
+    private static String await(Path file, Predicate<String> enough, Path log) throws IOException {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
-        while (!Files.readString(log).contains(words)) {
+        String found = Files.readString(file);
+        while (!enough.test(found)) {
             if (System.nanoTime() > end) {
                 throw new IllegalStateException(
-                        "Flower's SuperLink does not start: " + Files.readString(log));
+                        "Flower does not go on; its SuperLink says: " + Files.readString(log));
             }
             JavaProcess.pause();
+            found = Files.readString(file);
         }
+        return found;
     }
 
     /** Ends all of them, and whatever they have started. */

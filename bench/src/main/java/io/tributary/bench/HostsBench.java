@@ -44,7 +44,6 @@ final class HostsBench {
     private static final long ROUND_SECONDS = 300;
     private static final long METRICS_MILLIS = 700;
     private static final int PHASES = 2;
-    private static final int READ_PARAMS = 60_000_000;
 
     /** Some cuts take longer than the time until the next one. */
     private static final int CUTS = 26;
@@ -71,7 +70,7 @@ final class HostsBench {
 
     List<Figure> run() throws Exception {
         List<Figure> figures = new ArrayList<>();
-        figures.add(new RemoteBench(READ_PARAMS, PHASES, regions).run());
+        figures.add(new RemoteBench(RemoteBench.PARAMS, PHASES, regions).run());
         List<Rounds> rounds = rounds();
         Rounds local = rounds.get(0);
         Rounds anywhere = rounds.get(1);

@@ -23,8 +23,6 @@ import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.shm.agent.FreePorts;
-import io.tributary.shm.node.RegionAccess;
-import io.tributary.sources.staging.Staging;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -55,19 +53,11 @@ final class KafkaBench {
     private static final int LIMITS = 3;
     private static final List<String> GROUPS = List.of("a", "b", "c");
 
-    private final int params;
-    private final int trainers;
-    private final int levels;
-    private final int warmUp;
-    private final int rounds;
+    private final Load load;
     private final Path parent;
 
-    KafkaBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
-        this.warmUp = warmUp;
-        this.rounds = rounds;
-        this.params = params;
-        this.trainers = trainers;
-        this.levels = levels;
+    KafkaBench(Load load, Path parent) {
+        this.load = load;
         this.parent = parent;
     }
 
@@ -77,30 +67,32 @@ final class KafkaBench {
                 WorkDirectory regions = WorkDirectory.create(parent, "bench");
                 KafkaProcess kafka = KafkaProcess.start(work.path().resolve("kafka"))) {
             TopicSetup.ensure(kafka.options(), topics);
-            Path model = LiveRounds.model(work.path().resolve("model-0.safetensors"), params);
+            Path model =
+                    LiveRounds.model(work.path().resolve("model-0.safetensors"), load.params());
             byte[] update = Files.readAllBytes(model);
             List<Double> ours = new ArrayList<>();
             try (LocalFlink flink = LocalFlink.start(Optional.of(FreePorts.next()), work.path());
                     KafkaProducer<byte[], byte[]> producer = producer(kafka)) {
                 start(flink, kafka, topics, model, work.path(), regions.path());
                 producer.initTransactions();
-                for (int round = 1; round <= warmUp + rounds; round++) {
+                for (int round = 1; round <= load.warmUp() + load.rounds(); round++) {
                     producer.beginTransaction();
                     produce(producer, topics, round, update);
                     long start = System.nanoTime();
                     // Until now the job has seen nothing of it.
                     producer.commitTransaction();
                     double seconds = (TopProbe.await(round).nanos() - start) / 1e9;
-                    if (round > warmUp) {
-                        ours.add((double) update.length * trainers / seconds / 1e9);
+                    if (round > load.warmUp()) {
+                        ours.add((double) update.length * load.trainers() / seconds / 1e9);
                     }
                     flink.check();
                 }
             }
             List<Double> limits = new ArrayList<>();
-            int records = trainers * ChunkPart.count(update.length, ChunkPart.MAX_CHUNK_BYTES);
+            int records =
+                    load.trainers() * ChunkPart.count(update.length, ChunkPart.MAX_CHUNK_BYTES);
             for (int repeat = 0; repeat < LIMITS; repeat++) {
-                limits.add(limit(kafka, topics, rounds * records, work.path(), repeat));
+                limits.add(limit(kafka, topics, load.rounds() * records, work.path(), repeat));
             }
             return List.of(
                     Figure.more("Kafka, end to end", "GB/s", ours)
@@ -126,7 +118,7 @@ final class KafkaBench {
                             update,
                             from,
                             Math.min(update.length, from + ChunkPart.MAX_CHUNK_BYTES));
-            for (int trainer = 0; trainer < trainers; trainer++) {
+            for (int trainer = 0; trainer < load.trainers(); trainer++) {
                 ChunkHeader header =
                         new ChunkHeader(
                                 topics.job(),
@@ -205,14 +197,13 @@ final class KafkaBench {
             Path regions)
             throws Exception {
         Map<String, String> cohort = new LinkedHashMap<>();
-        var topology = TreeSchemas.of(levels, GROUPS, 1);
+        var topology = TreeSchemas.of(load.levels(), GROUPS, 1);
         List<String> groups = topology.trainerGroups();
-        for (int i = 0; i < trainers; i++) {
+        for (int i = 0; i < load.trainers(); i++) {
             cohort.put("t-" + i, groups.get(i % groups.size()));
         }
-        long quota = 2L * trainers * (4L * params + 65_536);
         Configuration configuration = new Configuration();
-        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(1));
+        configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, load.checkpoints());
         flink.environment().configure(configuration);
         AggregationGraph graph =
                 new AggregationGraph(
@@ -220,9 +211,9 @@ final class KafkaBench {
                         RUN,
                         topology,
                         new RoundRules(
-                                warmUp + rounds,
-                                trainers,
-                                trainers,
+                                load.warmUp() + load.rounds(),
+                                load.trainers(),
+                                load.trainers(),
                                 Duration.ZERO,
                                 Duration.ZERO,
                                 Duration.ofHours(1),
@@ -240,14 +231,7 @@ final class KafkaBench {
         TopProbe.reset(graph.model().layout().shards());
         new FederationJob(
                         graph,
-                        new KafkaTransport(
-                                kafka.options(),
-                                new Staging(
-                                        new RegionAccess.Place(regions.toString()),
-                                        quota,
-                                        Duration.ofMinutes(5),
-                                        Duration.ofHours(1)),
-                                true),
+                        new KafkaTransport(kafka.options(), load.staging(regions), true),
                         Publish.COMMITTED)
                 .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
         flink.submit(topics.job());

@@ -3,7 +3,6 @@
 package io.tributary.bench;
 
 import io.tributary.bench.Load.Arrivals;
-import io.tributary.job.config.JobOptions;
 import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.protocol.Json;
@@ -24,23 +23,14 @@ import java.util.concurrent.TimeUnit;
  */
 final class LatencyBench {
 
-    private static final Duration DEFAULT = JobOptions.CHECKPOINT_INTERVAL.defaultValue();
     private static final Duration SHORT = Duration.ofMillis(200);
     private static final long LOOK_MICROS = 200;
 
-    private final int params;
-    private final int trainers;
-    private final int levels;
-    private final int warmUp;
-    private final int rounds;
+    private final Load load;
     private final Path parent;
 
-    LatencyBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
-        this.params = params;
-        this.trainers = trainers;
-        this.levels = levels;
-        this.warmUp = warmUp;
-        this.rounds = rounds;
+    LatencyBench(Load load, Path parent) {
+        this.load = load;
         this.parent = parent;
     }
 
@@ -49,7 +39,12 @@ final class LatencyBench {
         // First, for its rounds are short: they load and compile what the others use too.
         LiveRounds writing =
                 job(
-                        load(Arrivals.WRITTEN_IN_TIME, Publish.COMMITTED, 4 * warmUp, DEFAULT),
+                        load.run(
+                                4 * load.warmUp(),
+                                load.rounds(),
+                                load.checkpoints(),
+                                Arrivals.WRITTEN_IN_TIME,
+                                Publish.COMMITTED),
                         (directory, live) -> {});
         figures.add(Figure.more("written in the time", "GB/s", writing.gigabytesPerSecond()));
         figures.add(
@@ -60,7 +55,7 @@ final class LatencyBench {
         List<Double> millis = new ArrayList<>();
         LiveRounds immediate =
                 job(
-                        load(Arrivals.SPREAD, Publish.IMMEDIATE, warmUp, DEFAULT),
+                        spread(load.checkpoints(), Publish.IMMEDIATE),
                         (directory, live) -> watch(directory, live, millis));
         figures.add(
                 Figure.less("spread over 2 s, last to model file", "ms", immediate.modelMillis()));
@@ -70,10 +65,7 @@ final class LatencyBench {
                         "spread over 2 s, CPU seconds per GB",
                         "s",
                         immediate.cpuSecondsPerGigabyte()));
-        LiveRounds committed =
-                job(
-                        load(Arrivals.SPREAD, Publish.COMMITTED, warmUp, SHORT),
-                        (directory, live) -> {});
+        LiveRounds committed = job(spread(SHORT, Publish.COMMITTED), (directory, live) -> {});
         figures.add(
                 Figure.less(
                         "checkpoint every 200 ms, last to receipt",
@@ -82,8 +74,8 @@ final class LatencyBench {
         return figures;
     }
 
-    private Load load(Arrivals arrivals, Publish publish, int warmUp, Duration checkpoints) {
-        return new Load(params, trainers, levels, warmUp, rounds, checkpoints, arrivals, publish);
+    private Load spread(Duration checkpoints, Publish publish) {
+        return load.run(load.warmUp(), load.rounds(), checkpoints, Arrivals.SPREAD, publish);
     }
 
     @FunctionalInterface
@@ -91,29 +83,26 @@ final class LatencyBench {
         void over(JobDirectory directory, LiveRounds live) throws Exception;
     }
 
-    private LiveRounds job(Load load, Watch watch) throws Exception {
+    private LiveRounds job(Load its, Watch watch) throws Exception {
         try (WorkDirectory regions = WorkDirectory.create(parent, "bench");
                 WorkDirectory work = WorkDirectory.create("bench")) {
             JobDirectory directory = JobDirectory.of(regions.path(), LiveRounds.JOB);
             return LiveRounds.overSharedMemory(
-                    load,
-                    regions.path(),
-                    work.path(),
-                    (flink, live) -> watch.over(directory, live));
+                    its, regions.path(), work.path(), (flink, live) -> watch.over(directory, live));
         }
     }
 
     /** How long each measured round's last update took to a model that trainers can map. */
     private void watch(JobDirectory directory, LiveRounds live, List<Double> millis)
             throws IOException, InterruptedException {
-        for (int round = 1; round <= warmUp + rounds; round++) {
+        for (int round = 1; round <= load.warmUp() + load.rounds(); round++) {
             while (live.lastSent(round).isEmpty()) {
                 TimeUnit.MILLISECONDS.sleep(1);
             }
             while (newest(directory.modelLog()) < round) {
                 TimeUnit.MICROSECONDS.sleep(LOOK_MICROS);
             }
-            if (round > warmUp) {
+            if (round > load.warmUp()) {
                 millis.add((System.nanoTime() - live.lastSent(round).orElseThrow()) / 1e6);
             }
         }

@@ -2,7 +2,11 @@
 
 package io.tributary.bench;
 
+import io.tributary.job.config.JobOptions;
 import io.tributary.job.graph.Publish;
+import io.tributary.shm.node.RegionAccess;
+import io.tributary.sources.staging.Staging;
+import java.nio.file.Path;
 import java.time.Duration;
 
 /**
@@ -37,20 +41,47 @@ record Load(
         SPREAD
     }
 
-    /** All updates are written before, and models leave when a checkpoint has them. */
-    Load(int params, int trainers, int levels, int warmUp, int rounds, Duration checkpoints) {
+    /** As a job runs by default, with all updates written before. */
+    Load(int params, int trainers, int levels, int warmUp, int rounds) {
         this(
                 params,
                 trainers,
                 levels,
                 warmUp,
                 rounds,
-                checkpoints,
+                JobOptions.CHECKPOINT_INTERVAL.defaultValue(),
                 Arrivals.WRITTEN_BEFORE,
                 Publish.COMMITTED);
     }
 
+    /** The same updates in the same tree, run otherwise. */
+    Load run(
+            int itsWarmUp,
+            int itsRounds,
+            Duration itsCheckpoints,
+            Arrivals itsArrivals,
+            Publish itsPublish) {
+        return new Load(
+                params,
+                trainers,
+                levels,
+                itsWarmUp,
+                itsRounds,
+                itsCheckpoints,
+                itsArrivals,
+                itsPublish);
+    }
+
     double gigabytes() {
         return 4.0 * params * trainers / 1e9;
+    }
+
+    /** Where a broker's updates are staged, with room for two rounds of them. */
+    Staging staging(Path regions) {
+        return new Staging(
+                new RegionAccess.Place(regions.toString()),
+                2L * trainers * (4L * params + 65_536),
+                Duration.ofMinutes(5),
+                Duration.ofHours(1));
     }
 }

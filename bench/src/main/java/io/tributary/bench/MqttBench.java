@@ -2,8 +2,6 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.command.UsageException;
-import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
@@ -12,16 +10,11 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.kernel.PrivateMemory;
-import io.tributary.shm.node.RegionAccess;
-import io.tributary.sources.staging.Staging;
-import io.tributary.trainer.Transport;
+import io.tributary.sources.mqtt.source.reader.MqttSplitReader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -35,7 +28,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import java.util.zip.CRC32C;
 
 /**
@@ -48,87 +40,40 @@ final class MqttBench {
     private static final int WARM_UP_LIMITS = 2;
     private static final long PATIENCE_SECONDS = 120;
 
-    /** As the job's. */
-    private static final int RECEIVE_MAXIMUM = 32;
-
     /** What the senders of the limits send, larger than any cache. */
     private final Map<String, PrivateMemory> updates = new ConcurrentHashMap<>();
 
     private final Load load;
     private final Path parent;
 
-    MqttBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
-        this.load = new Load(params, trainers, levels, warmUp, rounds, Duration.ofSeconds(1));
+    MqttBench(Load load, Path parent) {
+        this.load = load;
         this.parent = parent;
     }
 
     List<Figure> run() throws Exception {
-        Tool.require("mosquitto_sub", "mosquitto-clients");
-        int port = FreePorts.next();
-        BrokerOptions broker = BrokerOptions.of("tcp://127.0.0.1:" + port);
+        Tool.find("mosquitto_sub", "mosquitto-clients");
         try (WorkDirectory work = WorkDirectory.create("bench");
-                WorkDirectory regions = WorkDirectory.create(parent, "bench")) {
-            Process mosquitto = mosquitto(port, work.path());
-            try {
-                LiveRounds live =
-                        new LiveRounds(
-                                load,
-                                new MqttTransport(broker, staging(load, regions.path())),
-                                Transport.mqtt(broker));
-                live.run(work.path(), regions.path(), (flink, rounds) -> {});
-                List<Double> paho = new ArrayList<>();
-                List<Double> bare = new ArrayList<>();
-                for (int repeat = 0; repeat < WARM_UP_LIMITS + load.rounds(); repeat++) {
-                    double gbOfPaho = load.gigabytes() / seconds(broker, new PahoConsumer(broker));
-                    double gbOfBare = load.gigabytes() / seconds(broker, new MosquittoSub(port));
-                    if (repeat >= WARM_UP_LIMITS) {
-                        paho.add(gbOfPaho);
-                        bare.add(gbOfBare);
-                    }
+                Mosquitto mosquitto = new Mosquitto(work.path())) {
+            LiveRounds live = mosquitto.run(load, parent);
+            BrokerOptions broker = mosquitto.options();
+            List<Double> paho = new ArrayList<>();
+            List<Double> bare = new ArrayList<>();
+            for (int repeat = 0; repeat < WARM_UP_LIMITS + load.rounds(); repeat++) {
+                double gbOfPaho = load.gigabytes() / seconds(broker, new PahoConsumer(broker));
+                double gbOfBare =
+                        load.gigabytes() / seconds(broker, new MosquittoSub(mosquitto.port()));
+                if (repeat >= WARM_UP_LIMITS) {
+                    paho.add(gbOfPaho);
+                    bare.add(gbOfBare);
                 }
-                Figure ours = Figure.more("MQTT, end to end", "GB/s", live.gigabytesPerSecond());
-                return List.of(
-                        ours.beside("Paho, checksums alone", paho),
-                        Figure.more("MQTT, beside mosquitto_sub", "GB/s", live.gigabytesPerSecond())
-                                .beside("mosquitto_sub", bare));
-            } finally {
-                mosquitto.destroy();
-                mosquitto.waitFor();
             }
+            return List.of(
+                    Figure.more("MQTT, end to end", "GB/s", live.gigabytesPerSecond())
+                            .beside("Paho, checksums alone", paho),
+                    Figure.more("MQTT, beside mosquitto_sub", "GB/s", live.gigabytesPerSecond())
+                            .beside("mosquitto_sub", bare));
         }
-    }
-
-    /** Room for two rounds of updates. */
-    static Staging staging(Load load, Path regions) {
-        return new Staging(
-                new RegionAccess.Place(regions.toString()),
-                2L * load.trainers() * (4L * load.params() + 65_536),
-                Duration.ofMinutes(5),
-                Duration.ofHours(1));
-    }
-
-    /**
-     * Starts Mosquitto.
-     *
-     * @throws UsageException where it is missing
-     */
-    static Process mosquitto(int port, Path work) throws IOException {
-        Tool.require("mosquitto", "mosquitto");
-        Path configuration = work.resolve("mosquitto.conf");
-        Files.writeString(
-                configuration,
-                "listener %d 127.0.0.1%nallow_anonymous true%nmax_queued_messages 0%n"
-                        .formatted(port));
-        // It says what it does on its error output, which is discarded.
-        return start(List.of("mosquitto", "-c", configuration.toString()));
-    }
-
-    private static Process start(List<String> command) throws IOException {
-        ProcessBuilder builder =
-                new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD);
-        builder.environment().merge("PATH", ":/usr/sbin", String::concat);
-        // Which looks where this process does not.
-        return builder.command(Stream.concat(Stream.of("env"), command.stream()).toList()).start();
     }
 
     /** Whoever receives instead of a job. */
@@ -157,9 +102,8 @@ final class MqttBench {
         @Override
         public void begin(Topics topics, int messages) throws IOException {
             process =
-                    start(
-                            List.of(
-                                    "mosquitto_sub",
+                    new ProcessBuilder(
+                                    Tool.find("mosquitto_sub", "mosquitto-clients").toString(),
                                     "-h",
                                     "127.0.0.1",
                                     "-p",
@@ -173,7 +117,9 @@ final class MqttBench {
                                     "-C",
                                     Integer.toString(1 + messages),
                                     "-F",
-                                    "%t"));
+                                    "%t")
+                            .redirectError(ProcessBuilder.Redirect.DISCARD)
+                            .start();
             process.inputReader().readLine();
         }
 
@@ -215,7 +161,7 @@ final class MqttBench {
                                 broker,
                                 new MqttLink.Settings(
                                         "limit-" + UUID.randomUUID(),
-                                        RECEIVE_MAXIMUM,
+                                        MqttSplitReader.RECEIVE_MAXIMUM,
                                         Optional.empty()),
                                 message -> {
                                     if (message.payload().length < ChunkPart.MAX_CHUNK_BYTES) {

@@ -3,12 +3,8 @@
 package io.tributary.bench;
 
 import io.tributary.bench.Load.Arrivals;
-import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.agent.FreePorts;
-import io.tributary.trainer.Transport;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -29,24 +25,15 @@ final class PeerBench {
     private final Path parent;
 
     /**
+     * @param load rounds of ours
+     * @param flowerRounds measured rounds of Flower
      * @param python whose packages have Flower
      */
-    PeerBench(
-            int params,
-            int trainers,
-            int levels,
-            int warmUp,
-            int rounds,
-            int flowerRounds,
-            String python,
-            Path parent) {
+    PeerBench(Load load, int flowerRounds, String python, Path parent) {
         this.load =
-                new Load(
-                        params,
-                        trainers,
-                        levels,
-                        warmUp,
-                        rounds,
+                load.run(
+                        load.warmUp(),
+                        load.rounds(),
                         CHECKPOINTS,
                         Arrivals.WRITTEN_IN_TIME,
                         Publish.IMMEDIATE);
@@ -67,18 +54,8 @@ final class PeerBench {
         try (WorkDirectory work = WorkDirectory.create("bench");
                 FlowerProcesses flower =
                         new FlowerProcesses(python, work.path(), load.trainers())) {
-            List<FlowerProcesses.Round> rounds =
-                    flower.run(load.params(), FLOWER_WARM_UP + flowerRounds);
-            for (FlowerProcesses.Round round : rounds) {
-                if (round.updates() != load.trainers()) {
-                    throw new IllegalStateException(
-                            "a round of Flower had %d of %d updates"
-                                    .formatted(round.updates(), load.trainers()));
-                }
-            }
-            return rounds.stream()
+            return flower.seconds(load.params(), FLOWER_WARM_UP + flowerRounds).stream()
                     .skip(FLOWER_WARM_UP)
-                    .map(FlowerProcesses.Round::seconds)
                     .toList();
         }
     }
@@ -93,23 +70,9 @@ final class PeerBench {
     }
 
     private List<Double> overMqtt() throws Exception {
-        int port = FreePorts.next();
-        BrokerOptions broker = BrokerOptions.of("tcp://127.0.0.1:" + port);
         try (WorkDirectory work = WorkDirectory.create("bench");
-                WorkDirectory regions = WorkDirectory.create(parent, "bench")) {
-            Process mosquitto = MqttBench.mosquitto(port, work.path());
-            try {
-                LiveRounds live =
-                        new LiveRounds(
-                                load,
-                                new MqttTransport(broker, MqttBench.staging(load, regions.path())),
-                                Transport.mqtt(broker));
-                live.run(work.path(), regions.path(), (flink, rounds) -> {});
-                return live.wholeSeconds();
-            } finally {
-                mosquitto.destroy();
-                mosquitto.waitFor();
-            }
+                Mosquitto mosquitto = new Mosquitto(work.path())) {
+            return mosquitto.run(load, parent).wholeSeconds();
         }
     }
 }

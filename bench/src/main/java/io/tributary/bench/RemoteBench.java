@@ -30,6 +30,9 @@ import java.util.concurrent.TimeUnit;
  */
 final class RemoteBench {
 
+    /** Float32 parameters in a region, unless said otherwise. */
+    static final int PARAMS = 60_000_000;
+
     /** Of each phase's regions the first ones are left out: a new JVM, cold agents. */
     private static final int WARM_UP = 8;
 
@@ -47,7 +50,7 @@ final class RemoteBench {
     }
 
     Figure run() throws Exception {
-        Tool.require("iperf3", "iperf3");
+        Tool.find("iperf3", "iperf3");
         Hosts hosts = Hosts.create(2, Optional.empty());
         try (WorkDirectory work = WorkDirectory.create("bench");
                 WorkDirectory regions = WorkDirectory.create(parent, "bench")) {

@@ -46,7 +46,7 @@ record Report(Machine machine, List<List<Figure>> runs, Map<String, String> left
                 "%-48s %9s %-10s"
                         .formatted(
                                 any.name(),
-                                number(median(runs.stream().map(Figure::value).toList())),
+                                number(Samples.median(runs.stream().map(Figure::value).toList())),
                                 any.unit());
         if (any.limited()) {
             line +=
@@ -54,19 +54,19 @@ record Report(Machine machine, List<List<Figure>> runs, Map<String, String> left
                             .formatted(
                                     span(runs.stream().map(Figure::score).toList()),
                                     any.limit(),
-                                    number(median(runs.stream().map(Figure::limitValue).toList())));
+                                    number(
+                                            Samples.median(
+                                                    runs.stream()
+                                                            .map(Figure::limitValue)
+                                                            .toList())));
         } else if (runs.size() > 1) {
             line += "  " + span(runs.stream().map(Figure::value).toList());
         }
         return line.stripTrailing() + System.lineSeparator();
     }
 
-    private static double median(List<Double> values) {
-        return Samples.median(values);
-    }
-
     private static String span(List<Double> values) {
-        String middle = number(median(values));
+        String middle = number(Samples.median(values));
         return values.size() == 1
                 ? middle
                 : "%s, %s to %s"

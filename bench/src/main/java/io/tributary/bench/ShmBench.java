@@ -7,7 +7,6 @@ import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -17,23 +16,11 @@ import java.util.List;
  */
 final class ShmBench {
 
-    private final int params;
-    private final int trainers;
-    private final int warmUp;
-    private final int rounds;
-    private final int levels;
+    private final Load load;
     private final Path parent;
 
-    /**
-     * @param warmUp rounds before the measured ones: classes are loaded and compiled, regions
-     *     touched
-     */
-    ShmBench(int params, int trainers, int levels, int warmUp, int rounds, Path parent) {
-        this.warmUp = warmUp;
-        this.params = params;
-        this.trainers = trainers;
-        this.rounds = rounds;
-        this.levels = levels;
+    ShmBench(Load load, Path parent) {
+        this.load = load;
         this.parent = parent;
     }
 
@@ -43,7 +30,9 @@ final class ShmBench {
         try (WorkDirectory regions = WorkDirectory.create(parent, "bench");
                 WorkDirectory work = WorkDirectory.create("bench")) {
             List<Figure> figures = new ArrayList<>();
-            LiveRounds live = job(regions.path(), work.path());
+            LiveRounds live =
+                    LiveRounds.overSharedMemory(
+                            load, regions.path(), work.path(), (flink, rounds) -> {});
             figures.add(
                     Figure.more("shm, end to end", "GB/s", live.gigabytesPerSecond())
                             .beside(Axpy.NAME, axpy(limit, regions.path())));
@@ -79,14 +68,6 @@ final class ShmBench {
         return figures;
     }
 
-    private LiveRounds job(Path regions, Path work) throws Exception {
-        return LiveRounds.overSharedMemory(
-                new Load(params, trainers, levels, warmUp, rounds, Duration.ofSeconds(1)),
-                regions,
-                work,
-                (flink, live) -> {});
-    }
-
     /** The limit, on updates in regions, by as many threads as the machine has cores. */
     private List<Double> axpy(Axpy limit, Path regions) throws Exception {
         int cores = Runtime.getRuntime().availableProcessors();
@@ -94,10 +75,13 @@ final class ShmBench {
         List<OwnedRegion> updates = new ArrayList<>();
         try {
             for (int i = 0; i < 4 * cores; i++) {
-                updates.add(directory.own(RegionDirectory.unique("u"), 4L * params).orElseThrow());
+                updates.add(
+                        directory
+                                .own(RegionDirectory.unique("u"), 4L * load.params())
+                                .orElseThrow());
             }
             return limit.gbPerSecond(
-                    updates.stream().map(OwnedRegion::memory).toList(), params, cores);
+                    updates.stream().map(OwnedRegion::memory).toList(), load.params(), cores);
         } finally {
             updates.forEach(OwnedRegion::delete);
         }

@@ -13,17 +13,21 @@ final class Tool {
     private Tool() {}
 
     /**
-     * Looks for a program.
+     * Looks for a program, also where Debian keeps servers.
      *
      * @param debian Debian's package
      * @throws UsageException where it is missing
      */
-    static void require(String name, String debian) {
+    static Path find(String name, String debian) {
         String path = System.getenv().getOrDefault("PATH", "") + ":/usr/sbin";
-        if (Stream.of(path.split(":")).noneMatch(dir -> Files.isExecutable(Path.of(dir, name)))) {
-            throw new UsageException(
-                    "'%s', which the limit is measured with, is missing; on Debian: apt-get install %s"
-                            .formatted(name, debian));
-        }
+        return Stream.of(path.split(":"))
+                .map(directory -> Path.of(directory, name))
+                .filter(Files::isExecutable)
+                .findFirst()
+                .orElseThrow(
+                        () ->
+                                new UsageException(
+                                        "'%s', which the limit is measured with, is missing; on Debian: apt-get install %s"
+                                                .formatted(name, debian)));
     }
 }

@@ -23,7 +23,7 @@ class BenchITCase {
     @Test
     void sharedMemoryStandsBesideItsLimit() throws Exception {
         requireCompiler();
-        List<Figure> figures = new ShmBench(10_000, 3, 3, 2, 2, temp).run();
+        List<Figure> figures = new ShmBench(new Load(10_000, 3, 3, 2, 2), temp).run();
         assertThat(figures).allSatisfy(figure -> assertThat(figure.value()).isPositive());
         assertThat(figures.get(0).name()).isEqualTo("shm, end to end");
         assertThat(figures.get(0).limit()).isEqualTo("axpy in C");
@@ -41,7 +41,7 @@ class BenchITCase {
 
     @Test
     void theLastUpdateIsFollowed() throws Exception {
-        List<Figure> figures = new LatencyBench(10_000, 3, 3, 1, 2, temp).run();
+        List<Figure> figures = new LatencyBench(new Load(10_000, 3, 3, 1, 2), temp).run();
         assertThat(figures).hasSize(6);
         assertThat(figures).allSatisfy(figure -> assertThat(figure.value()).isPositive());
         // A receipt waits for a checkpoint, a model that leaves at once does not.

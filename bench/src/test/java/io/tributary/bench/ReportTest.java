@@ -108,6 +108,8 @@ class ReportTest {
         assertThat(said("--path", "peer", "--python", "no-such-python"))
                 .startsWith(
                         "2 tributary: 'no-such-python' cannot be run; no-such-python has no Flower");
+        assertThat(said("--path", "remote", "--hosts", "40"))
+                .startsWith("2 tributary: --trainers 30: expected one for each host at least");
         Path other = Files.writeString(temp.resolve("other.json"), "{}");
         assertThat(said("compare", other.toString(), other.toString()))
                 .startsWith("2 tributary: " + other + ": expected what 'bench --json' wrote");

@@ -217,10 +217,7 @@ public final class DoctorCommand implements Callable<Integer> {
 
     private static Requirement kernel() {
         return new Requirement(
-                "fold kernel",
-                FoldKernel.advice().isEmpty(),
-                FoldKernel.best().name()
-                        + FoldKernel.advice().map(advice -> ", " + advice).orElse(""));
+                "fold kernel", FoldKernel.advice().isEmpty(), FoldKernel.description());
     }
 
     private static Requirement nd4j() {

@@ -52,24 +52,13 @@ final class ShmMeetingPlace implements MeetingPlace {
                 directory.path(),
                 memory.enough() ? Optional.empty() : Optional.of(memory.description()),
                 agent.mode(),
-                FoldKernel.best().name(),
-                FoldKernel.advice());
+                FoldKernel.description());
     }
 
     /** What is slower here than it could be is said, with what to do. */
-    static String description(
-            Path directory,
-            Optional<String> memory,
-            String mode,
-            String kernel,
-            Optional<String> advice) {
-        return "Shared memory: %s%s%nDescriptors:   %s%nFold:          %s%s"
-                .formatted(
-                        directory,
-                        memory.map(found -> "; " + found).orElse(""),
-                        mode,
-                        kernel,
-                        advice.map(what -> ", " + what).orElse(""));
+    static String description(Path directory, Optional<String> memory, String mode, String fold) {
+        return "Shared memory: %s%s%nDescriptors:   %s%nFold:          %s"
+                .formatted(directory, memory.map(found -> "; " + found).orElse(""), mode, fold);
     }
 
     @Override

@@ -43,6 +43,11 @@ public abstract sealed class FoldKernel permits NativeKernel, JavaKernel {
                         "several times as slow as in C; apt-get install clang libc6-dev make, and build again");
     }
 
+    /** The best one's name and, where there is some, the advice. */
+    public static String description() {
+        return BEST.name() + advice().map(what -> ", " + what).orElse("");
+    }
+
     /** What it is made of, such as {@code C, avx512}. */
     public abstract String name();
 

@@ -42,7 +42,7 @@ import org.apache.flink.runtime.execution.SuppressRestartsException;
 public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
 
     /** Chunks of 1 MiB that one reader may hold: 32 MiB. */
-    static final int RECEIVE_MAXIMUM = 32;
+    public static final int RECEIVE_MAXIMUM = 32;
 
     private static final long TICK_MILLIS = 50;
     private static final Delivery WAKE_UP = new Delivery("", new byte[0], Map.of(), () -> {});
