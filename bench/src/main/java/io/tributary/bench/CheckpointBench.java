@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -68,7 +69,8 @@ final class CheckpointBench {
                 .toList();
     }
 
-    private void checkpoint(FlinkRest flink, LiveRounds live) throws InterruptedException {
+    private void checkpoint(FlinkRest flink, LiveRounds live)
+            throws ExecutionException, InterruptedException {
         String job = flink.jobs().get(0).id();
         int rounds = load.warmUp() + load.rounds();
         long third = 0;

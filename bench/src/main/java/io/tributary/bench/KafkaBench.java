@@ -85,7 +85,6 @@ final class KafkaBench {
                     if (round > load.warmUp()) {
                         ours.add((double) update.length * load.trainers() / seconds / 1e9);
                     }
-                    flink.check();
                 }
             }
             List<Double> limits = new ArrayList<>();
@@ -228,7 +227,7 @@ final class KafkaBench {
                                 UpdateKind.WEIGHTS),
                         ModelDirectory.at(work.resolve("models")),
                         new Surroundings.Known(0));
-        TopProbe.reset(graph.model().layout().shards());
+        TopProbe.reset(graph.model().layout().shards(), flink);
         new FederationJob(
                         graph,
                         new KafkaTransport(kafka.options(), load.staging(regions), true),

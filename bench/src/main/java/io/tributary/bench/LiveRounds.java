@@ -221,7 +221,7 @@ final class LiveRounds {
                             ModelDirectory.at(models),
                             Surroundings.System.HERE);
             int shards = graph.model().layout().shards();
-            TopProbe.reset(shards);
+            TopProbe.reset(shards, flink);
             new FederationJob(graph, transport, load.publish())
                     .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
             flink.submit(JOB);
@@ -359,7 +359,7 @@ final class LiveRounds {
         written.release();
     }
 
-    private void finished(int round) throws IOException, InterruptedException {
+    private void finished(int round) throws Exception {
         TopProbe.End end = TopProbe.await(round);
         anonymousMb = Math.max(anonymousMb, Samples.anonymousMb());
         if (round > load.warmUp()) {

@@ -31,6 +31,8 @@ record Load(
         Arrivals arrivals,
         Publish publish) {
 
+    private static final long SMALLEST_ROOM = 2L << 30;
+
     /** How the updates of a round come. */
     enum Arrivals {
         /** All at once; trainers have written them before the time begins. */
@@ -76,11 +78,14 @@ record Load(
         return 4.0 * params * trainers / 1e9;
     }
 
-    /** Where a broker's updates are staged, with room for two rounds of them. */
+    /**
+     * Where a broker's updates are staged, with room for two rounds of them. Small rounds get more:
+     * many of them are over before a checkpoint gives their room back, and nobody here sends again.
+     */
     Staging staging(Path regions) {
         return new Staging(
                 new RegionAccess.Place(regions.toString()),
-                2L * trainers * (4L * params + 65_536),
+                Math.max(2L * trainers * (4L * params + 65_536), SMALLEST_ROOM),
                 Duration.ofMinutes(5),
                 Duration.ofHours(1));
     }
