@@ -176,7 +176,7 @@ public final class Bench implements Callable<Integer> {
                         : Report.of(Machine.here(), measure());
         System.out.print(report.table());
         write(Json.pretty(report));
-        return 0;
+        return report.failed().isEmpty() ? 0 : 1;
     }
 
     private List<BenchPath> paths() {

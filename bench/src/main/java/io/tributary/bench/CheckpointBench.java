@@ -49,6 +49,11 @@ final class CheckpointBench {
                             load, regions.path(), work.path(), this::checkpoint);
             List<Double> plain = seconds(live, without);
             List<Double> disturbed = seconds(live, with);
+            if (plain.isEmpty() || disturbed.isEmpty()) {
+                throw new IllegalStateException(
+                        "in each of %d rounds a checkpoint was still going on when all updates were written; measure more of them (--rounds), or larger ones"
+                                .formatted(live.seconds().size()));
+            }
             double each = Samples.median(disturbed) - Samples.median(plain);
             return List.of(
                     Figure.less("round with a checkpoint in it", "s", disturbed)
@@ -75,7 +80,7 @@ final class CheckpointBench {
         int rounds = load.warmUp() + load.rounds();
         long third = 0;
         for (int round = 1; round <= rounds; round++) {
-            boolean undisturbed = commitUntilWritten(flink, job, live);
+            boolean undisturbed = commitUntilWritten(flink, job, live, round);
             long start = System.nanoTime();
             if (round % 2 == 1) {
                 // Nothing is in the sums at first, and at the end nothing would be slowed down.
@@ -112,14 +117,14 @@ final class CheckpointBench {
     }
 
     /** Whether none of these checkpoints reached into the next round. */
-    private static boolean commitUntilWritten(FlinkRest flink, String job, LiveRounds live)
-            throws InterruptedException {
-        while (!live.written().tryAcquire(1, TimeUnit.SECONDS)) {
+    private static boolean commitUntilWritten(
+            FlinkRest flink, String job, LiveRounds live, int round) throws InterruptedException {
+        while (live.begun() < round) {
             flink.checkpoint(job);
-            if (live.written().tryAcquire()) {
-                return false;
-            }
+            TimeUnit.MILLISECONDS.sleep(20);
         }
-        return true;
+        boolean undisturbed = live.written().availablePermits() == 0;
+        live.written().acquire();
+        return undisturbed;
     }
 }

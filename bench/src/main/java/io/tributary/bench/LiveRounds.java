@@ -81,12 +81,13 @@ final class LiveRounds {
     private final List<Double> seconds = new ArrayList<>();
     private final List<Double> cpuSeconds = new ArrayList<>();
     private final Semaphore written = new Semaphore(0);
-    private final List<Long> begins = new ArrayList<>();
+    private final List<Long> beginNanos = new ArrayList<>();
     private final List<Double> receiptMillis = new ArrayList<>();
     private final Map<Integer, Long> lastSent = new ConcurrentHashMap<>();
     private final List<Double> modelMillis = new ArrayList<>();
     private double anonymousMb;
     private volatile long writtenNanos;
+    private volatile int begun;
     private long writtenCpu;
 
     /** Something that happens beside the rounds, in a thread of its own. */
@@ -129,6 +130,11 @@ final class LiveRounds {
         return written;
     }
 
+    /** The newest round of which a trainer has the model; 0 before the first. */
+    int begun() {
+        return begun;
+    }
+
     /** Seconds of each measured round. */
     List<Double> seconds() {
         return seconds;
@@ -141,8 +147,8 @@ final class LiveRounds {
 
     /** From when a trainer has a round's model until it has the next one's, measured rounds. */
     List<Double> wholeSeconds() {
-        return IntStream.range(load.warmUp(), begins.size() - 1)
-                .mapToObj(round -> (begins.get(round + 1) - begins.get(round)) / 1e9)
+        return IntStream.range(load.warmUp(), beginNanos.size() - 1)
+                .mapToObj(round -> (beginNanos.get(round + 1) - beginNanos.get(round)) / 1e9)
                 .toList();
     }
 
@@ -281,15 +287,14 @@ final class LiveRounds {
             client.join();
             Optional<TrainingRound> round = client.awaitRound(PATIENCE);
             while (round.isPresent()) {
-                long begun = System.nanoTime();
+                int number = round.get().id().round();
+                begun = number;
+                long begins = System.nanoTime();
                 ModelUpdate update = write(round.get(), trainer, values, ready);
                 long sent = System.nanoTime();
                 boolean last = trainer == load.trainers() - 1;
-                int number = round.get().id().round();
                 if (last) {
-                    begins.add(begun);
-                }
-                if (last) {
+                    beginNanos.add(begins);
                     lastSent.put(number, sent);
                 }
                 send(client, update);

@@ -12,13 +12,18 @@ import java.util.Map;
  *
  * @param machine where
  * @param runs the figures of each run, which had processes of its own if there are several
- * @param leftOut paths that were not measured, and why
+ * @param leftOut paths that cannot be measured here, and why
+ * @param failed paths that could not be measured to their end, and why
  */
-record Report(Machine machine, List<List<Figure>> runs, Map<String, String> leftOut) {
+record Report(
+        Machine machine,
+        List<List<Figure>> runs,
+        Map<String, String> leftOut,
+        Map<String, String> failed) {
 
     /** One run. */
     static Report of(Machine machine, List<Figure> figures) {
-        return new Report(machine, List.of(figures), Map.of());
+        return new Report(machine, List.of(figures), Map.of(), Map.of());
     }
 
     /** Each figure of all runs, under its name. */
@@ -37,6 +42,7 @@ record Report(Machine machine, List<List<Figure>> runs, Map<String, String> left
         table.append("%-48s %20s  %s%n".formatted("", "", "of the limit"));
         figures().values().forEach(figure -> table.append(line(figure)));
         leftOut.forEach((path, why) -> table.append("%s is left out: %s%n".formatted(path, why)));
+        failed.forEach((path, why) -> table.append("%s failed: %s%n".formatted(path, why)));
         return table.toString();
     }
 

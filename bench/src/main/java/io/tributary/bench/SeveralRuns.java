@@ -39,25 +39,31 @@ final class SeveralRuns {
 
     Report run() throws IOException {
         Map<String, String> leftOut = new LinkedHashMap<>();
+        Map<String, String> failed = new LinkedHashMap<>();
         List<List<Figure>> all = new ArrayList<>();
         try (WorkDirectory work = WorkDirectory.create("bench")) {
             for (int run = 1; run <= runs; run++) {
                 List<Figure> figures = new ArrayList<>();
                 for (BenchPath path : paths) {
-                    if (!leftOut.containsKey(path.option())) {
+                    if (!leftOut.containsKey(path.option()) && !failed.containsKey(path.option())) {
                         System.err.printf(
                                 "tributary: %s, run %d of %d%n", path.option(), run, runs);
-                        measure(path, work.path().resolve(path + "-" + run), figures, leftOut);
+                        Path file = work.path().resolve(path + "-" + run);
+                        measure(path, file, figures, leftOut, failed);
                     }
                 }
                 all.add(figures);
             }
         }
-        return new Report(Machine.here(), all, leftOut);
+        return new Report(Machine.here(), all, leftOut, failed);
     }
 
     private void measure(
-            BenchPath path, Path file, List<Figure> figures, Map<String, String> leftOut)
+            BenchPath path,
+            Path file,
+            List<Figure> figures,
+            Map<String, String> leftOut,
+            Map<String, String> failed)
             throws IOException {
         Path json = Path.of(file + ".json");
         List<String> arguments = new ArrayList<>(options);
@@ -74,11 +80,15 @@ final class SeveralRuns {
             if (code == 0) {
                 Json.decode(Files.readAllBytes(json), Report.class).runs().forEach(figures::addAll);
             } else if (code == NOT_HERE) {
-                leftOut.put(path.option(), process.logTail().replaceFirst("(?s).*tributary: ", ""));
+                leftOut.put(path.option(), reason(process));
             } else {
-                throw new IllegalStateException(
-                        "%s failed:%n%s".formatted(path.option(), process.logTail()));
+                failed.put(path.option(), reason(process));
             }
         }
+    }
+
+    /** What it said last. */
+    private static String reason(JavaProcess process) throws IOException {
+        return process.logTail().replaceFirst("(?s).*tributary: ", "").strip();
     }
 }

@@ -43,7 +43,8 @@ class ReportTest {
                         List.of(
                                 List.of(speeds(0.5).get(0), delays(12.34).get(0)),
                                 List.of(speeds(0.7).get(0), delays(14).get(0))),
-                        Map.of("remote", "it needs root"));
+                        Map.of("remote", "it needs root"),
+                        Map.of("kafka", "the broker has ended"));
         assertThat(report.table().lines().map(line -> line.replaceAll(" +", " ")))
                 .containsExactly(
                         "A processor, 2 cores, 24 GB, Linux 6.1, JDK 17, fold: Java",
@@ -51,7 +52,8 @@ class ReportTest {
                         " of the limit",
                         "speed 6.00 GB/s 0.60, 0.50 to 0.70 (axpy 10.0)",
                         "delay 13.2 ms 13.2, 12.3 to 14.0",
-                        "remote is left out: it needs root");
+                        "remote is left out: it needs root",
+                        "kafka failed: the broker has ended");
     }
 
     @Test
@@ -90,8 +92,8 @@ class ReportTest {
 
     @Test
     void twoFilesAreCompared() throws Exception {
-        Path before = write("before.json", new Report(MACHINE, runs(0.5), Map.of()));
-        Path after = write("after.json", new Report(MACHINE, runs(0.8), Map.of()));
+        Path before = write("before.json", new Report(MACHINE, runs(0.5), Map.of(), Map.of()));
+        Path after = write("after.json", new Report(MACHINE, runs(0.8), Map.of(), Map.of()));
         String said = said("compare", before.toString(), after.toString());
         assertThat(said).contains("old: A processor", "new: A processor");
         assertThat(said.replaceAll(" +", " ")).contains("speed 1.60 ");

@@ -16,8 +16,10 @@ import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
  * that keys, state and the order of the stream need to know nothing of hosts: {@code leaf@0.3/6} is
  * the node {@code leaf} at the subtasks 0 and 3 of 6. Its shards are dealt out to them. When the
  * job goes on with another parallelism, what is under such a name stays together all the same.
+ * Nodes of no host are at all subtasks: {@code top@/6}. Flink's own hash of a shard would do as
+ * well, were it not that a few shards then often meet at the same subtask.
  *
- * @param subtasks their numbers, ascending, at least one
+ * @param subtasks their numbers, ascending; none where all are meant
  * @param parallelism of the level
  */
 public record Home(List<Integer> subtasks, int parallelism) {
@@ -25,7 +27,8 @@ public record Home(List<Integer> subtasks, int parallelism) {
     /** Number of key groups; never changes, or no state could be restored. */
     public static final int KEY_GROUPS = 128;
 
-    private static final Pattern SUFFIX = Pattern.compile("@(\\d{1,3}(?:\\.\\d{1,3})*)/(\\d{1,3})");
+    private static final Pattern SUFFIX =
+            Pattern.compile("@(\\d{1,3}(?:\\.\\d{1,3})*)?/(\\d{1,3})");
     private static final int[] HASHES = hashes();
 
     /** For each key group, a hash that leads there. */
@@ -48,6 +51,11 @@ public record Home(List<Integer> subtasks, int parallelism) {
         return new Home(List.copyOf(new TreeSet<>(subtasks)), parallelism);
     }
 
+    /** All subtasks. */
+    public static Home everywhere(int parallelism) {
+        return new Home(List.of(), parallelism);
+    }
+
     /** The name of a tree node that is at home here. */
     public String name(String node) {
         return "%s@%s/%d"
@@ -59,12 +67,12 @@ public record Home(List<Integer> subtasks, int parallelism) {
 
     /** The part of all folds that these subtasks do where no node has a home. */
     public double share() {
-        return (double) subtasks.size() / parallelism;
+        return subtasks.isEmpty() ? 1 : (double) subtasks.size() / parallelism;
     }
 
     /**
-     * The hash of a key, by which Flink chooses the subtask: the shard's alone where the node has
-     * no home.
+     * The hash of a key, by which Flink chooses the subtask: the shard's alone where the name has
+     * no home, as in checkpoints of versions before nodes were at home everywhere.
      */
     static int hash(String name, int shard) {
         int at = name.lastIndexOf('@');
@@ -72,14 +80,17 @@ public record Home(List<Integer> subtasks, int parallelism) {
         if (!suffix.matches()) {
             return shard;
         }
-        String[] subtasks = suffix.group(1).split("\\.");
-        int subtask = Integer.parseInt(subtasks[shard % subtasks.length]);
         int parallelism = Integer.parseInt(suffix.group(2));
+        boolean everywhere = suffix.group(1) == null;
+        String[] subtasks = everywhere ? new String[0] : suffix.group(1).split("\\.");
+        int count = everywhere ? parallelism : subtasks.length;
+        int which = count == 0 ? 0 : shard % count;
+        int subtask = everywhere ? which : Integer.parseInt(subtasks[which]);
         if (subtask >= parallelism || parallelism > KEY_GROUPS) {
             // Somebody has named a group like that.
             return shard;
         }
-        return HASHES[group(subtask, parallelism, shard / subtasks.length)];
+        return HASHES[group(subtask, parallelism, shard / count)];
     }
 
     /** One of the key groups of a subtask. */

@@ -102,6 +102,12 @@ public final class CoordinatorState {
     /** Who folds for each node, in the open round. */
     Map<String, Home> homes = new TreeMap<>();
 
+    /**
+     * Among how many subtasks the shards of all other nodes are dealt out, in the open round; 0 in
+     * a round that an earlier version opened, which left that to Flink's hash.
+     */
+    int subtasks;
+
     TreeSet<String> awaited = new TreeSet<>();
 
     /** Those that were awaited and have left; when they come back in time they are again. */
@@ -137,10 +143,11 @@ public final class CoordinatorState {
     }
 
     /** Opens the current round for the trainers that are there. */
-    void open(long deadlineNanos, Topology topology, Map<String, Home> newHomes) {
+    void open(long deadlineNanos, Topology topology, Map<String, Home> newHomes, int parallelism) {
         phase = Phase.OPEN;
         tree = topology.nodes();
         homes = new TreeMap<>(newHomes);
+        subtasks = parallelism;
         roundEpoch = epoch;
         deadline = deadlineNanos;
         awaited = new TreeSet<>(members.keySet());

@@ -32,22 +32,36 @@ final class Locality {
      */
     record Seat(String name, String parent, int contributions) {}
 
-    /** What the leaf of an update is called on the host where that lies. */
-    static String leaf(Counted update, Map<String, Home> homes) {
-        return name(update.leaf(), home(update, homes));
+    /**
+     * What the leaf of an update is called on the host where that lies.
+     *
+     * @param subtasks that nodes without a home are dealt out to, or 0
+     */
+    static String leaf(Counted update, Map<String, Home> homes, int subtasks) {
+        return name(update.leaf(), home(update, homes), subtasks);
     }
 
     private static Optional<Home> home(Counted update, Map<String, Home> homes) {
         return Optional.ofNullable(homes.get(update.claim().payload().node()));
     }
 
-    private static String name(String node, Optional<Home> home) {
-        return home.map(h -> h.name(node)).orElse(node);
+    private static String name(String node, Optional<Home> home, int subtasks) {
+        if (node.isEmpty() || home.isEmpty() && subtasks == 0) {
+            return node;
+        }
+        return home.orElseGet(() -> Home.everywhere(subtasks)).name(node);
     }
 
-    /** For each level of the tree, the lowest first, the nodes that get anything. */
+    /**
+     * For each level of the tree, the lowest first, the nodes that get anything.
+     *
+     * @param subtasks that nodes without a home are dealt out to, or 0
+     */
     static List<List<Seat>> seats(
-            List<List<Node>> tree, Iterable<Counted> updates, Map<String, Home> homes) {
+            List<List<Node>> tree,
+            Iterable<Counted> updates,
+            Map<String, Home> homes,
+            int subtasks) {
         List<List<Seat>> levels = new ArrayList<>();
         Map<String, Map<Optional<Home>, Integer>> gets = new TreeMap<>();
         for (Counted update : updates) {
@@ -67,8 +81,8 @@ final class Locality {
                                 (home, contributions) -> {
                                     seats.add(
                                             new Seat(
-                                                    name(node.name(), home),
-                                                    name(node.parent(), parentHome),
+                                                    name(node.name(), home, subtasks),
+                                                    name(node.parent(), parentHome, subtasks),
                                                     contributions));
                                     above.computeIfAbsent(node.parent(), parent -> new HashMap<>())
                                             .merge(parentHome, 1, Integer::sum);

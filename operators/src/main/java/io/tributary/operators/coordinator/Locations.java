@@ -42,6 +42,11 @@ final class Locations {
         return !wanted || nodes.size() >= expected;
     }
 
+    /** Of the tree's levels. */
+    int parallelism() {
+        return parallelism;
+    }
+
     /**
      * For each host, its subtasks. None where that is of no use: on one host, and where trainers
      * are right below the top, which is where the global model is.

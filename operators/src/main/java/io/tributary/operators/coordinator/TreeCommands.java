@@ -37,7 +37,7 @@ final class TreeCommands {
     /** An update counts: eager rounds fold it now. */
     void counted(CoordinatorState state, Counted update, Out out) {
         if (timing == Timing.EAGER) {
-            String leaf = Locality.leaf(update, state.homes);
+            String leaf = Locality.leaf(update, state.homes, state.subtasks);
             for (int shard = 0; shard < shards; shard++) {
                 out.send(0, fold(leaf, update.claim(), shard));
             }
@@ -60,7 +60,13 @@ final class TreeCommands {
         List<List<Seat>> levels = seats(state);
         Map<Claim, String> late = new LinkedHashMap<>();
         if (timing == Timing.LAZY) {
-            state.counted.values().forEach(c -> late.put(c.claim(), Locality.leaf(c, state.homes)));
+            state.counted
+                    .values()
+                    .forEach(
+                            c ->
+                                    late.put(
+                                            c.claim(),
+                                            Locality.leaf(c, state.homes, state.subtasks)));
         }
         for (int shard = 0; shard < shards; shard++) {
             for (Map.Entry<Claim, String> update : late.entrySet()) {
@@ -97,6 +103,7 @@ final class TreeCommands {
     }
 
     private List<List<Seat>> seats(CoordinatorState state) {
-        return Locality.seats(state.tree(topology), state.counted.values(), state.homes);
+        return Locality.seats(
+                state.tree(topology), state.counted.values(), state.homes, state.subtasks);
     }
 }

@@ -209,7 +209,8 @@ final class Turn {
         state.open(
                 policies.closing().deadline(state),
                 policies.topology(),
-                policies.locations().homes());
+                policies.locations().homes(),
+                policies.locations().parallelism());
         announcer.plan();
     }
 

@@ -135,9 +135,17 @@ class EarlierSnapshotsTest {
             assertThat(coordinator.receipt().status()).isEqualTo(Status.DUPLICATE);
             coordinator.update("t-2", 2, 0, 9);
             coordinator.update("t-3", 2, 0, 9);
-            assertThat(coordinator.commands(0).stream().filter(CloseNode.class::isInstance))
-                    .isNotEmpty();
+            // Its sums are under names of that version, and are found under no others.
+            assertThat(coordinator.commands(0))
+                    .filteredOn(CloseNode.class::isInstance)
+                    .isNotEmpty()
+                    .noneMatch(command -> command.node().contains("@"));
             assertThat(coordinator.plan().round()).isEqualTo(3);
+            coordinator.update("t-1", 3, coordinator.plan().epoch(), 8);
+            assertThat(coordinator.commands(0))
+                    .filteredOn(command -> command.round().round() == 3)
+                    .isNotEmpty()
+                    .allMatch(command -> command.node().endsWith("@/4"));
         }
     }
 

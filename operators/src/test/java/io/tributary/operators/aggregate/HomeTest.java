@@ -4,6 +4,7 @@ package io.tributary.operators.aggregate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.Arrays;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -37,8 +38,21 @@ class HomeTest {
         assertThat(used).isEqualTo(subtasks);
     }
 
+    /** However few there are, no subtask gets two more than another. */
     @Property
-    void aNodeWithoutAHomeIsWhereItsShardIs(
+    void shardsOfNodesWithoutAHomeAreDealtOutEvenly(
+            @ForAll @IntRange(min = 1, max = Home.KEY_GROUPS) int parallelism,
+            @ForAll @IntRange(min = 1, max = 500) int shards) {
+        int[] counts = new int[parallelism];
+        for (int shard = 0; shard < shards; shard++) {
+            counts[subtask(Home.everywhere(parallelism).name("top"), shard, parallelism)]++;
+        }
+        assertThat(Arrays.stream(counts).max().getAsInt())
+                .isLessThanOrEqualTo(Arrays.stream(counts).min().getAsInt() + 1);
+    }
+
+    @Property
+    void aNameWithoutAHomeIsWhereItsShardIs(
             @ForAll @IntRange(min = 0) int shard,
             @ForAll @IntRange(min = 1, max = Home.KEY_GROUPS) int parallelism) {
         int top = subtask("top", shard, parallelism);
@@ -46,5 +60,7 @@ class HomeTest {
         // Groups may be called anything.
         assertThat(subtask("leaf@9/3", shard, parallelism)).isEqualTo(top);
         assertThat(subtask("leaf@999/999", shard, parallelism)).isEqualTo(top);
+        assertThat(subtask("leaf@/999", shard, parallelism)).isEqualTo(top);
+        assertThat(subtask("leaf@/0", shard, parallelism)).isEqualTo(top);
     }
 }

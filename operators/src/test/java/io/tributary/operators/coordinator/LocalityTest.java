@@ -50,7 +50,7 @@ class LocalityTest {
     }
 
     private static List<List<Seat>> seats(Counted... updates) {
-        return Locality.seats(TREE, List.of(updates), HOMES);
+        return Locality.seats(TREE, List.of(updates), HOMES, 6);
     }
 
     @Example
@@ -74,13 +74,13 @@ class LocalityTest {
     @Example
     void aMiddleOfLeavesOnAllHostsIsEverywhereSinceLessCrossesThen() {
         List<List<Seat>> seats = seats(update("l1", "a"), update("l2", "b"), update("l3", "c"));
-        assertThat(seats.get(1)).extracting(Seat::name).containsExactly("m1");
+        assertThat(seats.get(1)).extracting(Seat::name).containsExactly("m1@/6");
     }
 
     @Example
     void theTopHasNoHome() {
         List<Seat> top = seats(update("l1", "a"), update("l4", "b")).get(2);
-        assertThat(top).extracting(Seat::name).containsExactly("top");
+        assertThat(top).extracting(Seat::name).containsExactly("top@/6");
         assertThat(top.get(0).contributions()).isEqualTo(2);
     }
 
@@ -88,7 +88,7 @@ class LocalityTest {
     void whatLiesOnAHostWithoutSubtasksIsFoldedByAll() {
         assertThat(seats(update("l1", "elsewhere")).get(0))
                 .extracting(Seat::name)
-                .containsExactly("l1");
+                .containsExactly("l1@/6");
     }
 
     /** Every sum that is emitted is expected by its parent, and no other. */
@@ -100,7 +100,7 @@ class LocalityTest {
         for (int each : where) {
             updates.add(update("l" + (1 + each % 4), nodes.get(each / 4)));
         }
-        List<List<Seat>> seats = Locality.seats(TREE, updates, HOMES);
+        List<List<Seat>> seats = Locality.seats(TREE, updates, HOMES, 6);
         assertThat(seats.get(0).stream().mapToInt(Seat::contributions).sum())
                 .isEqualTo(updates.size());
         for (int level = 0; level + 1 < seats.size(); level++) {
@@ -114,6 +114,8 @@ class LocalityTest {
                 update ->
                         assertThat(seats.get(0))
                                 .anyMatch(
-                                        seat -> seat.name().equals(Locality.leaf(update, HOMES))));
+                                        seat ->
+                                                seat.name()
+                                                        .equals(Locality.leaf(update, HOMES, 6))));
     }
 }

@@ -115,7 +115,7 @@ class RoundCoordinatorTest {
             harness.update("a", 1, 0, 10);
             assertThat(harness.commands(0))
                     .hasSize(3)
-                    .allMatch(c -> c instanceof FoldUpdate && c.node().equals("r1/g0/0"));
+                    .allMatch(c -> c instanceof FoldUpdate && c.node().equals("r1/g0/0@/4"));
             harness.update("b", 1, 0, 20);
 
             assertThat(harness.commands(0)).filteredOn(CloseNode.class::isInstance).hasSize(6);
@@ -890,7 +890,7 @@ class RoundCoordinatorTest {
                         .hasSize(6);
                 assertThat(harness.commands(1))
                         .hasSize(3)
-                        .allMatch(c -> c.node().equals("r2"))
+                        .allMatch(c -> c.node().equals("r2@/4"))
                         .allMatch(c -> ((CloseNode) c).contributions() == 2);
             }
         }
@@ -945,7 +945,7 @@ class RoundCoordinatorTest {
             assertThat(harness.commands(0))
                     .filteredOn(FoldUpdate.class::isInstance)
                     .extracting(AggregatorInput::node)
-                    .containsExactly("r1/g0/0", "r1/g0/1", "r1/g0/2", "r1/g0/0");
+                    .containsExactly("r1/g0/0@/4", "r1/g0/1@/4", "r1/g0/2@/4", "r1/g0/0@/4");
         }
     }
 
@@ -1025,13 +1025,13 @@ class RoundCoordinatorTest {
             assertThat(harness.commands(0))
                     .filteredOn(CloseNode.class::isInstance)
                     .extracting(AggregatorInput::node)
-                    .containsOnly("r1/g0/0", "r1/g0/1");
+                    .containsOnly("r1/g0/0@/4", "r1/g0/1@/4");
             harness.update("a", 2, RoundId.epoch(1, 0), 3);
             harness.update("b", 2, RoundId.epoch(1, 0), 4);
             assertThat(harness.commands(0))
                     .filteredOn(c -> c.round().round() == 2)
                     .extracting(AggregatorInput::node)
-                    .containsOnly("r1/g0/0");
+                    .containsOnly("r1/g0/0@/4");
         }
         Topology other = Topologies.of(List.of(3, 1), 2);
         assertThatThrownBy(() -> new CoordinatorHarness(other, rules, model0, snapshot))
