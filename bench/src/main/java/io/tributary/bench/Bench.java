@@ -213,13 +213,18 @@ public final class Bench implements Callable<Integer> {
         return switch (path.get()) {
             case ALL -> throw new IllegalStateException("it has processes of its own");
             case KERNEL -> KernelBench.run(params, all, directory, effort);
-            case SHM -> new ShmBench(load(effort.of(20, 40), effort.of(10, 20)), directory).run();
+            case SHM -> new ShmBench(load(effort.of(15, 40), effort.of(6, 20)), directory).run();
             case LATENCY ->
-                    new LatencyBench(load(effort.of(2, 5), effort.of(5, 15)), directory).run();
-            case KAFKA -> new KafkaBench(load(effort.of(4, 5), effort.of(5, 10)), directory).run();
-            case MQTT -> new MqttBench(load(effort.of(4, 8), effort.of(3, 10)), directory).run();
+                    new LatencyBench(load(effort.of(1, 5), effort.of(3, 15)), directory).run();
+            case KAFKA ->
+                    new KafkaBench(
+                                    load(effort.of(4, 5), effort.of(5, 10)),
+                                    effort.of(1, 3),
+                                    directory)
+                            .run();
+            case MQTT -> new MqttBench(load(effort.of(3, 8), effort.of(3, 10)), directory).run();
             case CHECKPOINT ->
-                    new CheckpointBench(load(effort.of(2, 4), effort.of(3, 10)), directory).run();
+                    new CheckpointBench(load(effort.of(2, 4), effort.of(2, 10)), directory).run();
             case REMOTE ->
                     hosts.isPresent()
                             ? new HostsBench(hosts.get(), params, all, directory).run()

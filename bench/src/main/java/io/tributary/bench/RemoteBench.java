@@ -13,7 +13,6 @@ import io.tributary.shm.node.Node;
 import io.tributary.shm.node.Regions;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
-import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -64,7 +63,7 @@ final class RemoteBench {
                 List<Double> reads = new ArrayList<>();
                 for (int phase = 0; phase < phases; phase++) {
                     write(there.seen(regions.path().resolve(AgentProcess.nodeName(there))), phase);
-                    reads.addAll(read(here, there, phase, work.path()));
+                    reads.addAll(read(here, there, phase, regions.path(), work.path()));
                     limits.add(iperf(here, there));
                 }
                 return Figure.more("region of another host", "GB/s", reads)
@@ -110,7 +109,8 @@ final class RemoteBench {
     }
 
     /** GB/s of each region but the first ones. */
-    private List<Double> read(Hosts.Host here, Hosts.Host there, int phase, Path work)
+    private static List<Double> read(
+            Hosts.Host here, Hosts.Host there, int phase, Path regions, Path work)
             throws IOException {
         Path log = work.resolve("read-%d.out".formatted(phase));
         try (JavaProcess reader =
@@ -119,6 +119,8 @@ final class RemoteBench {
                                         List.of("-Xmx128m"),
                                         RemoteBench.class.getName(),
                                         List.of(
+                                                regions.resolve(AgentProcess.nodeName(here))
+                                                        .toString(),
                                                 AgentProcess.nodeName(there),
                                                 Integer.toString(phase)))
                                 .on(here),
@@ -134,19 +136,17 @@ final class RemoteBench {
                 .toList();
     }
 
-    /** The process that reads; arguments: node, phase. */
+    /** The process that reads; arguments: this host's region directory, the other's node, phase. */
     public static void main(String[] args) throws Exception {
         try (Regions regions =
-                Regions.by(
-                        TrustedDirectory.of(TrustedDirectory.DEFAULT),
-                        Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET)) {
+                Regions.by(Path.of(args[0]), Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET)) {
             while (regions.members().stream()
-                    .noneMatch(m -> m.alive() && m.member().node().equals(args[0]))) {
+                    .noneMatch(m -> m.alive() && m.member().node().equals(args[1]))) {
                 TimeUnit.MILLISECONDS.sleep(50);
             }
             for (int region = 0; region < WARM_UP + MEASURED; region++) {
                 RegionRef ref =
-                        regions.find(args[0], name(Integer.parseInt(args[1]), region)).ref();
+                        regions.find(args[1], name(Integer.parseInt(args[2]), region)).ref();
                 long start = System.nanoTime();
                 try (Regions.Open open = regions.open(ref)) {
                     System.out.printf(

@@ -87,8 +87,11 @@ final class SeveralRuns {
         }
     }
 
-    /** What it said last. */
-    private static String reason(JavaProcess process) throws IOException {
-        return process.logTail().replaceFirst("(?s).*tributary: ", "").strip();
+    /** What it said last, without where in the code. */
+    private static String reason(JavaProcess process) {
+        return process.logTail()
+                .replaceFirst("(?s).*tributary: ", "")
+                .replaceFirst("(?s)\\n\\tat .*", "")
+                .strip();
     }
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.job.command.UsageException;
 import io.tributary.protocol.Json;
+import io.tributary.shm.region.TrustedDirectory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -47,6 +48,19 @@ class BenchITCase {
         // A receipt waits for a checkpoint, a model that leaves at once does not.
         assertThat(millis(figures, "spread over 2 s, last to trainers' model"))
                 .isLessThan(millis(figures, "checkpoint every 200 ms, last to receipt"));
+    }
+
+    /** The other host's region comes by the nodes of both. */
+    @Test
+    void aRegionOfAnotherHostIsReadBesideIperf3() throws Exception {
+        Assumptions.assumeTrue(
+                "root".equals(System.getProperty("user.name"))
+                                && Files.exists(Path.of("/usr/bin/iperf3"))
+                        || System.getenv("TRIBUTARY_REQUIRE_BPF") != null);
+        Figure figure =
+                new RemoteBench(100_000, 1, TrustedDirectory.of(TrustedDirectory.DEFAULT)).run();
+        assertThat(figure.value()).isPositive();
+        assertThat(figure.limitValue()).isPositive();
     }
 
     private static double millis(List<Figure> figures, String name) {
