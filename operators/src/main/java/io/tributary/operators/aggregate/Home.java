@@ -67,7 +67,7 @@ public record Home(List<Integer> subtasks, int parallelism) {
 
     /** The part of all folds that these subtasks do where no node has a home. */
     public double share() {
-        return subtasks.isEmpty() ? 1 : (double) subtasks.size() / parallelism;
+        return (double) subtasks.size() / parallelism;
     }
 
     /**
