@@ -170,10 +170,11 @@ public final class Bench implements Callable<Integer> {
                 "--trainers",
                 all,
                 "one for each host at least");
+        Machine machine = Machine.of(directory);
         Report report =
                 path.get() == BenchPath.ALL || runs > 1
-                        ? new SeveralRuns(paths(), runs, options()).run()
-                        : Report.of(Machine.here(), measure());
+                        ? new SeveralRuns(machine, paths(), runs, options()).run()
+                        : Report.of(machine, measure());
         System.out.print(report.table());
         write(Json.pretty(report));
         return report.failed().isEmpty() ? 0 : 1;

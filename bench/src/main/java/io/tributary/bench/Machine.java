@@ -3,6 +3,7 @@
 package io.tributary.bench;
 
 import io.tributary.shm.kernel.FoldKernel;
+import io.tributary.shm.region.SharedMemory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,10 +17,19 @@ import java.nio.file.Path;
  * @param kernel Linux's release
  * @param jdk the JDK's version
  * @param fold what folds: {@link FoldKernel#name}
+ * @param hugePages of the file system that regions are on: {@link SharedMemory#hugePages}
  */
-record Machine(String processor, int cores, long memoryGb, String kernel, String jdk, String fold) {
+record Machine(
+        String processor,
+        int cores,
+        long memoryGb,
+        String kernel,
+        String jdk,
+        String fold,
+        String hugePages) {
 
-    static Machine here() throws IOException {
+    /** This one, with regions in a directory. */
+    static Machine of(Path regions) throws IOException {
         return new Machine(
                 field(Path.of("/proc/cpuinfo"), "model name"),
                 Runtime.getRuntime().availableProcessors(),
@@ -30,7 +40,8 @@ record Machine(String processor, int cores, long memoryGb, String kernel, String
                                 / 1e6),
                 System.getProperty("os.version"),
                 System.getProperty("java.version"),
-                FoldKernel.best().name());
+                FoldKernel.best().name(),
+                SharedMemory.of(regions).hugePages());
     }
 
     private static String field(Path file, String name) throws IOException {
@@ -43,7 +54,7 @@ record Machine(String processor, int cores, long memoryGb, String kernel, String
 
     @Override
     public String toString() {
-        return "%s, %d cores, %d GB, Linux %s, JDK %s, fold: %s"
-                .formatted(processor, cores, memoryGb, kernel, jdk, fold);
+        return "%s, %d cores, %d GB, Linux %s, JDK %s, fold: %s, huge pages: %s"
+                .formatted(processor, cores, memoryGb, kernel, jdk, fold, hugePages);
     }
 }

@@ -24,14 +24,17 @@ final class SeveralRuns {
     /** What a path answers with when something that it needs is missing. */
     private static final int NOT_HERE = 2;
 
+    private final Machine machine;
     private final List<BenchPath> paths;
     private final int runs;
     private final List<String> options;
 
     /**
+     * @param machine where it runs
      * @param options of {@code bench}, for each path
      */
-    SeveralRuns(List<BenchPath> paths, int runs, List<String> options) {
+    SeveralRuns(Machine machine, List<BenchPath> paths, int runs, List<String> options) {
+        this.machine = machine;
         this.paths = paths;
         this.runs = runs;
         this.options = options;
@@ -55,7 +58,7 @@ final class SeveralRuns {
                 all.add(figures);
             }
         }
-        return new Report(Machine.here(), all, leftOut, failed);
+        return new Report(machine, all, leftOut, failed);
     }
 
     private void measure(

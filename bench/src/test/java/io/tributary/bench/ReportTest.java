@@ -19,7 +19,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 class ReportTest {
 
-    private static final Machine MACHINE = new Machine("A processor", 2, 24, "6.1", "17", "Java");
+    private static final Machine MACHINE =
+            new Machine("A processor", 2, 24, "6.1", "17", "Java", "never");
 
     @TempDir Path temp;
 
@@ -47,7 +48,7 @@ class ReportTest {
                         Map.of("kafka", "the broker has ended"));
         assertThat(report.table().lines().map(line -> line.replaceAll(" +", " ")))
                 .containsExactly(
-                        "A processor, 2 cores, 24 GB, Linux 6.1, JDK 17, fold: Java",
+                        "A processor, 2 cores, 24 GB, Linux 6.1, JDK 17, fold: Java, huge pages: never",
                         "",
                         " of the limit",
                         "speed 6.00 GB/s 0.60, 0.50 to 0.70 (axpy 10.0)",

@@ -261,7 +261,7 @@ public final class TrainerClient implements AutoCloseable {
         held.removeIf(before -> before.get() == null);
         held.add(new WeakReference<>(opened));
         if (held.size() > MAX_HELD) {
-            System.gc();
+            UpdateRegions.collectGarbage();
         }
     }
 

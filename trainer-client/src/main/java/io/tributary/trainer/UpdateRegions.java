@@ -190,7 +190,7 @@ final class UpdateRegions implements AutoCloseable {
      * Models that the job has removed take memory until those who looked at them are found not to
      * do so any more. All trainers of a process do this together, now and then.
      */
-    private static void collectGarbage() {
+    static void collectGarbage() {
         long now = System.nanoTime();
         long before = COLLECTED.get();
         if (now - before > COLLECT_NANOS && COLLECTED.compareAndSet(before, now)) {

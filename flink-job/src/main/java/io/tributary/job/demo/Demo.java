@@ -38,6 +38,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -82,13 +83,20 @@ public final class Demo {
 
     /** Runs it to the end. */
     public DemoReport run() throws Exception {
-        Digits.Split digits = digits(options.data(), options.seed());
+        // Drawing takes as long as a part of Flink's start; reading first, since files may be
+        // wrong.
+        CompletableFuture<Digits.Split> digits =
+                options.data().isPresent()
+                        ? CompletableFuture.completedFuture(digits(options.data(), options.seed()))
+                        : CompletableFuture.supplyAsync(
+                                () -> digits(Optional.empty(), options.seed()));
         try (WorkDirectory work = WorkDirectory.create("demo")) {
             return run(digits, work);
         }
     }
 
-    private DemoReport run(Digits.Split digits, WorkDirectory work) throws Exception {
+    private DemoReport run(CompletableFuture<Digits.Split> digits, WorkDirectory work)
+            throws Exception {
         console.say("Starting Flink ...");
         Path models = options.out().orElse(work.path().resolve("models"));
         Files.createDirectories(models);
@@ -103,7 +111,7 @@ public final class Demo {
             flink.submit(JOB);
             console.say("Flink web UI: " + flink.url());
             console.say(place.description());
-            DemoReport report = rounds(place, digits, board, models, flink, work);
+            DemoReport report = rounds(place, digits.get(), board, models, flink, work);
             console.table(report.rounds());
             if (options.report().isPresent()) {
                 Files.writeString(options.report().get(), Json.pretty(report) + "\n");

@@ -299,7 +299,7 @@ class UsersITCase {
                 "this machine lets users make no namespaces");
         Ended own = call("root", "root", "doctor", "--dir", memory.toString());
         assertThat(own.out())
-                .containsPattern("OK       regions +" + memory)
+                .containsPattern("OK       regions +" + memory + ".*huge pages: never")
                 .containsPattern(
                         "MISSING  agent +relay in user space: .*it must have no user namespace of its own");
         Ended hosts = call("root", "root", "doctor", "--dir", temp.toString());
