@@ -74,7 +74,8 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
         env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
         String job = graph.job();
         AggregationGraph.Outputs outputs =
-                graph.build(arrivals(env), transport.regions(), transport.partials(job));
+                graph.build(
+                        arrivals(env), transport.regions(), Optional.of(transport.partials(job)));
         int outlets = transport.onEachHost() ? env.getParallelism() : 1;
         sink(transport.plans(job, outputs.plans(), publish), "plans", outlets);
         sink(

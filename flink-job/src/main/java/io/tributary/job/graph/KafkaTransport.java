@@ -69,8 +69,8 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     @Override
-    public Optional<RegionPool.Place> partials(String job) {
-        return Optional.empty();
+    public RegionPool.Place partials(String job) {
+        return staging.partials(job);
     }
 
     private static DeliveryGuarantee guarantee(Publish publish) {

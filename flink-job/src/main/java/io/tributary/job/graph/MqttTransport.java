@@ -67,8 +67,8 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
-    public Optional<RegionPool.Place> partials(String job) {
-        return Optional.empty();
+    public RegionPool.Place partials(String job) {
+        return staging.partials(job);
     }
 
     private <T> Outlet.Factory<T> outlet(String job, String what, MqttEncoder<T> encoder) {

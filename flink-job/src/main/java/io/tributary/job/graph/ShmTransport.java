@@ -53,8 +53,8 @@ public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agen
     }
 
     @Override
-    public Optional<RegionPool.Place> partials(String job) {
-        return Optional.of(new RegionPool.Place(job, regions.directory(), quotaBytes));
+    public RegionPool.Place partials(String job) {
+        return new RegionPool.Place(job, regions.directory(), quotaBytes);
     }
 
     private ShmOutlets outlets(String job) {

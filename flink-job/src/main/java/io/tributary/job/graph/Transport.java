@@ -42,8 +42,8 @@ public interface Transport {
     /** Where trainers speak of themselves; empty where they do so beside their updates. */
     Optional<Source<Arrival, ?, ?>> control(String job, Run run);
 
-    /** Where partial sums lie; empty where they pass through Flink's network. */
-    Optional<RegionPool.Place> partials(String job);
+    /** Where partial sums are as long as there is room; the others pass through Flink's network. */
+    RegionPool.Place partials(String job);
 
     /** What trainers are to do. */
     DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish);

@@ -108,7 +108,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
                         layout,
                         access,
                         new Quarantine(models),
-                        partials.stream().findAny().map(RegionPool.Place::open),
+                        partials.stream().findAny().map(p -> p.open(layout.maxUpdateBytes())),
                         new ManagedMemory(getContainingTask().getEnvironment().getMemoryManager()));
         folds = new LinkedHashMap<>();
         rounds =

@@ -122,7 +122,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
     @Override
     public void open(OpenContext context) {
         access = regions.open();
-        pool = shards.stream().findAny().map(RegionPool.Place::open);
+        pool = shards.stream().findAny().map(s -> s.open(layout.maxUpdateBytes()));
     }
 
     private ModelAssembly assembly(RoundId version) throws IOException {

@@ -22,7 +22,6 @@ import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.kernel.Columns;
 import io.tributary.shm.node.RegionAccess;
-import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionPool;
 import java.nio.ByteBuffer;
@@ -187,7 +186,7 @@ class AggregatorOperatorTest {
         double[] sum = weightedSum();
         byte[] model = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
         // Held by whoever reads, as the next level does in a job.
-        try (RegionPool pool = RegionPool.shared(JobDirectory.of(temp, "job"), 1L << 24)) {
+        try (RegionPool pool = new RegionPool.Place("job", temp.toString(), 1L << 24).open(0)) {
             OperatorSubtaskState snapshot;
             try (var leaf =
                     harness(
@@ -279,7 +278,7 @@ class AggregatorOperatorTest {
         Path update = Files.write(temp.resolve("mask"), bytes);
         Optional<RegionPool.Place> regions =
                 Optional.of(new RegionPool.Place("job", temp.toString(), 1L << 24));
-        try (RegionPool pool = RegionPool.shared(JobDirectory.of(temp, "job"), 1L << 24);
+        try (RegionPool pool = new RegionPool.Place("job", temp.toString(), 1L << 24).open(0);
                 var top =
                         harness(
                                 new TopOperator(

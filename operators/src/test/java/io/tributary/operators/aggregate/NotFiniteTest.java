@@ -15,7 +15,6 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.node.RegionAccess;
-import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -103,7 +102,7 @@ class NotFiniteTest {
             }
             byte[] bytes = new byte[spec.layout().shardBytes(0)];
             pool.get()
-                    .open()
+                    .open(0)
                     .consume(
                             shard.region().get(),
                             memory -> memory.slice(0, bytes.length).get(bytes));
@@ -244,7 +243,7 @@ class NotFiniteTest {
             weight += samples;
             all.add(new Update(samples, values));
         }
-        try (RegionPool held = RegionPool.shared(JobDirectory.of(temp, "job"), 1L << 28)) {
+        try (RegionPool held = new RegionPool.Place("job", temp.toString(), 1L << 28).open(0)) {
             ModelShard shard =
                     mean(
                             DType.F32,

@@ -99,7 +99,7 @@ class TreePropertyTest {
         RegionPool.Place place =
                 new RegionPool.Place("job", temp.resolve("regions").toString(), 1L << 28);
         // Held, as the level that comes next holds it in a job.
-        try (RegionPool held = place.open()) {
+        try (RegionPool held = place.open(0)) {
             lazy =
                     run(
                             topology,
@@ -218,7 +218,7 @@ class TreePropertyTest {
     private static byte[] read(
             Optional<RegionPool.Place> pool, ModelShard shard, ModelLayout layout) {
         byte[] bytes = new byte[layout.shardBytes(shard.shard())];
-        try (RegionPool opened = pool.orElseThrow().open()) {
+        try (RegionPool opened = pool.orElseThrow().open(0)) {
             opened.consume(
                     shard.region().orElseThrow(),
                     memory -> memory.slice(0, bytes.length).get(bytes));

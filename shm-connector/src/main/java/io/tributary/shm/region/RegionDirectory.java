@@ -49,14 +49,29 @@ public final class RegionDirectory {
 
     private final Path directory;
     private final long quotaBytes;
+    private final long leftBytes;
 
     /**
      * @param directory created when missing
      * @param quotaBytes bound for the sum of all files, regions with their headers
      */
     public RegionDirectory(Path directory, long quotaBytes) {
-        this.directory = create(directory);
+        this(create(directory), quotaBytes, 0);
+    }
+
+    private RegionDirectory(Path directory, long quotaBytes, long leftBytes) {
+        this.directory = directory;
         this.quotaBytes = quotaBytes;
+        this.leftBytes = leftBytes;
+    }
+
+    /**
+     * The same directory for who is to leave room free for others.
+     *
+     * @param bytes of the quota, and of the file system
+     */
+    RegionDirectory leaving(long bytes) {
+        return new RegionDirectory(directory, quotaBytes, bytes);
     }
 
     /**
@@ -125,8 +140,8 @@ public final class RegionDirectory {
         Owner owner = Owner.self(directory);
         Path lock = directory.resolve(".lock");
         try (OfdLock ignored = OfdLock.lock(lock, TrustedDirectory.mode(lock))) {
-            if (length > quotaBytes - usedBytes()
-                    || length > Files.getFileStore(directory).getUsableSpace()) {
+            if (length > quotaBytes - leftBytes - usedBytes()
+                    || length > Files.getFileStore(directory).getUsableSpace() - leftBytes) {
                 return Optional.empty();
             }
             return Optional.of(maker.make(file, payloadLength, owner));

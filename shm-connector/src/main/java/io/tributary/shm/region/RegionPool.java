@@ -38,26 +38,30 @@ public final class RegionPool implements AutoCloseable {
      */
     public record Place(String job, String directory, long quotaBytes) implements Serializable {
 
-        /** The pool, to be closed by each who asks for it. */
-        public RegionPool open() {
-            return shared(JobDirectory.of(TrustedDirectory.of(directory), job), quotaBytes);
+        /**
+         * The pool, to be closed by each who asks for it.
+         *
+         * @param maxUpdateBytes length of the largest update: room for two of them is left free, so
+         *     that sums never keep out the updates that would complete them
+         */
+        public RegionPool open(long maxUpdateBytes) {
+            JobDirectory files = JobDirectory.of(TrustedDirectory.of(directory), job);
+            synchronized (SHARED) {
+                RegionPool pool =
+                        SHARED.computeIfAbsent(
+                                files.path(),
+                                path -> new RegionPool(files, quotaBytes, maxUpdateBytes));
+                pool.users++;
+                return pool;
+            }
         }
     }
 
-    private RegionPool(JobDirectory job, long quotaBytes) {
+    private RegionPool(JobDirectory job, long quotaBytes, long maxUpdateBytes) {
         this.directory = RegionDirectory.create(job.path().resolve("partials"));
-        this.regions = job.regions(quotaBytes);
+        this.regions =
+                job.regions(quotaBytes).leaving(2 * (RegionLayout.PAYLOAD_OFFSET + maxUpdateBytes));
         RegionDirectory.reap(directory, Duration.ZERO);
-    }
-
-    /** The pool of a job; to be closed by each who asks for it. */
-    public static RegionPool shared(JobDirectory job, long quotaBytes) {
-        synchronized (SHARED) {
-            RegionPool pool =
-                    SHARED.computeIfAbsent(job.path(), path -> new RegionPool(job, quotaBytes));
-            pool.users++;
-            return pool;
-        }
     }
 
     /**

@@ -8,7 +8,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
-import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionPool;
@@ -124,7 +123,8 @@ class RegionAccessTest {
     @Test
     void aPartialSumIsConsumedWhereverItLies() throws Exception {
         OwnedRegion region = region("there");
-        try (RegionPool pool = RegionPool.shared(JobDirectory.of(root("here"), "job"), 1 << 24)) {
+        try (RegionPool pool =
+                new RegionPool.Place("job", root("here").toString(), 1 << 24).open(0)) {
             byte[] found = new byte[1];
             access.consume(pool, elsewhere(region), memory -> memory.slice(299_000, 1).get(found));
             assertThat(found[0]).isEqualTo((byte) (299));

@@ -7,6 +7,7 @@ import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.node.RegionAccess;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.JobLock;
+import io.tributary.shm.region.RegionPool;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -31,6 +32,11 @@ public record Staging(RegionAccess.Place regions, long quotaBytes, Duration idle
 
     /** Time without anything new after which an update gives way where room is short. */
     private static final Duration GRACE = Duration.ofSeconds(10);
+
+    /** Where partial sums are, beside the updates. */
+    public RegionPool.Place partials(String job) {
+        return new RegionPool.Place(job, regions.directory(), quotaBytes);
+    }
 
     /**
      * A decoder of chunks for one reader.
