@@ -295,7 +295,7 @@ public final class JobOptions {
                     .memoryType()
                     .defaultValue(MemorySize.ofMebiBytes(1024))
                     .withDescription(
-                            "Bound for all regions of the job on a host, and for what lies beside them.");
+                            "Bound for all regions of the job on a host, those of updates and those of sums, and for files beside them.");
 
     /** When unfinished updates are thrown away. */
     public static final ConfigOption<Duration> STAGING_IDLE =

@@ -92,6 +92,10 @@ public final class RegionDirectory {
         }
     }
 
+    Path path() {
+        return directory;
+    }
+
     /** The longest payload that can ever be reserved here, in bytes. */
     public long largestPayload() {
         return quotaBytes - RegionLayout.PAYLOAD_OFFSET;

@@ -92,10 +92,12 @@ public final class RegionPool implements AutoCloseable {
 
     /**
      * Deletes the regions of a job's pool in this process that are free, for others need the room.
+     *
+     * @param room the job's regions
      */
-    public static void trim(JobDirectory job) {
+    public static void trim(RegionDirectory room) {
         synchronized (SHARED) {
-            Optional.ofNullable(SHARED.get(job.path())).ifPresent(RegionPool::deleteFree);
+            Optional.ofNullable(SHARED.get(room.path())).ifPresent(RegionPool::deleteFree);
         }
     }
 

@@ -4,6 +4,7 @@ package io.tributary.shm.region;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -48,7 +49,7 @@ public record SharedMemory(String type, long totalBytes, long usableBytes, Strin
         long major = device >>> 8 & 0xfff | device >>> 32 & 0xfffff000L;
         long minor = device & 0xff | device >>> 12 & 0xffffff00L;
         String mounted = " %d:%d ".formatted(major, minor);
-        try (Stream<String> mounts = Files.lines(MOUNTS)) {
+        try (Stream<String> mounts = Files.lines(MOUNTS, StandardCharsets.ISO_8859_1)) {
             return mounts.filter(mount -> mount.contains(mounted))
                     .flatMap(mount -> HUGE.matcher(mount).results())
                     .map(found -> found.group(1))

@@ -139,7 +139,7 @@ final class ModelOutlet<M> implements Outlet<M> {
             throws IOException {
         Optional<RegionWriter> writer = Optional.empty();
         while (writer.isEmpty()) {
-            RegionPool.trim(files);
+            RegionPool.trim(room);
             request.repeat();
             if (System.nanoTime() > end) {
                 throw new IOException(

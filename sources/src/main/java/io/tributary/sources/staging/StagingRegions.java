@@ -5,6 +5,7 @@ package io.tributary.sources.staging;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -14,7 +15,7 @@ import java.util.UUID;
 /**
  * The regions of one reader. Those that the job has released are used again, because memory that
  * has been touched is several times faster than fresh memory; while room is short they are given up
- * instead. Not thread-safe.
+ * instead, as are free regions of sums. Not thread-safe.
  */
 final class StagingRegions implements AutoCloseable {
 
@@ -46,8 +47,9 @@ final class StagingRegions implements AutoCloseable {
             }
         }
         Optional<OwnedRegion> made = make(lane, length);
-        if (made.isEmpty() && !free.isEmpty()) {
+        if (made.isEmpty()) {
             giveUp();
+            RegionPool.trim(directory);
             made = make(lane, length);
         }
         made.ifPresent(all::add);
