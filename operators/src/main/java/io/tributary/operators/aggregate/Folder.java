@@ -215,8 +215,10 @@ final class Folder implements AutoCloseable {
         Optional<OwnedRegion> own =
                 regions.elsewhere(payload) ? Optional.empty() : pool.flatMap(p -> p.find(payload));
         if (own.isEmpty()) {
-            regions.consume(pool.orElseThrow(), payload, memory -> add(memory, shard, fold));
-            return layout.sumBytes(shard);
+            int length = layout.sumBytes(shard);
+            regions.consume(
+                    pool.orElseThrow(), payload, length, memory -> add(memory, shard, fold));
+            return length;
         }
         if (fold.sum.isEmpty()) {
             fold.sum = Optional.of(new ShardSum(own.get().memory(), own));

@@ -145,6 +145,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
             access.consume(
                     pool.orElseThrow(),
                     shard.region().get(),
+                    length,
                     memory -> assembly.write(shard, memory.slice(0, length)));
         }
         finish(assembly, context, out);

@@ -156,15 +156,17 @@ public final class RegionAccess implements AutoCloseable {
      * Reads a payload of a pool, and gives its region back, whoever's it is, wherever it lies.
      *
      * @param pool this process's pool
+     * @param length bytes that are read, from the payload's beginning
      * @param reader given the payload's memory, which is its own only while it runs
      */
     public <E extends Exception> void consume(
-            RegionPool pool, PayloadRef payload, RegionPool.Reader<E> reader) throws E {
+            RegionPool pool, PayloadRef payload, long length, RegionPool.Reader<E> reader)
+            throws E {
         if (!elsewhere(payload)) {
             pool.consume(payload, reader);
             return;
         }
-        try (Regions.Open open = open(payload, 0, payload.length())) {
+        try (Regions.Open open = open(payload, 0, length)) {
             reader.read(open.memory());
         }
         release(payload);

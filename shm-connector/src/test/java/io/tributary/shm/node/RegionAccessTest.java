@@ -126,8 +126,13 @@ class RegionAccessTest {
         try (RegionPool pool =
                 new RegionPool.Place("job", root("here").toString(), 1 << 24).open(0)) {
             byte[] found = new byte[1];
-            access.consume(pool, elsewhere(region), memory -> memory.slice(299_000, 1).get(found));
+            access.consume(
+                    pool,
+                    elsewhere(region),
+                    299_001,
+                    memory -> memory.slice(299_000, 1).get(found));
             assertThat(found[0]).isEqualTo((byte) (299));
+            assertThat(access.remoteBytes()).as("no more than is read").isEqualTo(299_001);
             Awaitility.await().until(region::released);
         }
     }
