@@ -94,14 +94,17 @@ public final class RegionPool implements AutoCloseable {
      * Deletes the regions of a job's pool in this process that are free, for others need the room.
      *
      * @param room the job's regions
+     * @return whether there were any
      */
-    public static void trim(RegionDirectory room) {
+    public static boolean trim(RegionDirectory room) {
         synchronized (SHARED) {
-            Optional.ofNullable(SHARED.get(room.path())).ifPresent(RegionPool::deleteFree);
+            RegionPool pool = SHARED.get(room.path());
+            return pool != null && pool.deleteFree();
         }
     }
 
-    private synchronized void deleteFree() {
+    private synchronized boolean deleteFree() {
+        boolean any = free.values().stream().anyMatch(same -> !same.isEmpty());
         for (Deque<OwnedRegion> same : free.values()) {
             for (OwnedRegion region : same) {
                 all.remove(region.file());
@@ -109,6 +112,7 @@ public final class RegionPool implements AutoCloseable {
             }
         }
         free.clear();
+        return any;
     }
 
     /** Those that another process has released. */

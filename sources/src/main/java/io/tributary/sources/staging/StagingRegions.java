@@ -47,9 +47,8 @@ final class StagingRegions implements AutoCloseable {
             }
         }
         Optional<OwnedRegion> made = make(lane, length);
-        if (made.isEmpty()) {
-            giveUp();
-            RegionPool.trim(directory);
+        // Both, without a short cut: one alone may not be enough.
+        if (made.isEmpty() && giveUp() | RegionPool.trim(directory)) {
             made = make(lane, length);
         }
         made.ifPresent(all::add);
@@ -92,10 +91,13 @@ final class StagingRegions implements AutoCloseable {
         }
     }
 
-    private void giveUp() {
+    /** Whether there was anything to give up. */
+    private boolean giveUp() {
+        boolean any = !free.isEmpty();
         free.forEach(OwnedRegion::delete);
         all.removeAll(free);
         free.clear();
+        return any;
     }
 
     /** Deletes what holds nothing that the job still has to fold, and leaves it the rest. */
