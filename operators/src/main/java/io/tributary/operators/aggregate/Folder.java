@@ -36,11 +36,12 @@ final class Folder implements AutoCloseable {
     private final AtomicBoolean closed = new AtomicBoolean();
     private final FoldKernel kernel = FoldKernel.best();
     private final Columns columns = new Columns();
-    private final List<Opened> open = new ArrayList<>(Columns.MAX);
     private final List<OwnedRegion> partials = new ArrayList<>(Columns.MAX);
 
-    /** An update that is to be folded now, and what is mapped of it. */
-    private record Opened(FoldUpdate update, OpenUpdates.Update from) {}
+    /** Updates that are to be folded now, and beside each what is mapped of it. */
+    private final List<FoldUpdate> folding = new ArrayList<>(Columns.MAX);
+
+    private final List<OpenUpdates.Update> open = new ArrayList<>(Columns.MAX);
 
     Folder(
             ModelLayout layout,
@@ -93,7 +94,8 @@ final class Folder implements AutoCloseable {
         long bytes = 0;
         for (AggregatorInput input : fold.waiting) {
             if (input instanceof FoldUpdate update) {
-                open.add(new Opened(update, open(update, shard)));
+                open.add(open(update, shard));
+                folding.add(update);
                 fold.weight += update.weight();
             } else if (input instanceof FoldPartial partial) {
                 bytes += take(partial.sum(), shard, fold);
@@ -107,6 +109,7 @@ final class Folder implements AutoCloseable {
             bytes += foldOpen(shard, fold);
         }
         open.clear();
+        folding.clear();
         fold.contributions += fold.waiting.size();
         fold.waiting.clear();
         fold.changed = true;
@@ -133,11 +136,10 @@ final class Folder implements AutoCloseable {
         for (Segment segment : layout.segments(shard)) {
             DType type = layout.type(segment);
             columns.clear();
-            for (Opened opened : open) {
+            for (int i = 0; i < open.size(); i++) {
+                OpenUpdates.Update update = open.get(i);
                 columns.add(
-                        opened.from().file().mapped(),
-                        opened.from().offset(segment),
-                        opened.update().weight());
+                        update.file().mapped(), update.offset(segment), folding.get(i).weight());
             }
             boolean finite =
                     kernel.fold(type, columns, sum, segment.sumAt(), fresh, segment.count());
@@ -171,15 +173,15 @@ final class Folder implements AutoCloseable {
      */
     private void requireFinite(Segment segment) {
         boolean found = false;
-        for (Opened opened : open) {
+        for (int i = 0; i < open.size(); i++) {
             if (!kernel.finite(
                     layout.type(segment),
-                    opened.from().file().mapped(),
-                    opened.from().offset(segment),
+                    open.get(i).file().mapped(),
+                    open.get(i).offset(segment),
                     segment.count())) {
+                FoldUpdate update = folding.get(i);
                 quarantine.put(
-                        opened.update().trainer(),
-                        opened.update().scanned() ? Breach.CHANGE : Breach.PROMISE);
+                        update.trainer(), update.scanned() ? Breach.CHANGE : Breach.PROMISE);
                 found = true;
             }
         }
@@ -191,7 +193,7 @@ final class Folder implements AutoCloseable {
     }
 
     private void requireUndamaged() {
-        if (open.stream().anyMatch(o -> RegionMappings.damaged(o.from().file().mapped()))) {
+        if (open.stream().anyMatch(o -> RegionMappings.damaged(o.file().mapped()))) {
             // Zeros are in the sum. The checkpoint before knows better.
             throw new RejectedException(
                     RejectReason.PAYLOAD_LOST,

@@ -221,9 +221,12 @@ public final class RegionMappings {
      * @throws RejectedException PAYLOAD_LOST
      */
     public static void requireWhole(PayloadRef payload) {
+        if (!payload.region()) {
+            return;
+        }
         try {
             long size = Files.size(Path.of(payload.path()));
-            if (payload.region() && size < payload.offset() + payload.length()) {
+            if (size < payload.offset() + payload.length()) {
                 throw new RejectedException(
                         RejectReason.PAYLOAD_LOST,
                         "%s has %d bytes, expected %d; it was truncated"
