@@ -2,10 +2,9 @@
 
 package io.tributary.shm.guard;
 
-import com.sun.jna.Library;
 import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
-import com.sun.jna.Pointer;
+import io.tributary.shm.kernel.Memory;
 import io.tributary.shm.kernel.NativeCode;
 import io.tributary.shm.region.RegionMappings;
 import java.nio.ByteBuffer;
@@ -25,26 +24,19 @@ public final class MemoryGuard implements RegionMappings.Watcher {
     private static final Logger LOG = LoggerFactory.getLogger(MemoryGuard.class);
     private static boolean installed;
 
-    private final Guard guard;
     private final Map<Long, Integer> slots = new HashMap<>();
 
-    /** The native functions, by their own names. */
-    interface Guard extends Library {
+    private MemoryGuard() {}
 
-        int guard_install();
+    private static native int guard_install();
 
-        int guard_watch(Pointer begin, long length);
+    private static native int guard_watch(long begin, long length);
 
-        void guard_unwatch(int slot);
+    private static native void guard_unwatch(int slot);
 
-        long guard_slot_faults(int slot);
+    private static native long guard_slot_faults(int slot);
 
-        long guard_faults();
-    }
-
-    private MemoryGuard(Guard guard) {
-        this.guard = guard;
-    }
+    private static native long guard_faults();
 
     /**
      * Watches all regions mapped from now on, if it can.
@@ -60,47 +52,47 @@ public final class MemoryGuard implements RegionMappings.Watcher {
             LOG.info("regions that are cut short while they are read end this process");
             return false;
         }
-        Guard guard = Native.load(library.get().getFile().getPath(), Guard.class);
-        if (guard.guard_install() != 0) {
+        Native.register(MemoryGuard.class, library.get());
+        if (guard_install() != 0) {
             LOG.warn("the guard's signal handler cannot be set");
             return false;
         }
-        RegionMappings.watch(new MemoryGuard(guard));
+        RegionMappings.watch(new MemoryGuard());
         installed = true;
         return true;
     }
 
     @Override
     public synchronized boolean mapped(ByteBuffer window) {
-        Pointer begin = Native.getDirectBufferPointer(window);
-        int slot = guard.guard_watch(begin, window.capacity());
+        long begin = Memory.addressOf(window);
+        int slot = guard_watch(begin, window.capacity());
         if (slot >= 0) {
-            slots.put(Pointer.nativeValue(begin), slot);
+            slots.put(begin, slot);
         }
         return slot >= 0;
     }
 
     @Override
     public synchronized boolean watches(ByteBuffer window) {
-        return slots.containsKey(Pointer.nativeValue(Native.getDirectBufferPointer(window)));
+        return slots.containsKey(Memory.addressOf(window));
     }
 
     @Override
     public synchronized void unmapping(ByteBuffer window) {
-        Integer slot = slots.remove(Pointer.nativeValue(Native.getDirectBufferPointer(window)));
+        Integer slot = slots.remove(Memory.addressOf(window));
         if (slot != null) {
-            guard.guard_unwatch(slot);
+            guard_unwatch(slot);
         }
     }
 
     @Override
     public synchronized boolean damaged(ByteBuffer window) {
-        Integer slot = slots.get(Pointer.nativeValue(Native.getDirectBufferPointer(window)));
-        return slot != null && guard.guard_slot_faults(slot) > 0;
+        Integer slot = slots.get(Memory.addressOf(window));
+        return slot != null && guard_slot_faults(slot) > 0;
     }
 
     @Override
     public long faults() {
-        return guard.guard_faults();
+        return guard_faults();
     }
 }
