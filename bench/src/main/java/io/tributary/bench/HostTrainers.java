@@ -6,7 +6,7 @@ import io.tributary.job.config.JobSpec;
 import io.tributary.job.config.TrainerAddress;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
-import io.tributary.shm.node.Regions;
+import io.tributary.shm.node.NodeClient;
 import io.tributary.shm.region.TrustedDirectory;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
@@ -33,8 +33,8 @@ final class HostTrainers {
     private final int host;
     private final int trainers;
     private final int hosts;
-    private final Regions regions =
-            Regions.by(
+    private final NodeClient regions =
+            NodeClient.by(
                     TrustedDirectory.of(TrustedDirectory.DEFAULT),
                     Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET);
     private volatile int round;

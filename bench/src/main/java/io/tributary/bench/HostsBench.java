@@ -14,8 +14,8 @@ import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
+import io.tributary.job.process.NetnsHosts;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import java.io.File;
@@ -187,7 +187,7 @@ final class HostsBench {
                         .run(spec, work.resolve("job.yaml"), Optional.empty());
         List<JavaProcess> processes = new ArrayList<>();
         try {
-            for (Hosts.Host host : cluster.hosts().all()) {
+            for (NetnsHosts.Host host : cluster.hosts().all()) {
                 processes.add(trainers(host, work));
             }
             List<Counters> counters = new ArrayList<>();
@@ -230,7 +230,7 @@ final class HostsBench {
         }
     }
 
-    private JavaProcess trainers(Hosts.Host host, Path work) {
+    private JavaProcess trainers(NetnsHosts.Host host, Path work) {
         return JavaProcess.start(
                 JavaProcess.Command.here(
                                 List.of("-Xmx512m"),
@@ -320,7 +320,7 @@ final class HostsBench {
     /** What has crossed so far. */
     private record Counters(long readBytes, List<Long> sent, List<Long> received) {
 
-        static Counters read(Hosts hosts, FlinkRest rest, String job) {
+        static Counters read(NetnsHosts hosts, FlinkRest rest, String job) {
             return new Counters(
                     Stream.of("leaf", "middle", "top")
                             .mapToLong(level -> rest.metric(job, level, "remoteBytesRead"))

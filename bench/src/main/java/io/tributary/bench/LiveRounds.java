@@ -23,7 +23,7 @@ import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
@@ -117,7 +117,7 @@ final class LiveRounds {
                     new LiveRounds(
                             load,
                             new ShmTransport(
-                                    new RegionAccess.Place(regions.toString()), quota, port),
+                                    new PayloadStore.Place(regions.toString()), quota, port),
                             Transport.shm(regions, port));
             live.run(work, regions, beside);
             live.readModelLog(JobDirectory.of(regions, JOB).modelLog());

@@ -4,7 +4,7 @@ package io.tributary.bench;
 
 import io.tributary.job.config.JobOptions;
 import io.tributary.job.graph.Publish;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.sources.staging.Staging;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -84,7 +84,7 @@ record Load(
      */
     Staging staging(Path regions) {
         return new Staging(
-                new RegionAccess.Place(regions.toString()),
+                new PayloadStore.Place(regions.toString()),
                 Math.max(2L * trainers * (4L * params + 65_536), SMALLEST_ROOM),
                 Duration.ofMinutes(5),
                 Duration.ofHours(1));

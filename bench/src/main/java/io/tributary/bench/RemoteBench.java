@@ -4,13 +4,13 @@ package io.tributary.bench;
 
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.job.process.AgentProcess;
-import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
+import io.tributary.job.process.NetnsHosts;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RegionRef;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
-import io.tributary.shm.node.Regions;
+import io.tributary.shm.node.NodeClient;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
@@ -50,11 +50,11 @@ final class RemoteBench {
 
     Figure run() throws Exception {
         Tool.find("iperf3", "iperf3");
-        Hosts hosts = Hosts.create(2, Optional.empty());
+        NetnsHosts hosts = NetnsHosts.create(2, Optional.empty());
         try (WorkDirectory work = WorkDirectory.create("bench");
                 WorkDirectory regions = WorkDirectory.create(parent, "bench")) {
-            Hosts.Host here = hosts.host(1);
-            Hosts.Host there = hosts.host(2);
+            NetnsHosts.Host here = hosts.host(1);
+            NetnsHosts.Host there = hosts.host(2);
             Path secret = work.path().resolve("node.secret");
             try (AgentProcess ours = agent(hosts, here, work.path(), regions.path(), secret);
                     AgentProcess theirs =
@@ -75,7 +75,8 @@ final class RemoteBench {
     }
 
     private static AgentProcess agent(
-            Hosts hosts, Hosts.Host host, Path work, Path regions, Path secret) throws Exception {
+            NetnsHosts hosts, NetnsHosts.Host host, Path work, Path regions, Path secret)
+            throws Exception {
         Path directory = regions.resolve(AgentProcess.nodeName(host));
         Files.createDirectories(host.seen(directory));
         AgentProcess agent = AgentProcess.start(work, directory, secret, hosts, host);
@@ -110,7 +111,7 @@ final class RemoteBench {
 
     /** GB/s of each region but the first ones. */
     private static List<Double> read(
-            Hosts.Host here, Hosts.Host there, int phase, Path regions, Path work)
+            NetnsHosts.Host here, NetnsHosts.Host there, int phase, Path regions, Path work)
             throws IOException {
         Path log = work.resolve("read-%d.out".formatted(phase));
         try (JavaProcess reader =
@@ -138,8 +139,8 @@ final class RemoteBench {
 
     /** The process that reads; arguments: this host's region directory, the other's node, phase. */
     public static void main(String[] args) throws Exception {
-        try (Regions regions =
-                Regions.by(Path.of(args[0]), Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET)) {
+        try (NodeClient regions =
+                NodeClient.by(Path.of(args[0]), Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET)) {
             while (regions.members().stream()
                     .noneMatch(m -> m.alive() && m.member().node().equals(args[1]))) {
                 TimeUnit.MILLISECONDS.sleep(50);
@@ -148,7 +149,7 @@ final class RemoteBench {
                 RegionRef ref =
                         regions.find(args[1], name(Integer.parseInt(args[2]), region)).ref();
                 long start = System.nanoTime();
-                try (Regions.Open open = regions.open(ref)) {
+                try (NodeClient.Open open = regions.open(ref)) {
                     System.out.printf(
                             "GB/s %s%n",
                             (double) open.payload().length() / (System.nanoTime() - start));
@@ -157,7 +158,7 @@ final class RemoteBench {
         }
     }
 
-    private static double iperf(Hosts.Host here, Hosts.Host there)
+    private static double iperf(NetnsHosts.Host here, NetnsHosts.Host there)
             throws IOException, InterruptedException {
         Process server = start(there, List.of("iperf3", "-s", "-1", "-B", there.address()));
         try {
@@ -193,7 +194,7 @@ final class RemoteBench {
         }
     }
 
-    private static Process start(Hosts.Host host, List<String> command) throws IOException {
+    private static Process start(NetnsHosts.Host host, List<String> command) throws IOException {
         List<String> line = new ArrayList<>(host.enter());
         line.addAll(command);
         return new ProcessBuilder(line).redirectErrorStream(true).start();

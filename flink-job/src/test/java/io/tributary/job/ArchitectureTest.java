@@ -145,7 +145,7 @@ class ArchitectureTest {
             noClasses()
                     .that()
                     .haveNameMatching(
-                            ".*\\.(Admission|Closing|Membership|Placement|TreeCommands|RoundProgress)")
+                            ".*\\.(Admission|RoundLifecycle|TrainerRegistry|LeafAssigner|FoldPlanner|RoundProgress)")
                     .should()
                     .dependOnClassesThat()
                     .resideInAnyPackage(

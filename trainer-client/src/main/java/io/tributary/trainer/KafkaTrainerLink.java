@@ -38,7 +38,7 @@ import org.slf4j.LoggerFactory;
  * A trainer's link over Kafka: an idempotent producer for what it says, one consumer for plans,
  * models and receipts. There is no last will; the job finds a dead trainer by its silence.
  */
-final class KafkaTrainerLink implements Link {
+final class KafkaTrainerLink implements TrainerConnection {
 
     private static final Logger LOG = LoggerFactory.getLogger(KafkaTrainerLink.class);
     private static final Duration POLL = Duration.ofMillis(200);

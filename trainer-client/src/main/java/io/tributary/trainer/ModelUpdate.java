@@ -30,7 +30,7 @@ public final class ModelUpdate {
     private static final SecureRandom RANDOM = new SecureRandom();
 
     private final UpdateRegions.Owned owned;
-    private int tenure;
+    private int generation;
     private final RoundPlan plan;
     private final SafetensorsHeader header;
     private final Map<String, Double> metrics = new HashMap<>();
@@ -44,7 +44,7 @@ public final class ModelUpdate {
         this.plan = plan;
         this.header = header;
         this.owned = regions.take(header.fileLength());
-        this.tenure = owned.region().payload().tenure();
+        this.generation = owned.region().payload().generation();
         byte[] bytes = header.bytes();
         memory().slice(0, bytes.length).put(bytes);
         header.tensors().stream()
@@ -185,11 +185,11 @@ public final class ModelUpdate {
 
     /** Its region has been given back, and is its own once more. */
     void renewed() {
-        tenure = owned.region().payload().tenure();
+        generation = owned.region().payload().generation();
     }
 
     private void checkMine() {
-        if (owned.region().closed() || owned.region().payload().tenure() != tenure) {
+        if (owned.region().closed() || owned.region().payload().generation() != generation) {
             throw new IllegalStateException(
                     "update for round %s: it was given up, because newUpdate() was called again or the client was closed; write the newer one"
                             .formatted(id()));

@@ -25,7 +25,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** A trainer's link over MQTT: updates go in chunks, models come in chunks. */
-final class MqttTrainerLink implements Link {
+final class MqttTrainerLink implements TrainerConnection {
 
     private static final Logger LOG = LoggerFactory.getLogger(MqttTrainerLink.class);
     private static final int RECEIVE_MAXIMUM = 16;

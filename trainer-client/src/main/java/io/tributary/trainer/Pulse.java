@@ -19,13 +19,13 @@ final class Pulse {
     private static final long END_MILLIS = 1_000;
 
     private final String trainer;
-    private final Link link;
+    private final TrainerConnection link;
     private final Inbox inbox;
     private final Duration heartbeat;
     private final Thread thread;
     private volatile boolean beats;
 
-    Pulse(String trainer, Link link, Inbox inbox, Duration heartbeat) {
+    Pulse(String trainer, TrainerConnection link, Inbox inbox, Duration heartbeat) {
         this.trainer = trainer;
         this.link = link;
         this.inbox = inbox;

@@ -30,7 +30,7 @@ import org.slf4j.LoggerFactory;
  * A trainer's link over shared memory: its updates are folded where it writes them, the models it
  * maps are the job's. All is in the job's directory; the mailbox says when to look.
  */
-final class ShmTrainerLink implements Link {
+final class ShmTrainerLink implements TrainerConnection {
 
     private static final Logger LOG = LoggerFactory.getLogger(ShmTrainerLink.class);
     private static final Duration PATIENCE = Duration.ofMinutes(5);

@@ -63,7 +63,7 @@ public final class TrainerClient implements AutoCloseable {
     private final Duration receiptTimeout;
     private final Path directory;
     private final Inbox inbox;
-    private final Link link;
+    private final TrainerConnection link;
     private final Pulse pulse;
     private Optional<TensorFile> model = Optional.empty();
     private Optional<ModelVersion> modelVersion = Optional.empty();
@@ -106,7 +106,7 @@ public final class TrainerClient implements AutoCloseable {
         this.pulse = new Pulse(trainer, link, inbox, heartbeat);
     }
 
-    private Link connect(Transport transport) {
+    private TrainerConnection connect(Transport transport) {
         if (transport instanceof Transport.Mqtt mqtt) {
             return new MqttTrainerLink(self, mqtt.broker(), directory, inbox);
         }

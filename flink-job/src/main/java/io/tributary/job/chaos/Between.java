@@ -5,8 +5,8 @@ package io.tributary.job.chaos;
 import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.process.AgentProcess;
 import io.tributary.job.process.BrokerProcess;
-import io.tributary.job.process.Hosts;
 import io.tributary.job.process.KafkaProcess;
+import io.tributary.job.process.NetnsHosts;
 import java.nio.file.Path;
 
 /** What stands between trainers and job: a broker, or the node agent. */
@@ -31,7 +31,7 @@ interface Between extends AutoCloseable {
     }
 
     /** What the hosts of a cluster have themselves. */
-    static Between of(TransportType transport, Hosts hosts) {
+    static Between of(TransportType transport, NetnsHosts hosts) {
         return new OfCluster(
                 transport == TransportType.SHM
                         ? "type: shm"

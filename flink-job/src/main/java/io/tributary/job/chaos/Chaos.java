@@ -11,7 +11,7 @@ import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.job.process.Hosts;
+import io.tributary.job.process.NetnsHosts;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
@@ -84,9 +84,9 @@ public final class Chaos {
     private record Scene(
             Path work,
             LocalCluster cluster,
-            Optional<Hosts> hosts,
+            Optional<NetnsHosts> hosts,
             Between between,
-            Crew crew,
+            TrainerFleet fleet,
             JobSpec spec,
             Progress progress) {}
 
@@ -95,14 +95,14 @@ public final class Chaos {
         LocalCluster cluster = new LocalCluster(work.resolve("cluster"));
         try {
             start(cluster);
-            Optional<Hosts> hosts = cluster.state().flatMap(LocalCluster.State::hosts);
+            Optional<NetnsHosts> hosts = cluster.state().flatMap(LocalCluster.State::hosts);
             try (Between between =
                             hosts.map(h -> Between.of(options.transport(), h))
                                     .orElseGet(
                                             () ->
                                                     Between.start(
                                                             options.transport(), work, regions));
-                    Crew crew = new Crew(options.trainers(), work, hosts)) {
+                    TrainerFleet fleet = new TrainerFleet(options.trainers(), work, hosts)) {
                 JobSpec spec =
                         ChaosJob.write(
                                 work,
@@ -114,11 +114,11 @@ public final class Chaos {
                                         .orElse("directory: " + regions),
                                 between.yaml(),
                                 options.trainers(),
-                                hosts.map(Hosts::count).orElse(TASK_MANAGERS));
+                                hosts.map(NetnsHosts::count).orElse(TASK_MANAGERS));
                 Progress progress = new Progress();
                 try (AutoCloseable ignored =
                         cluster.seen(spec.transport()).follow(spec.name(), progress)) {
-                    return run(new Scene(work, cluster, hosts, between, crew, spec, progress));
+                    return run(new Scene(work, cluster, hosts, between, fleet, spec, progress));
                 }
             }
         } catch (RuntimeException e) {
@@ -141,7 +141,7 @@ public final class Chaos {
 
     private ChaosReport run(Scene scene) throws Exception {
         submit(scene);
-        scene.crew().start();
+        scene.fleet().start();
         scene.progress().awaitRound(1, PATIENCE_SECONDS);
         long start = System.nanoTime();
         kill(scene);
@@ -149,11 +149,11 @@ public final class Chaos {
         say("no more kills   %s".formatted(scene.progress()));
         settle(scene.progress(), scene.cluster());
         say("stop            %s".formatted(scene.progress()));
-        for (String late : scene.crew().stop(PATIENCE_SECONDS)) {
+        for (String late : scene.fleet().stop(PATIENCE_SECONDS)) {
             faults.add("trainer %s did not get its last receipt".formatted(late));
         }
         awaitLedgers(scene.progress(), scene.spec());
-        return report(seconds, scene.crew(), scene.spec(), scene.work());
+        return report(seconds, scene.fleet(), scene.spec(), scene.work());
     }
 
     private void say(String what) {
@@ -177,7 +177,7 @@ public final class Chaos {
             recoveries.forEach(Recovery::end);
             switch (kind) {
                 case TASK_MANAGER -> {
-                    int taskManagers = scene.hosts().map(Hosts::count).orElse(TASK_MANAGERS);
+                    int taskManagers = scene.hosts().map(NetnsHosts::count).orElse(TASK_MANAGERS);
                     cluster.killTaskManager(1 + random.nextInt(taskManagers));
                     recoveries.add(
                             Recovery.watch(cluster.rest(), scene.spec().name(), scene.progress()));
@@ -188,7 +188,7 @@ public final class Chaos {
                     start(cluster);
                     submit(scene);
                 }
-                case TRAINER -> scene.crew().killOne(random);
+                case TRAINER -> scene.fleet().killOne(random);
                 case BROKER -> {
                     scene.between().kill();
                     scene.between().restart();
@@ -204,10 +204,10 @@ public final class Chaos {
                 }
                 case HOST -> {
                     int host = other(scene.hosts().orElseThrow());
-                    scene.crew().killOn(host);
+                    scene.fleet().killOn(host);
                     cluster.killHost(host);
                     start(cluster);
-                    scene.crew().startOn(host);
+                    scene.fleet().startOn(host);
                 }
                 case LINK -> cut(scene.hosts().orElseThrow(), scene.progress());
                 default -> throw new AssertionError(kind);
@@ -218,12 +218,12 @@ public final class Chaos {
     }
 
     /** Any host but the first, where the job manager is. */
-    private int other(Hosts hosts) {
+    private int other(NetnsHosts hosts) {
         return 2 + random.nextInt(hosts.count() - 1);
     }
 
     /** Cuts a host off, for a moment or until it is missed; a round must end all the same. */
-    private void cut(Hosts hosts, Progress progress) throws InterruptedException {
+    private void cut(NetnsHosts hosts, Progress progress) throws InterruptedException {
         int before = progress.round();
         int number = other(hosts);
         int seconds = 1 + random.nextInt(LONGEST_CUT_SECONDS);
@@ -273,9 +273,9 @@ public final class Chaos {
         }
     }
 
-    private ChaosReport report(double seconds, Crew crew, JobSpec spec, Path work)
+    private ChaosReport report(double seconds, TrainerFleet fleet, JobSpec spec, Path work)
             throws IOException {
-        Oracle oracle = new Oracle(crew.logs(), spec.models());
+        Oracle oracle = new Oracle(fleet.logs(), spec.models());
         List<String> all = new ArrayList<>(faults);
         all.addAll(oracle.faults());
         if (!all.isEmpty()) {

@@ -2,8 +2,8 @@
 
 package io.tributary.job.cluster;
 
-import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
+import io.tributary.job.process.NetnsHosts;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -32,7 +32,7 @@ import org.apache.flink.runtime.util.config.memory.ProcessMemoryUtils;
  * @param directory where configuration, logs and temporary files are
  * @param hosts where they run: the job manager on the first; without, all on this machine
  */
-record FlinkProcesses(Path directory, Optional<Hosts> hosts) {
+record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
 
     private static final String JOB_MANAGER = "job-manager";
 

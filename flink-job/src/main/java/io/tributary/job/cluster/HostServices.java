@@ -5,7 +5,7 @@ package io.tributary.job.cluster;
 import io.tributary.job.config.JobOptions;
 import io.tributary.job.process.AgentProcess;
 import io.tributary.job.process.BrokerProcess;
-import io.tributary.job.process.Hosts;
+import io.tributary.job.process.NetnsHosts;
 import io.tributary.job.process.ProcessIdentity;
 import io.tributary.shm.region.TrustedDirectory;
 import java.nio.file.Path;
@@ -16,7 +16,7 @@ import java.nio.file.Path;
  * @param directory for logs, and the secret that the nodes share
  * @param hosts the hosts
  */
-record HostServices(Path directory, Hosts hosts) {
+record HostServices(Path directory, NetnsHosts hosts) {
 
     /** Starts an agent, and returns when its node can be reached. */
     ProcessIdentity startAgent(int number) {

@@ -5,12 +5,12 @@ package io.tributary.job.cluster;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.Transport;
-import io.tributary.job.process.Hosts;
 import io.tributary.job.process.JavaProcess;
+import io.tributary.job.process.NetnsHosts;
 import io.tributary.job.process.ProcessIdentity;
 import io.tributary.protocol.Json;
 import io.tributary.shm.agent.FreePorts;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -66,12 +66,12 @@ public final class LocalCluster {
             int slots,
             ProcessIdentity jobManager,
             TreeMap<Integer, TaskManager> taskManagers,
-            List<Hosts> network,
+            List<NetnsHosts> network,
             TreeMap<Integer, ProcessIdentity> agents,
             ProcessIdentity broker) {
 
         /** The hosts that they run on; empty for this machine. */
-        public Optional<Hosts> hosts() {
+        public Optional<NetnsHosts> hosts() {
             return network.stream().findAny();
         }
 
@@ -131,7 +131,7 @@ public final class LocalCluster {
     }
 
     /** The hosts that there are. */
-    public Hosts hosts() {
+    public NetnsHosts hosts() {
         return running()
                 .hosts()
                 .orElseThrow(
@@ -145,13 +145,13 @@ public final class LocalCluster {
      * A transport as this machine sees it: what is in memory on the first host is elsewhere here.
      */
     public Transport seen(Transport transport) {
-        Optional<Hosts> hosts = state().flatMap(State::hosts);
+        Optional<NetnsHosts> hosts = state().flatMap(State::hosts);
         if (hosts.isEmpty() || !(transport instanceof ShmTransport shm)) {
             return transport;
         }
         Path directory = shm.regions().path();
         return new ShmTransport(
-                new RegionAccess.Place(hosts.get().host(1).seen(directory).toString()),
+                new PayloadStore.Place(hosts.get().host(1).seen(directory).toString()),
                 shm.quotaBytes(),
                 shm.agentPort());
     }
@@ -162,7 +162,7 @@ public final class LocalCluster {
      * @param rate of their links, as tc writes it
      */
     public State start(int hosts, Optional<String> rate, int slots) {
-        Optional<Hosts> there = state().flatMap(State::hosts).filter(Hosts::exist);
+        Optional<NetnsHosts> there = state().flatMap(State::hosts).filter(NetnsHosts::exist);
         if (there.isPresent() && there.get().count() != hosts) {
             throw new IllegalArgumentException(
                     "the cluster in %s has %d hosts; stop it first"
@@ -173,12 +173,12 @@ public final class LocalCluster {
                 throw new IllegalArgumentException(
                         "the cluster in %s runs without hosts; stop it first".formatted(directory));
             }
-            save(fresh(slots, Optional.of(Hosts.create(hosts, rate))));
+            save(fresh(slots, Optional.of(NetnsHosts.create(hosts, rate))));
         }
         return start(hosts, slots);
     }
 
-    private static State fresh(int slots, Optional<Hosts> hosts) {
+    private static State fresh(int slots, Optional<NetnsHosts> hosts) {
         return new State(
                 LocalFlink.freeUiPort(),
                 FreePorts.next(),
@@ -214,7 +214,7 @@ public final class LocalCluster {
             state = state.with(owner(processes(state).startJobManager()), state.broker());
             save(state);
         }
-        int wanted = state.hosts().map(Hosts::count).orElse(taskManagers);
+        int wanted = state.hosts().map(NetnsHosts::count).orElse(taskManagers);
         for (int number = 1; number <= wanted; number++) {
             TaskManager there = state.taskManagers().get(number);
             if (there == null || !there.owner().alive()) {
@@ -328,7 +328,7 @@ public final class LocalCluster {
      */
     public void killHost(int number) {
         State state = running();
-        Hosts hosts = hosts();
+        NetnsHosts hosts = hosts();
         end(state.taskManagers().get(number).owner(), true);
         end(state.agents().get(number), true);
         hosts.forget(hosts.host(number));

@@ -2,7 +2,7 @@
 
 package io.tributary.job.cluster;
 
-import io.tributary.job.JobMain;
+import io.tributary.job.JobEntrypoint;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.WorkDirectory;
 import java.io.IOException;
@@ -67,7 +67,7 @@ public record Submission(FlinkRest rest, Path jar) {
     private void bundle(Path config, Path bundle) throws IOException {
         Files.copy(jar, bundle);
         try (FileSystem files = FileSystems.newFileSystem(bundle)) {
-            Files.copy(config, files.getPath(JobMain.BUNDLED));
+            Files.copy(config, files.getPath(JobEntrypoint.BUNDLED));
         }
     }
 }

@@ -5,7 +5,7 @@ package io.tributary.job.command;
 import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.LocalCluster;
-import io.tributary.job.process.Hosts;
+import io.tributary.job.process.NetnsHosts;
 import io.tributary.job.process.ProcessIdentity;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
@@ -121,14 +121,14 @@ public final class ClusterCommand implements Runnable {
                             description = "The command and its arguments, after --.")
                     List<String> command)
             throws IOException, InterruptedException {
-        Hosts hosts = cluster().hosts();
+        NetnsHosts hosts = cluster().hosts();
         requireHost(hosts, number);
         List<String> line = new ArrayList<>(hosts.host(number).enter());
         line.addAll(command);
         return new ProcessBuilder(line).inheritIO().start().waitFor();
     }
 
-    private static void requireHost(Hosts hosts, int number) {
+    private static void requireHost(NetnsHosts hosts, int number) {
         if (number < 1 || number > hosts.count()) {
             throw new UsageException("host %d: expected 1 to %d".formatted(number, hosts.count()));
         }

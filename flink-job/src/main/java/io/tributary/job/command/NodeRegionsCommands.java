@@ -6,8 +6,8 @@ import io.tributary.protocol.message.RegionRef;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.MemberStatus;
 import io.tributary.shm.node.Node;
+import io.tributary.shm.node.NodeClient;
 import io.tributary.shm.node.RegionInfo;
-import io.tributary.shm.node.Regions;
 import io.tributary.shm.region.MappedFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -47,14 +47,15 @@ final class NodeRegionsCommands {
 
         @Override
         public final Integer call() throws IOException {
-            try (Regions regions =
-                    Regions.by(directory, Ports.requireAgent("--port", port) + Node.LOCAL_OFFSET)) {
+            try (NodeClient regions =
+                    NodeClient.by(
+                            directory, Ports.requireAgent("--port", port) + Node.LOCAL_OFFSET)) {
                 call(regions);
             }
             return 0;
         }
 
-        abstract void call(Regions regions) throws IOException;
+        abstract void call(NodeClient regions) throws IOException;
     }
 
     /** A command for one node, whichever it is. */
@@ -79,7 +80,7 @@ final class NodeRegionsCommands {
         }
 
         /** All of it, as it is now. */
-        final RegionRef find(Regions regions) throws IOException {
+        final RegionRef find(NodeClient regions) throws IOException {
             return regions.find(node(), name).ref();
         }
     }
@@ -89,7 +90,7 @@ final class NodeRegionsCommands {
     static final class Nodes extends ByNode {
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             List<MemberStatus> members = regions.members();
             System.out.printf("%-24s %-24s %s%n", "node", "address", "state");
             for (MemberStatus seen : members) {
@@ -113,14 +114,14 @@ final class NodeRegionsCommands {
         private String prefix;
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             List<RegionInfo> found = regions.list(node(), prefix);
-            System.out.printf("%-9s %6s %12s  %s%n", "state", "tenure", "bytes", "region");
+            System.out.printf("%-9s %10s %12s  %s%n", "state", "generation", "bytes", "region");
             for (RegionInfo region : found) {
                 System.out.printf(
-                        "%-9s %6d %12d  %s%n",
+                        "%-9s %10d %12d  %s%n",
                         region.state(),
-                        region.ref().tenure(),
+                        region.ref().generation(),
                         region.ref().length(),
                         region.ref().name());
             }
@@ -135,7 +136,7 @@ final class NodeRegionsCommands {
         private long length;
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             regions.allocate(node(), name(), length);
             System.out.printf("%d bytes, %s on %s%n", length, name(), node());
         }
@@ -163,10 +164,10 @@ final class NodeRegionsCommands {
         private Optional<Long> length;
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             RegionRef whole = find(regions);
             RegionRef range = whole.part(offset, length.orElse(whole.length() - offset));
-            try (Regions.Open open = regions.open(range);
+            try (NodeClient.Open open = regions.open(range);
                     FileChannel file =
                             FileChannel.open(
                                     out,
@@ -204,14 +205,14 @@ final class NodeRegionsCommands {
         private long offset;
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             try (FileChannel file = FileChannel.open(in)) {
                 ByteBuffer bytes = file.map(FileChannel.MapMode.READ_ONLY, 0, file.size());
                 RegionRef written =
                         regions.write(find(regions).part(offset, bytes.remaining()), bytes);
                 System.out.printf(
-                        "%d bytes of %s on %s, now in tenure %d%n",
-                        written.length(), name(), node(), written.tenure());
+                        "%d bytes of %s on %s, now in generation %d%n",
+                        written.length(), name(), node(), written.generation());
             }
         }
     }
@@ -221,7 +222,7 @@ final class NodeRegionsCommands {
     static final class Free extends OfRegion {
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             regions.free(find(regions));
             System.out.printf("%s on %s is gone%n", name(), node());
         }
@@ -238,7 +239,7 @@ final class NodeRegionsCommands {
         private boolean group;
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             if (group) {
                 regions.grantGroup(find(regions), id);
             } else {
@@ -257,7 +258,7 @@ final class NodeRegionsCommands {
         private long delta;
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             System.out.println(regions.fetchAndAdd(node(), name(), delta));
         }
     }
@@ -277,7 +278,7 @@ final class NodeRegionsCommands {
         private long seconds;
 
         @Override
-        void call(Regions regions) throws IOException {
+        void call(NodeClient regions) throws IOException {
             int mine = regions.barrier(node(), name(), parties, Duration.ofSeconds(seconds));
             System.out.printf("number %d of %d%n", mine, parties);
         }

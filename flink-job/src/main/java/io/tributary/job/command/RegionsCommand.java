@@ -49,21 +49,21 @@ public final class RegionsCommand implements Runnable {
                     Path directory) {
         List<Path> regions = RegionDirectory.list(requireDirectory(directory));
         System.out.printf(
-                "%-9s %6s %12s  %-14s %s%n", "state", "tenure", "bytes", "owner", "region");
+                "%-9s %10s %12s  %-14s %s%n", "state", "generation", "bytes", "owner", "region");
         for (Path file : regions.stream().sorted().toList()) {
             Path name = directory.relativize(file);
             try {
                 RegionHeader header = RegionHeader.read(file);
                 System.out.printf(
-                        "%-9s %6d %12d  %-14s %s %s%n",
+                        "%-9s %10d %12d  %-14s %s %s%n",
                         header.state(),
-                        header.tenure(),
+                        header.generation(),
                         header.payloadLength(),
                         header.owner().pid() + (header.owner().alive(file) ? "" : " (dead)"),
                         name,
                         header.description());
             } catch (RejectedException e) {
-                System.out.printf("%-9s %6s %12s  %-14s %s%n", "damaged", "", "", "", name);
+                System.out.printf("%-9s %10s %12s  %-14s %s%n", "damaged", "", "", "", name);
             }
         }
         System.out.printf(

@@ -19,7 +19,7 @@ import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.sources.staging.Staging;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -172,8 +172,8 @@ public record JobSpec(
 
     private static Transport transport(JobYaml yaml) {
         long quota = yaml.get(JobOptions.QUOTA).getBytes();
-        RegionAccess.Place regions =
-                new RegionAccess.Place(yaml.get(JobOptions.REGIONS), nodePort(yaml));
+        PayloadStore.Place regions =
+                new PayloadStore.Place(yaml.get(JobOptions.REGIONS), nodePort(yaml));
         Staging staging =
                 new Staging(
                         regions,

@@ -6,7 +6,7 @@ import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.sources.staging.Staging;
 import java.time.Duration;
 import org.slf4j.Logger;
@@ -40,7 +40,7 @@ final class BrokerMeetingPlace implements MeetingPlace {
         return new MqttTransport(
                 address(),
                 new Staging(
-                        new RegionAccess.Place(regions),
+                        new PayloadStore.Place(regions),
                         quotaBytes,
                         STAGING_IDLE,
                         STAGING_DEADLINE));

@@ -9,7 +9,7 @@ import io.tributary.shm.agent.AgentOptions;
 import io.tributary.shm.agent.FreePorts;
 import io.tributary.shm.agent.NodeAgent;
 import io.tributary.shm.kernel.FoldKernel;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.SharedMemory;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -37,7 +37,7 @@ final class ShmMeetingPlace implements MeetingPlace {
     @Override
     public Transport forJob() {
         return new ShmTransport(
-                new RegionAccess.Place(directory.path().toString()), quotaBytes, port);
+                new PayloadStore.Place(directory.path().toString()), quotaBytes, port);
     }
 
     @Override

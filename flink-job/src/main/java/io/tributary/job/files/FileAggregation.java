@@ -18,7 +18,7 @@ import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.TensorFile;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -122,7 +122,7 @@ public record FileAggregation(
                                         .returns(CoordinatorOutputs.ARRIVAL)
                                         .name("check files")
                                         .uid("check-files"),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 Optional.empty());
         DataStream<Outcome> outcomes =
                 outputs.deadLetters()

@@ -4,10 +4,10 @@ package io.tributary.job.files;
 
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.TensorFile;
 import java.nio.file.Path;
@@ -17,7 +17,7 @@ import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RichMapFunction;
 
 /** Checks a file, as a source checks an update, and claims it where it lies. */
-final class FileClaims extends RichMapFunction<Integer, Arrival> {
+final class FileClaims extends RichMapFunction<Integer, TrainerEvent> {
 
     private static final long serialVersionUID = 1L;
 
@@ -39,7 +39,7 @@ final class FileClaims extends RichMapFunction<Integer, Arrival> {
     }
 
     @Override
-    public Arrival map(Integer index) {
+    public TrainerEvent map(Integer index) {
         FileUpdate update = files.get(index);
         String trainer = FileAggregation.trainer(index);
         try (TensorFile file = TensorFile.open(Path.of(update.path()))) {
@@ -48,7 +48,7 @@ final class FileClaims extends RichMapFunction<Integer, Arrival> {
             } catch (RejectedException e) {
                 throw new RejectedException(e.reason(), update.path() + ": " + e.getMessage());
             }
-            return new Arrival.Staged(
+            return new TrainerEvent.UpdateStaged(
                     new Claim(
                             job,
                             trainer,
@@ -62,7 +62,7 @@ final class FileClaims extends RichMapFunction<Integer, Arrival> {
                             new PayloadRef(update.path(), 0, file.header().fileLength(), 0),
                             Map.of()));
         } catch (RejectedException e) {
-            return new Arrival.Refused(
+            return new TrainerEvent.InputRejected(
                     new DeadLetter(update.path(), trainer, 1, 0, e.reason(), e.getMessage()));
         }
     }

@@ -17,15 +17,15 @@ import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionPool;
 import java.util.List;
 import java.util.Optional;
@@ -86,19 +86,19 @@ public record AggregationGraph(
             DataStream<PublishedModel> models) {}
 
     /**
-     * Adds the graph behind {@code arrivals}.
+     * Adds the graph behind {@code events}.
      *
      * @param regions where regions are
      * @param partials where partial sums lie; without, they pass through Flink's network
      */
     public Outputs build(
-            DataStream<Arrival> arrivals,
-            RegionAccess.Place regions,
+            DataStream<TrainerEvent> events,
+            PayloadStore.Place regions,
             Optional<RegionPool.Place> partials) {
         // The closure of a key selector is serialised; it should hold the name alone.
         String key = job;
         SingleOutputStreamOperator<RoundStatus> coordinator =
-                arrivals.keyBy(arrival -> key, Types.STRING)
+                events.keyBy(event -> key, Types.STRING)
                         .process(
                                 new RoundCoordinator(
                                         job,
@@ -107,7 +107,7 @@ public record AggregationGraph(
                                         rules,
                                         model,
                                         models,
-                                        arrivals.getExecutionEnvironment().getParallelism(),
+                                        events.getExecutionEnvironment().getParallelism(),
                                         regions,
                                         surroundings),
                                 CoordinatorOutputs.STATUS)
@@ -160,7 +160,7 @@ public record AggregationGraph(
      * What makes subtasks of one number sit in one slot, so that a source's word about where it is
      * holds for the tree's as well.
      */
-    static Optional<String> together(RegionAccess.Place regions) {
+    static Optional<String> together(PayloadStore.Place regions) {
         return regions.manyHosts() ? Optional.of("tree") : Optional.empty();
     }
 

@@ -2,17 +2,17 @@
 
 package io.tributary.job.graph;
 
-import io.tributary.operators.aggregate.Home;
+import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.model.LedgerFiles;
 import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.PublishedModel;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.Topics;
-import io.tributary.shm.flow.OutletSink;
+import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.shm.flow.CheckpointedSink;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Path;
@@ -65,7 +65,7 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
     }
 
     private AggregationGraph.Outputs add(StreamExecutionEnvironment env) throws IOException {
-        env.setMaxParallelism(Home.KEY_GROUPS);
+        env.setMaxParallelism(SubtaskAffinity.KEY_GROUPS);
         // What waits in a network buffer makes a round longer; claims are few and small.
         env.setBufferTimeout(0);
         // A region is released when the checkpoint completes whose barrier came after its fold;
@@ -74,22 +74,21 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
         env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
         String job = graph.job();
         AggregationGraph.Outputs outputs =
-                graph.build(
-                        arrivals(env), transport.regions(), Optional.of(transport.partials(job)));
-        int outlets = transport.onEachHost() ? env.getParallelism() : 1;
-        sink(transport.plans(job, outputs.plans(), publish), "plans", outlets);
+                graph.build(events(env), transport.regions(), Optional.of(transport.partials(job)));
+        int egresses = transport.onEachHost() ? env.getParallelism() : 1;
+        sink(transport.plans(job, outputs.plans(), publish), "plans", egresses);
         sink(
                 transport.models(
                         job, graph.run(), initialModel(env).union(outputs.models()), publish),
                 "models",
-                outlets);
-        sink(transport.receipts(job, outputs.receipts()), "receipts", outlets);
-        sink(transport.status(job, outputs.status()), "status", outlets);
-        sink(transport.deadLetters(job, outputs.deadLetters()), "dead letters", outlets);
+                egresses);
+        sink(transport.receipts(job, outputs.receipts()), "receipts", egresses);
+        sink(transport.status(job, outputs.status()), "status", egresses);
+        sink(transport.deadLetters(job, outputs.deadLetters()), "dead letters", egresses);
         sink(
                 outputs.ledgers()
                         .sinkTo(
-                                new OutletSink<>(
+                                new CheckpointedSink<>(
                                         RoundLedger.class,
                                         LedgerFiles.beside(graph.models()),
                                         ledger -> true,
@@ -99,8 +98,8 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
         return outputs;
     }
 
-    private DataStream<Arrival> arrivals(StreamExecutionEnvironment env) {
-        DataStreamSource<Arrival> updates =
+    private DataStream<TrainerEvent> events(StreamExecutionEnvironment env) {
+        DataStreamSource<TrainerEvent> updates =
                 source(
                         env,
                         "updates",
@@ -108,15 +107,15 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                                 graph.job(), graph.run(), graph.model(), graph.rules().timing()));
         AggregationGraph.together(transport.regions())
                 .ifPresent(updates.getTransformation()::setCoLocationGroupKey);
-        Optional<Source<Arrival, ?, ?>> control = transport.control(graph.job(), graph.run());
+        Optional<Source<TrainerEvent, ?, ?>> control = transport.control(graph.job(), graph.run());
         return control.isEmpty()
                 ? updates
                 : updates.union(source(env, "control", control.get()).setParallelism(1));
     }
 
-    private DataStreamSource<Arrival> source(
-            StreamExecutionEnvironment env, String what, Source<Arrival, ?, ?> source) {
-        DataStreamSource<Arrival> stream =
+    private DataStreamSource<TrainerEvent> source(
+            StreamExecutionEnvironment env, String what, Source<TrainerEvent, ?, ?> source) {
+        DataStreamSource<TrainerEvent> stream =
                 env.fromSource(
                         source,
                         WatermarkStrategy.noWatermarks(),

@@ -8,15 +8,15 @@ import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.kafka.KafkaTopics;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionPool;
-import io.tributary.sources.kafka.KafkaArrivalSource;
+import io.tributary.sources.kafka.KafkaEventSource;
 import io.tributary.sources.kafka.KafkaSinks;
 import io.tributary.sources.staging.Staging;
 import java.io.Serializable;
@@ -47,14 +47,14 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     @Override
-    public RegionAccess.Place regions() {
+    public PayloadStore.Place regions() {
         return staging.regions();
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(
+    public Source<TrainerEvent, ?, ?> updates(
             String job, Run run, ModelSpec model, RoundRules.Timing timing) {
-        return KafkaArrivalSource.updates(
+        return KafkaEventSource.updates(
                 job,
                 run,
                 kafka,
@@ -64,8 +64,8 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
     }
 
     @Override
-    public Optional<Source<Arrival, ?, ?>> control(String job, Run run) {
-        return Optional.of(KafkaArrivalSource.control(job, run, kafka));
+    public Optional<Source<TrainerEvent, ?, ?>> control(String job, Run run) {
+        return Optional.of(KafkaEventSource.control(job, run, kafka));
     }
 
     @Override

@@ -7,7 +7,6 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
@@ -15,16 +14,17 @@ import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.Delivery;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.flow.Outlet;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.flow.Egress;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionPool;
 import io.tributary.sources.mqtt.sink.ModelMessages;
+import io.tributary.sources.mqtt.sink.MqttEgress;
 import io.tributary.sources.mqtt.sink.MqttEncoder;
-import io.tributary.sources.mqtt.sink.MqttOutlet;
 import io.tributary.sources.mqtt.source.MqttControlSource;
 import io.tributary.sources.mqtt.source.MqttUpdateSource;
 import io.tributary.sources.staging.Staging;
@@ -41,7 +41,7 @@ import org.slf4j.LoggerFactory;
  * @param broker the broker
  * @param staging where updates are staged
  */
-public record MqttTransport(BrokerOptions broker, Staging staging) implements OutletTransport {
+public record MqttTransport(BrokerOptions broker, Staging staging) implements EgressTransport {
 
     private static final Logger LOG = LoggerFactory.getLogger(MqttTransport.class);
 
@@ -51,18 +51,18 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
-    public RegionAccess.Place regions() {
+    public PayloadStore.Place regions() {
         return staging.regions();
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(
+    public Source<TrainerEvent, ?, ?> updates(
             String job, Run run, ModelSpec model, RoundRules.Timing timing) {
         return new MqttUpdateSource(job, run, broker, model::layout, staging);
     }
 
     @Override
-    public Optional<Source<Arrival, ?, ?>> control(String job, Run run) {
+    public Optional<Source<TrainerEvent, ?, ?>> control(String job, Run run) {
         return Optional.of(new MqttControlSource(job, run, broker));
     }
 
@@ -71,20 +71,20 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
         return staging.partials(job);
     }
 
-    private <T> Outlet.Factory<T> outlet(String job, String what, MqttEncoder<T> encoder) {
-        return MqttOutlet.factory(job + "-" + what, broker, encoder);
+    private <T> Egress.Factory<T> egress(String job, String what, MqttEncoder<T> encoder) {
+        return MqttEgress.factory(job + "-" + what, broker, encoder);
     }
 
     @Override
-    public Outlet.Factory<RoundPlan> plans(String job) {
+    public Egress.Factory<RoundPlan> plans(String job) {
         String topic = new Topics(job).round();
-        return outlet(job, "plans", (plan, any) -> List.of(Publication.json(topic, plan, true)));
+        return egress(job, "plans", (plan, any) -> List.of(Publication.json(topic, plan, true)));
     }
 
     @Override
-    public Outlet.Factory<PublishedModel> models(String job, Run run) {
+    public Egress.Factory<PublishedModel> models(String job, Run run) {
         String id = run.id();
-        return outlet(
+        return egress(
                 job,
                 "models",
                 (model, chunkBytes) ->
@@ -92,9 +92,9 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
-    public Outlet.Factory<Receipt> receipts(String job) {
+    public Egress.Factory<Receipt> receipts(String job) {
         Topics topics = new Topics(job);
-        return outlet(
+        return egress(
                 job,
                 "receipts",
                 (receipt, any) ->
@@ -104,16 +104,16 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Ou
     }
 
     @Override
-    public Outlet.Factory<RoundStatus> status(String job) {
+    public Egress.Factory<RoundStatus> status(String job) {
         String topic = new Topics(job).status();
-        return outlet(
+        return egress(
                 job, "status", (status, any) -> List.of(Publication.json(topic, status, true)));
     }
 
     @Override
-    public Outlet.Factory<DeadLetter> deadLetters(String job) {
+    public Egress.Factory<DeadLetter> deadLetters(String job) {
         String topic = new Topics(job).deadLetter();
-        return outlet(
+        return egress(
                 job,
                 "dead-letters",
                 (letter, any) -> List.of(Publication.json(topic, letter, false)));

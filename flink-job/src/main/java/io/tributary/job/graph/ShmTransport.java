@@ -5,17 +5,17 @@ package io.tributary.job.graph;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
-import io.tributary.shm.flow.Outlet;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.shm.flow.Egress;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionPool;
-import io.tributary.shm.sink.ShmOutlets;
+import io.tributary.shm.sink.ShmEgresses;
 import io.tributary.shm.source.ShmUpdateSource;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.Source;
@@ -27,8 +27,8 @@ import org.apache.flink.api.connector.source.Source;
  * @param quotaBytes bound for all regions of the job
  * @param agentPort where the node agent is
  */
-public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agentPort)
-        implements OutletTransport {
+public record ShmTransport(PayloadStore.Place regions, long quotaBytes, int agentPort)
+        implements EgressTransport {
 
     @Override
     public String name() {
@@ -41,14 +41,14 @@ public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agen
     }
 
     @Override
-    public Source<Arrival, ?, ?> updates(
+    public Source<TrainerEvent, ?, ?> updates(
             String job, Run run, ModelSpec model, RoundRules.Timing timing) {
         return new ShmUpdateSource(
                 job, run, model::layout, regions, agentPort, timing == RoundRules.Timing.LAZY);
     }
 
     @Override
-    public Optional<Source<Arrival, ?, ?>> control(String job, Run run) {
+    public Optional<Source<TrainerEvent, ?, ?>> control(String job, Run run) {
         return Optional.empty();
     }
 
@@ -57,34 +57,34 @@ public record ShmTransport(RegionAccess.Place regions, long quotaBytes, int agen
         return new RegionPool.Place(job, regions.directory(), quotaBytes);
     }
 
-    private ShmOutlets outlets(String job) {
-        return new ShmOutlets(job, regions, quotaBytes, agentPort);
+    private ShmEgresses egresses(String job) {
+        return new ShmEgresses(job, regions, quotaBytes, agentPort);
     }
 
     @Override
-    public Outlet.Factory<RoundPlan> plans(String job) {
-        return outlets(job).plans();
+    public Egress.Factory<RoundPlan> plans(String job) {
+        return egresses(job).plans();
     }
 
     @Override
-    public Outlet.Factory<PublishedModel> models(String job, Run run) {
+    public Egress.Factory<PublishedModel> models(String job, Run run) {
         String id = run.id();
-        return outlets(job).models(model -> model.in(id).description(), PublishedModel::path);
+        return egresses(job).models(model -> model.in(id).description(), PublishedModel::path);
     }
 
     @Override
-    public Outlet.Factory<Receipt> receipts(String job) {
-        return outlets(job).receipts();
+    public Egress.Factory<Receipt> receipts(String job) {
+        return egresses(job).receipts();
     }
 
     @Override
-    public Outlet.Factory<RoundStatus> status(String job) {
-        return outlets(job).status();
+    public Egress.Factory<RoundStatus> status(String job) {
+        return egresses(job).status();
     }
 
     @Override
-    public Outlet.Factory<DeadLetter> deadLetters(String job) {
-        return outlets(job).deadLetters();
+    public Egress.Factory<DeadLetter> deadLetters(String job) {
+        return egresses(job).deadLetters();
     }
 
     @Override

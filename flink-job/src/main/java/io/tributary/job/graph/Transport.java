@@ -5,13 +5,13 @@ package io.tributary.job.graph;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.Source;
@@ -30,17 +30,18 @@ public interface Transport {
     }
 
     /** Where regions are. */
-    RegionAccess.Place regions();
+    PayloadStore.Place regions();
 
     /**
      * Where updates come in.
      *
      * @param timing when they are folded; what is acknowledged long before is read first
      */
-    Source<Arrival, ?, ?> updates(String job, Run run, ModelSpec model, RoundRules.Timing timing);
+    Source<TrainerEvent, ?, ?> updates(
+            String job, Run run, ModelSpec model, RoundRules.Timing timing);
 
     /** Where trainers speak of themselves; empty where they do so beside their updates. */
-    Optional<Source<Arrival, ?, ?>> control(String job, Run run);
+    Optional<Source<TrainerEvent, ?, ?>> control(String job, Run run);
 
     /** Where partial sums are as long as there is room; the others pass through Flink's network. */
     RegionPool.Place partials(String job);

@@ -19,11 +19,12 @@ public final class AgentProcess implements AutoCloseable {
 
     private final Path work;
     private final List<String> arguments;
-    private final Optional<Hosts.Host> host;
+    private final Optional<NetnsHosts.Host> host;
     private final int port;
     private JavaProcess process;
 
-    private AgentProcess(Path work, int port, Optional<Hosts.Host> host, List<String> arguments) {
+    private AgentProcess(
+            Path work, int port, Optional<NetnsHosts.Host> host, List<String> arguments) {
         this.work = work;
         this.port = port;
         this.host = host;
@@ -44,7 +45,7 @@ public final class AgentProcess implements AutoCloseable {
      * @param secret what all nodes know; made by the first
      */
     public static AgentProcess start(
-            Path work, Path regions, Path secret, Hosts hosts, Hosts.Host host) {
+            Path work, Path regions, Path secret, NetnsHosts hosts, NetnsHosts.Host host) {
         List<String> arguments =
                 new ArrayList<>(
                         List.of(
@@ -63,12 +64,12 @@ public final class AgentProcess implements AutoCloseable {
     }
 
     /** What a host's node is called. */
-    public static String nodeName(Hosts.Host host) {
+    public static String nodeName(NetnsHosts.Host host) {
         return "host-" + host.number();
     }
 
     private static AgentProcess start(
-            Path work, int port, Optional<Hosts.Host> host, List<String> arguments) {
+            Path work, int port, Optional<NetnsHosts.Host> host, List<String> arguments) {
         AgentProcess agent = new AgentProcess(work, port, host, arguments);
         agent.restart();
         return agent;
@@ -94,7 +95,7 @@ public final class AgentProcess implements AutoCloseable {
 
     /** Waits until other nodes can reach it; it must be one. */
     public void awaitNode() {
-        Hosts.Host its = host.orElseThrow();
+        NetnsHosts.Host its = host.orElseThrow();
         process.awaitListening(
                 its.address(),
                 port + Node.LISTEN_OFFSET,

@@ -16,10 +16,11 @@ public final class BrokerProcess implements AutoCloseable {
     private final Path directory;
     private final String address;
     private final int port;
-    private final Optional<Hosts.Host> host;
+    private final Optional<NetnsHosts.Host> host;
     private JavaProcess process;
 
-    private BrokerProcess(Path directory, String address, int port, Optional<Hosts.Host> host) {
+    private BrokerProcess(
+            Path directory, String address, int port, Optional<NetnsHosts.Host> host) {
         this.directory = directory;
         this.address = address;
         this.port = port;
@@ -42,7 +43,7 @@ public final class BrokerProcess implements AutoCloseable {
     }
 
     /** Starts a broker on a host, on MQTT's own port. */
-    public static BrokerProcess start(Path directory, Hosts.Host host) {
+    public static BrokerProcess start(Path directory, NetnsHosts.Host host) {
         BrokerProcess broker =
                 new BrokerProcess(directory, host.address(), MQTT_PORT, Optional.of(host));
         broker.restart();

@@ -67,7 +67,7 @@ public final class JavaProcess implements AutoCloseable {
         }
 
         /** The same on a host. */
-        public Command on(Hosts.Host host) {
+        public Command on(NetnsHosts.Host host) {
             return behind(host.enter());
         }
 

@@ -9,7 +9,7 @@ import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.LocalCluster;
 import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
-import io.tributary.job.process.Hosts;
+import io.tributary.job.process.NetnsHosts;
 import io.tributary.shm.mailbox.Mailbox;
 import io.tributary.shm.node.Node;
 import java.nio.file.Path;
@@ -35,7 +35,7 @@ class HostsJobITCase {
         LocalCluster cluster = new LocalCluster(temp.resolve("cluster"));
         try {
             cluster.start(HOSTS, Optional.of("1gbit"), 1);
-            Hosts hosts = cluster.hosts();
+            NetnsHosts hosts = cluster.hosts();
             JobSpec spec =
                     ChaosJob.write(
                             temp,
@@ -44,13 +44,13 @@ class HostsJobITCase {
                             2 * HOSTS,
                             HOSTS);
             Chaos.Progress progress = new Chaos.Progress();
-            try (Crew crew = new Crew(2 * HOSTS, temp, Optional.of(hosts));
+            try (TrainerFleet fleet = new TrainerFleet(2 * HOSTS, temp, Optional.of(hosts));
                     AutoCloseable ignored =
                             cluster.seen(spec.transport()).follow(spec.name(), progress)) {
                 String job =
                         new Submission(cluster.rest(), Distribution.jobJar())
                                 .run(spec, Chaos.config(temp), Optional.empty());
-                crew.start();
+                fleet.start();
                 progress.awaitRound(4, 120);
                 Awaitility.await()
                         .atMost(Duration.ofSeconds(30))
@@ -63,8 +63,8 @@ class HostsJobITCase {
                                                             + remoteBytes(rest, job, "top"))
                                             .isPositive();
                                 });
-                assertThat(crew.stop(60)).isEmpty();
-                Oracle oracle = new Oracle(crew.logs(), spec.models());
+                assertThat(fleet.stop(60)).isEmpty();
+                Oracle oracle = new Oracle(fleet.logs(), spec.models());
                 assertThat(oracle.faults()).isEmpty();
                 assertThat(oracle.rounds()).isGreaterThanOrEqualTo(4);
                 assertThat(oracle.countedOnce()).isGreaterThanOrEqualTo(4 * 2 * HOSTS);

@@ -15,8 +15,8 @@ import io.tributary.protocol.mqtt.BrokerUnavailableException;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.shm.agent.FreePorts;
-import io.tributary.shm.flow.Outlet;
-import io.tributary.sources.mqtt.sink.MqttOutlet;
+import io.tributary.shm.flow.Egress;
+import io.tributary.sources.mqtt.sink.MqttEgress;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.trainer.Transport;
@@ -249,8 +249,8 @@ class BrokerLimitsITCase {
     void manyReceiptsDoNotWaitForEachOther() throws Exception {
         try (Mosquitto ignored = Mosquitto.start(port, OPEN, "max_inflight_messages 0");
                 DelayingProxy slow = new DelayingProxy(port, 20);
-                Outlet<Integer> outlet =
-                        MqttOutlet.<Integer>factory(
+                Egress<Integer> egress =
+                        MqttEgress.<Integer>factory(
                                         "receipts",
                                         options("tcp://127.0.0.1:" + slow.port()),
                                         (number, any) ->
@@ -264,9 +264,9 @@ class BrokerLimitsITCase {
             long begin = System.nanoTime();
             long bytes = 0;
             for (int i = 0; i < 1000; i++) {
-                bytes += outlet.send(i);
+                bytes += egress.send(i);
             }
-            bytes += outlet.flush();
+            bytes += egress.flush();
             Duration took = Duration.ofNanos(System.nanoTime() - begin);
             assertThat(bytes).isEqualTo(300_000);
             // One after the other they take more than 20 s.
@@ -275,11 +275,11 @@ class BrokerLimitsITCase {
     }
 
     @Test
-    void anOutletThatIsRefusedSaysSoToWhoeverSends() throws Exception {
+    void anEgressThatIsRefusedSaysSoToWhoeverSends() throws Exception {
         Path acl = Files.writeString(temp.resolve("acl"), "topic readwrite allowed\n");
         try (Mosquitto ignored = Mosquitto.start(port, OPEN, "acl_file " + acl);
-                Outlet<String> outlet =
-                        MqttOutlet.<String>factory(
+                Egress<String> egress =
+                        MqttEgress.<String>factory(
                                         "plans",
                                         options(),
                                         (topic, any) ->
@@ -290,10 +290,10 @@ class BrokerLimitsITCase {
                                                                 Map.of(),
                                                                 false)))
                                 .open("test")) {
-            outlet.send("allowed");
-            outlet.flush();
-            outlet.send("denied");
-            assertThatThrownBy(outlet::flush)
+            egress.send("allowed");
+            egress.flush();
+            egress.send("denied");
+            assertThatThrownBy(egress::flush)
                     .as("no restart mends it")
                     .isInstanceOf(
                             org.apache.flink.runtime.execution.SuppressRestartsException.class)

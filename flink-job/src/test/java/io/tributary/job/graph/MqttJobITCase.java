@@ -25,7 +25,7 @@ import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.agent.FreePorts;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionHeader;
 import io.tributary.shm.region.RegionLayout.State;
 import io.tributary.sources.staging.Staging;
@@ -100,7 +100,7 @@ class MqttJobITCase {
                         new MqttTransport(
                                 broker,
                                 new Staging(
-                                        new RegionAccess.Place(temp.resolve("regions").toString()),
+                                        new PayloadStore.Place(temp.resolve("regions").toString()),
                                         1 << 26,
                                         Duration.ofSeconds(20),
                                         Duration.ofHours(1))),

@@ -16,7 +16,7 @@ import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.TensorFile;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
@@ -51,7 +51,7 @@ class RefusedRoundITCase {
         TestJob job = new TestJob("refused", temp, 1);
         theModelOfBeforeGoesOn(
                 job,
-                new ShmTransport(new RegionAccess.Place(job.regions().toString()), QUOTA, 1),
+                new ShmTransport(new PayloadStore.Place(job.regions().toString()), QUOTA, 1),
                 Transport.shm(job.regions(), 1));
     }
 

@@ -19,7 +19,7 @@ import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.MqttLink;
 import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.trainer.TrainerClient;
@@ -254,7 +254,7 @@ class RunsITCase {
     }
 
     private ShmTransport shm(TestJob job) {
-        return new ShmTransport(new RegionAccess.Place(job.regions().toString()), QUOTA, 1);
+        return new ShmTransport(new PayloadStore.Place(job.regions().toString()), QUOTA, 1);
     }
 
     private static void deleteCheckpoints(Path directory) throws Exception {

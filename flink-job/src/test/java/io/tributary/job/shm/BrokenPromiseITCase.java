@@ -20,7 +20,7 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RecentReceipts;
@@ -79,7 +79,7 @@ class BrokenPromiseITCase {
                         Map.of(),
                         true,
                         RoundRules.Limits.DEFAULT),
-                new ShmTransport(new RegionAccess.Place(job.regions().toString()), QUOTA, NO_AGENT),
+                new ShmTransport(new PayloadStore.Place(job.regions().toString()), QUOTA, NO_AGENT),
                 new Configuration(),
                 TestJob.run(job.name()));
     }

@@ -16,7 +16,7 @@ import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.shm.agent.FreePorts;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.sources.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
@@ -64,7 +64,7 @@ public record TestJob(String name, Path work, int agentPort) {
     /** Where updates that come in chunks are put together. */
     public Staging staging(long quotaBytes) {
         return new Staging(
-                new RegionAccess.Place(regions().toString()),
+                new PayloadStore.Place(regions().toString()),
                 quotaBytes,
                 Duration.ofSeconds(60),
                 Duration.ofHours(1));
@@ -76,7 +76,7 @@ public record TestJob(String name, Path work, int agentPort) {
                 trainers,
                 rounds,
                 new ShmTransport(
-                        new RegionAccess.Place(regions().toString()), quotaBytes, agentPort));
+                        new PayloadStore.Place(regions().toString()), quotaBytes, agentPort));
     }
 
     public LocalFlink start(int trainers, int rounds, io.tributary.job.graph.Transport transport)

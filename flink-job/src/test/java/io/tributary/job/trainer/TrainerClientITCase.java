@@ -18,7 +18,7 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.Owner;
 import io.tributary.shm.region.TrainerPresence;
@@ -145,7 +145,7 @@ class TrainerClientITCase {
                     way.equals("mqtt")
                             ? new MqttTransport(options, job.staging(QUOTA))
                             : new ShmTransport(
-                                    new RegionAccess.Place(job.regions().toString()), QUOTA, 1);
+                                    new PayloadStore.Place(job.regions().toString()), QUOTA, 1);
             Transport trainers =
                     way.equals("mqtt") ? Transport.mqtt(options) : Transport.shm(job.regions(), 1);
             CountDownLatch counted = new CountDownLatch(1);

@@ -50,18 +50,18 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
     }
 
     private static void writeSum(PartialSum sum, DataOutputView out) throws IOException {
-        out.writeBoolean(sum instanceof PartialSum.Lying);
-        if (sum instanceof PartialSum.Lying lying) {
+        out.writeBoolean(sum instanceof PartialSum.InRegion);
+        if (sum instanceof PartialSum.InRegion lying) {
             writePayload(lying.payload(), out);
         } else {
-            writeBytes(((PartialSum.Values) sum).sum(), out);
+            writeBytes(((PartialSum.Inline) sum).sum(), out);
         }
     }
 
     private static PartialSum readSum(DataInputView in) throws IOException {
         return in.readBoolean()
-                ? new PartialSum.Lying(readPayload(in))
-                : new PartialSum.Values(readBytes(in));
+                ? new PartialSum.InRegion(readPayload(in))
+                : new PartialSum.Inline(readBytes(in));
     }
 
     private static void begin(int tag, AggregatorInput input, DataOutputView out)

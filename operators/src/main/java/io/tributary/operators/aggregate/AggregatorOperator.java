@@ -13,7 +13,7 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.kernel.Columns;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionPool;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -51,26 +51,26 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     public static final KeySelector<AggregatorInput, NodeShard> KEY =
             input -> new NodeShard(input.node(), input.shard());
 
-    private static final long SETTLE_MILLIS = 1;
+    private static final long FLUSH_MILLIS = 1;
 
     /** How often that is put off because more has come meanwhile. */
     private static final int MAX_PUT_OFF = 10;
 
-    private static final long SWEEP_MILLIS = 1000;
+    private static final long EVICT_MILLIS = 1000;
 
     private final ModelSpec model;
     private final ModelDirectory models;
-    private final RegionAccess.Place regions;
+    private final PayloadStore.Place regions;
 
     /** At most one; unlike an Optional, a list can be shipped. */
     private final List<RegionPool.Place> partials;
 
     private transient ModelLayout layout;
-    private transient RegionAccess access;
-    private transient Folder folder;
+    private transient PayloadStore access;
+    private transient FoldExecutor executor;
     private transient MapState<String, NodeAccumulator> rounds;
-    private transient Map<FoldKey, NodeFold> folds;
-    private transient boolean settleScheduled;
+    private transient Map<FoldKey, LiveAccumulator> folds;
+    private transient boolean flushScheduled;
     private transient boolean arrived;
     private transient Counter updatesFolded;
     private transient Counter partialSumsFolded;
@@ -87,7 +87,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     AggregatorOperator(
             ModelSpec model,
             ModelDirectory models,
-            RegionAccess.Place regions,
+            PayloadStore.Place regions,
             Optional<RegionPool.Place> partials) {
         this.model = model;
         this.models = models;
@@ -103,8 +103,8 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
             MemoryGuard.install();
         }
         access = regions.open();
-        folder =
-                new Folder(
+        executor =
+                new FoldExecutor(
                         layout,
                         access,
                         new Quarantine(models),
@@ -123,20 +123,20 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         bytesFolded = getMetricGroup().counter("bytesFolded");
         foldTime = getMetricGroup().counter("foldTimeMicros");
         getMetricGroup().gauge("remoteBytesRead", access::remoteBytes);
-        scheduleSweep();
+        scheduleEviction();
     }
 
     @Override
     public void processElement(StreamRecord<AggregatorInput> record) throws Exception {
         AggregatorInput input = record.getValue();
         FoldKey key = new FoldKey(KEY.getKey(input), input.round());
-        NodeFold fold = folds.get(key);
+        LiveAccumulator fold = folds.get(key);
         if (fold == null) {
             fold = load(input.shard(), input.round());
             folds.put(key, fold);
         }
         if (input instanceof DropRound) {
-            folder.discard(fold);
+            executor.discard(fold);
             forget(key, fold);
             return;
         }
@@ -147,33 +147,33 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
             fold.waiting.add(input);
         }
         if (fold.complete()) {
-            settle(key, fold);
+            flush(key, fold);
             emit(fold.close.get(), fold);
             forget(key, fold);
         } else if (fold.waiting.size() >= Columns.MAX) {
-            settle(key, fold);
+            flush(key, fold);
         } else if (!fold.waiting.isEmpty()) {
             arrived = true;
-            if (!settleScheduled) {
-                settleScheduled = true;
-                scheduleSettle(0);
+            if (!flushScheduled) {
+                flushScheduled = true;
+                scheduleFlush(0);
             }
         }
     }
 
-    private NodeFold load(int shard, RoundId round) throws Exception {
+    private LiveAccumulator load(int shard, RoundId round) throws Exception {
         NodeAccumulator remembered = rounds.get(round.toString());
-        return remembered == null ? new NodeFold() : folder.restore(shard, remembered);
+        return remembered == null ? new LiveAccumulator() : executor.restore(shard, remembered);
     }
 
-    private void forget(FoldKey key, NodeFold fold) throws Exception {
+    private void forget(FoldKey key, LiveAccumulator fold) throws Exception {
         folds.remove(key);
         if (fold.inState) {
             rounds.remove(key.round().toString());
         }
     }
 
-    private void settle(FoldKey key, NodeFold fold) {
+    private void flush(FoldKey key, LiveAccumulator fold) {
         if (fold.waiting.isEmpty()) {
             return;
         }
@@ -185,7 +185,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
                 updatesFolded.inc();
             }
         }
-        bytesFolded.inc(folder.settle(key.key().shard(), fold));
+        bytesFolded.inc(executor.flush(key.key().shard(), fold));
         foldTime.inc((System.nanoTime() - start) / 1000);
     }
 
@@ -194,42 +194,42 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
      * three times as fast as eight alone. What completes a node is not waited for, so the last
      * update is not delayed.
      */
-    private void scheduleSettle(int putOff) {
+    private void scheduleFlush(int putOff) {
         arrived = false;
         long now = getProcessingTimeService().getCurrentProcessingTime();
         getProcessingTimeService()
                 .registerTimer(
-                        now + SETTLE_MILLIS,
+                        now + FLUSH_MILLIS,
                         time -> {
                             if (arrived && putOff < MAX_PUT_OFF) {
-                                scheduleSettle(putOff + 1);
+                                scheduleFlush(putOff + 1);
                             } else {
-                                settleScheduled = false;
-                                folds.forEach(this::settle);
+                                flushScheduled = false;
+                                folds.forEach(this::flush);
                             }
                         });
     }
 
-    private void scheduleSweep() {
+    private void scheduleEviction() {
         long now = getProcessingTimeService().getCurrentProcessingTime();
         getProcessingTimeService()
                 .registerTimer(
-                        now + SWEEP_MILLIS,
+                        now + EVICT_MILLIS,
                         time -> {
-                            folder.sweep();
-                            scheduleSweep();
+                            executor.evictIdle();
+                            scheduleEviction();
                         });
     }
 
     @Override
     public void snapshotState(StateSnapshotContext context) throws Exception {
-        for (Map.Entry<FoldKey, NodeFold> entry : folds.entrySet()) {
+        for (Map.Entry<FoldKey, LiveAccumulator> entry : folds.entrySet()) {
             FoldKey key = entry.getKey();
-            NodeFold fold = entry.getValue();
-            settle(key, fold);
+            LiveAccumulator fold = entry.getValue();
+            flush(key, fold);
             if (fold.changed) {
                 setCurrentKey(key.key());
-                rounds.put(key.round().toString(), folder.snapshot(key.key().shard(), fold));
+                rounds.put(key.round().toString(), executor.snapshot(key.key().shard(), fold));
                 fold.inState = true;
                 fold.changed = false;
             }
@@ -238,7 +238,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     }
 
     /** What flows on when a node is closed and all of its contributions are in. */
-    abstract void emit(CloseNode close, NodeFold fold) throws Exception;
+    abstract void emit(CloseNode close, LiveAccumulator fold) throws Exception;
 
     /** Sends a record on. */
     final void collect(OUT value) {
@@ -251,15 +251,15 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     }
 
     /** Who folds. */
-    final Folder folder() {
-        return folder;
+    final FoldExecutor executor() {
+        return executor;
     }
 
     @Override
     public void close() throws Exception {
-        if (folder != null) {
-            folds.values().forEach(folder::discard);
-            folder.close();
+        if (executor != null) {
+            folds.values().forEach(executor::discard);
+            executor.close();
         }
         if (access != null) {
             access.close();

@@ -14,12 +14,12 @@ public sealed interface PartialSum {
      *
      * @param sum not to be changed
      */
-    record Values(byte[] sum) implements PartialSum {}
+    record Inline(byte[] sum) implements PartialSum {}
 
     /**
      * It lies in a region of this host; whoever reads it gives the region back.
      *
      * @param payload where
      */
-    record Lying(PayloadRef payload) implements PartialSum {}
+    record InRegion(PayloadRef payload) implements PartialSum {}
 }

@@ -6,7 +6,7 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
 
@@ -18,20 +18,20 @@ public final class PartialSumOperator extends AggregatorOperator<AggregatorInput
     public PartialSumOperator(
             ModelSpec model,
             ModelDirectory models,
-            RegionAccess.Place regions,
+            PayloadStore.Place regions,
             Optional<RegionPool.Place> partials) {
         super(model, models, regions, partials);
     }
 
     @Override
-    void emit(CloseNode close, NodeFold fold) {
+    void emit(CloseNode close, LiveAccumulator fold) {
         collect(
                 new FoldPartial(
                         close.parent(),
                         close.shard(),
                         close.round(),
                         fold.weight,
-                        folder().handOver(close.shard(), fold)));
-        folder().discard(fold);
+                        executor().detachSum(close.shard(), fold)));
+        executor().discard(fold);
     }
 }

@@ -9,7 +9,7 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.shm.kernel.Memory;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
@@ -34,7 +34,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     public TopOperator(
             ModelSpec model,
             ModelDirectory models,
-            RegionAccess.Place regions,
+            PayloadStore.Place regions,
             Optional<RegionPool.Place> partials) {
         super(model, models, regions, partials);
         this.model = model;
@@ -48,8 +48,8 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     }
 
     @Override
-    void emit(CloseNode close, NodeFold fold) throws Exception {
-        Memory sum = folder().sum(close.shard(), fold);
+    void emit(CloseNode close, LiveAccumulator fold) throws Exception {
+        Memory sum = executor().sum(close.shard(), fold);
         Optional<String> flaw;
         if (model.kind() == UpdateKind.DELTA) {
             try (MappedFile base = MappedFile.open(base(close))) {
@@ -58,14 +58,14 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
         } else {
             flaw = mean.write(close.shard(), sum, fold.weight, Optional.empty());
         }
-        PartialSum shard = folder().handOver(fold, layout().shardBytes(close.shard()));
+        PartialSum shard = executor().detachSum(fold, layout().shardBytes(close.shard()));
         collect(
                 new ModelShard(
                         close.model(),
                         close.base(),
                         close.shard(),
-                        shard instanceof PartialSum.Values values ? values.sum() : new byte[0],
-                        shard instanceof PartialSum.Lying lying
+                        shard instanceof PartialSum.Inline values ? values.sum() : new byte[0],
+                        shard instanceof PartialSum.InRegion lying
                                 ? Optional.of(lying.payload())
                                 : Optional.empty(),
                         flaw.orElse(""),

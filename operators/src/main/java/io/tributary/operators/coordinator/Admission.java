@@ -2,8 +2,8 @@
 
 package io.tributary.operators.coordinator;
 
+import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
 import io.tributary.operators.coordinator.CoordinatorState.ClosedRound;
-import io.tributary.operators.coordinator.CoordinatorState.Counted;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
@@ -92,7 +92,7 @@ final class Admission {
             CoordinatorState state, RoundId id, String trainer) {
         if (state.phase == Phase.OPEN && state.id().equals(id)) {
             return Optional.ofNullable(state.counted.get(trainer))
-                    .map(Counted::claim)
+                    .map(AcceptedUpdate::claim)
                     .map(Claim::crc32c);
         }
         return state.closedRound(id).map(ClosedRound::crcs).map(crcs -> crcs.get(trainer));

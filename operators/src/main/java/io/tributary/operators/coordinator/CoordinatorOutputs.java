@@ -4,12 +4,12 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.types.StreamType;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.TrainerEvent;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
@@ -19,7 +19,7 @@ import org.apache.flink.util.OutputTag;
 public final class CoordinatorOutputs {
 
     /** Type of the coordinator's input. */
-    public static final TypeInformation<Arrival> ARRIVAL = StreamType.json(Arrival.class);
+    public static final TypeInformation<TrainerEvent> ARRIVAL = StreamType.json(TrainerEvent.class);
 
     /** Type of the coordinator's main output. */
     public static final TypeInformation<RoundStatus> STATUS = StreamType.json(RoundStatus.class);

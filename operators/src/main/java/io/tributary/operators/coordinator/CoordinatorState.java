@@ -4,7 +4,7 @@ package io.tributary.operators.coordinator;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonIgnore;
-import io.tributary.operators.aggregate.Home;
+import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
@@ -60,7 +60,7 @@ public final class CoordinatorState {
      * @param group its trainer's group
      * @param leaf the tree node that folds it
      */
-    record Counted(Claim claim, String group, String leaf) {}
+    record AcceptedUpdate(Claim claim, String group, String leaf) {}
 
     /**
      * A round that is over.
@@ -100,7 +100,7 @@ public final class CoordinatorState {
     List<List<Node>> tree = new ArrayList<>();
 
     /** Who folds for each node, in the open round. */
-    Map<String, Home> homes = new TreeMap<>();
+    Map<String, SubtaskAffinity> homes = new TreeMap<>();
 
     /**
      * Among how many subtasks the shards of all other nodes are dealt out, in the open round; 0 in
@@ -113,7 +113,7 @@ public final class CoordinatorState {
     /** Those that were awaited and have left; when they come back in time they are again. */
     TreeSet<String> gone = new TreeSet<>();
 
-    Map<String, Counted> counted = new TreeMap<>();
+    Map<String, AcceptedUpdate> counted = new TreeMap<>();
 
     List<ClosedRound> closed = new ArrayList<>();
 
@@ -143,7 +143,11 @@ public final class CoordinatorState {
     }
 
     /** Opens the current round for the trainers that are there. */
-    void open(long deadlineNanos, Topology topology, Map<String, Home> newHomes, int parallelism) {
+    void open(
+            long deadlineNanos,
+            Topology topology,
+            Map<String, SubtaskAffinity> newHomes,
+            int parallelism) {
         phase = Phase.OPEN;
         tree = topology.nodes();
         homes = new TreeMap<>(newHomes);
@@ -158,7 +162,7 @@ public final class CoordinatorState {
 
     /** Takes an update in. */
     void count(Claim claim, Member member, long micros) {
-        counted.put(claim.trainer(), new Counted(claim, member.group(), member.leaf()));
+        counted.put(claim.trainer(), new AcceptedUpdate(claim, member.group(), member.leaf()));
         awaited.remove(claim.trainer());
         lastUpdateMicros = micros;
     }

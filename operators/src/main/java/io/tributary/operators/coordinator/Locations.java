@@ -2,8 +2,8 @@
 
 package io.tributary.operators.coordinator;
 
-import io.tributary.operators.aggregate.Home;
-import io.tributary.protocol.message.Arrival.Located;
+import io.tributary.operators.aggregate.SubtaskAffinity;
+import io.tributary.protocol.message.TrainerEvent.SubtaskLocated;
 import io.tributary.protocol.topology.Topology;
 import java.util.Map;
 import java.util.TreeMap;
@@ -30,7 +30,7 @@ final class Locations {
         this.parallelism = parallelism;
     }
 
-    void take(Located located) {
+    void take(SubtaskLocated located) {
         if (wanted) {
             nodes.put(located.subtask(), located.node());
             expected = located.parallelism();
@@ -51,15 +51,15 @@ final class Locations {
      * For each host, its subtasks. None where that is of no use: on one host, and where trainers
      * are right below the top, which is where the global model is.
      */
-    Map<String, Home> homes() {
-        Map<String, Home> homes = new TreeMap<>();
+    Map<String, SubtaskAffinity> homes() {
+        Map<String, SubtaskAffinity> homes = new TreeMap<>();
         if (new TreeSet<>(nodes.values()).size() < 2 || !anybodyBelowTop) {
             return homes;
         }
         for (String node : new TreeSet<>(nodes.values())) {
             homes.put(
                     node,
-                    Home.of(
+                    SubtaskAffinity.of(
                             nodes.keySet().stream()
                                     .filter(subtask -> nodes.get(subtask).equals(node))
                                     .toList(),

@@ -7,12 +7,12 @@ import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.types.StreamType;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.JobLock;
 import java.nio.file.Path;
 import java.util.List;
@@ -37,7 +37,7 @@ import org.slf4j.LoggerFactory;
  * leaf takes it, when the round closes. Keyed by job. The policies decide; this class holds their
  * state, keeps the time and says what was decided: commands to the tree's levels, and side outputs.
  */
-public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival, RoundStatus>
+public final class RoundCoordinator extends KeyedProcessFunction<String, TrainerEvent, RoundStatus>
         implements CheckpointedFunction, CheckpointListener {
 
     private static final long serialVersionUID = 1L;
@@ -51,13 +51,14 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     private final ModelSpec model;
     private final ModelDirectory models;
     private final int parallelism;
-    private final RegionAccess.Place regions;
+    private final PayloadStore.Place regions;
     private final Surroundings surroundings;
 
-    private transient RegionAccess access;
+    private transient PayloadStore access;
     private transient Optional<JobLock> lock;
 
-    private transient Turn.Policies policies;
+    private transient RoundStateMachine.Policies policies;
+    private transient RoundStateMachine.Services services;
     private transient ValueState<CoordinatorState> stateHandle;
     private transient ListState<PayloadRef> releaseHandle;
     private transient ListState<TreeShape> shapeHandle;
@@ -84,7 +85,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             ModelSpec model,
             ModelDirectory models,
             int parallelism,
-            RegionAccess.Place regions,
+            PayloadStore.Place regions,
             Surroundings surroundings) {
         this.surroundings = surroundings;
         this.parallelism = parallelism;
@@ -125,25 +126,27 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     @Override
     public void open(OpenContext context) throws InterruptedException {
         lock = Optional.empty();
-        if (!regions.equals(RegionAccess.Place.NONE)) {
+        if (!regions.equals(PayloadStore.Place.NONE)) {
             lock = Optional.of(lock(regions.path()));
         }
-        Placement placement = new Placement(topology);
+        LeafAssigner assigner = new LeafAssigner(topology);
         policies =
-                new Turn.Policies(
-                        job,
-                        run,
+                new RoundStateMachine.Policies(
                         topology,
                         rules,
                         new Admission(job, rules.kind(), rules.limits().maxSamples()),
                         new Trust(new Quarantine(models).read()),
-                        new Closing(rules),
-                        placement,
-                        new Membership(topology, placement, rules.limits().maxTrainers()),
-                        new TreeCommands(topology, rules.timing(), model.layout().shards()),
+                        new RoundLifecycle(rules),
+                        assigner,
+                        new TrainerRegistry(topology, assigner, rules.limits().maxTrainers()),
+                        new FoldPlanner(topology, rules.timing(), model.layout().shards()));
+        services =
+                new RoundStateMachine.Services(
+                        job,
+                        run,
                         new CoordinatorMetrics(getRuntimeContext().getMetricGroup()),
                         access,
-                        new RegionRelease(access),
+                        new CheckpointedReleases(access),
                         new Locations(
                                 regions.manyHosts() && rules.locality(), topology, parallelism),
                         new JobTime(surroundings.nanoTime(), rules.heartbeatTimeout()),
@@ -178,32 +181,32 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
     }
 
     @Override
-    public void processElement(Arrival arrival, Context context, Collector<RoundStatus> out)
+    public void processElement(TrainerEvent event, Context context, Collector<RoundStatus> out)
             throws Exception {
-        Turn turn = turn(context, out);
-        if (arrival instanceof Arrival.Staged staged) {
-            turn.update(staged.claim());
-        } else if (arrival instanceof Arrival.Control control) {
-            turn.control(control);
-        } else if (arrival instanceof Arrival.Refused refused) {
-            turn.refused(refused);
-        } else if (arrival instanceof Arrival.Room room) {
-            turn.room(room);
-        } else if (arrival instanceof Arrival.Located located) {
-            policies.locations().take(located);
+        RoundStateMachine rounds = rounds(context, out);
+        if (event instanceof TrainerEvent.UpdateStaged staged) {
+            rounds.update(staged.claim());
+        } else if (event instanceof TrainerEvent.Control control) {
+            rounds.control(control);
+        } else if (event instanceof TrainerEvent.InputRejected refused) {
+            rounds.refused(refused);
+        } else if (event instanceof TrainerEvent.CapacityFreed room) {
+            rounds.room(room);
+        } else if (event instanceof TrainerEvent.SubtaskLocated located) {
+            services.locations().take(located);
         }
-        end(turn);
+        end(rounds);
     }
 
     @Override
     public void onTimer(long time, OnTimerContext context, Collector<RoundStatus> out)
             throws Exception {
-        Turn turn = turn(context, out);
-        turn.expire();
-        end(turn);
+        RoundStateMachine rounds = rounds(context, out);
+        rounds.expire();
+        end(rounds);
         // A round with many updates is not to be a status message for each.
         if (statusDue) {
-            turn.status();
+            rounds.status();
             statusDue = false;
         }
         schedule(context);
@@ -215,7 +218,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
         context.timerService().registerProcessingTimeTimer(now - now % TICK_MILLIS + TICK_MILLIS);
     }
 
-    private Turn turn(Context context, Collector<RoundStatus> out) throws Exception {
+    private RoundStateMachine rounds(Context context, Collector<RoundStatus> out) throws Exception {
         CoordinatorState state = stateHandle.value();
         if (state == null) {
             // A checkpoint from before anybody was heard has nothing to go on with.
@@ -225,37 +228,38 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Arrival
             stateHandle.update(state);
             for (String trainer : rules.cohort().keySet().stream().sorted().toList()) {
                 String group = rules.cohort().get(trainer);
-                String leaf = policies.placement().leaf(group, state).orElseThrow();
+                String leaf = policies.assigner().leaf(group, state).orElseThrow();
                 state.join(trainer, new Member("", group, leaf, 0));
             }
             if (rules.cohort().isEmpty()) {
                 schedule(context);
             }
-            end(new Turn(policies, context::output, out, state));
+            end(new RoundStateMachine(policies, services, context::output, out, state));
         } else if (restored) {
             restored = false;
             state.begin(true, surroundings.nonce());
-            Turn turn = new Turn(policies, context::output, out, state);
-            turn.announceAgain();
-            turn.dropLost();
+            RoundStateMachine rounds =
+                    new RoundStateMachine(policies, services, context::output, out, state);
+            rounds.announceAgain();
+            rounds.dropLost();
         }
-        return new Turn(policies, context::output, out, state);
+        return new RoundStateMachine(policies, services, context::output, out, state);
     }
 
-    private void end(Turn turn) throws Exception {
-        turn.end();
-        statusDue |= turn.changed();
+    private void end(RoundStateMachine rounds) throws Exception {
+        rounds.end();
+        statusDue |= rounds.changed();
         // The same object: what it says by now is to be in the next checkpoint.
         stateHandle.update(stateHandle.value());
     }
 
     @Override
     public void snapshotState(FunctionSnapshotContext context) throws Exception {
-        releaseHandle.update(policies.release().snapshot(context.getCheckpointId()));
+        releaseHandle.update(services.releases().snapshot(context.getCheckpointId()));
     }
 
     @Override
     public void notifyCheckpointComplete(long checkpoint) {
-        policies.release().completed(checkpoint);
+        services.releases().completed(checkpoint);
     }
 }

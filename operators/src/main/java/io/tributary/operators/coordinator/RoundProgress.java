@@ -2,7 +2,7 @@
 
 package io.tributary.operators.coordinator;
 
-import io.tributary.operators.coordinator.CoordinatorState.Counted;
+import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.RoundStatus.GroupStatus;
@@ -17,7 +17,7 @@ final class RoundProgress {
 
     static RoundStatus of(String job, CoordinatorState state, RoundStatus.State shown) {
         Map<String, GroupStatus> groups = new TreeMap<>();
-        for (Counted update : state.counted.values()) {
+        for (AcceptedUpdate update : state.counted.values()) {
             groups.merge(update.group(), new GroupStatus(1, 1), RoundProgress::add);
         }
         boolean between = state.phase != Phase.OPEN;

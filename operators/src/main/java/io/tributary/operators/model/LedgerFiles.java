@@ -4,7 +4,7 @@ package io.tributary.operators.model;
 
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RoundLedger;
-import io.tributary.shm.flow.Outlet;
+import io.tributary.shm.flow.Egress;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -17,7 +17,7 @@ import org.slf4j.LoggerFactory;
  * Names each model for people when its checkpoint has completed, and writes beside it which updates
  * are in it: {@code model-3.json} beside {@code model-3.safetensors}.
  */
-public final class LedgerFiles implements Outlet<RoundLedger> {
+public final class LedgerFiles implements Egress<RoundLedger> {
 
     private static final Logger LOG = LoggerFactory.getLogger(LedgerFiles.class);
 
@@ -28,7 +28,7 @@ public final class LedgerFiles implements Outlet<RoundLedger> {
     }
 
     /** Ledgers beside the models of {@code directory}. */
-    public static Outlet.Factory<RoundLedger> beside(ModelDirectory directory) {
+    public static Egress.Factory<RoundLedger> beside(ModelDirectory directory) {
         return purpose -> new LedgerFiles(directory);
     }
 

@@ -9,7 +9,7 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.MappedFile;
 import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
@@ -58,12 +58,12 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
     private final String job;
     private final String run;
     private final ModelSpec model;
-    private final RegionAccess.Place regions;
+    private final PayloadStore.Place regions;
 
     /** At most one; unlike an Optional, a list can be shipped. */
     private final List<RegionPool.Place> shards;
 
-    private transient RegionAccess access;
+    private transient PayloadStore access;
     private transient Optional<RegionPool> pool;
     private transient ModelLayout layout;
     private transient Map<RoundId, ModelAssembly> assemblies;
@@ -87,7 +87,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
             String run,
             ModelSpec model,
             ModelDirectory models,
-            RegionAccess.Place regions,
+            PayloadStore.Place regions,
             Optional<RegionPool.Place> shards) {
         this.regions = regions;
         this.shards = shards.stream().toList();

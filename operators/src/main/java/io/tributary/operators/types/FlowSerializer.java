@@ -73,7 +73,7 @@ public abstract class FlowSerializer<T> extends TypeSerializer<T> {
         out.writeUTF(payload.path());
         out.writeLong(payload.offset());
         out.writeLong(payload.length());
-        out.writeInt(payload.tenure());
+        out.writeInt(payload.generation());
         out.writeUTF(payload.node());
     }
 

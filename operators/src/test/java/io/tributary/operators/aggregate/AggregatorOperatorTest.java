@@ -21,7 +21,7 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.kernel.Columns;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionPool;
 import java.nio.ByteBuffer;
@@ -127,7 +127,7 @@ class AggregatorOperatorTest {
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
                                 models(),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 Optional.empty()))) {
             for (int shard = 0; shard < shards; shard++) {
                 harness.processElement(fold(0, shard), 0);
@@ -147,7 +147,7 @@ class AggregatorOperatorTest {
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
                                 models(),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 Optional.empty()),
                         snapshot)) {
             for (int shard = 0; shard < shards; shard++) {
@@ -191,7 +191,7 @@ class AggregatorOperatorTest {
             try (var leaf =
                     harness(
                             new PartialSumOperator(
-                                    spec, models(), RegionAccess.Place.NONE, partials))) {
+                                    spec, models(), PayloadStore.Place.NONE, partials))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(0, shard), 0);
                 }
@@ -207,12 +207,12 @@ class AggregatorOperatorTest {
             try (var leaf =
                             harness(
                                     new PartialSumOperator(
-                                            spec, models(), RegionAccess.Place.NONE, partials),
+                                            spec, models(), PayloadStore.Place.NONE, partials),
                                     snapshot);
                     var top =
                             harness(
                                     new TopOperator(
-                                            spec, models(), RegionAccess.Place.NONE, partials))) {
+                                            spec, models(), PayloadStore.Place.NONE, partials))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(1, shard), 0);
                     leaf.processElement(fold(2, shard), 0);
@@ -222,7 +222,7 @@ class AggregatorOperatorTest {
                 sums = leaf.extractOutputValues();
                 assertThat(sums)
                         .hasSize(layout.shards())
-                        .allMatch(s -> ((FoldPartial) s).sum() instanceof PartialSum.Lying);
+                        .allMatch(s -> ((FoldPartial) s).sum() instanceof PartialSum.InRegion);
                 for (AggregatorInput partial : sums) {
                     top.processElement(partial, 0);
                 }
@@ -238,7 +238,7 @@ class AggregatorOperatorTest {
         try (var top =
                 harness(
                         new TopOperator(
-                                spec, models(), RegionAccess.Place.NONE, Optional.empty()))) {
+                                spec, models(), PayloadStore.Place.NONE, Optional.empty()))) {
             for (int shard = 0; shard < layout.shards(); shard++) {
                 for (int u = 0; u < weights.length; u++) {
                     top.processElement(
@@ -284,7 +284,7 @@ class AggregatorOperatorTest {
                                 new TopOperator(
                                         spec(UpdateKind.WEIGHTS),
                                         models(),
-                                        RegionAccess.Place.NONE,
+                                        PayloadStore.Place.NONE,
                                         regions))) {
             for (int i = 0; i < 3; i++) {
                 top.processElement(
@@ -352,7 +352,7 @@ class AggregatorOperatorTest {
                         new TopOperator(
                                 spec(UpdateKind.DELTA),
                                 models(),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 Optional.empty()))) {
             top(harness, ROUND, BASE, first);
             snapshot = harness.snapshot(1, 1);
@@ -370,7 +370,7 @@ class AggregatorOperatorTest {
                         new TopOperator(
                                 spec(UpdateKind.DELTA),
                                 models(),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 Optional.empty()),
                         snapshot)) {
             top(harness, new RoundId(2, 0), ROUND, second);
@@ -432,7 +432,7 @@ class AggregatorOperatorTest {
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
                                 models(),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 Optional.empty()))) {
             harness.processElement(fold(0, 0), 0);
             harness.processElement(new DropRound("leaf", 0, ROUND), 0);
@@ -473,7 +473,7 @@ class AggregatorOperatorTest {
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
                                 models(),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 Optional.empty()))) {
             harness.processElement(
                     new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2, "t", true), 0);
@@ -514,7 +514,7 @@ class AggregatorOperatorTest {
         try (var harness =
                 harness(
                         new PartialSumOperator(
-                                spec, models(), RegionAccess.Place.NONE, Optional.empty()))) {
+                                spec, models(), PayloadStore.Place.NONE, Optional.empty()))) {
             assertThatThrownBy(
                             () -> {
                                 for (int i = 0; i < Columns.MAX; i++) {

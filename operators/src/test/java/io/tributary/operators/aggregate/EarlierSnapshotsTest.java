@@ -18,7 +18,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -78,7 +78,7 @@ class EarlierSnapshotsTest {
                         new PartialSumOperator(
                                 model,
                                 ModelDirectory.at(temp.resolve("models")),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 Optional.empty()),
                         AggregatorOperator.KEY,
                         NodeShard.TYPE);

@@ -14,7 +14,7 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -69,14 +69,14 @@ class NotFiniteTest {
                                 new PartialSumOperator(
                                         spec,
                                         ModelDirectory.at(temp.resolve("models")),
-                                        RegionAccess.Place.NONE,
+                                        PayloadStore.Place.NONE,
                                         pool));
                 var top =
                         harness(
                                 new TopOperator(
                                         spec,
                                         ModelDirectory.at(temp.resolve("models")),
-                                        RegionAccess.Place.NONE,
+                                        PayloadStore.Place.NONE,
                                         pool))) {
             int number = 0;
             for (Update update : updates) {

@@ -17,7 +17,7 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.node.NodeSecret;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionDirectory;
 import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
@@ -93,7 +93,7 @@ class RemoteUpdatesTest {
                         new PartialSumOperator(
                                 spec,
                                 ModelDirectory.at(temp.resolve("models")),
-                                new RegionAccess.Place(temp.resolve("here").toString(), port),
+                                new PayloadStore.Place(temp.resolve("here").toString(), port),
                                 Optional.empty()),
                         AggregatorOperator.KEY,
                         NodeShard.TYPE)) {

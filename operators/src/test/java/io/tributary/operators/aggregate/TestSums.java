@@ -15,7 +15,7 @@ final class TestSums {
 
     static double[] values(ModelLayout layout, int shard, PartialSum sum) {
         ByteBuffer bytes =
-                ByteBuffer.wrap(((PartialSum.Values) sum).sum()).order(ByteOrder.LITTLE_ENDIAN);
+                ByteBuffer.wrap(((PartialSum.Inline) sum).sum()).order(ByteOrder.LITTLE_ENDIAN);
         double[] values = new double[layout.shardLength(shard)];
         for (Segment segment : layout.segments(shard)) {
             for (int i = 0; i < segment.count(); i++) {
@@ -35,10 +35,10 @@ final class TestSums {
                 .add(new BigInteger(Long.toUnsignedString(low)));
     }
 
-    static PartialSum.Values of(ModelLayout layout, int shard, double... values) {
+    static PartialSum.Inline of(ModelLayout layout, int shard, double... values) {
         ByteBuffer bytes =
                 ByteBuffer.allocate(values.length * Double.BYTES).order(ByteOrder.LITTLE_ENDIAN);
         bytes.asDoubleBuffer().put(values);
-        return new PartialSum.Values(EarlierSums.convert(layout, shard, bytes.array()));
+        return new PartialSum.Inline(EarlierSums.convert(layout, shard, bytes.array()));
     }
 }

@@ -12,13 +12,13 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
-import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -166,7 +166,7 @@ class TreePropertyTest {
             Collections.shuffle(order, random);
             for (int i : order) {
                 coordinator.send(
-                        new Arrival.Staged(
+                        new TrainerEvent.UpdateStaged(
                                 CoordinatorHarness.claim(
                                         "t" + i,
                                         1,
@@ -185,7 +185,7 @@ class TreePropertyTest {
                             new PartialSumOperator(
                                     spec,
                                     ModelDirectory.at(model.resolveSibling("models")),
-                                    RegionAccess.Place.NONE,
+                                    PayloadStore.Place.NONE,
                                     pool),
                             inputs.get(level));
             // Closes and partial sums come by different channels, in any order.
@@ -199,7 +199,7 @@ class TreePropertyTest {
                         new TopOperator(
                                 spec,
                                 ModelDirectory.at(model.resolveSibling("models")),
-                                RegionAccess.Place.NONE,
+                                PayloadStore.Place.NONE,
                                 pool),
                         inputs.get(levels - 1));
         assertThat(shards).hasSize(layout.shards());

@@ -18,7 +18,6 @@ import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.RejectReason;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
@@ -31,13 +30,14 @@ import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.shm.node.Node;
 import io.tributary.shm.node.NodeSecret;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -181,7 +181,9 @@ class RoundCoordinatorTest {
             harness.update("a", 2, 0, 10);
             assertRejected(harness, RejectReason.NOT_OPEN);
             PayloadRef payload = new PayloadRef("/x", 0, 1, 0);
-            harness.send(new Arrival.Staged(CoordinatorHarness.claim("a", 1, 0, 0, 10, payload)));
+            harness.send(
+                    new TrainerEvent.UpdateStaged(
+                            CoordinatorHarness.claim("a", 1, 0, 0, 10, payload)));
             assertRejected(harness, RejectReason.BAD_SAMPLES);
             assertThat(harness.receipt().text())
                     .isEqualTo(
@@ -217,7 +219,7 @@ class RoundCoordinatorTest {
         try (CoordinatorHarness harness = harness()) {
             harness.control(Type.JOIN, "a", "one", "g0");
             harness.send(
-                    new Arrival.Control(
+                    new TrainerEvent.Control(
                             new ControlMessage(Type.JOIN, CoordinatorHarness.JOB, "a", "two", "g0"),
                             true));
             assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
@@ -431,14 +433,14 @@ class RoundCoordinatorTest {
             harness.join("a", "g0");
             harness.join("b", "g1");
             harness.send(
-                    new Arrival.Refused(
+                    new TrainerEvent.InputRejected(
                             new DeadLetter("topic", "b", 1, 0, RejectReason.NOT_FINITE, "NaN"),
                             true,
                             5));
             harness.update("a", 1, 0, 10);
             assertThat(harness.plan().round()).isEqualTo(2);
             harness.send(
-                    new Arrival.Staged(
+                    new TrainerEvent.UpdateStaged(
                             CoordinatorHarness.claim(
                                     "a", 2, 0, -1, 10, new PayloadRef("/x", 0, 1, 0))));
             assertRejected(harness, RejectReason.BAD_SAMPLES);
@@ -453,7 +455,7 @@ class RoundCoordinatorTest {
             harness.join("a", "g0");
             harness.join("b", "g1");
             harness.send(
-                    new Arrival.Refused(
+                    new TrainerEvent.InputRejected(
                             new DeadLetter("topic", "b", 1, 0, RejectReason.NOT_FINITE, "NaN"),
                             true,
                             5));
@@ -472,11 +474,11 @@ class RoundCoordinatorTest {
             harness.update("a", 1, 0, 10);
             for (RejectReason reason : List.of(RejectReason.NODE_LOST, RejectReason.PAYLOAD_LOST)) {
                 harness.send(
-                        new Arrival.Refused(
+                        new TrainerEvent.InputRejected(
                                 new DeadLetter("topic", "b", 1, 0, reason, "x"), true, 5));
             }
             harness.send(
-                    new Arrival.Refused(
+                    new TrainerEvent.InputRejected(
                             new DeadLetter("topic", "b", 2, 0, RejectReason.NOT_FINITE, "x"),
                             true,
                             5));
@@ -554,12 +556,14 @@ class RoundCoordinatorTest {
             PayloadRef payload = new PayloadRef("/x", 0, 1, 0);
             for (long samples : new long[] {101, Long.MAX_VALUE, Long.MIN_VALUE, 0}) {
                 harness.send(
-                        new Arrival.Staged(
+                        new TrainerEvent.UpdateStaged(
                                 CoordinatorHarness.claim("a", 1, 0, samples, 10, payload)));
                 assertRejected(harness, RejectReason.BAD_SAMPLES);
                 assertThat(harness.receipt().text()).contains("expected 1 to 100");
             }
-            harness.send(new Arrival.Staged(CoordinatorHarness.claim("a", 1, 0, 100, 10, payload)));
+            harness.send(
+                    new TrainerEvent.UpdateStaged(
+                            CoordinatorHarness.claim("a", 1, 0, 100, 10, payload)));
             assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
         }
     }
@@ -713,9 +717,9 @@ class RoundCoordinatorTest {
         }
     }
 
-    private static Arrival promised(String trainer, int round, PayloadRef payload) {
+    private static TrainerEvent promised(String trainer, int round, PayloadRef payload) {
         Claim claim = CoordinatorHarness.claim(trainer, round, 0, 1, 10, payload);
-        return new Arrival.Staged(
+        return new TrainerEvent.UpdateStaged(
                 new Claim(
                         claim.job(),
                         claim.trainer(),
@@ -815,14 +819,14 @@ class RoundCoordinatorTest {
         }
     }
 
-    private static Arrival staged(String trainer, Path region) {
-        return new Arrival.Staged(
+    private static TrainerEvent staged(String trainer, Path region) {
+        return new TrainerEvent.UpdateStaged(
                 CoordinatorHarness.claim(
                         trainer, 1, 0, 1, 10, new PayloadRef(region.toString(), 0, 1, 1)));
     }
 
-    private static Arrival lying(String trainer, String node) {
-        return new Arrival.Staged(
+    private static TrainerEvent lying(String trainer, String node) {
+        return new TrainerEvent.UpdateStaged(
                 CoordinatorHarness.claim(
                         trainer,
                         1,
@@ -846,8 +850,8 @@ class RoundCoordinatorTest {
                                 Files.createDirectories(temp.resolve("regions")),
                                 0),
                         new NodeSecret("a secret of many letters"))) {
-            RegionAccess.Place place =
-                    new RegionAccess.Place(temp.resolve("regions").toString(), node.localPort());
+            PayloadStore.Place place =
+                    new PayloadStore.Place(temp.resolve("regions").toString(), node.localPort());
             ModelSpec spec = TestModels.spec(model, 2, UpdateKind.WEIGHTS);
             OperatorSubtaskState snapshot;
             try (CoordinatorHarness harness =
@@ -856,7 +860,9 @@ class RoundCoordinatorTest {
                 harness.join("b", "g1");
                 assertThat(harness.plans()).as("nobody knows where anybody is").isEmpty();
                 for (int subtask = 0; subtask < 4; subtask++) {
-                    harness.send(new Arrival.Located(subtask, 4, subtask % 2 == 0 ? "a" : "b"));
+                    harness.send(
+                            new TrainerEvent.SubtaskLocated(
+                                    subtask, 4, subtask % 2 == 0 ? "a" : "b"));
                 }
                 assertThat(harness.plan().id()).isEqualTo(new RoundId(1, 0));
                 harness.send(lying("a", "b"));
@@ -875,7 +881,9 @@ class RoundCoordinatorTest {
                     new CoordinatorHarness(TOPOLOGY, rules, spec, place, snapshot)) {
                 // The subtasks have moved, the open round has not.
                 for (int subtask = 0; subtask < 4; subtask++) {
-                    harness.send(new Arrival.Located(subtask, 4, subtask % 2 == 0 ? "b" : "a"));
+                    harness.send(
+                            new TrainerEvent.SubtaskLocated(
+                                    subtask, 4, subtask % 2 == 0 ? "b" : "a"));
                 }
                 harness.join("c", "g0");
                 harness.send(lying("c", "b"));
@@ -900,14 +908,14 @@ class RoundCoordinatorTest {
     void whatASourceRefusedIsAnswered() throws Exception {
         try (CoordinatorHarness harness = harness()) {
             DeadLetter letter = new DeadLetter("topic", "a", 1, 0, RejectReason.NOT_FINITE, "text");
-            harness.send(new Arrival.Refused(letter, true, 5));
+            harness.send(new TrainerEvent.InputRejected(letter, true, 5));
             assertRejected(harness, RejectReason.NOT_FINITE);
             assertThat(harness.receipt().attempt()).isEqualTo(5);
-            harness.send(new Arrival.Refused(letter, false, 0, "client"));
+            harness.send(new TrainerEvent.InputRejected(letter, false, 0, "client"));
             assertThat(harness.receipt().instance()).isEqualTo("client");
             assertThat(harness.receipt().status()).isEqualTo(Status.REJECTED);
             int receipts = harness.receipts().size();
-            harness.send(new Arrival.Refused(letter));
+            harness.send(new TrainerEvent.InputRejected(letter));
             assertThat(harness.receipts()).hasSize(receipts);
             assertThat(harness.side(CoordinatorOutputs.DEAD_LETTERS)).hasSize(3);
         }
@@ -1041,7 +1049,7 @@ class RoundCoordinatorTest {
     @Test
     void whoseUpdateFoundNoRoomIsAskedAgain() throws Exception {
         try (CoordinatorHarness harness = harness()) {
-            harness.send(new Arrival.Room("a", new RoundId(1, 0), 5));
+            harness.send(new TrainerEvent.CapacityFreed("a", new RoundId(1, 0), 5));
             assertThat(harness.receipt().status()).isEqualTo(Status.RESEND);
             assertThat(harness.receipt().trainer()).isEqualTo("a");
         }

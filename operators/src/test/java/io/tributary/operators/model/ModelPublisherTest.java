@@ -13,8 +13,8 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.shm.flow.Outlet;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.flow.Egress;
+import io.tributary.shm.node.PayloadStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -65,7 +65,7 @@ class ModelPublisherTest {
                                         "run",
                                         TestModels.spec(initial, 2, UpdateKind.WEIGHTS),
                                         models,
-                                        RegionAccess.Place.NONE,
+                                        PayloadStore.Place.NONE,
                                         Optional.empty())));
         harness.setup();
         for (OperatorSubtaskState state : restored) {
@@ -120,7 +120,7 @@ class ModelPublisherTest {
 
     /** What happens when the checkpoint has completed that holds a ledger. */
     private void commit(RoundLedger ledger) throws IOException {
-        try (Outlet<RoundLedger> ledgers = LedgerFiles.beside(models).open("committer")) {
+        try (Egress<RoundLedger> ledgers = LedgerFiles.beside(models).open("committer")) {
             ledgers.send(ledger);
         }
     }

@@ -9,7 +9,6 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.PayloadRef;
@@ -17,9 +16,10 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -43,19 +43,19 @@ public final class CoordinatorHarness implements AutoCloseable {
     public static final Run RUN = Run.of("secret");
 
     private final Hand surroundings;
-    private final KeyedOneInputStreamOperatorTestHarness<String, Arrival, RoundStatus> harness;
+    private final KeyedOneInputStreamOperatorTestHarness<String, TrainerEvent, RoundStatus> harness;
 
     public CoordinatorHarness(
             Topology topology, RoundRules rules, ModelSpec model, OperatorSubtaskState... restored)
             throws Exception {
-        this(topology, rules, model, RegionAccess.Place.NONE, restored);
+        this(topology, rules, model, PayloadStore.Place.NONE, restored);
     }
 
     public CoordinatorHarness(
             Topology topology,
             RoundRules rules,
             ModelSpec model,
-            RegionAccess.Place regions,
+            PayloadStore.Place regions,
             OperatorSubtaskState... restored)
             throws Exception {
         surroundings = new Hand();
@@ -72,7 +72,7 @@ public final class CoordinatorHarness implements AutoCloseable {
                                         4,
                                         regions,
                                         surroundings)),
-                        arrival -> JOB,
+                        event -> JOB,
                         Types.STRING);
         harness.setup();
         for (OperatorSubtaskState state : restored) {
@@ -90,7 +90,7 @@ public final class CoordinatorHarness implements AutoCloseable {
 
     public void control(ControlMessage.Type type, String trainer, String instance, String group)
             throws Exception {
-        send(new Arrival.Control(new ControlMessage(type, JOB, trainer, instance, group)));
+        send(new TrainerEvent.Control(new ControlMessage(type, JOB, trainer, instance, group)));
     }
 
     public void join(String trainer, String group) throws Exception {
@@ -115,12 +115,12 @@ public final class CoordinatorHarness implements AutoCloseable {
 
     public void update(String trainer, int round, long epoch, int crc) throws Exception {
         send(
-                new Arrival.Staged(
+                new TrainerEvent.UpdateStaged(
                         claim(trainer, round, epoch, 1, crc, new PayloadRef("/x", 0, 1, 0))));
     }
 
-    public void send(Arrival arrival) throws Exception {
-        harness.processElement(arrival, 0);
+    public void send(TrainerEvent event) throws Exception {
+        harness.processElement(event, 0);
     }
 
     /** Lets timers fire, with the clock as it is. */

@@ -10,10 +10,10 @@ import io.tributary.operators.aggregate.PartialSum;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.protocol.RejectReason;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.TrainerEvent;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
@@ -46,11 +46,11 @@ class SerializersTest {
                 Arguments.of(
                         AggregatorInput.TYPE,
                         new AggregatorInput.FoldPartial(
-                                "leaf", 7, ROUND, 0.5, new PartialSum.Values(bytes()))),
+                                "leaf", 7, ROUND, 0.5, new PartialSum.Inline(bytes()))),
                 Arguments.of(
                         AggregatorInput.TYPE,
                         new AggregatorInput.FoldPartial(
-                                "leaf", 7, ROUND, 0.5, new PartialSum.Lying(payload))),
+                                "leaf", 7, ROUND, 0.5, new PartialSum.InRegion(payload))),
                 Arguments.of(
                         ModelShard.TYPE,
                         new ModelShard(
@@ -64,7 +64,7 @@ class SerializersTest {
                 Arguments.of(NodeShard.TYPE, new NodeShard("leaf/ü", 12)),
                 Arguments.of(
                         CoordinatorOutputs.ARRIVAL,
-                        new Arrival.Refused(
+                        new TrainerEvent.InputRejected(
                                 new DeadLetter("s", "t", 1, 0, RejectReason.LATE, "x"), true, 3)));
     }
 

@@ -13,11 +13,11 @@ import java.util.regex.Pattern;
  *
  * @param node the node whose memory it is
  * @param name the region, below that node's region directory: names separated by '/'
- * @param tenure which use of the region, from 1 on
+ * @param generation which use of the region, from 1 on
  * @param offset where the range begins in the payload, in bytes
  * @param length bytes
  */
-public record RegionRef(String node, String name, int tenure, long offset, long length) {
+public record RegionRef(String node, String name, int generation, long offset, long length) {
 
     private static final Pattern NAME =
             Pattern.compile("[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*");
@@ -37,11 +37,11 @@ public record RegionRef(String node, String name, int tenure, long offset, long 
                                     name.substring(0, Math.min(60, name.length()))
                                             .replaceAll("\\p{Cntrl}", "?")));
         }
-        if (tenure < 1 || offset < 0 || length < 0 || offset + length < 0) {
+        if (generation < 1 || offset < 0 || length < 0 || offset + length < 0) {
             throw new RejectedException(
                     RejectReason.MALFORMED,
-                    "region %s on %s: expected a tenure from 1 on and a range of no less than 0 bytes, got tenure %d, %d bytes at %d"
-                            .formatted(name, node, tenure, length, offset));
+                    "region %s on %s: expected a generation from 1 on and a range of no less than 0 bytes, got generation %d, %d bytes at %d"
+                            .formatted(name, node, generation, length, offset));
         }
     }
 
@@ -63,7 +63,7 @@ public record RegionRef(String node, String name, int tenure, long offset, long 
                     "%d bytes at %d of %s on %s: expected no more than its %d"
                             .formatted(count, from, name, node, length));
         }
-        return new RegionRef(node, name, tenure, offset + from, count);
+        return new RegionRef(node, name, generation, offset + from, count);
     }
 
     /**
@@ -75,7 +75,7 @@ public record RegionRef(String node, String name, int tenure, long offset, long 
         long at = offset;
         while (at < end()) {
             long next = Math.min(end(), at - at % bytes + bytes);
-            pieces.add(new RegionRef(node, name, tenure, at, next - at));
+            pieces.add(new RegionRef(node, name, generation, at, next - at));
             at = next;
         }
         return pieces;

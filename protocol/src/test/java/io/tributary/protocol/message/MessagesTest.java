@@ -38,10 +38,10 @@ class MessagesTest {
         return new Object[] {
             claim,
             letter,
-            new Arrival.Staged(claim),
-            new Arrival.Refused(letter, true, 12),
-            new Arrival.Refused(letter, false, 0, "i"),
-            new Arrival.Control(new ControlMessage(Type.JOIN, "j", "t", "i", "default/us")),
+            new TrainerEvent.UpdateStaged(claim),
+            new TrainerEvent.InputRejected(letter, true, 12),
+            new TrainerEvent.InputRejected(letter, false, 0, "i"),
+            new TrainerEvent.Control(new ControlMessage(Type.JOIN, "j", "t", "i", "default/us")),
             new ControlMessage(Type.LEAVE, "j", "t", "i", "eu"),
             new RoundPlan(
                     "j", RoundPlan.State.OPEN, 3, 1, 2, 0, UpdateKind.WEIGHTS, 2.5, 0, "run", ""),
@@ -76,7 +76,7 @@ class MessagesTest {
     @ParameterizedTest
     @MethodSource("messages")
     void comesBackFromJson(Object message) {
-        Class<?> type = message instanceof Arrival ? Arrival.class : message.getClass();
+        Class<?> type = message instanceof TrainerEvent ? TrainerEvent.class : message.getClass();
         assertThat(Json.decode(Json.encode(message), (Class<?>) type)).isEqualTo(message);
     }
 

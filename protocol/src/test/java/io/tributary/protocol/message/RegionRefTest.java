@@ -71,7 +71,8 @@ class RegionRefTest {
     @Test
     void rangesThatAreNoneAreRefused() {
         assertThatThrownBy(() -> ref(-1, 1)).hasMessageContaining("1 bytes at -1");
-        assertThatThrownBy(() -> ref(Long.MAX_VALUE, 1)).hasMessageContaining("expected a tenure");
+        assertThatThrownBy(() -> ref(Long.MAX_VALUE, 1))
+                .hasMessageContaining("expected a generation");
         assertThatThrownBy(() -> ref(5, 10).part(8, 3))
                 .hasMessage(
                         "3 bytes at 8 of job/updates/03-a on node-1: expected no more than its 10");

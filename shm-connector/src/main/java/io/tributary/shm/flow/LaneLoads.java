@@ -2,8 +2,8 @@
 
 package io.tributary.shm.flow;
 
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.TrainerEvent;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.flink.api.connector.source.SourceEvent;
@@ -15,8 +15,8 @@ final class LaneLoads implements SourceEvent {
 
     private final Map<Integer, Long> updates = new HashMap<>();
 
-    void count(Arrival arrival) {
-        if (arrival instanceof Arrival.Staged staged) {
+    void count(TrainerEvent event) {
+        if (event instanceof TrainerEvent.UpdateStaged staged) {
             updates.merge(Topics.lane(staged.claim().trainer()), 1L, Long::sum);
         }
     }

@@ -2,8 +2,8 @@
 
 package io.tributary.shm.flow;
 
-import io.tributary.protocol.message.Arrival;
-import io.tributary.protocol.message.Arrival.Located;
+import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.protocol.message.TrainerEvent.SubtaskLocated;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
@@ -11,20 +11,20 @@ import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 
 /** Emits what its split reader finds. */
-final class LaneReader extends EndingReader<Arrival, LaneSplit, LaneSplit> {
+final class LaneReader extends JobEndAwareReader<TrainerEvent, LaneSplit, LaneSplit> {
 
     private final LaneLoads loads;
 
     private LaneReader(
-            Supplier<SplitReader<Arrival, LaneSplit>> reader,
+            Supplier<SplitReader<TrainerEvent, LaneSplit>> reader,
             LaneLoads loads,
-            Optional<Located> located,
+            Optional<SubtaskLocated> located,
             SourceReaderContext context) {
         super(
                 reader,
-                (arrival, output, split) -> {
-                    loads.count(arrival);
-                    output.collect(called(arrival, located));
+                (event, output, split) -> {
+                    loads.count(event);
+                    output.collect(called(event, located));
                 },
                 located,
                 context);
@@ -32,8 +32,8 @@ final class LaneReader extends EndingReader<Arrival, LaneSplit, LaneSplit> {
     }
 
     static LaneReader of(
-            Supplier<SplitReader<Arrival, LaneSplit>> reader,
-            Optional<Located> located,
+            Supplier<SplitReader<TrainerEvent, LaneSplit>> reader,
+            Optional<SubtaskLocated> located,
             SourceReaderContext context) {
         return new LaneReader(reader, new LaneLoads(), located, context);
     }

@@ -2,8 +2,8 @@
 
 package io.tributary.shm.flow;
 
-import io.tributary.protocol.message.Arrival;
-import io.tributary.protocol.message.Arrival.Located;
+import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.protocol.message.TrainerEvent.SubtaskLocated;
 import io.tributary.protocol.tensor.ModelLayout;
 import java.io.Serializable;
 import java.util.Optional;
@@ -20,11 +20,11 @@ import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 
 /**
- * A source of arrivals whose splits are lanes. It is at most once by itself; a trainer that gets no
+ * A source of events whose splits are lanes. It is at most once by itself; a trainer that gets no
  * receipt sends again.
  */
 public abstract class LaneSource
-        implements Source<Arrival, LaneSplit, LaneEnumeratorState>,
+        implements Source<TrainerEvent, LaneSplit, LaneEnumeratorState>,
                 SupportsSplitReassignmentOnRecovery {
 
     private static final long serialVersionUID = 1L;
@@ -46,12 +46,13 @@ public abstract class LaneSource
     }
 
     /** Where a reader is; empty where nobody wants to know. */
-    protected Optional<Located> locate(SourceReaderContext context) {
+    protected Optional<SubtaskLocated> locate(SourceReaderContext context) {
         return Optional.empty();
     }
 
     /** Reads the lanes of one reader, on a thread of its own. */
-    protected abstract SplitReader<Arrival, LaneSplit> splitReader(SourceReaderContext context);
+    protected abstract SplitReader<TrainerEvent, LaneSplit> splitReader(
+            SourceReaderContext context);
 
     @Override
     public final Boundedness getBoundedness() {
@@ -76,7 +77,7 @@ public abstract class LaneSource
     }
 
     @Override
-    public final SourceReader<Arrival, LaneSplit> createReader(SourceReaderContext context) {
+    public final SourceReader<TrainerEvent, LaneSplit> createReader(SourceReaderContext context) {
         return LaneReader.of(() -> splitReader(context), locate(context), context);
     }
 

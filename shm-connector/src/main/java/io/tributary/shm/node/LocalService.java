@@ -23,18 +23,22 @@ final class LocalService {
     private static final int RELAY_BYTES = 1 << 16;
 
     private final String node;
-    private final Membership membership;
-    private final NodeLinks links;
-    private final Home home;
+    private final ClusterMembership membership;
+    private final NodeConnectionPool links;
+    private final NodeRequestHandler handler;
     private final RemoteRegions remote;
-    private final Map<RegionRef, Deque<RemoteCopy>> held = new HashMap<>();
+    private final Map<RegionRef, Deque<CachedRegion>> held = new HashMap<>();
 
     LocalService(
-            String node, Membership membership, NodeLinks links, Home home, RemoteRegions remote) {
+            String node,
+            ClusterMembership membership,
+            NodeConnectionPool links,
+            NodeRequestHandler handler,
+            RemoteRegions remote) {
         this.node = node;
         this.membership = membership;
         this.links = links;
-        this.home = home;
+        this.handler = handler;
         this.remote = remote;
     }
 
@@ -51,7 +55,7 @@ final class LocalService {
                     if (request instanceof NodeRequest.Write write) {
                         write(user, write.ref(), channel);
                     } else if (request instanceof NodeRequest.Serve serve) {
-                        home.callees().serve(user, serve.endpoint(), channel);
+                        handler.endpoints().serve(user, serve.endpoint(), channel);
                         return;
                     } else {
                         channel.send(NodeAnswer.of(answer(user, request)));
@@ -79,7 +83,7 @@ final class LocalService {
         }
         if (request instanceof NodeRequest.Addressed addressed) {
             return addressed.node().equals(node)
-                    ? home.answer(user, addressed)
+                    ? handler.answer(user, addressed)
                     : forward(user, addressed);
         }
         throw new NodeRefusedException("%s is for nodes alone".formatted(request));
@@ -87,7 +91,7 @@ final class LocalService {
 
     private PayloadRef fetch(int user, RegionRef ref) throws IOException {
         if (ref.node().equals(node)) {
-            return home.shelf().readable(user, ref);
+            return handler.store().readable(user, ref);
         }
         try {
             RemoteRegions.Fetched fetched = remote.fetch(user, ref);
@@ -103,7 +107,7 @@ final class LocalService {
     }
 
     private JsonNode forward(int user, NodeRequest.Addressed request) throws IOException {
-        NodeLinks.Use<JsonNode> ask =
+        NodeConnectionPool.Use<JsonNode> ask =
                 channel -> {
                     channel.send(new Asked(user, request));
                     // A barrier takes its time; should the node be lost, the connection ends.
@@ -123,7 +127,7 @@ final class LocalService {
 
     private void write(int user, RegionRef ref, NodeChannel channel) throws IOException {
         if (ref.node().equals(node)) {
-            home.shelf().write(user, ref, channel);
+            handler.store().write(user, ref, channel);
             return;
         }
         links.useFresh(

@@ -45,15 +45,15 @@ public final class Node implements AutoCloseable {
     private final NodeServer others;
     private final NodeServer local;
     private final Door door;
-    private final Membership membership;
-    private final NodeLinks links;
-    private final RegionShelf shelf;
-    private final Home home;
+    private final ClusterMembership membership;
+    private final NodeConnectionPool links;
+    private final LocalRegionStore store;
+    private final NodeRequestHandler handler;
     private final RemoteRegions remote;
     private final ScheduledExecutorService sweeper;
     private final AtomicBoolean closed = new AtomicBoolean();
     private volatile Optional<Exchange> agent = Optional.empty();
-    private volatile Optional<Routes> routes = Optional.empty();
+    private volatile Optional<DescriptorRouter> router = Optional.empty();
 
     /**
      * How a node is run.
@@ -91,7 +91,7 @@ public final class Node implements AutoCloseable {
                                         .map(user -> Integer.toString(user)));
         this.door = Door.open(options.directory(), local.port(), this::failed);
         this.membership =
-                new Membership(
+                new ClusterMembership(
                         new Member(
                                 options.name(),
                                 options.host(),
@@ -99,13 +99,19 @@ public final class Node implements AutoCloseable {
                                 System.currentTimeMillis()),
                         secret,
                         new Listener());
-        this.links = new NodeLinks(membership, secret);
-        this.shelf =
-                new RegionShelf(
+        this.links = new NodeConnectionPool(membership, secret);
+        this.store =
+                new LocalRegionStore(
                         options.name(),
                         options.directory(),
-                        new Rates(options.jobBytesPerSecond()));
-        this.home = new Home(options.name(), shelf, new Meetings(), new Callees());
+                        new RateLimiter(options.jobBytesPerSecond()));
+        this.handler =
+                new NodeRequestHandler(
+                        options.name(),
+                        store,
+                        new CounterService(),
+                        new BarrierService(),
+                        new EndpointRegistry());
         this.remote = new RemoteRegions(options.directory().resolve(".remote"), links, IDLE);
         this.sweeper = Executors.newSingleThreadScheduledExecutor(new DaemonThreads("node-sweep"));
     }
@@ -153,34 +159,34 @@ public final class Node implements AutoCloseable {
         }
     }
 
-    private final class Listener implements Membership.Listener {
+    private final class Listener implements ClusterMembership.Listener {
 
         @Override
         public List<String> endpoints() {
-            return routes.map(Routes::told).orElse(List.of());
+            return router.map(DescriptorRouter::told).orElse(List.of());
         }
 
         @Override
         public void heard(String node, List<String> endpoints) {
-            routes.ifPresent(r -> r.learn(node, endpoints));
+            router.ifPresent(r -> r.learn(node, endpoints));
         }
 
         @Override
         public void lost(String node) {
             links.lost(node);
-            routes.ifPresent(r -> r.lost(node));
+            router.ifPresent(r -> r.lost(node));
         }
     }
 
     /** From now on descriptors pass between this host's endpoints and those of others. */
     public void connect(Exchange exchange) {
         agent = Optional.of(exchange);
-        routes = Optional.of(new Routes(options.name(), links, exchange));
+        router = Optional.of(new DescriptorRouter(options.name(), links, exchange));
     }
 
     /** The other node that has an endpoint. */
     public Optional<String> owner(EndpointId id) {
-        return routes.flatMap(r -> r.owner(id));
+        return router.flatMap(r -> r.owner(id));
     }
 
     /**
@@ -189,7 +195,7 @@ public final class Node implements AutoCloseable {
      * @return false where none has its endpoint
      */
     public boolean route(Descriptor descriptor) {
-        return routes.filter(r -> r.route(descriptor)).isPresent();
+        return router.filter(r -> r.route(descriptor)).isPresent();
     }
 
     /** Serves a process of this host. */
@@ -207,7 +213,7 @@ public final class Node implements AutoCloseable {
         // It may stay as long as it likes, and ask nothing.
         channel.greeted();
         channel.send(NodeAnswer.of(options.name()));
-        new LocalService(options.name(), membership, links, home, remote).serve(user, channel);
+        new LocalService(options.name(), membership, links, handler, remote).serve(user, channel);
     }
 
     /** Serves another node. */
@@ -218,13 +224,13 @@ public final class Node implements AutoCloseable {
             Asked asked = channel.receive(Asked.class, NodeChannel.IDLE);
             try {
                 if (asked.request() instanceof NodeRequest.Read read) {
-                    home.requireHere(read.ref().node());
-                    shelf.send(asked.user(), read.ref(), read.identity(), channel);
+                    handler.requireHere(read.ref().node());
+                    store.send(asked.user(), read.ref(), read.identity(), channel);
                 } else if (asked.request() instanceof NodeRequest.Write write) {
-                    home.requireHere(write.node());
-                    shelf.write(asked.user(), write.ref(), channel);
+                    handler.requireHere(write.node());
+                    store.write(asked.user(), write.ref(), channel);
                 } else if (asked.request() instanceof NodeRequest.Addressed request) {
-                    channel.send(NodeAnswer.of(home.answer(asked.user(), request)));
+                    channel.send(NodeAnswer.of(handler.answer(asked.user(), request)));
                 } else {
                     channel.send(NodeAnswer.of(answer(other, asked.request())));
                 }
@@ -239,7 +245,7 @@ public final class Node implements AutoCloseable {
             return membership.greeted(other, gossip);
         }
         if (request instanceof NodeRequest.Deliver deliver) {
-            routes.ifPresent(r -> r.arrived(deliver.frames()));
+            router.ifPresent(r -> r.arrived(deliver.frames()));
             return List.of();
         }
         if (request instanceof NodeRequest.Leave leave && leave.member().node().equals(other)) {
@@ -293,7 +299,7 @@ public final class Node implements AutoCloseable {
     private void end() throws IOException {
         membership.abort();
         sweeper.shutdownNow();
-        routes.ifPresent(Routes::close);
+        router.ifPresent(DescriptorRouter::close);
         others.close();
         // Before its port is free, since the next one's door has the same name.
         door.close();

@@ -18,14 +18,14 @@ public record RegionInfo(RegionRef ref, State state, String identity) {
      * @throws NodeRefusedException when this range of it is not there to be read
      */
     void requireReadable(RegionRef range) throws NodeRefusedException {
-        if (ref.tenure() != range.tenure() || state != State.READY) {
+        if (ref.generation() != range.generation() || state != State.READY) {
             throw new NodeRefusedException(
-                    "region %s on %s: expected tenure %d, READY, it is in tenure %d, %s"
+                    "region %s on %s: expected generation %d, READY, it is in generation %d, %s"
                             .formatted(
                                     range.name(),
                                     range.node(),
-                                    range.tenure(),
-                                    ref.tenure(),
+                                    range.generation(),
+                                    ref.generation(),
                                     state));
         }
         requireWithin(range);

@@ -44,10 +44,10 @@ final class RemoteRegions implements AutoCloseable {
     private static final int STREAMS = 4;
 
     private final Path directory;
-    private final NodeLinks links;
+    private final NodeConnectionPool links;
     private final Duration idle;
     private final Map<String, ExecutorService> streams = new ConcurrentHashMap<>();
-    private final Map<RemoteCopy.Key, RemoteCopy> copies = new HashMap<>();
+    private final Map<CachedRegion.Key, CachedRegion> copies = new HashMap<>();
     private final AtomicLong fetchedBytes = new AtomicLong();
 
     /**
@@ -56,13 +56,13 @@ final class RemoteRegions implements AutoCloseable {
      * @param payload where this host has it
      * @param copy to be released
      */
-    record Fetched(PayloadRef payload, RemoteCopy copy) {}
+    record Fetched(PayloadRef payload, CachedRegion copy) {}
 
     /**
      * @param directory where copies are made; begins with a dot, so that no name leads there
      * @param idle how long a copy is kept that nobody uses
      */
-    RemoteRegions(Path directory, NodeLinks links, Duration idle) {
+    RemoteRegions(Path directory, NodeConnectionPool links, Duration idle) {
         this.directory = directory;
         this.links = links;
         this.idle = idle;
@@ -82,7 +82,7 @@ final class RemoteRegions implements AutoCloseable {
      * @param user on whose behalf
      */
     Fetched fetch(int user, RegionRef ref) throws IOException {
-        RemoteCopy copy = copy(user, ref);
+        CachedRegion copy = copy(user, ref);
         try {
             synchronized (copy) {
                 fill(copy, ref);
@@ -99,7 +99,7 @@ final class RemoteRegions implements AutoCloseable {
      * The copy, with one user more. The region's node is always asked: whether this user may read
      * it, and whether it is there still.
      */
-    private RemoteCopy copy(int user, RegionRef ref) throws IOException {
+    private CachedRegion copy(int user, RegionRef ref) throws IOException {
         RegionInfo info =
                 links.use(
                         ref.node(),
@@ -109,10 +109,11 @@ final class RemoteRegions implements AutoCloseable {
                             return channel.receiveSoon(NodeAnswer.class).as(RegionInfo.class);
                         });
         info.requireReadable(ref);
-        RemoteCopy.Key key =
-                new RemoteCopy.Key(ref.node(), ref.name(), ref.tenure(), info.identity(), user);
+        CachedRegion.Key key =
+                new CachedRegion.Key(
+                        ref.node(), ref.name(), ref.generation(), info.identity(), user);
         synchronized (copies) {
-            RemoteCopy known = copies.get(key);
+            CachedRegion known = copies.get(key);
             if (known == null) {
                 known = make(key, info.ref().length());
                 copies.put(key, known);
@@ -123,14 +124,14 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     /** In the memory of the one which nobody has used for the longest, if there is one. */
-    private RemoteCopy make(RemoteCopy.Key key, long length) throws IOException {
-        Optional<RemoteCopy> unused =
+    private CachedRegion make(CachedRegion.Key key, long length) throws IOException {
+        Optional<CachedRegion> unused =
                 copies.values().stream()
                         .filter(copy -> copy.fits(key.user(), length))
                         .filter(copy -> copy.unusedFor(0))
-                        .min(Comparator.comparingLong(RemoteCopy::usedNanos));
+                        .min(Comparator.comparingLong(CachedRegion::usedNanos));
         if (unused.isEmpty()) {
-            return new RemoteCopy(key, make(key.node(), length));
+            return new CachedRegion(key, make(key.node(), length));
         }
         copies.remove(unused.get().key());
         return unused.get().again(key);
@@ -144,7 +145,7 @@ final class RemoteRegions implements AutoCloseable {
                 below.resolve(UUID.randomUUID() + RegionDirectory.SUFFIX), length);
     }
 
-    private void fill(RemoteCopy copy, RegionRef ref) throws IOException {
+    private void fill(CachedRegion copy, RegionRef ref) throws IOException {
         List<RegionRef> missing = copy.missing(ref);
         makeRoom(copy.untouchedBytes(missing));
         Map<RegionRef, Future<Void>> parts = new LinkedHashMap<>();
@@ -224,11 +225,11 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     private long heldBytes() {
-        return copies.values().stream().mapToLong(RemoteCopy::heldBytes).sum();
+        return copies.values().stream().mapToLong(CachedRegion::heldBytes).sum();
     }
 
     /** Receives a range straight into the copy's memory. */
-    private void receive(RemoteCopy copy, RegionRef ref) throws IOException {
+    private void receive(CachedRegion copy, RegionRef ref) throws IOException {
         links.use(
                 ref.node(),
                 channel -> {
@@ -237,7 +238,7 @@ final class RemoteRegions implements AutoCloseable {
                                     copy.key().user(),
                                     new NodeRequest.Read(ref, copy.key().identity())));
                     channel.receiveSoon(NodeAnswer.class).as(RegionRef.class);
-                    List<RegionRef> pieces = ref.pieces(RegionShelf.PIECE_BYTES);
+                    List<RegionRef> pieces = ref.pieces(LocalRegionStore.PIECE_BYTES);
                     ByteBuffer found =
                             ByteBuffer.allocate(Integer.BYTES * pieces.size())
                                     .order(ByteOrder.LITTLE_ENDIAN);
@@ -264,7 +265,7 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     /** One user less. */
-    void release(RemoteCopy copy) {
+    void release(CachedRegion copy) {
         synchronized (copies) {
             copy.release();
         }
@@ -274,7 +275,7 @@ final class RemoteRegions implements AutoCloseable {
      * One user less, who has not said so. It may have the memory mapped still, or write to it, so
      * nothing else is ever to be written there.
      */
-    void abandon(RemoteCopy copy) {
+    void abandon(CachedRegion copy) {
         synchronized (copies) {
             copy.abandon();
         }
@@ -288,9 +289,9 @@ final class RemoteRegions implements AutoCloseable {
     }
 
     private void removeUnused(long nanos) {
-        List<RemoteCopy> unused =
+        List<CachedRegion> unused =
                 copies.values().stream().filter(copy -> copy.unusedFor(nanos)).toList();
-        for (RemoteCopy copy : unused) {
+        for (CachedRegion copy : unused) {
             copies.remove(copy.key());
             copy.region().delete();
         }

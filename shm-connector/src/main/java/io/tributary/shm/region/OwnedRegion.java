@@ -34,7 +34,7 @@ public final class OwnedRegion implements AutoCloseable {
     private final MappedByteBuffer header;
     private final MappedFile payload;
     private final boolean lent;
-    private int tenure = 1;
+    private int generation = 1;
     private long length;
     private boolean closed;
 
@@ -120,7 +120,7 @@ public final class OwnedRegion implements AutoCloseable {
     private static RegionHeader describe(
             Owner owner,
             State state,
-            int tenure,
+            int generation,
             long length,
             long capacity,
             Content content,
@@ -128,7 +128,7 @@ public final class OwnedRegion implements AutoCloseable {
         return new RegionHeader(
                 true,
                 state,
-                tenure,
+                generation,
                 length,
                 content.crc32c(),
                 content.finite(),
@@ -157,9 +157,9 @@ public final class OwnedRegion implements AutoCloseable {
         return payload;
     }
 
-    /** The payload, in this tenure. */
+    /** The payload, in this generation. */
     public PayloadRef payload() {
-        return new PayloadRef(file.toString(), RegionLayout.PAYLOAD_OFFSET, length, tenure);
+        return new PayloadRef(file.toString(), RegionLayout.PAYLOAD_OFFSET, length, generation);
     }
 
     /**
@@ -190,7 +190,7 @@ public final class OwnedRegion implements AutoCloseable {
      */
     public void publish(Content content, String description) {
         ByteBuffer page =
-                describe(owner, State.WRITING, tenure, length, capacity, content, description)
+                describe(owner, State.WRITING, generation, length, capacity, content, description)
                         .page();
         header.put(0, page.array(), 0, page.capacity());
         touch();
@@ -208,30 +208,30 @@ public final class OwnedRegion implements AutoCloseable {
         }
     }
 
-    /** Whether it has not been published in this tenure. */
+    /** Whether it has not been published in this generation. */
     public boolean writing() {
         return (long) RegionLayout.WORD.getAcquire(header, RegionLayout.STATE_OFFSET)
-                == RegionLayout.word(State.WRITING, tenure);
+                == RegionLayout.word(State.WRITING, generation);
     }
 
     /** Whether whoever read it has released it. */
     public boolean released() {
         return (long) RegionLayout.WORD.getAcquire(header, RegionLayout.STATE_OFFSET)
-                == RegionLayout.word(State.RELEASED, tenure);
+                == RegionLayout.word(State.RELEASED, generation);
     }
 
-    /** Changes the state, in this tenure. */
+    /** Changes the state, in this generation. */
     void become(State state) {
         RegionLayout.WORD.setRelease(
-                header, RegionLayout.STATE_OFFSET, RegionLayout.word(state, tenure));
+                header, RegionLayout.STATE_OFFSET, RegionLayout.word(state, generation));
     }
 
     /** Begins to write anew, a payload of {@code newLength} ≤ capacity; what was in it stays. */
     public void reuse(long newLength) {
-        tenure++;
+        generation++;
         length = newLength;
         ByteBuffer page =
-                describe(owner, State.WRITING, tenure, length, capacity, Content.UNKNOWN, "{}")
+                describe(owner, State.WRITING, generation, length, capacity, Content.UNKNOWN, "{}")
                         .page();
         header.put(0, page.array(), 0, page.capacity());
     }

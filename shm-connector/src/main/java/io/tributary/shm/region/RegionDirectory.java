@@ -262,7 +262,7 @@ public final class RegionDirectory {
     /**
      * Gives a payload's region back: to its owner, if it takes it back and lives, else by deleting
      * it. Does nothing where the payload is not in a region, or the region is gone, or already in a
-     * later tenure.
+     * later generation.
      */
     public static void release(PayloadRef payload) {
         if (!payload.region()) {
@@ -270,7 +270,7 @@ public final class RegionDirectory {
         }
         Path file = Path.of(payload.path());
         try {
-            release(file, file, RegionHeader.read(file), payload.tenure(), () -> delete(file));
+            release(file, file, RegionHeader.read(file), payload.generation(), () -> delete(file));
         } catch (RejectedException e) {
             // Gone, or no longer a region; nobody can use what is left.
             delete(file);
@@ -278,23 +278,23 @@ public final class RegionDirectory {
     }
 
     /** The same for a region that is open. */
-    public static void release(FileBelow file, int tenure) {
-        release(file.named(), file.path(), RegionHeader.read(file), tenure, () -> delete(file));
+    public static void release(FileBelow file, int generation) {
+        release(file.named(), file.path(), RegionHeader.read(file), generation, () -> delete(file));
     }
 
     private static void release(
-            Path named, Path opened, RegionHeader header, int tenure, Runnable delete) {
-        if (header.tenure() != tenure) {
+            Path named, Path opened, RegionHeader header, int generation, Runnable delete) {
+        if (header.generation() != generation) {
             return;
         }
         if (!header.ownerTakesBack() || !header.owner().alive(named)) {
             delete.run();
         } else if (header.state() == State.READY) {
-            giveBack(opened, tenure);
+            giveBack(opened, generation);
         }
     }
 
-    private static void giveBack(Path file, int tenure) {
+    private static void giveBack(Path file, int generation) {
         try (FileChannel channel =
                 FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             MappedByteBuffer header =
@@ -306,8 +306,8 @@ public final class RegionDirectory {
                             RegionLayout.WORD.compareAndSet(
                                     header,
                                     RegionLayout.STATE_OFFSET,
-                                    RegionLayout.word(State.READY, tenure),
-                                    RegionLayout.word(State.RELEASED, tenure)));
+                                    RegionLayout.word(State.READY, generation),
+                                    RegionLayout.word(State.RELEASED, generation)));
             Unmapper.unmap(header);
         } catch (NoSuchFileException expected) {
             // Its owner has just deleted it.

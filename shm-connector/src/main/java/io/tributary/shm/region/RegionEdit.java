@@ -15,18 +15,18 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * A change of a region that is READY: while it lasts the region is WRITING and in its next tenure,
- * so whoever reads meanwhile notices. A change that is not committed leaves it so, since what is in
- * it is neither the old nor the new. For one thread.
+ * A change of a region that is READY: while it lasts the region is WRITING and in its next
+ * generation, so whoever reads meanwhile notices. A change that is not committed leaves it so,
+ * since what is in it is neither the old nor the new. For one thread.
  */
 public final class RegionEdit implements AutoCloseable {
 
     private final MappedByteBuffer header;
     private final MappedFile payload;
-    private final int tenure;
+    private final int generation;
     private boolean closed;
 
-    private RegionEdit(MappedByteBuffer header, MappedFile payload, int tenure) {
+    private RegionEdit(MappedByteBuffer header, MappedFile payload, int generation) {
         this.header = header;
         this.payload = payload;
         List<ByteBuffer> watched = new ArrayList<>();
@@ -40,17 +40,17 @@ public final class RegionEdit implements AutoCloseable {
             payload.close();
             throw e;
         }
-        this.tenure = tenure;
+        this.generation = generation;
     }
 
     /**
      * Begins to change a region.
      *
      * @param file the region
-     * @param tenure in which it is; of several who try at once only one succeeds
+     * @param generation in which it is; of several who try at once only one succeeds
      * @throws RejectedException PAYLOAD_LOST when it is in another
      */
-    public static RegionEdit begin(FileBelow file, int tenure) throws IOException {
+    public static RegionEdit begin(FileBelow file, int generation) throws IOException {
         RegionHeader found = RegionHeader.read(file);
         RegionMappings.requirePossible(file, found.capacity());
         try (FileChannel channel =
@@ -58,19 +58,22 @@ public final class RegionEdit implements AutoCloseable {
             MappedByteBuffer header =
                     channel.map(FileChannel.MapMode.READ_WRITE, 0, RegionLayout.PAYLOAD_OFFSET);
             header.order(java.nio.ByteOrder.LITTLE_ENDIAN);
-            long next = RegionLayout.word(State.WRITING, tenure + 1);
+            long next = RegionLayout.word(State.WRITING, generation + 1);
             boolean begun = false;
             boolean watched = false;
             try {
                 RegionMappings.watch(header);
                 watched = true;
-                if (!change(header, State.READY, tenure, next)
-                        && !change(header, State.WRITING, tenure, next)) {
+                if (!change(header, State.READY, generation, next)
+                        && !change(header, State.WRITING, generation, next)) {
                     throw new RejectedException(
                             RejectReason.PAYLOAD_LOST,
-                            "region %s: expected tenure %d, it is in tenure %d, %s"
+                            "region %s: expected generation %d, it is in generation %d, %s"
                                     .formatted(
-                                            file.named(), tenure, found.tenure(), found.state()));
+                                            file.named(),
+                                            generation,
+                                            found.generation(),
+                                            found.state()));
                 }
                 RegionEdit edit =
                         new RegionEdit(
@@ -80,7 +83,7 @@ public final class RegionEdit implements AutoCloseable {
                                         FileChannel.MapMode.READ_WRITE,
                                         RegionLayout.PAYLOAD_OFFSET,
                                         found.payloadLength()),
-                                tenure + 1);
+                                generation + 1);
                 begun = true;
                 return edit;
             } finally {
@@ -94,9 +97,9 @@ public final class RegionEdit implements AutoCloseable {
         }
     }
 
-    private static boolean change(MappedByteBuffer header, State from, int tenure, long to) {
+    private static boolean change(MappedByteBuffer header, State from, int generation, long to) {
         return RegionLayout.WORD.compareAndSet(
-                header, RegionLayout.STATE_OFFSET, RegionLayout.word(from, tenure), to);
+                header, RegionLayout.STATE_OFFSET, RegionLayout.word(from, generation), to);
     }
 
     /** The payload's memory, to be written. */
@@ -110,8 +113,8 @@ public final class RegionEdit implements AutoCloseable {
                 RegionLayout.FLAGS_OFFSET,
                 header.getInt(RegionLayout.FLAGS_OFFSET) & ~RegionLayout.HAS_CHECKSUM);
         RegionLayout.WORD.setRelease(
-                header, RegionLayout.STATE_OFFSET, RegionLayout.word(State.READY, tenure));
-        return tenure;
+                header, RegionLayout.STATE_OFFSET, RegionLayout.word(State.READY, generation));
+        return generation;
     }
 
     @Override

@@ -22,7 +22,7 @@ import java.util.UUID;
  *
  * @param ownerTakesBack whether a release gives the region back to its owner rather than deleting
  * @param state where in its life it is
- * @param tenure which use of it
+ * @param generation which use of it
  * @param payloadLength bytes
  * @param crc32c of the payload; empty where its owner, who wrote it in place, did not compute it
  * @param finite whether its writer has looked at all values, and promises that they are finite
@@ -33,7 +33,7 @@ import java.util.UUID;
 public record RegionHeader(
         boolean ownerTakesBack,
         State state,
-        int tenure,
+        int generation,
         long payloadLength,
         OptionalInt crc32c,
         boolean finite,
@@ -96,25 +96,25 @@ public record RegionHeader(
                             .formatted(version, RegionLayout.VERSION));
         }
         int code = page.getInt(RegionLayout.STATE_OFFSET);
-        int tenure = page.getInt(RegionLayout.TENURE_OFFSET);
+        int generation = page.getInt(RegionLayout.TENURE_OFFSET);
         long length = page.getLong(RegionLayout.LENGTH_OFFSET);
         int described = page.getInt(RegionLayout.DESCRIPTION_LENGTH_OFFSET);
         if (code < 1
                 || code > State.values().length
-                || tenure < 1
+                || generation < 1
                 || length < 0
                 || described < 0
                 || described > RegionLayout.MAX_DESCRIPTION_BYTES) {
             throw damaged(
                     file,
-                    "it has state %d, tenure %d, length %d and %d bytes of description"
-                            .formatted(code, tenure, length, described));
+                    "it has state %d, generation %d, length %d and %d bytes of description"
+                            .formatted(code, generation, length, described));
         }
         int flags = page.getInt(RegionLayout.FLAGS_OFFSET);
         return new RegionHeader(
                 (flags & RegionLayout.OWNER_TAKES_BACK) != 0,
                 State.values()[code - 1],
-                tenure,
+                generation,
                 length,
                 (flags & RegionLayout.HAS_CHECKSUM) == 0
                         ? OptionalInt.empty()
@@ -138,9 +138,10 @@ public record RegionHeader(
                 RejectReason.MALFORMED, "region %s is damaged: %s".formatted(file, what));
     }
 
-    /** The payload, of this tenure. */
+    /** The payload, of this generation. */
     public PayloadRef payload(Path file) {
-        return new PayloadRef(file.toString(), RegionLayout.PAYLOAD_OFFSET, payloadLength, tenure);
+        return new PayloadRef(
+                file.toString(), RegionLayout.PAYLOAD_OFFSET, payloadLength, generation);
     }
 
     /** The page that says so. */
@@ -160,7 +161,7 @@ public record RegionHeader(
                         (ownerTakesBack ? RegionLayout.OWNER_TAKES_BACK : 0)
                                 | (crc32c.isPresent() ? RegionLayout.HAS_CHECKSUM : 0)
                                 | (finite ? RegionLayout.FINITE : 0))
-                .putLong(RegionLayout.STATE_OFFSET, RegionLayout.word(state, tenure))
+                .putLong(RegionLayout.STATE_OFFSET, RegionLayout.word(state, generation))
                 .putLong(RegionLayout.LENGTH_OFFSET, payloadLength)
                 .putInt(RegionLayout.CRC_OFFSET, crc32c.orElse(0))
                 .putInt(RegionLayout.DESCRIPTION_LENGTH_OFFSET, text.length)

@@ -16,7 +16,7 @@ import java.nio.ByteOrder;
  *          bit 1, the payload's checksum is in the header;
  *          bit 2, its writer promises that all values are finite
  *   16  4  state: 1 WRITING, 2 READY, 3 RELEASED
- *   20  4  tenure: which use of the region this is, from 1 on
+ *   20  4  generation: which use of the region this is, from 1 on
  *   24  8  payload length in bytes
  *   32  4  CRC32C of the payload, 0 where there is none
  *   36  4  length of the description in bytes
@@ -26,8 +26,8 @@ import java.nio.ByteOrder;
  *   72     the description, JSON in UTF-8, at most 4024 bytes
  * </pre>
  *
- * <p>State and tenure are one word, changed by compare-and-set while the file is shared: a release
- * of an earlier tenure can never hit a later one.
+ * <p>State and generation are one word, changed by compare-and-set while the file is shared: a
+ * release of an earlier generation can never hit a later one.
  */
 public final class RegionLayout {
 
@@ -81,8 +81,8 @@ public final class RegionLayout {
 
     private RegionLayout() {}
 
-    /** State and tenure as one word. */
-    static long word(State state, int tenure) {
-        return (long) tenure << Integer.SIZE | state.code();
+    /** State and generation as one word. */
+    static long word(State state, int generation) {
+        return (long) generation << Integer.SIZE | state.code();
     }
 }

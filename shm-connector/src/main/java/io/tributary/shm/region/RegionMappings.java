@@ -241,7 +241,7 @@ public final class RegionMappings {
     /** All that is reserved, since the next payload in it may be longer. */
     private static PayloadRef whole(PayloadRef payload, Path opened) {
         long capacity = RegionHeader.read(opened).capacity();
-        return new PayloadRef(payload.path(), payload.offset(), capacity, payload.tenure());
+        return new PayloadRef(payload.path(), payload.offset(), capacity, payload.generation());
     }
 
     private static Object inode(Path path, Path opened) {
@@ -259,14 +259,14 @@ public final class RegionMappings {
         }
     }
 
-    /** Whether a payload's region has been released, or is in a later tenure. */
+    /** Whether a payload's region has been released, or is in a later generation. */
     public static boolean over(PayloadRef payload) {
         if (!payload.region()) {
             return false;
         }
         try {
             RegionHeader header = RegionHeader.read(Path.of(payload.path()));
-            return header.tenure() != payload.tenure() || header.state() == State.RELEASED;
+            return header.generation() != payload.generation() || header.state() == State.RELEASED;
         } catch (RejectedException e) {
             return true;
         }

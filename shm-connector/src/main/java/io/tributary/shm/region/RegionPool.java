@@ -123,7 +123,7 @@ public final class RegionPool implements AutoCloseable {
     /** The region that holds a payload, if it is of this pool. */
     public synchronized Optional<OwnedRegion> find(PayloadRef payload) {
         return Optional.ofNullable(all.get(Path.of(payload.path())))
-                .filter(region -> region.payload().tenure() == payload.tenure());
+                .filter(region -> region.payload().generation() == payload.generation());
     }
 
     /**

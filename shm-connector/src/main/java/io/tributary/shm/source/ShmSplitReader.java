@@ -3,9 +3,9 @@
 package io.tributary.shm.source;
 
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.shm.flow.LaneSplit;
 import io.tributary.shm.guard.MemoryGuard;
 import io.tributary.shm.mailbox.Descriptor;
@@ -31,7 +31,7 @@ import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.groups.SourceReaderMetricGroup;
 
 /** Looks when the bell rings, and every few seconds anyway. */
-final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
+final class ShmSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
 
     private static final long SCAN_NANOS = TimeUnit.SECONDS.toNanos(2);
 
@@ -118,8 +118,8 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
     }
 
     @Override
-    public RecordsWithSplitIds<Arrival> fetch() {
-        RecordsBySplits.Builder<Arrival> records = new RecordsBySplits.Builder<>();
+    public RecordsWithSplitIds<TrainerEvent> fetch() {
+        RecordsBySplits.Builder<TrainerEvent> records = new RecordsBySplits.Builder<>();
         try {
             Descriptor ring = rings.poll(POLL_MILLIS, TimeUnit.MILLISECONDS);
             for (int i = 0; i < MAX_UPDATES && ring != null; i++) {
@@ -152,7 +152,7 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
         }
     }
 
-    private void answer(Descriptor ring, RecordsBySplits.Builder<Arrival> records) {
+    private void answer(Descriptor ring, RecordsBySplits.Builder<TrainerEvent> records) {
         if (ring == LOOK) {
             return;
         }
@@ -165,40 +165,39 @@ final class ShmSplitReader implements SplitReader<Arrival, LaneSplit> {
             ring.region()
                     .map(region -> directory.update(lane.get(), region))
                     .flatMap(file -> updates.inspect(file, true))
-                    .ifPresent(arrival -> add(records, arrival));
+                    .ifPresent(event -> add(records, event));
         } else {
             trainers.scan(
                     Set.copyOf(lanes.values()),
                     Optional.of(ring.from()),
-                    arrival -> add(records, arrival));
+                    event -> add(records, event));
         }
     }
 
-    private void scan(RecordsBySplits.Builder<Arrival> records) {
-        trainers.scan(
-                Set.copyOf(lanes.values()), Optional.empty(), arrival -> add(records, arrival));
+    private void scan(RecordsBySplits.Builder<TrainerEvent> records) {
+        trainers.scan(Set.copyOf(lanes.values()), Optional.empty(), event -> add(records, event));
         Set<Path> there = new HashSet<>();
         for (int lane : lanes.values()) {
             for (Path file : directory.updates(lane)) {
                 there.add(file);
                 updates.inspect(file, false)
                         .ifPresent(
-                                arrival -> {
+                                event -> {
                                     foundByScan.inc();
-                                    add(records, arrival);
+                                    add(records, event);
                                 });
             }
         }
         updates.retain(there);
     }
 
-    private void add(RecordsBySplits.Builder<Arrival> records, Arrival arrival) {
-        if (arrival instanceof Arrival.Refused) {
+    private void add(RecordsBySplits.Builder<TrainerEvent> records, TrainerEvent event) {
+        if (event instanceof TrainerEvent.InputRejected) {
             errorsIn.inc();
         }
-        bytesIn.inc(UpdateInspector.bytes(arrival));
+        bytesIn.inc(UpdateInspector.bytes(event));
         // Lanes have no position, so it does not matter which one a record is booked under.
-        records.add(new LaneSplit(lanes.values().iterator().next(), false).splitId(), arrival);
+        records.add(new LaneSplit(lanes.values().iterator().next(), false).splitId(), event);
     }
 
     @Override

@@ -2,14 +2,14 @@
 
 package io.tributary.shm.source;
 
-import io.tributary.protocol.message.Arrival;
-import io.tributary.protocol.message.Arrival.Located;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
-import io.tributary.shm.flow.EndingReader;
+import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.protocol.message.TrainerEvent.SubtaskLocated;
+import io.tributary.shm.flow.JobEndAwareReader;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.LaneSplit;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.JobDirectory;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.SourceReaderContext;
@@ -31,7 +31,7 @@ public final class ShmUpdateSource extends LaneSource {
     private final String job;
     private final Run run;
     private final LayoutSupplier model;
-    private final RegionAccess.Place regions;
+    private final PayloadStore.Place regions;
     private final int agentPort;
     private final boolean scanAll;
 
@@ -47,7 +47,7 @@ public final class ShmUpdateSource extends LaneSource {
             String job,
             Run run,
             LayoutSupplier model,
-            RegionAccess.Place regions,
+            PayloadStore.Place regions,
             int agentPort,
             boolean scanAll) {
         super(Topics.LANES, regions.manyHosts());
@@ -60,12 +60,12 @@ public final class ShmUpdateSource extends LaneSource {
     }
 
     @Override
-    protected Optional<Located> locate(SourceReaderContext context) {
-        return EndingReader.locate(regions, context);
+    protected Optional<SubtaskLocated> locate(SourceReaderContext context) {
+        return JobEndAwareReader.locate(regions, context);
     }
 
     @Override
-    protected SplitReader<Arrival, LaneSplit> splitReader(SourceReaderContext context) {
+    protected SplitReader<TrainerEvent, LaneSplit> splitReader(SourceReaderContext context) {
         return new ShmSplitReader(
                 job,
                 run,

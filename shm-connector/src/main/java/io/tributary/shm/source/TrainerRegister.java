@@ -3,11 +3,11 @@
 package io.tributary.shm.source;
 
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.TrainerPresence;
@@ -49,7 +49,7 @@ final class TrainerRegister {
      * @param lanes whose trainers
      * @param asking whoever wants to hear that it has joined, once more
      */
-    void scan(Set<Integer> lanes, Optional<EndpointId> asking, Consumer<Arrival> out) {
+    void scan(Set<Integer> lanes, Optional<EndpointId> asking, Consumer<TrainerEvent> out) {
         Set<String> found = new HashSet<>();
         for (Path file : directory.trainers()) {
             String trainer = file.getFileName().toString().replaceFirst("\\.json$", "");
@@ -72,7 +72,7 @@ final class TrainerRegister {
     }
 
     private void announce(
-            TrainerPresence presence, Optional<EndpointId> asking, Consumer<Arrival> out) {
+            TrainerPresence presence, Optional<EndpointId> asking, Consumer<TrainerEvent> out) {
         String trainer = presence.trainer();
         TrainerPresence before = present.put(trainer, presence);
         boolean same = before != null && before.instance().equals(presence.instance());
@@ -84,7 +84,7 @@ final class TrainerRegister {
         out.accept(control(presence, same && !asks ? Type.HEARTBEAT : Type.JOIN));
     }
 
-    private Optional<TrainerPresence> read(Path file, String trainer, Consumer<Arrival> out) {
+    private Optional<TrainerPresence> read(Path file, String trainer, Consumer<TrainerEvent> out) {
         try {
             Optional<TrainerPresence> presence =
                     JobDirectory.readSmall(file, TrainerPresence.class);
@@ -93,7 +93,7 @@ final class TrainerRegister {
         } catch (RejectedException e) {
             if (unreadable.add(file)) {
                 out.accept(
-                        new Arrival.Refused(
+                        new TrainerEvent.InputRejected(
                                 new DeadLetter(
                                         file.toString(), "", 0, 0, e.reason(), e.getMessage())));
             }
@@ -117,9 +117,9 @@ final class TrainerRegister {
         }
     }
 
-    private Arrival control(TrainerPresence presence, Type type) {
+    private TrainerEvent control(TrainerPresence presence, Type type) {
         // Whoever writes the file has seen that the one before has ended.
-        return new Arrival.Control(
+        return new TrainerEvent.Control(
                 new ControlMessage(
                         type, job, presence.trainer(), presence.instance(), presence.group()),
                 onlyHost);

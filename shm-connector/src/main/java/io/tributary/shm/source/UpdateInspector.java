@@ -6,11 +6,11 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.RegionDirectory;
@@ -26,7 +26,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Looks at regions and says what has arrived. An update is checked once in each tenure of its
+ * Looks at regions and says what has arrived. An update is checked once in each generation of its
  * region; asked again, the same claim is made again. Not thread-safe.
  */
 final class UpdateInspector {
@@ -39,9 +39,9 @@ final class UpdateInspector {
     /**
      * What a file was found to be.
      *
-     * @param tenure of its region; 0 where it was damaged
+     * @param generation of its region; 0 where it was damaged
      */
-    private record Seen(int tenure, Arrival arrival) {}
+    private record Seen(int generation, TrainerEvent event) {}
 
     /**
      * @param scanAll whether to look at all values, whatever their writers promise
@@ -58,7 +58,7 @@ final class UpdateInspector {
      * @param rung whether its trainer asks for an answer, even if it has been looked at before
      * @return what has arrived; empty where nothing has
      */
-    Optional<Arrival> inspect(Path file, boolean rung) {
+    Optional<TrainerEvent> inspect(Path file, boolean rung) {
         RegionHeader header;
         try {
             header = RegionHeader.read(file);
@@ -69,31 +69,33 @@ final class UpdateInspector {
             return Optional.empty();
         }
         Seen before = seen.get(file);
-        if (before != null && before.tenure() == header.tenure()) {
-            if (!answered(before.arrival()) && !header.owner().alive(file)) {
+        if (before != null && before.generation() == header.generation()) {
+            if (!answered(before.event()) && !header.owner().alive(file)) {
                 // Nobody is left who could want it.
                 RegionDirectory.release(header.payload(file));
             }
-            return rung && answered(before.arrival())
-                    ? Optional.of(before.arrival())
+            return rung && answered(before.event())
+                    ? Optional.of(before.event())
                     : Optional.empty();
         }
-        Arrival arrival = check(file, header);
-        seen.put(file, new Seen(header.tenure(), arrival));
-        return Optional.of(arrival);
+        TrainerEvent event = check(file, header);
+        seen.put(file, new Seen(header.generation(), event));
+        return Optional.of(event);
     }
 
     /** To ask again for what cannot be answered is vain, and says nothing new. */
-    private static boolean answered(Arrival arrival) {
-        return !(arrival instanceof Arrival.Refused refused) || refused.answer();
+    private static boolean answered(TrainerEvent event) {
+        return !(event instanceof TrainerEvent.InputRejected refused) || refused.answer();
     }
 
-    /** Bytes of the payload behind an arrival. */
-    static long bytes(Arrival arrival) {
-        return arrival instanceof Arrival.Staged staged ? staged.claim().payload().length() : 0;
+    /** Bytes of the payload behind an event. */
+    static long bytes(TrainerEvent event) {
+        return event instanceof TrainerEvent.UpdateStaged staged
+                ? staged.claim().payload().length()
+                : 0;
     }
 
-    private Optional<Arrival> damaged(Path file, RejectedException e) {
+    private Optional<TrainerEvent> damaged(Path file, RejectedException e) {
         if (e.reason() == RejectReason.PAYLOAD_LOST) {
             // Released since it was listed, or announced and never there.
             return Optional.empty();
@@ -101,14 +103,14 @@ final class UpdateInspector {
         if (seen.containsKey(file)) {
             return Optional.empty();
         }
-        Arrival refused =
-                new Arrival.Refused(
+        TrainerEvent refused =
+                new TrainerEvent.InputRejected(
                         new DeadLetter(file.toString(), "", 0, 0, e.reason(), e.getMessage()));
         seen.put(file, new Seen(0, refused));
         return Optional.of(refused);
     }
 
-    private Arrival check(Path file, RegionHeader header) {
+    private TrainerEvent check(Path file, RegionHeader header) {
         PayloadRef payload = header.payload(file);
         UpdateDescription description;
         try {
@@ -131,7 +133,7 @@ final class UpdateInspector {
                             model.maxUpdateHeaderBytes())) {
                 boolean scan = scanAll || !header.finite() || header.crc32c().isEmpty();
                 int crc32c = scan ? scan(file, tensors, header) : promised(tensors, header);
-                return new Arrival.Staged(description.claim(crc32c, scan, payload));
+                return new TrainerEvent.UpdateStaged(description.claim(crc32c, scan, payload));
             }
         } catch (RejectedException e) {
             Author author = Author.of(header.description());
@@ -185,13 +187,13 @@ final class UpdateInspector {
         }
     }
 
-    private static Arrival refusal(Path file, Author author, RejectedException e) {
+    private static TrainerEvent refusal(Path file, Author author, RejectedException e) {
         String about =
                 author.trainer().isEmpty()
                         ? "region " + file
                         : "update from trainer %s for round %s"
                                 .formatted(author.trainer(), author.id());
-        return new Arrival.Refused(
+        return new TrainerEvent.InputRejected(
                 new DeadLetter(
                         file.toString(),
                         author.trainer(),

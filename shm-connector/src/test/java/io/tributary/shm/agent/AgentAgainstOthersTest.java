@@ -12,8 +12,8 @@ import io.tributary.shm.mailbox.Descriptor.Kind;
 import io.tributary.shm.mailbox.EndpointId;
 import io.tributary.shm.mailbox.Refusal;
 import io.tributary.shm.node.Node;
+import io.tributary.shm.node.NodeClient;
 import io.tributary.shm.node.NodeSecret;
-import io.tributary.shm.node.Regions;
 import io.tributary.shm.peer.Door;
 import io.tributary.shm.peer.PeerProcess;
 import java.io.IOException;
@@ -264,7 +264,7 @@ class AgentAgainstOthersTest {
                         new NodeSecret("a secret of many letters"));
         Process idle = idleConnections(node.localPort());
         Process atOthers = idleConnections(node.address().getPort());
-        try (Regions regions = Regions.by(temp, node.localPort())) {
+        try (NodeClient regions = NodeClient.by(temp, node.localPort())) {
             assertThat(regions.members()).hasSize(1);
             assertThat(open(node.localPort())).isLessThanOrEqualTo(64);
             await().until(() -> open(node.address().getPort()) <= 64);

@@ -38,16 +38,16 @@ import org.junit.jupiter.api.io.TempDir;
 class NodeTest {
 
     private static final NodeSecret SECRET = new NodeSecret("a secret of many letters");
-    private static final int PIECE = RegionShelf.PIECE_BYTES;
+    private static final int PIECE = LocalRegionStore.PIECE_BYTES;
 
     @TempDir Path temp;
 
     private final List<Node> nodes = new ArrayList<>();
-    private final List<Regions> clients = new ArrayList<>();
+    private final List<NodeClient> clients = new ArrayList<>();
 
     @AfterEach
     void close() throws IOException {
-        for (Regions client : clients) {
+        for (NodeClient client : clients) {
             client.close();
         }
         for (Node node : nodes) {
@@ -80,8 +80,8 @@ class NodeTest {
         return node;
     }
 
-    private Regions client(Node node) throws IOException {
-        Regions client = Regions.by(temp.resolve(node.name()), node.localPort());
+    private NodeClient client(Node node) throws IOException {
+        NodeClient client = NodeClient.by(temp.resolve(node.name()), node.localPort());
         clients.add(client);
         return client;
     }
@@ -101,8 +101,8 @@ class NodeTest {
         return new RegionRef(node.name(), name, 1, 0, payload.length);
     }
 
-    private static byte[] read(Regions regions, RegionRef ref) throws IOException {
-        try (Regions.Open open = regions.open(ref)) {
+    private static byte[] read(NodeClient regions, RegionRef ref) throws IOException {
+        try (NodeClient.Open open = regions.open(ref)) {
             byte[] read = new byte[(int) ref.length()];
             open.memory().slice(ref.offset(), read.length).get(read);
             return read;
@@ -130,7 +130,7 @@ class NodeTest {
         Node b = join("b", a);
         byte[] payload = bytes(30 * PIECE, 2);
         RegionRef ref = region(b, "job/updates/00-x", payload);
-        Regions regions = client(a);
+        NodeClient regions = client(a);
 
         RegionRef shard = ref.part(3L * PIECE + 100, 2 * PIECE);
         assertThat(ByteBuffer.wrap(read(regions, shard)))
@@ -147,7 +147,7 @@ class NodeTest {
         Node a = start("a");
         Node b = join("b", a);
         RegionRef ref = region(b, "job/updates/00-x", bytes(1000, 3));
-        Regions regions = client(a);
+        NodeClient regions = client(a);
 
         assertThatThrownBy(() -> regions.open(new RegionRef("c", "job/x", 1, 0, 1)))
                 .isInstanceOf(NodeRefusedException.class)
@@ -158,7 +158,7 @@ class NodeTest {
         assertThatThrownBy(() -> regions.open(new RegionRef("b", ref.name(), 1, 900, 101)))
                 .hasMessageContaining("expected a range within its 1000 bytes, got 101 at 900");
         assertThatThrownBy(() -> regions.open(new RegionRef("b", ref.name(), 2, 0, 10)))
-                .hasMessageContaining("expected tenure 2, READY, it is in tenure 1, READY");
+                .hasMessageContaining("expected generation 2, READY, it is in generation 1, READY");
         assertThatThrownBy(() -> regions.find("b", "../../etc/passwd"))
                 .hasMessageContaining("region '../../etc/passwd': expected names");
         assertThat(read(regions, ref)).as("all goes on").hasSize(1000);
@@ -173,7 +173,7 @@ class NodeTest {
         OwnedRegion region = directory.own("job/updates/00-y", 24L * PIECE).orElseThrow();
         region.publish("{}");
         RegionRef ref = new RegionRef("b", "job/updates/00-y", 1, 0, 24L * PIECE);
-        Regions regions = client(a);
+        NodeClient regions = client(a);
         ExecutorService thread = Executors.newSingleThreadExecutor();
         try {
             Future<byte[]> read = thread.submit(() -> read(regions, ref));
@@ -183,7 +183,8 @@ class NodeTest {
             region.reuse(24L * PIECE);
             assertThatThrownBy(read::get)
                     .hasRootCauseInstanceOf(NodeRefusedException.class)
-                    .hasMessageContaining("expected tenure 1, READY, it is in tenure 2, WRITING");
+                    .hasMessageContaining(
+                            "expected generation 1, READY, it is in generation 2, WRITING");
         } finally {
             thread.shutdownNow();
             region.delete();
@@ -269,7 +270,7 @@ class NodeTest {
                     new NodeRequest.Asked(
                             0,
                             new NodeRequest.Read(ref, client(b).find("b", ref.name()).identity())));
-            Regions regions = client(a);
+            NodeClient regions = client(a);
             ExecutorService threads = Executors.newFixedThreadPool(1000);
             try {
                 List<Callable<Boolean>> all = new ArrayList<>();
@@ -296,23 +297,23 @@ class NodeTest {
     void regionsAreMadeWrittenReadAndFreedAnywhere() throws Exception {
         Node a = start("a");
         Node b = join("b", a);
-        Regions here = client(a);
-        Regions there = client(b);
+        NodeClient here = client(a);
+        NodeClient there = client(b);
         byte[] first = bytes(3 * PIECE + 7, 6);
 
         RegionRef empty = here.allocate("b", "notes/one", first.length);
         assertThat(read(here, empty)).isEqualTo(new byte[first.length]);
         RegionRef written = here.write(empty, ByteBuffer.wrap(first));
-        assertThat(written.tenure()).isEqualTo(2);
+        assertThat(written.generation()).isEqualTo(2);
         assertThat(read(here, written)).isEqualTo(first);
         assertThat(read(there, written)).isEqualTo(first);
 
         RegionRef part = there.write(written.part(5, 3), ByteBuffer.wrap(new byte[] {1, 2, 3}));
         assertThat(read(here, part)).isEqualTo(new byte[] {1, 2, 3});
         assertThatThrownBy(() -> read(here, written))
-                .hasMessageContaining("expected tenure 2, READY, it is in tenure 3, READY");
+                .hasMessageContaining("expected generation 2, READY, it is in generation 3, READY");
         assertThatThrownBy(() -> here.write(written, ByteBuffer.wrap(first)))
-                .hasMessageContaining("expected tenure 2, it is in tenure 3");
+                .hasMessageContaining("expected generation 2, it is in generation 3");
         assertThatThrownBy(() -> here.allocate("b", "notes/one", 1))
                 .hasMessage("region notes/one on b is there already");
 
@@ -324,7 +325,7 @@ class NodeTest {
     @Test
     void aWriteThatBreaksOffLeavesNothingToBeRead() throws Exception {
         Node a = start("a");
-        Regions regions = client(a);
+        NodeClient regions = client(a);
         RegionRef ref = regions.allocate("a", "notes/torn", 2 * PIECE);
         try (NodeChannel channel =
                 NodeChannel.connect(new InetSocketAddress("127.0.0.1", a.localPort()))) {
@@ -335,7 +336,7 @@ class NodeTest {
             channel.write(ByteBuffer.allocate(PIECE));
         }
         Awaitility.await().until(() -> regions.find("a", "notes/torn").state() == State.WRITING);
-        assertThatThrownBy(() -> read(regions, ref)).hasMessageContaining("tenure 2, WRITING");
+        assertThatThrownBy(() -> read(regions, ref)).hasMessageContaining("generation 2, WRITING");
 
         RegionRef again = new RegionRef("a", "notes/torn", 2, 0, 2 * PIECE);
         RegionRef whole = regions.write(again, ByteBuffer.wrap(bytes(2 * PIECE, 7)));
@@ -350,7 +351,7 @@ class NodeTest {
         try {
             List<Callable<Integer>> all = new ArrayList<>();
             for (int i = 0; i < 8; i++) {
-                Regions regions = client(i % 2 == 0 ? a : b);
+                NodeClient regions = client(i % 2 == 0 ? a : b);
                 all.add(
                         () -> {
                             for (int n = 0; n < 100; n++) {
@@ -374,23 +375,23 @@ class NodeTest {
 
     @Test
     void whoMayDoWhat() throws Exception {
-        RegionShelf shelf = new RegionShelf("a", temp, new Rates(0));
-        RegionRef ref = shelf.allocate(1000, "notes/mine", 10).ref();
+        LocalRegionStore store = new LocalRegionStore("a", temp, new RateLimiter(0));
+        RegionRef ref = store.allocate(1000, "notes/mine", 10).ref();
 
-        assertThat(shelf.find(1000, "notes/mine").ref()).isEqualTo(ref);
-        assertThatThrownBy(() -> shelf.find(1001, "notes/mine"))
+        assertThat(store.find(1000, "notes/mine").ref()).isEqualTo(ref);
+        assertThatThrownBy(() -> store.find(1001, "notes/mine"))
                 .hasMessage(
                         "region notes/mine on a: user 1001 may not read it; its owner may grant it");
-        assertThat(shelf.list(1001, "")).isEmpty();
-        assertThatThrownBy(() -> shelf.grant(1001, ref, new RegionShelf.Reader(1001, false)))
+        assertThat(store.list(1001, "")).isEmpty();
+        assertThatThrownBy(() -> store.grant(1001, ref, new LocalRegionStore.Reader(1001, false)))
                 .hasMessage("region notes/mine on a: user 1001 is not its owner");
 
-        shelf.grant(1000, ref, new RegionShelf.Reader(1001, false));
-        assertThat(shelf.readable(1001, ref).length()).isEqualTo(10);
-        assertThat(shelf.list(1001, "")).hasSize(1);
-        assertThatThrownBy(() -> shelf.free(1001, ref)).hasMessageContaining("is not its owner");
-        shelf.free(0, ref);
-        assertThat(shelf.list(0, "")).isEmpty();
+        store.grant(1000, ref, new LocalRegionStore.Reader(1001, false));
+        assertThat(store.readable(1001, ref).length()).isEqualTo(10);
+        assertThat(store.list(1001, "")).hasSize(1);
+        assertThatThrownBy(() -> store.free(1001, ref)).hasMessageContaining("is not its owner");
+        store.free(0, ref);
+        assertThat(store.list(0, "")).isEmpty();
     }
 
     @Test
@@ -400,24 +401,24 @@ class NodeTest {
         byte[] payload = bytes(3 * PIECE, 9);
         RegionRef first = region(b, "job/updates/00-first", bytes(3 * PIECE, 8));
         RegionRef second = region(b, "job/updates/00-second", payload);
-        Regions reader = Regions.by(temp.resolve("a"), a.localPort());
+        NodeClient reader = NodeClient.by(temp.resolve("a"), a.localPort());
         String path;
-        try (Regions.Open open = reader.open(first)) {
+        try (NodeClient.Open open = reader.open(first)) {
             path = open.payload().path();
         }
         for (int i = 0; i < 8; i++) {
             // Each connection's next answer comes after what it was told before.
             reader.members();
         }
-        Regions.Open open = reader.open(second);
+        NodeClient.Open open = reader.open(second);
         assertThat(open.payload().path()).as("used again").isEqualTo(path);
         // Its connections break, as when it is slow to die.
         reader.close();
 
-        Regions others = client(a);
+        NodeClient others = client(a);
         for (int i = 0; i < 50; i++) {
             RegionRef next = region(b, "job/updates/00-" + i, bytes(3 * PIECE, i));
-            try (Regions.Open other = others.open(next)) {
+            try (NodeClient.Open other = others.open(next)) {
                 assertThat(other.payload().path()).isNotEqualTo(path);
             }
         }
@@ -429,30 +430,30 @@ class NodeTest {
     /** User and group 1 are daemon's on every Unix. */
     @Test
     void aGroupReadsWhatItWasGrantedOrTheFilesPermissionsAllow() throws Exception {
-        RegionShelf shelf = new RegionShelf("a", temp, new Rates(0));
-        RegionRef ref = shelf.allocate(1000, "notes/ours", 10).ref();
-        assertThatThrownBy(() -> shelf.find(1, "notes/ours")).hasMessageContaining("may not read");
-        shelf.grant(1000, ref, new RegionShelf.Reader(1, true));
-        assertThat(shelf.find(1, "notes/ours").ref()).isEqualTo(ref);
-        assertThatThrownBy(() -> shelf.find(2, "notes/ours")).hasMessageContaining("may not read");
-        assertThatThrownBy(() -> shelf.free(1, ref)).hasMessageContaining("is not its owner");
+        LocalRegionStore store = new LocalRegionStore("a", temp, new RateLimiter(0));
+        RegionRef ref = store.allocate(1000, "notes/ours", 10).ref();
+        assertThatThrownBy(() -> store.find(1, "notes/ours")).hasMessageContaining("may not read");
+        store.grant(1000, ref, new LocalRegionStore.Reader(1, true));
+        assertThat(store.find(1, "notes/ours").ref()).isEqualTo(ref);
+        assertThatThrownBy(() -> store.find(2, "notes/ours")).hasMessageContaining("may not read");
+        assertThatThrownBy(() -> store.free(1, ref)).hasMessageContaining("is not its owner");
 
-        shelf.allocate(1000, "notes/file", 10);
+        store.allocate(1000, "notes/file", 10);
         Path file = temp.resolve("notes/file.region");
         int own = (int) Files.getAttribute(file, "unix:gid");
         int member = (int) Files.getAttribute(temp, "unix:uid");
         Assumptions.assumeTrue(member == 0, "the file is root's group's");
         assertThat(own).isZero();
         Files.setAttribute(file, "unix:gid", 1);
-        assertThatThrownBy(() -> shelf.find(1, "notes/file")).hasMessageContaining("may not read");
+        assertThatThrownBy(() -> store.find(1, "notes/file")).hasMessageContaining("may not read");
         Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-r-----"));
-        assertThat(shelf.find(1, "notes/file").ref().length()).isEqualTo(10);
+        assertThat(store.find(1, "notes/file").ref().length()).isEqualTo(10);
     }
 
     /** Whoever answers calls and goes leaves neither its place nor its name. */
     @Test
     void anAnswererThatGoesLeavesNothing() throws Exception {
-        Regions regions = client(start("a"));
+        NodeClient regions = client(start("a"));
         for (int i = 0; i < 100; i++) {
             regions.serve("e" + i, call -> call).close();
         }
@@ -464,7 +465,9 @@ class NodeTest {
                                         .noneMatch(
                                                 frame ->
                                                         frame.getClassName()
-                                                                .equals(Callees.class.getName())));
+                                                                .equals(
+                                                                        EndpointRegistry.class
+                                                                                .getName())));
         assertThatThrownBy(() -> regions.call("a", "e7", new byte[1]))
                 .hasMessageContaining("nobody answers there");
     }
@@ -473,7 +476,7 @@ class NodeTest {
     void endpointsAnswerCallsOfOtherNodes() throws Exception {
         Node a = start("a");
         Node b = join("b", a);
-        Regions here = client(a);
+        NodeClient here = client(a);
         try (AutoCloseable ignored =
                 client(b)
                         .serve(

@@ -52,12 +52,12 @@ class OthersFilesTest {
     @TempDir Path temp;
 
     private Path root;
-    private RegionShelf shelf;
+    private LocalRegionStore store;
 
     @BeforeEach
-    void shelf() throws IOException {
+    void store() throws IOException {
         root = Files.createDirectory(temp.resolve("root"));
-        shelf = new RegionShelf("a", root, new Rates(0));
+        store = new LocalRegionStore("a", root, new RateLimiter(0));
     }
 
     private Path region(Path directory, String name, String description) throws IOException {
@@ -72,8 +72,8 @@ class OthersFilesTest {
     void aRegionThatIsALinkIsNotRead() throws Exception {
         Path secret = region(temp.resolve("elsewhere"), "secret", "{}");
         Files.createSymbolicLink(root.resolve("in.region"), secret);
-        assertThatThrownBy(() -> shelf.find(0, "in")).hasMessageContaining("it is a link");
-        assertThat(shelf.list(0, "")).isEmpty();
+        assertThatThrownBy(() -> store.find(0, "in")).hasMessageContaining("it is a link");
+        assertThat(store.list(0, "")).isEmpty();
         assertThat(secret).exists();
     }
 
@@ -83,8 +83,8 @@ class OthersFilesTest {
         Path elsewhere = temp.resolve("elsewhere");
         region(elsewhere, "secret", "{}");
         Files.createSymbolicLink(root.resolve("job"), elsewhere);
-        assertThatThrownBy(() -> shelf.find(0, "job/secret")).hasMessageContaining("job");
-        assertThatThrownBy(() -> shelf.allocate(0, "job/new", 8)).hasMessageContaining("job");
+        assertThatThrownBy(() -> store.find(0, "job/secret")).hasMessageContaining("job");
+        assertThatThrownBy(() -> store.allocate(0, "job/new", 8)).hasMessageContaining("job");
         assertThat(elsewhere.resolve("new.region")).doesNotExist();
         RegionDirectory.reap(root, Duration.ZERO);
         assertThat(elsewhere.resolve("secret.region")).exists();
@@ -113,9 +113,9 @@ class OthersFilesTest {
                                 .start()
                                 .waitFor())
                 .isZero();
-        assertThatThrownBy(() -> shelf.find(0, "x"))
+        assertThatThrownBy(() -> store.find(0, "x"))
                 .hasMessageContaining("something else, expected a file");
-        assertThat(shelf.list(0, "")).isEmpty();
+        assertThat(store.list(0, "")).isEmpty();
         assertThat(RegionDirectory.reap(root, Duration.ZERO)).isEmpty();
         // Nor does one in the place of a job's settings, which tell whether a region is wanted.
         Path job = root.resolve("job");
@@ -155,7 +155,7 @@ class OthersFilesTest {
             // The signal that tells of an open would otherwise end this process.
             assertThat(LibC.INSTANCE.fcntl(fd, F_SETSIG, new Pointer(SIGURG))).isZero();
             assertThat(LibC.INSTANCE.fcntl(fd, F_SETLEASE, new Pointer(F_WRLCK))).isZero();
-            assertThatThrownBy(() -> shelf.find(0, "x"))
+            assertThatThrownBy(() -> store.find(0, "x"))
                     .hasMessageContaining("Resource temporarily unavailable");
             assertThat(RegionDirectory.reap(root, Duration.ZERO)).isEmpty();
             assertThat(file).exists();
@@ -176,7 +176,7 @@ class OthersFilesTest {
             }
             edit.commit();
         }
-        assertThatThrownBy(() -> shelf.find(0, "x")).hasMessageContaining("is damaged");
+        assertThatThrownBy(() -> store.find(0, "x")).hasMessageContaining("is damaged");
     }
 
     /** A file of which nothing takes memory may have any length. */
@@ -193,10 +193,10 @@ class OthersFilesTest {
                 file.write(length);
             }
         }
-        RegionInfo found = shelf.find(0, "x");
-        assertThatThrownBy(() -> shelf.write(0, found.ref().part(0, 0), null))
+        RegionInfo found = store.find(0, "x");
+        assertThatThrownBy(() -> store.write(0, found.ref().part(0, 0), null))
                 .hasMessageContaining("more than its file system could hold");
-        assertThatThrownBy(() -> shelf.send(0, found.ref(), found.identity(), null))
+        assertThatThrownBy(() -> store.send(0, found.ref(), found.identity(), null))
                 .hasMessageContaining("more than its file system could hold");
     }
 
@@ -233,7 +233,7 @@ class OthersFilesTest {
                                 4,
                                 () -> {
                                     try {
-                                        shelf.allocate(0, name, 100);
+                                        store.allocate(0, name, 100);
                                         return "made";
                                     } catch (NodeRefusedException e) {
                                         return e.getMessage();
@@ -256,7 +256,7 @@ class OthersFilesTest {
     /** Room is looked at first, so that nobody else finds the file system full meanwhile. */
     @Test
     void whatCannotFitIsNotBegun() throws Exception {
-        assertThatThrownBy(() -> shelf.allocate(0, "huge", 1L << 50))
+        assertThatThrownBy(() -> store.allocate(0, "huge", 1L << 50))
                 .hasMessageContaining("no room for its");
         assertThat(RegionDirectory.usedBytes(root)).isZero();
     }
@@ -266,10 +266,10 @@ class OthersFilesTest {
     void whatAnotherUsersFileSaysOfItsOwnerIsNotBelieved() throws Exception {
         Assumptions.assumeTrue(TrustedDirectory.user() == 0, "only root can give files away");
         Path file = region(root, "theirs", "{\"owner\":1000}");
-        assertThat(shelf.find(1000, "theirs").ref().length()).isEqualTo(8);
+        assertThat(store.find(1000, "theirs").ref().length()).isEqualTo(8);
         Files.setAttribute(file, "unix:uid", OTHER);
-        assertThatThrownBy(() -> shelf.find(1000, "theirs")).hasMessageContaining("may not read");
-        assertThat(shelf.find(OTHER, "theirs").ref().length()).isEqualTo(8);
+        assertThatThrownBy(() -> store.find(1000, "theirs")).hasMessageContaining("may not read");
+        assertThat(store.find(OTHER, "theirs").ref().length()).isEqualTo(8);
     }
 
     /** As large as whoever writes it likes; it would be read into the agent's memory. */
@@ -322,10 +322,10 @@ class OthersFilesTest {
     @Test
     void aRegionThatWasReplacedIsAnother() throws Exception {
         Path file = region(root, "mine", "{}");
-        RegionInfo found = shelf.find(0, "mine");
+        RegionInfo found = store.find(0, "mine");
         Files.move(region(root, "other", "{}"), file, StandardCopyOption.REPLACE_EXISTING);
         RegionRef ref = found.ref();
-        assertThatThrownBy(() -> shelf.send(0, ref, found.identity(), null))
+        assertThatThrownBy(() -> store.send(0, ref, found.identity(), null))
                 .hasMessageContaining("is another than it was");
     }
 }

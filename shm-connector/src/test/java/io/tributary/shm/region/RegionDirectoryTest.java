@@ -147,7 +147,7 @@ class RegionDirectoryTest {
             region.reuse(8);
             PayloadRef second = use(region, 8);
             RegionDirectory.release(first);
-            assertThat(region.released()).as("a late release of an earlier tenure").isFalse();
+            assertThat(region.released()).as("a late release of an earlier generation").isFalse();
             try (MappedFile mapped = MappedFile.open(second)) {
                 assertThat(mapped.slice(0, 8).getLong()).isEqualTo(8);
             }

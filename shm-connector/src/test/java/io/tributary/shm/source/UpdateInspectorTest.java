@@ -5,7 +5,7 @@ package io.tributary.shm.source;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.protocol.RejectReason;
-import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
@@ -52,13 +52,13 @@ class UpdateInspectorTest {
         return region;
     }
 
-    private Optional<Arrival> rung(OwnedRegion region) {
+    private Optional<TrainerEvent> rung(OwnedRegion region) {
         return inspector.inspect(region.file(), true);
     }
 
     /** An update that is claimed is not the trainer's to send again; one that is refused is. */
-    private static Arrival.Refused refused(Optional<Arrival> arrival) {
-        return (Arrival.Refused) arrival.orElseThrow();
+    private static TrainerEvent.InputRejected refused(Optional<TrainerEvent> event) {
+        return (TrainerEvent.InputRejected) event.orElseThrow();
     }
 
     @ParameterizedTest
@@ -74,7 +74,7 @@ class UpdateInspectorTest {
             throws IOException {
         try (OwnedRegion region =
                 region(HEADER.fileLength(), GOOD.replace(right, wrong == null ? "" : wrong))) {
-            Arrival.Refused refused = refused(rung(region));
+            TrainerEvent.InputRejected refused = refused(rung(region));
             assertThat(refused.deadLetter().reason()).isEqualTo(reason);
             assertThat(refused.deadLetter().trainer()).isEqualTo("t");
             assertThat(refused.answer()).isTrue();
@@ -98,7 +98,7 @@ class UpdateInspectorTest {
     @Test
     void anUpdateThatIsTooLargeIsCalledSo() throws IOException {
         try (OwnedRegion region = region(MODEL.maxUpdateBytes() + 1, GOOD)) {
-            Arrival.Refused refused = refused(rung(region));
+            TrainerEvent.InputRejected refused = refused(rung(region));
             assertThat(refused.deadLetter().reason()).isEqualTo(RejectReason.TOO_LARGE);
             assertThat(refused.deadLetter().text()).contains("at most " + MODEL.maxUpdateBytes());
             assertThat(refused.answer()).isTrue();
@@ -113,7 +113,7 @@ class UpdateInspectorTest {
                         GOOD.replace("'metrics':{}", "'metrics':{'loss':'NaN','x':[]}"))) {
             ByteBuffer zeros = ByteBuffer.allocate(40);
             region.memory().slice(HEADER.dataOffset(), 40).put(zeros);
-            assertThat(rung(region).orElseThrow()).isInstanceOf(Arrival.Staged.class);
+            assertThat(rung(region).orElseThrow()).isInstanceOf(TrainerEvent.UpdateStaged.class);
         }
     }
 
@@ -132,12 +132,12 @@ class UpdateInspectorTest {
                     new OwnedRegion.Content(
                             checksum ? OptionalInt.of(0xABC) : OptionalInt.empty(), finite),
                     GOOD.replace('\'', '"'));
-            Arrival arrival = rung(region).orElseThrow();
+            TrainerEvent event = rung(region).orElseThrow();
             if (taken) {
-                assertThat(((Arrival.Staged) arrival).claim())
+                assertThat(((TrainerEvent.UpdateStaged) event).claim())
                         .matches(claim -> !claim.scanned() && claim.crc32c() == 0xABC);
                 assertThat(
-                                ((Arrival.Refused)
+                                ((TrainerEvent.InputRejected)
                                                 new UpdateInspector("job", MODEL, true)
                                                         .inspect(region.file(), true)
                                                         .orElseThrow())
@@ -146,7 +146,7 @@ class UpdateInspectorTest {
                         .as("by one that takes no promise")
                         .isEqualTo(RejectReason.CHECKSUM);
             } else {
-                assertThat(((Arrival.Refused) arrival).deadLetter().reason())
+                assertThat(((TrainerEvent.InputRejected) event).deadLetter().reason())
                         .isEqualTo(checksum ? RejectReason.CHECKSUM : RejectReason.NOT_FINITE);
             }
         }

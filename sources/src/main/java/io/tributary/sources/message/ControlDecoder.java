@@ -5,10 +5,10 @@ package io.tributary.sources.message;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Names;
+import io.tributary.protocol.message.TrainerEvent;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
@@ -27,7 +27,7 @@ public final class ControlDecoder implements MessageDecoder {
     }
 
     @Override
-    public void accept(Message message, Consumer<Arrival> out) {
+    public void accept(Message message, Consumer<TrainerEvent> out) {
         try {
             ControlMessage control = ControlMessage.decode(message.payload());
             if (!control.job().equals(job) || !control.trainer().equals(message.sender())) {
@@ -36,7 +36,7 @@ public final class ControlDecoder implements MessageDecoder {
                         "it speaks for trainer '%s' of job '%s', it came from '%s'"
                                 .formatted(control.trainer(), control.job(), message.sender()));
             }
-            out.accept(new Arrival.Control(control));
+            out.accept(new TrainerEvent.Control(control));
         } catch (RejectedException e) {
             refuse(message, e, out);
         }
@@ -44,10 +44,10 @@ public final class ControlDecoder implements MessageDecoder {
     }
 
     /** Whoever sends it is told, as far as it can be told who that is: else it asks for ever. */
-    private void refuse(Message message, RejectedException why, Consumer<Arrival> out) {
+    private void refuse(Message message, RejectedException why, Consumer<TrainerEvent> out) {
         String trainer = name(message.sender());
         refusals.tell(
-                new Arrival.Refused(
+                new TrainerEvent.InputRejected(
                         new DeadLetter(
                                 message.source(),
                                 trainer,

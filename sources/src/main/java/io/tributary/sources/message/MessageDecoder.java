@@ -2,12 +2,12 @@
 
 package io.tributary.sources.message;
 
-import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.TrainerEvent;
 import java.io.IOException;
 import java.util.OptionalLong;
 import java.util.function.Consumer;
 
-/** Turns messages into arrivals. Used by one thread. */
+/** Turns messages into events. Used by one thread. */
 public interface MessageDecoder extends AutoCloseable {
 
     /**
@@ -18,15 +18,15 @@ public interface MessageDecoder extends AutoCloseable {
     default void begin(int lane, boolean fresh) {}
 
     /** Takes a message and, now or later, marks it done. */
-    void accept(Message message, Consumer<Arrival> out) throws IOException;
+    void accept(Message message, Consumer<TrainerEvent> out) throws IOException;
 
     /** Called between messages, several times a second. */
     default void tick(LaneOutput out) throws IOException {}
 
-    /** Takes arrivals with the lane that they came by. */
+    /** Takes events with the lane that they came by. */
     @FunctionalInterface
     interface LaneOutput {
-        void accept(int lane, Arrival arrival);
+        void accept(int lane, TrainerEvent event);
     }
 
     /**

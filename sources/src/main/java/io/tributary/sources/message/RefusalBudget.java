@@ -2,8 +2,8 @@
 
 package io.tributary.sources.message;
 
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.TrainerEvent;
 import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
@@ -47,7 +47,7 @@ public final class RefusalBudget {
     }
 
     /** Hands a refusal on, if there is something left. */
-    public void tell(Arrival.Refused refusal, Consumer<Arrival> out) {
+    public void tell(TrainerEvent.InputRejected refusal, Consumer<TrainerEvent> out) {
         long now = nanoTime.getAsLong();
         if (whole - now > (burst - 1) * nanosEach) {
             untold++;
@@ -58,9 +58,9 @@ public final class RefusalBudget {
         untold = 0;
     }
 
-    private Arrival.Refused withUntold(Arrival.Refused refusal) {
+    private TrainerEvent.InputRejected withUntold(TrainerEvent.InputRejected refusal) {
         DeadLetter letter = refusal.deadLetter();
-        return new Arrival.Refused(
+        return new TrainerEvent.InputRejected(
                 new DeadLetter(
                         letter.source(),
                         letter.trainer(),

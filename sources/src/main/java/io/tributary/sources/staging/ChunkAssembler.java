@@ -5,9 +5,9 @@ package io.tributary.sources.staging;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.shm.region.OwnedRegion;
 import io.tributary.shm.region.RegionDirectory;
@@ -96,7 +96,7 @@ final class ChunkAssembler implements AutoCloseable {
     }
 
     /** Takes a chunk; emits a claim or a refusal, if that follows from it. */
-    void accept(Message message, Consumer<Arrival> out) throws IOException {
+    void accept(Message message, Consumer<TrainerEvent> out) throws IOException {
         Optional<Chunk> chunk = gate.admit(message, out);
         if (chunk.isEmpty()) {
             message.done().run();
@@ -139,7 +139,7 @@ final class ChunkAssembler implements AutoCloseable {
         }
         for (int i = waiting.size(); i > 0; i--) {
             Chunk chunk = waiting.remove();
-            if (!stage(chunk, arrival -> out.accept(chunk.message().lane(), arrival))) {
+            if (!stage(chunk, event -> out.accept(chunk.message().lane(), event))) {
                 waiting.add(chunk);
             }
         }
@@ -155,7 +155,8 @@ final class ChunkAssembler implements AutoCloseable {
             ChunkHeader header = next.get().header();
             out.accept(
                     next.get().message().lane(),
-                    new Arrival.Room(header.trainer(), header.id(), header.attempt()));
+                    new TrainerEvent.CapacityFreed(
+                            header.trainer(), header.id(), header.attempt()));
             deferred.removeFirst();
             next = deferred.first();
         }
@@ -217,7 +218,7 @@ final class ChunkAssembler implements AutoCloseable {
     /**
      * @return false when there is no room now
      */
-    private boolean stage(Chunk chunk, Consumer<Arrival> out) throws IOException {
+    private boolean stage(Chunk chunk, Consumer<TrainerEvent> out) throws IOException {
         ChunkHeader header = chunk.header();
         Message message = chunk.message();
         try {
@@ -232,7 +233,7 @@ final class ChunkAssembler implements AutoCloseable {
             assembly.get().write(header, message, nanoTime.getAsLong());
             if (assembly.get().complete()) {
                 end(header, assembly.get());
-                out.accept(new Arrival.Staged(finish(assembly.get())));
+                out.accept(new TrainerEvent.UpdateStaged(finish(assembly.get())));
             }
         } catch (RejectedException e) {
             gate.refuse(message, chunk.sender(), Optional.of(header), e, out);

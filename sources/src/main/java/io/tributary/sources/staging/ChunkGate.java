@@ -6,8 +6,8 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkSender;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.sources.message.Message;
 import io.tributary.sources.message.RefusalBudget;
 import java.nio.ByteBuffer;
@@ -50,7 +50,7 @@ final class ChunkGate {
      * @param out is given the refusal of one that is not let in
      * @return the chunk, if it is let in
      */
-    Optional<Chunk> admit(Message message, Consumer<Arrival> out) {
+    Optional<Chunk> admit(Message message, Consumer<TrainerEvent> out) {
         ChunkSender sender;
         try {
             sender = named(message);
@@ -84,7 +84,7 @@ final class ChunkGate {
             ChunkSender sender,
             Optional<ChunkHeader> header,
             RejectedException why,
-            Consumer<Arrival> out) {
+            Consumer<TrainerEvent> out) {
         ofMembers
                 .computeIfAbsent(sender.trainer(), ignored -> RefusalBudget.ofMember(nanoTime))
                 .tell(Refusals.of(message, Optional.of(sender), header, why), out);
@@ -102,7 +102,7 @@ final class ChunkGate {
     }
 
     /** Once for each sending: it may be a member's, whose job has been submitted again. */
-    private void refuseStranger(Message message, ChunkSender sender, Consumer<Arrival> out) {
+    private void refuseStranger(Message message, ChunkSender sender, Consumer<TrainerEvent> out) {
         Long before = strangers.put(sender.trainer(), sender.attempt());
         if (before == null || before != sender.attempt()) {
             ofStrangers.tell(

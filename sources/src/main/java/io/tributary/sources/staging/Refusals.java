@@ -6,8 +6,8 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkSender;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.sources.message.Message;
 import java.util.Optional;
 
@@ -30,7 +30,7 @@ final class Refusals {
      * @param sender who it says it comes from; empty where that cannot be believed
      * @param header what stands beside it; empty where that cannot be read
      */
-    static Arrival.Refused of(
+    static TrainerEvent.InputRejected of(
             Message chunk,
             Optional<ChunkSender> sender,
             Optional<ChunkHeader> header,
@@ -41,7 +41,7 @@ final class Refusals {
                                         "update from trainer %s for round %s"
                                                 .formatted(h.trainer(), h.id()))
                         .orElse("message from " + chunk.sender());
-        return new Arrival.Refused(
+        return new TrainerEvent.InputRejected(
                 new DeadLetter(
                         chunk.source(),
                         sender.map(ChunkSender::trainer).orElse(""),

@@ -4,7 +4,7 @@ package io.tributary.sources.staging;
 
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.shm.region.JobLock;
 import io.tributary.shm.region.RegionPool;
@@ -24,7 +24,7 @@ import org.apache.flink.metrics.MetricGroup;
  * @param idle time without anything new after which an unfinished update is thrown away
  * @param deadline time after which it is in any case
  */
-public record Staging(RegionAccess.Place regions, long quotaBytes, Duration idle, Duration deadline)
+public record Staging(PayloadStore.Place regions, long quotaBytes, Duration idle, Duration deadline)
         implements Serializable {
 
     /** Half of what an MQTT broker may send, so that waiting chunks never keep others away. */

@@ -3,7 +3,7 @@
 package io.tributary.sources.staging;
 
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Arrival;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.shm.region.JobDirectory;
 import io.tributary.sources.message.Message;
 import io.tributary.sources.message.MessageDecoder;
@@ -30,7 +30,7 @@ public final class UpdateDecoder implements MessageDecoder {
     private final boolean manyHosts;
     private final List<Recovered> recovered = new ArrayList<>();
 
-    private record Recovered(int lane, Arrival arrival) {}
+    private record Recovered(int lane, TrainerEvent event) {}
 
     /**
      * @param mine returns when what lies in the directory is this job's
@@ -67,7 +67,7 @@ public final class UpdateDecoder implements MessageDecoder {
         for (Path file : updates) {
             try {
                 JobDirectory.claim(file)
-                        .map(claim -> new Recovered(lane, new Arrival.Staged(claim)))
+                        .map(claim -> new Recovered(lane, new TrainerEvent.UpdateStaged(claim)))
                         .ifPresent(recovered::add);
             } catch (RejectedException e) {
                 LOG.warn("not recovered: {}", e.getMessage());
@@ -76,13 +76,13 @@ public final class UpdateDecoder implements MessageDecoder {
     }
 
     @Override
-    public void accept(Message message, Consumer<Arrival> out) throws IOException {
+    public void accept(Message message, Consumer<TrainerEvent> out) throws IOException {
         assembler.accept(message, out);
     }
 
     @Override
     public void tick(LaneOutput out) throws IOException {
-        recovered.forEach(r -> out.accept(r.lane(), r.arrival()));
+        recovered.forEach(r -> out.accept(r.lane(), r.event()));
         recovered.clear();
         assembler.tick(out);
     }

@@ -8,7 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.message.Run;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.sources.staging.Staging;
 import java.io.IOException;
 import java.io.Serializable;
@@ -45,10 +45,10 @@ class SecretsStayOutOfTheGraphTest {
         KafkaOptions kafka =
                 new KafkaOptions("h:1", Map.of("ssl.key.password", "${file:%s}".formatted(file)));
         Staging staging =
-                new Staging(new RegionAccess.Place("/tmp/x"), 1, Duration.ZERO, Duration.ZERO);
+                new Staging(new PayloadStore.Place("/tmp/x"), 1, Duration.ZERO, Duration.ZERO);
         List<Serializable> parts =
                 List.of(
-                        KafkaArrivalSource.updates(
+                        KafkaEventSource.updates(
                                 "job",
                                 Run.of("x"),
                                 kafka,
@@ -57,7 +57,7 @@ class SecretsStayOutOfTheGraphTest {
                                 },
                                 staging,
                                 OffsetsInitializer.latest()),
-                        KafkaArrivalSource.control("job", Run.of("x"), kafka),
+                        KafkaEventSource.control("job", Run.of("x"), kafka),
                         (Serializable)
                                 KafkaSinks.<String>of(
                                         kafka,

@@ -7,11 +7,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -61,7 +61,7 @@ class ChunkAssemblerTest {
 
     private final AtomicInteger done = new AtomicInteger();
     private final AtomicLong clock = new AtomicLong(1);
-    private final List<Arrival> arrivals = new ArrayList<>();
+    private final List<TrainerEvent> events = new ArrayList<>();
     private ChunkAssembler assembler;
 
     @BeforeEach
@@ -137,16 +137,17 @@ class ChunkAssemblerTest {
 
     private void accept(List<Message> chunks) throws IOException {
         for (Message chunk : chunks) {
-            assembler.accept(chunk, arrivals::add);
+            assembler.accept(chunk, events::add);
         }
     }
 
-    private Claim claim(int arrival) {
-        return ((Arrival.Staged) arrivals.get(arrival)).claim();
+    private Claim claim(int event) {
+        return ((TrainerEvent.UpdateStaged) events.get(event)).claim();
     }
 
     private void assertRefused(RejectReason reason, boolean answer, String... words) {
-        Arrival.Refused refused = (Arrival.Refused) arrivals.get(arrivals.size() - 1);
+        TrainerEvent.InputRejected refused =
+                (TrainerEvent.InputRejected) events.get(events.size() - 1);
         assertThat(refused.deadLetter().reason()).isEqualTo(reason);
         assertThat(refused.answer()).isEqualTo(answer);
         assertThat(refused.deadLetter().text()).contains(words).doesNotContain("\n");
@@ -166,7 +167,7 @@ class ChunkAssemblerTest {
 
         accept(chunks);
 
-        assertThat(arrivals).hasSize(1);
+        assertThat(events).hasSize(1);
         assertThat(done).hasValue(chunks.size());
         assertThat(claim(0).trainer()).isEqualTo("t-1");
         assertThat(claim(0).samples()).isEqualTo(10);
@@ -179,12 +180,12 @@ class ChunkAssemblerTest {
     @Test
     void aChunkThatComesTwiceIsADeadLetterAndTheUpdateGoesOn() throws IOException {
         List<Message> chunks = chunks("t-1", 1, update(1));
-        assembler.accept(chunks.get(0), arrivals::add);
-        assembler.accept(chunks.get(0), arrivals::add);
+        assembler.accept(chunks.get(0), events::add);
+        assembler.accept(chunks.get(0), events::add);
         assertRefused(RejectReason.CHUNK_DUPLICATE, false, "trainer t-1 for round 4.0");
         accept(chunks.subList(1, chunks.size()));
         assertThat(claim(1).trainer()).isEqualTo("t-1");
-        assembler.accept(chunks.get(2), arrivals::add);
+        assembler.accept(chunks.get(2), events::add);
         assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has been dealt with");
         assertThat(done).hasValue(chunks.size() + 2);
     }
@@ -194,9 +195,9 @@ class ChunkAssemblerTest {
         List<Message> chunks = chunks("t-1", 1, update(1));
         byte[] damaged = chunks.get(0).payload().clone();
         damaged[7] ^= 1;
-        assembler.accept(chunk("t-1", chunks.get(0).properties(), damaged), arrivals::add);
+        assembler.accept(chunk("t-1", chunks.get(0).properties(), damaged), events::add);
         assertRefused(RejectReason.CHUNK_CORRUPT, false, "should have CRC32C");
-        assembler.accept(with(chunks.get(0), "chunk", "77"), arrivals::add);
+        assembler.accept(with(chunks.get(0), "chunk", "77"), events::add);
         assertRefused(RejectReason.CHUNK_OUT_OF_RANGE, false, "chunk 77 of");
         accept(chunks);
         assertThat(claim(2).trainer()).isEqualTo("t-1");
@@ -208,7 +209,7 @@ class ChunkAssemblerTest {
         accept(chunks.subList(0, 2));
         List<Message> large = chunks("t-1", 2, new byte[2 << 20]);
         for (int i = 0; i < 3; i++) {
-            assembler.accept(large.get(i), arrivals::add);
+            assembler.accept(large.get(i), events::add);
         }
         assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has been dealt with");
         accept(chunks.subList(2, chunks.size()));
@@ -222,7 +223,7 @@ class ChunkAssemblerTest {
         List<Message> chunks = chunks("t-1", 2, update(1));
         Message late = with(chunks("t-1", 1, update(2)).get(0), "round", "3");
         accept(chunks.subList(0, 2));
-        assembler.accept(late, arrivals::add);
+        assembler.accept(late, events::add);
         assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "round 4.0 already");
         accept(chunks.subList(2, chunks.size()));
         assertThat(claim(1).round()).isEqualTo(4);
@@ -249,13 +250,13 @@ class ChunkAssemblerTest {
         for (int lane = 0; lane < Topics.LANES; lane++) {
             restored.begin(lane, false);
         }
-        List<Arrival> claims = new ArrayList<>();
-        restored.tick((lane, arrival) -> claims.add(arrival));
+        List<TrainerEvent> claims = new ArrayList<>();
+        restored.tick((lane, event) -> claims.add(event));
         assertThat(claims)
                 .singleElement()
                 .usingRecursiveComparison()
                 .ignoringFields("claim.bound")
-                .isEqualTo(new Arrival.Staged(claim(0)));
+                .isEqualTo(new TrainerEvent.UpdateStaged(claim(0)));
         assertThat(regions()).as("the half staged one is gone").isEqualTo(1);
         RegionDirectory.release(claim(0).payload());
         assertThat(regions()).as("nobody takes it back").isZero();
@@ -263,7 +264,7 @@ class ChunkAssemblerTest {
         for (int lane = 0; lane < Topics.LANES; lane++) {
             restored.begin(lane, true);
         }
-        restored.tick((lane, arrival) -> Assertions.fail("a fresh job claims nothing"));
+        restored.tick((lane, event) -> Assertions.fail("a fresh job claims nothing"));
         assertThat(regions()).isZero();
     }
 
@@ -273,12 +274,12 @@ class ChunkAssemblerTest {
         List<Message> second = chunks("t-1", 6, update(2));
         accept(first.subList(0, 2));
         accept(second.subList(0, 1));
-        assembler.accept(first.get(2), arrivals::add);
+        assembler.accept(first.get(2), events::add);
         assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "attempt 5 was superseded");
         accept(second.subList(1, second.size()));
         assertThat(claim(1).trainer()).isEqualTo("t-1");
         assertThat(regions()).isEqualTo(1);
-        assembler.accept(first.get(3), arrivals::add);
+        assembler.accept(first.get(3), events::add);
         assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "superseded");
     }
 
@@ -288,14 +289,14 @@ class ChunkAssemblerTest {
         List<Message> second = chunks("t-1", 6, update(1));
         accept(first.subList(0, 4));
         accept(second.subList(0, 2));
-        assertThat(arrivals).as("chunks that were written before are no mistake").isEmpty();
-        assembler.accept(second.get(1), arrivals::add);
+        assertThat(events).as("chunks that were written before are no mistake").isEmpty();
+        assembler.accept(second.get(1), events::add);
         assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has come already");
 
-        assembler.accept(second.get(4), arrivals::add);
+        assembler.accept(second.get(4), events::add);
         assertThat(claim(1).trainer()).isEqualTo("t-1");
         accept(second.subList(2, 4));
-        assertThat(arrivals).as("what follows of the sending is no mistake").hasSize(2);
+        assertThat(events).as("what follows of the sending is no mistake").hasSize(2);
     }
 
     @Test
@@ -311,8 +312,8 @@ class ChunkAssemblerTest {
 
     @Test
     void oneAttemptIsOneUpdate() throws IOException {
-        assembler.accept(chunks("t-1", 1, update(1)).get(0), arrivals::add);
-        assembler.accept(chunks("t-1", 1, update(2)).get(1), arrivals::add);
+        assembler.accept(chunks("t-1", 1, update(1)).get(0), events::add);
+        assembler.accept(chunks("t-1", 1, update(2)).get(1), events::add);
         assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "contradicts the first chunk");
     }
 
@@ -338,17 +339,17 @@ class ChunkAssemblerTest {
         assertRefused(RejectReason.CHECKSUM, true, "should have CRC32C 00000001");
         assertThat(ready()).isZero();
         accept(chunks("t-1", 2, update(1)));
-        assertThat(claim(arrivals.size() - 1).trainer()).isEqualTo("t-1");
+        assertThat(claim(events.size() - 1).trainer()).isEqualTo("t-1");
     }
 
     @Test
     void whatIsNotAnUpdateOfThisJobIsRefused() throws IOException {
         Message chunk = chunks("t-1", 1, update(1)).get(0);
-        assembler.accept(chunk("t-1", Map.of(), new byte[3]), arrivals::add);
+        assembler.accept(chunk("t-1", Map.of(), new byte[3]), events::add);
         assertRefused(RejectReason.MALFORMED, false, "message from t-1");
-        assembler.accept(with(chunk, "job", "other"), arrivals::add);
+        assembler.accept(with(chunk, "job", "other"), events::add);
         assertRefused(RejectReason.WRONG_JOB, true, "'other'");
-        assembler.accept(with(chunk, "trainer", "t-2"), arrivals::add);
+        assembler.accept(with(chunk, "trainer", "t-2"), events::add);
         assertRefused(RejectReason.MALFORMED, false, "the sender is 't-1'");
         assertThat(done).hasValue(3);
     }
@@ -377,7 +378,7 @@ class ChunkAssemblerTest {
                                 length,
                                 0,
                                 ChunkPart.crc(ByteBuffer.wrap(payload))));
-        assembler.accept(chunk("t-1", header.toProperties(), payload), arrivals::add);
+        assembler.accept(chunk("t-1", header.toProperties(), payload), events::add);
         assertRefused(RejectReason.TOO_LARGE, true, "1099511627776 bytes");
         assertThat(regions()).isZero();
     }
@@ -394,10 +395,10 @@ class ChunkAssemblerTest {
 
         accept(first.subList(1, first.size()));
         assertThat(claim(0).trainer()).isEqualTo("t-1");
-        assembler.tick((lane, arrival) -> arrivals.add(arrival));
+        assembler.tick((lane, event) -> events.add(event));
         assertThat(assembler.waiting()).isEqualTo(3);
         RegionDirectory.release(claim(0).payload());
-        assembler.tick((lane, arrival) -> arrivals.add(arrival));
+        assembler.tick((lane, event) -> events.add(event));
         assertThat(assembler.waiting()).isZero();
         accept(second.subList(3, second.size()));
         assertThat(claim(1).trainer()).isEqualTo("t-2");
@@ -416,13 +417,13 @@ class ChunkAssemblerTest {
         accept(chunks("t-4", 1, update(4)));
 
         for (String next : List.of("t-2", "t-3", "t-4")) {
-            RegionDirectory.release(claim(arrivals.size() - 1).payload());
-            assembler.tick((lane, arrival) -> arrivals.add(arrival));
-            assertThat(arrivals.get(arrivals.size() - 1))
-                    .isEqualTo(new Arrival.Room(next, new RoundId(4, 0), 1));
+            RegionDirectory.release(claim(events.size() - 1).payload());
+            assembler.tick((lane, event) -> events.add(event));
+            assertThat(events.get(events.size() - 1))
+                    .isEqualTo(new TrainerEvent.CapacityFreed(next, new RoundId(4, 0), 1));
             accept(chunks("t-9", 1, update(9)).subList(0, 1));
             accept(chunks(next, 2, update(7)));
-            assertThat(claim(arrivals.size() - 1).trainer()).isEqualTo(next);
+            assertThat(claim(events.size() - 1).trainer()).isEqualTo(next);
         }
     }
 
@@ -433,11 +434,13 @@ class ChunkAssemblerTest {
         accept(chunks("t-2", 1, update(2)));
         accept(chunks("t-3", 1, update(3)));
         RegionDirectory.release(claim(0).payload());
-        assembler.tick((lane, arrival) -> arrivals.add(arrival));
-        assertThat(arrivals.get(1)).isEqualTo(new Arrival.Room("t-2", new RoundId(4, 0), 1));
+        assembler.tick((lane, event) -> events.add(event));
+        assertThat(events.get(1))
+                .isEqualTo(new TrainerEvent.CapacityFreed("t-2", new RoundId(4, 0), 1));
         clock.addAndGet(Duration.ofSeconds(11).toNanos());
-        assembler.tick((lane, arrival) -> arrivals.add(arrival));
-        assertThat(arrivals.get(2)).isEqualTo(new Arrival.Room("t-3", new RoundId(4, 0), 1));
+        assembler.tick((lane, event) -> events.add(event));
+        assertThat(events.get(2))
+                .isEqualTo(new TrainerEvent.CapacityFreed("t-3", new RoundId(4, 0), 1));
     }
 
     @Test
@@ -490,7 +493,7 @@ class ChunkAssemblerTest {
         List<Message> chunks = chunks("t-1", 1, update(1));
         accept(chunks.subList(1, chunks.size()));
         assertThat(regions()).isZero();
-        assertThat(arrivals).isEmpty();
+        assertThat(events).isEmpty();
         accept(chunks("t-1", 2, update(1)));
         assertThat(claim(0).trainer()).isEqualTo("t-1");
     }
@@ -500,7 +503,7 @@ class ChunkAssemblerTest {
         accept(chunks("t-1", 1, update(1)).subList(0, 1));
         assertThat(regions()).isEqualTo(1);
         clock.addAndGet(Duration.ofSeconds(11).toNanos());
-        assembler.tick((lane, arrival) -> arrivals.add(arrival));
+        assembler.tick((lane, event) -> events.add(event));
         accept(chunks("t-2", 1, update(2)));
         assertThat(regions()).as("used again").isEqualTo(1);
         assertThat(assembler.staging()).isZero();
@@ -521,18 +524,18 @@ class ChunkAssemblerTest {
             for (Map.Entry<String, String> property : lie.entrySet()) {
                 lying = with(lying, property.getKey(), property.getValue());
             }
-            lying = with(lying, "attempt", "" + (100 + arrivals.size()));
-            assembler.accept(lying, arrivals::add);
+            lying = with(lying, "attempt", "" + (100 + events.size()));
+            assembler.accept(lying, events::add);
             assertRefused(RejectReason.UNKNOWN_TRAINER, true, "join again");
-            int told = arrivals.size();
+            int told = events.size();
             for (int i = 0; i < 1000; i++) {
-                assembler.accept(lying, arrivals::add);
+                assembler.accept(lying, events::add);
             }
-            assertThat(arrivals).as("a sending is answered once").hasSize(told);
+            assertThat(events).as("a sending is answered once").hasSize(told);
         }
         assertThat(regions()).isZero();
         assertThat(assembler.staging() + assembler.waiting() + assembler.deferred()).isZero();
-        arrivals.clear();
+        events.clear();
         accept(chunks("t-1", 2, update(1)));
         assertThat(claim(0).trainer()).as("the honest one is not disturbed").isEqualTo("t-1");
     }
@@ -543,27 +546,27 @@ class ChunkAssemblerTest {
         Message strange = with(chunks("t-1", 1, update(1)).get(0), "token", "guess");
         for (int i = 0; i < 20_000; i++) {
             String attempt = Integer.toString(1 + i);
-            assembler.accept(with(strange, "attempt", attempt), arrivals::add);
-            assembler.accept(with(strange, "job", "job-" + i), arrivals::add);
+            assembler.accept(with(strange, "attempt", attempt), events::add);
+            assembler.accept(with(strange, "job", "job-" + i), events::add);
         }
-        assertThat(arrivals).hasSize(1_000);
+        assertThat(events).hasSize(1_000);
 
         Message wrong = with(chunks("t-2", 1, update(1)).get(0), "samples", "none");
-        assembler.accept(wrong, arrivals::add);
-        assertThat(arrivals).as("a member has a budget of its own").hasSize(1_001);
+        assembler.accept(wrong, events::add);
+        assertThat(events).as("a member has a budget of its own").hasSize(1_001);
         for (int i = 0; i < 20_000; i++) {
-            assembler.accept(wrong, arrivals::add);
+            assembler.accept(wrong, events::add);
         }
-        assertThat(arrivals).hasSize(1_100);
+        assertThat(events).hasSize(1_100);
 
         clock.addAndGet(Duration.ofSeconds(1).toNanos());
         for (int i = 0; i < 20_000; i++) {
-            assembler.accept(with(strange, "attempt", "" + (50_000 + i)), arrivals::add);
+            assembler.accept(with(strange, "attempt", "" + (50_000 + i)), events::add);
         }
-        assertThat(arrivals).as("a hundred each second").hasSize(1_200);
-        assertThat(((Arrival.Refused) arrivals.get(1_100)).deadLetter().text())
+        assertThat(events).as("a hundred each second").hasSize(1_200);
+        assertThat(((TrainerEvent.InputRejected) events.get(1_100)).deadLetter().text())
                 .contains("38999 refusals before this one", "its token was not given");
-        assertThat(((Arrival.Refused) arrivals.get(1_101)).deadLetter().text())
+        assertThat(((TrainerEvent.InputRejected) events.get(1_101)).deadLetter().text())
                 .doesNotContain("refusals before");
     }
 
@@ -578,18 +581,19 @@ class ChunkAssemblerTest {
                         Map.of("kind", "MODEL"),
                         Map.of("samples", "9".repeat(1_200_000)))) {
             Map.Entry<String, String> property = wrong.entrySet().iterator().next();
-            assembler.accept(with(chunk, property.getKey(), property.getValue()), arrivals::add);
+            assembler.accept(with(chunk, property.getKey(), property.getValue()), events::add);
             assertRefused(RejectReason.MALFORMED, true, property.getKey());
-            Arrival.Refused refused = (Arrival.Refused) arrivals.get(arrivals.size() - 1);
+            TrainerEvent.InputRejected refused =
+                    (TrainerEvent.InputRejected) events.get(events.size() - 1);
             assertThat(refused.deadLetter().trainer()).isEqualTo("t-1");
             assertThat(refused.attempt()).isEqualTo(9);
         }
         for (String metrics : List.of("{\"loss\": NaN}", "{\"loss\": \"x\"}", "[", "7", "")) {
             accept(
-                    chunks("t-" + arrivals.size(), 9, update(1)).stream()
+                    chunks("t-" + events.size(), 9, update(1)).stream()
                             .map(c -> with(c, "metrics", metrics))
                             .toList());
-            assertThat(claim(arrivals.size() - 1).metrics()).as(metrics).isEmpty();
+            assertThat(claim(events.size() - 1).metrics()).as(metrics).isEmpty();
         }
     }
 
@@ -598,9 +602,9 @@ class ChunkAssemblerTest {
     void aRepeatedChunkKeepsNothingAlive() throws IOException {
         List<Message> chunks = chunks("t-1", 1, update(1));
         for (int second = 0; second < 11; second++) {
-            assembler.accept(with(chunks.get(0), "attempt", "" + (1 + second)), arrivals::add);
+            assembler.accept(with(chunks.get(0), "attempt", "" + (1 + second)), events::add);
             clock.addAndGet(Duration.ofSeconds(1).toNanos());
-            assembler.tick((lane, arrival) -> arrivals.add(arrival));
+            assembler.tick((lane, event) -> events.add(event));
         }
         assertThat(assembler.staging()).isZero();
     }
@@ -610,19 +614,19 @@ class ChunkAssemblerTest {
         List<Message> chunks = chunks("t-1", 1, update(1));
         for (int second = 0; second < 63; second += 9) {
             if (second / 9 < 4) {
-                assembler.accept(chunks.get(second / 9), arrivals::add);
+                assembler.accept(chunks.get(second / 9), events::add);
             } else {
-                assembler.accept(with(chunks.get(0), "attempt", "" + second), arrivals::add);
+                assembler.accept(with(chunks.get(0), "attempt", "" + second), events::add);
             }
             clock.addAndGet(Duration.ofSeconds(9).toNanos());
-            assembler.tick((lane, arrival) -> arrivals.add(arrival));
+            assembler.tick((lane, event) -> events.add(event));
         }
         assertThat(assembler.staging()).isZero();
     }
 
     private void tickAfter(Duration time) throws IOException {
         clock.addAndGet(time.toNanos());
-        assembler.tick((lane, arrival) -> arrivals.add(arrival));
+        assembler.tick((lane, event) -> events.add(event));
     }
 
     /** Item 2: who does not go on gives way to those that wait, and gets through all the same. */
@@ -630,33 +634,35 @@ class ChunkAssemblerTest {
     void theIdleGoFirstWhenOthersWaitAndASlowTrainerGetsThrough() throws IOException {
         assembler = assembler(temp, 4096 + HEADER.fileLength());
         List<Message> slow = chunks("slow", 1, update(1));
-        assembler.accept(slow.get(0), arrivals::add);
+        assembler.accept(slow.get(0), events::add);
         accept(chunks("t-2", 1, update(2)));
         accept(chunks("t-3", 1, update(3)));
         assertThat(assembler.deferred()).isEqualTo(2);
         tickAfter(Duration.ofSeconds(2));
-        assertThat(arrivals).as("it may still go on").isEmpty();
+        assertThat(events).as("it may still go on").isEmpty();
 
         tickAfter(Duration.ofSeconds(2));
-        assertThat(arrivals).containsExactly(new Arrival.Room("t-2", new RoundId(4, 0), 1));
-        assembler.accept(slow.get(1), arrivals::add);
+        assertThat(events)
+                .containsExactly(new TrainerEvent.CapacityFreed("t-2", new RoundId(4, 0), 1));
+        assembler.accept(slow.get(1), events::add);
         assertThat(assembler.staging()).as("the rest of its sending is let go").isEqualTo(1);
         accept(chunks("t-2", 2, update(2)));
         RegionDirectory.release(claim(1).payload());
         tickAfter(Duration.ofSeconds(2));
-        assertThat(arrivals.get(2))
+        assertThat(events.get(2))
                 .as("it has its place before those who came later")
-                .isEqualTo(new Arrival.Room("slow", new RoundId(4, 0), 1));
+                .isEqualTo(new TrainerEvent.CapacityFreed("slow", new RoundId(4, 0), 1));
 
         // It is as slow as before, and t-3 waits; this time it keeps its region.
         for (Message chunk : chunks("slow", 2, update(1))) {
-            assembler.accept(chunk, arrivals::add);
+            assembler.accept(chunk, events::add);
             tickAfter(Duration.ofSeconds(8));
         }
         assertThat(claim(3).trainer()).isEqualTo("slow");
         RegionDirectory.release(claim(3).payload());
         tickAfter(Duration.ofSeconds(2));
-        assertThat(arrivals.get(4)).isEqualTo(new Arrival.Room("t-3", new RoundId(4, 0), 1));
+        assertThat(events.get(4))
+                .isEqualTo(new TrainerEvent.CapacityFreed("t-3", new RoundId(4, 0), 1));
     }
 
     /** Item 2: forty messages of one byte and an honest trainer. */
@@ -664,18 +670,21 @@ class ChunkAssemblerTest {
     void manyUpdatesThatNeverComeDoNotKeepAnHonestOneAway() throws IOException {
         assembler = assembler(temp, 4 * (4096 + HEADER.fileLength()));
         for (int i = 0; i < 40; i++) {
-            assembler.accept(chunks("m-" + i, 1, update(1)).get(0), arrivals::add);
+            assembler.accept(chunks("m-" + i, 1, update(1)).get(0), events::add);
         }
         accept(chunks("honest", 1, update(2)));
         int seconds = 0;
-        while (arrivals.stream()
-                        .noneMatch(a -> a instanceof Arrival.Room r && r.trainer().equals("honest"))
+        while (events.stream()
+                        .noneMatch(
+                                a ->
+                                        a instanceof TrainerEvent.CapacityFreed r
+                                                && r.trainer().equals("honest"))
                 && seconds < 600) {
             tickAfter(Duration.ofSeconds(1));
             seconds++;
         }
         accept(chunks("honest", 2, update(2)));
-        assertThat(claim(arrivals.size() - 1).trainer()).isEqualTo("honest");
+        assertThat(claim(events.size() - 1).trainer()).isEqualTo("honest");
         assertThat(seconds).isLessThan(200);
     }
 
@@ -695,7 +704,7 @@ class ChunkAssemblerTest {
                                         "200000000")
                                 .properties(),
                         new byte[1]);
-        assembler.accept(tiny, arrivals::add);
+        assembler.accept(tiny, events::add);
         assertRefused(RejectReason.CHUNK_OUT_OF_RANGE, false, "expected 1024 or more");
         accept(chunks("t-2", 1, new byte[1]));
         assertRefused(RejectReason.WRONG_SHAPE, true, "it has 1 bytes");
@@ -708,7 +717,7 @@ class ChunkAssemblerTest {
             throws IOException {
         Path directory = Files.createTempDirectory("assembler");
         AtomicInteger handled = new AtomicInteger();
-        List<Arrival> out = new ArrayList<>();
+        List<TrainerEvent> out = new ArrayList<>();
         try (ChunkAssembler any = assembler(directory, 1 << 20)) {
             any.accept(
                     new Message("topic", 3, -1, "t", properties, payload, handled::incrementAndGet),
@@ -717,7 +726,7 @@ class ChunkAssemblerTest {
         Files.delete(directory.resolve("regions"));
         Files.delete(directory);
         assertThat(handled).hasValue(1);
-        assertThat(out).singleElement().isInstanceOf(Arrival.Refused.class);
+        assertThat(out).singleElement().isInstanceOf(TrainerEvent.InputRejected.class);
     }
 
     /** Who sends it is read first, and told; what is wrong is then judged under that name. */
@@ -736,10 +745,10 @@ class ChunkAssemblerTest {
             String property, String value, RejectReason reason) throws IOException {
         accept(List.of(with(chunks("t", 5, update(1)).get(0), property, value)));
 
-        assertThat(arrivals)
+        assertThat(events)
                 .singleElement()
                 .isInstanceOfSatisfying(
-                        Arrival.Refused.class,
+                        TrainerEvent.InputRejected.class,
                         refused -> {
                             assertThat(refused.answer()).isTrue();
                             assertThat(refused.attempt()).isEqualTo(5);
@@ -755,6 +764,6 @@ class ChunkAssemblerTest {
         for (Message chunk : chunks("t", 5, update(1))) {
             accept(List.of(with(chunk, "metrics", metrics)));
         }
-        assertThat(arrivals).singleElement().isInstanceOf(Arrival.Staged.class);
+        assertThat(events).singleElement().isInstanceOf(TrainerEvent.UpdateStaged.class);
     }
 }

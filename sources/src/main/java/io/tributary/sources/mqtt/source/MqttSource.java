@@ -2,9 +2,9 @@
 
 package io.tributary.sources.mqtt.source;
 
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.shm.flow.LaneSource;
 import io.tributary.shm.flow.LaneSplit;
@@ -15,7 +15,7 @@ import java.util.UUID;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 
-/** A source of arrivals from MQTT topics, a topic filter for each lane. */
+/** A source of events from MQTT topics, a topic filter for each lane. */
 abstract class MqttSource extends LaneSource {
 
     private static final long serialVersionUID = 1L;
@@ -41,7 +41,7 @@ abstract class MqttSource extends LaneSource {
     abstract String clientIdPrefix();
 
     @Override
-    protected final SplitReader<Arrival, LaneSplit> splitReader(SourceReaderContext context) {
+    protected final SplitReader<TrainerEvent, LaneSplit> splitReader(SourceReaderContext context) {
         String clientId =
                 "%s-%d-%s"
                         .formatted(

@@ -2,11 +2,11 @@
 
 package io.tributary.sources.mqtt.source;
 
-import io.tributary.protocol.message.Arrival.Located;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.TrainerEvent.SubtaskLocated;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.flow.EndingReader;
+import io.tributary.shm.flow.JobEndAwareReader;
 import io.tributary.sources.message.MessageDecoder;
 import io.tributary.sources.staging.Staging;
 import java.util.List;
@@ -51,8 +51,8 @@ public final class MqttUpdateSource extends MqttSource {
     }
 
     @Override
-    protected Optional<Located> locate(SourceReaderContext context) {
-        return EndingReader.locate(staging.regions(), context);
+    protected Optional<SubtaskLocated> locate(SourceReaderContext context) {
+        return JobEndAwareReader.locate(staging.regions(), context);
     }
 
     @Override

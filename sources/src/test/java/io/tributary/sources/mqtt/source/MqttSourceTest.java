@@ -6,12 +6,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.node.RegionAccess;
+import io.tributary.shm.node.PayloadStore;
 import io.tributary.sources.message.ControlDecoder;
 import io.tributary.sources.message.Message;
 import io.tributary.sources.staging.Staging;
@@ -35,7 +35,7 @@ class MqttSourceTest {
                             throw new AssertionError("not needed for topics");
                         },
                         new Staging(
-                                new RegionAccess.Place("/tmp/x"), 1, Duration.ZERO, Duration.ZERO));
+                                new PayloadStore.Place("/tmp/x"), 1, Duration.ZERO, Duration.ZERO));
         assertThat(source.filters(3)).containsExactly("tributary/v1/job/update/3/+");
         assertThat(source.filters(15))
                 .as("lanes counted from 1")
@@ -48,7 +48,7 @@ class MqttSourceTest {
     @Test
     void whoeverSendsAWrongJoinIsTold() {
         ControlDecoder decoder = new ControlDecoder("job", System::nanoTime);
-        List<Arrival> out = new ArrayList<>();
+        List<TrainerEvent> out = new ArrayList<>();
         for (String wrong :
                 List.of(
                         "{'type':'JOIN','job':'other','trainer':'t-1','instance':'i-7','group':'eu'}",
@@ -56,12 +56,13 @@ class MqttSourceTest {
                         "{'type':'JION','job':'job','trainer':'t-1','instance':'i-7','group':'eu'}",
                         "{'instance':'i-7'}")) {
             decoder.accept(message("t-1", wrong.replace('\'', '"').getBytes()), out::add);
-            Arrival.Refused refused = (Arrival.Refused) out.get(out.size() - 1);
+            TrainerEvent.InputRejected refused =
+                    (TrainerEvent.InputRejected) out.get(out.size() - 1);
             assertThat(refused.deadLetter().trainer()).isEqualTo("t-1");
             assertThat(refused.instance()).isEqualTo("i-7");
         }
         decoder.accept(message("not a name", "{}".getBytes()), out::add);
-        Arrival.Refused nobody = (Arrival.Refused) out.get(out.size() - 1);
+        TrainerEvent.InputRejected nobody = (TrainerEvent.InputRejected) out.get(out.size() - 1);
         assertThat(nobody.deadLetter().trainer()).isEmpty();
         assertThat(nobody.instance()).isEmpty();
     }
@@ -70,15 +71,15 @@ class MqttSourceTest {
     void controlMessagesMustSayWhatTheirTopicSays() {
         ControlDecoder decoder = new ControlDecoder("job", System::nanoTime);
         ControlMessage join = new ControlMessage(ControlMessage.Type.JOIN, "job", "t-1", "i", "eu");
-        List<Arrival> out = new ArrayList<>();
+        List<TrainerEvent> out = new ArrayList<>();
         decoder.accept(message("t-1", Json.encode(join)), out::add);
         decoder.accept(message("t-2", Json.encode(join)), out::add);
         decoder.accept(message("t-1", "garbage".getBytes()), out::add);
 
-        assertThat(out.get(0)).isEqualTo(new Arrival.Control(join));
-        assertThat(((Arrival.Refused) out.get(1)).deadLetter().text())
+        assertThat(out.get(0)).isEqualTo(new TrainerEvent.Control(join));
+        assertThat(((TrainerEvent.InputRejected) out.get(1)).deadLetter().text())
                 .contains("speaks for trainer 't-1'");
-        assertThat(((Arrival.Refused) out.get(2)).deadLetter().reason())
+        assertThat(((TrainerEvent.InputRejected) out.get(2)).deadLetter().reason())
                 .isEqualTo(RejectReason.MALFORMED);
     }
 
@@ -86,14 +87,14 @@ class MqttSourceTest {
     void rubbishIsNotAnsweredFasterThanItsBudget() {
         AtomicLong clock = new AtomicLong(1);
         ControlDecoder decoder = new ControlDecoder("job", clock::get);
-        List<Arrival> out = new ArrayList<>();
+        List<TrainerEvent> out = new ArrayList<>();
         for (int i = 0; i < 20_000; i++) {
             decoder.accept(message("t-1", "garbage".getBytes()), out::add);
         }
         assertThat(out).hasSize(1_000);
         ControlMessage join = new ControlMessage(ControlMessage.Type.JOIN, "job", "t-1", "i", "eu");
         decoder.accept(message("t-1", Json.encode(join)), out::add);
-        assertThat(out.get(1_000)).as("what is in order").isEqualTo(new Arrival.Control(join));
+        assertThat(out.get(1_000)).as("what is in order").isEqualTo(new TrainerEvent.Control(join));
     }
 
     private static Message message(String sender, byte[] payload) {

@@ -4,10 +4,10 @@ package io.tributary.sources.mqtt.source.reader;
 
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Arrival;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.mqtt.BrokerOptions;
 import io.tributary.protocol.mqtt.BrokerRefusedException;
 import io.tributary.protocol.mqtt.Delivery;
@@ -39,7 +39,7 @@ import org.apache.flink.runtime.execution.SuppressRestartsException;
  * Receives on one connection for all splits of a reader. Messages that are not done are bounded by
  * MQTT's receive maximum, so a reader that stands still makes the broker wait.
  */
-public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
+public final class MqttSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
 
     /** Chunks of 1 MiB that one reader may hold: 32 MiB. */
     public static final int RECEIVE_MAXIMUM = 32;
@@ -140,9 +140,9 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
     }
 
     @Override
-    public RecordsWithSplitIds<Arrival> fetch() throws IOException {
+    public RecordsWithSplitIds<TrainerEvent> fetch() throws IOException {
         check();
-        RecordsBySplits.Builder<Arrival> records = new RecordsBySplits.Builder<>();
+        RecordsBySplits.Builder<TrainerEvent> records = new RecordsBySplits.Builder<>();
         try {
             Delivery message = queue.poll(TICK_MILLIS, TimeUnit.MILLISECONDS);
             // Bounded, or a busy broker would keep what has been decoded from going on.
@@ -153,11 +153,11 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
-        decoder.tick((lane, arrival) -> add(records, arrival));
+        decoder.tick((lane, event) -> add(records, event));
         return records.build();
     }
 
-    private void take(Delivery message, RecordsBySplits.Builder<Arrival> records)
+    private void take(Delivery message, RecordsBySplits.Builder<TrainerEvent> records)
             throws IOException {
         if (message.topic().equals(end.topic())) {
             if (end.isSaidBy(message)) {
@@ -177,15 +177,15 @@ public final class MqttSplitReader implements SplitReader<Arrival, LaneSplit> {
                         message.properties(),
                         message.payload(),
                         message.done()),
-                arrival -> add(records, arrival));
+                event -> add(records, event));
     }
 
-    private void add(RecordsBySplits.Builder<Arrival> records, Arrival arrival) {
-        if (arrival instanceof Arrival.Refused) {
+    private void add(RecordsBySplits.Builder<TrainerEvent> records, TrainerEvent event) {
+        if (event instanceof TrainerEvent.InputRejected) {
             errorsIn.inc();
         }
         // Splits have no position, so it does not matter which one a record is booked under.
-        records.add(splits.iterator().next(), arrival);
+        records.add(splits.iterator().next(), event);
     }
 
     @Override

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job;
+
+import io.tributary.job.cluster.RetainedCheckpoints;
+import io.tributary.job.cluster.SavepointCheck;
+import io.tributary.job.config.JobSpec;
+import io.tributary.protocol.message.Run;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.apache.flink.configuration.CheckpointingOptions;
+import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.Configuration;
+import org.apache.flink.configuration.CoreOptions;
+import org.apache.flink.configuration.ExternalizedCheckpointRetention;
+import org.apache.flink.configuration.PipelineOptions;
+import org.apache.flink.configuration.ReadableConfig;
+import org.apache.flink.configuration.RestartStrategyOptions;
+import org.apache.flink.configuration.StateBackendOptions;
+import org.apache.flink.configuration.StateRecoveryOptions;
+import org.apache.flink.core.execution.JobClient;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/**
+ * What Flink runs: {@code flink run tributary-flink-job.jar --config job.yaml}. With {@code
+ * --bundled} the file lies in the jar itself, where 'tributary submit' has put it.
+ */
+@Command(name = "job")
+public final class JobEntrypoint implements Callable<Integer> {
+
+    private static final Logger LOG = LoggerFactory.getLogger(JobEntrypoint.class);
+
+    @Option(names = "--config", paramLabel = "FILE")
+    private Optional<Path> file;
+
+    @Option(names = "--bundled")
+    private boolean bundled;
+
+    @Option(names = "--directory", paramLabel = "DIR", defaultValue = ".")
+    private Path directory;
+
+    /** Where the job's file lies in the jar. */
+    public static final String BUNDLED = "/tributary-job.yaml";
+
+    private JobEntrypoint() {}
+
+    /** Builds the job and hands it to Flink. */
+    public static void main(String[] args) throws Exception {
+        JobEntrypoint main = new JobEntrypoint();
+        new CommandLine(main).parseArgs(args);
+        main.call();
+    }
+
+    @Override
+    public Integer call() throws Exception {
+        JobSpec spec = spec();
+        StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
+        Configuration wanted = configuration(spec);
+        defaults(env.getConfiguration(), wanted);
+        env.configure(wanted);
+        Optional<String> savepoint =
+                env.getConfiguration().getOptional(StateRecoveryOptions.SAVEPOINT_PATH);
+        if (savepoint.isPresent()) {
+            SavepointCheck.requireSameLevels(savepoint.get(), spec.topology());
+        }
+        Files.createDirectories(spec.models());
+        spec.job(Run.draw()).build(env);
+        JobClient job = env.executeAsync(spec.name());
+        String id = job.getJobID().toHexString();
+        try {
+            RetainedCheckpoints.note(spec, id, savepoint);
+        } catch (IOException e) {
+            // The job runs; who is told that it does not would submit it twice.
+            LOG.warn(
+                    "job {} runs, but submit --from-latest will not find its checkpoints, in {}: {}",
+                    id,
+                    spec.checkpoints(),
+                    e.toString());
+        }
+        return 0;
+    }
+
+    private JobSpec spec() throws IOException {
+        if (!bundled) {
+            return JobSpec.read(
+                    file.orElseThrow(
+                            () ->
+                                    new IllegalArgumentException(
+                                            "--config FILE is missing: the job's job.yaml")));
+        }
+        try (InputStream in = JobEntrypoint.class.getResourceAsStream(BUNDLED)) {
+            if (in == null) {
+                throw new IllegalArgumentException("--bundled: the jar has no " + BUNDLED);
+            }
+            return JobSpec.parse(
+                    "job.yaml", new String(in.readAllBytes(), StandardCharsets.UTF_8), directory);
+        }
+    }
+
+    private static Configuration configuration(JobSpec spec) {
+        Configuration all = new Configuration();
+        all.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
+        all.set(PipelineOptions.GENERIC_TYPES, false);
+        spec.parallelism().ifPresent(p -> all.set(CoreOptions.DEFAULT_PARALLELISM, p));
+        // The coordinator changes its state in place, which only the heap keeps.
+        all.set(StateBackendOptions.STATE_BACKEND, "hashmap");
+        all.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, spec.checkpointInterval());
+        all.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
+        all.set(
+                CheckpointingOptions.CHECKPOINTS_DIRECTORY,
+                "%s/%s".formatted(spec.checkpoints().replaceAll("/+$", ""), spec.name()));
+        return all;
+    }
+
+    /**
+     * What the job needs where whoever runs the cluster has not chosen otherwise.
+     *
+     * @param chosen the cluster's configuration, and what was given with the submission
+     */
+    private static void defaults(ReadableConfig chosen, Configuration all) {
+        unlessChosen(
+                chosen,
+                all,
+                CheckpointingOptions.EXTERNALIZED_CHECKPOINT_RETENTION,
+                ExternalizedCheckpointRetention.RETAIN_ON_CANCELLATION);
+        // A disk that is full is a reason to try again, not to lose the round.
+        unlessChosen(chosen, all, CheckpointingOptions.TOLERABLE_FAILURE_NUMBER, Integer.MAX_VALUE);
+        if (chosen.getOptional(RestartStrategyOptions.RESTART_STRATEGY).isEmpty()) {
+            all.set(RestartStrategyOptions.RESTART_STRATEGY, "fixed-delay");
+            unlessChosen(
+                    chosen,
+                    all,
+                    RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS,
+                    Integer.MAX_VALUE);
+            unlessChosen(
+                    chosen,
+                    all,
+                    RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY,
+                    Duration.ofSeconds(1));
+        }
+    }
+
+    private static <T> void unlessChosen(
+            ReadableConfig chosen, Configuration all, ConfigOption<T> option, T otherwise) {
+        if (chosen.getOptional(option).isEmpty()) {
+            all.set(option, otherwise);
+        }
+    }
+}

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.model.Quarantine;
+import io.tributary.operators.model.Quarantine.Breach;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.ModelLayout.Segment;
+import io.tributary.shm.kernel.Columns;
+import io.tributary.shm.kernel.FoldKernel;
+import io.tributary.shm.kernel.Memory;
+import io.tributary.shm.node.PayloadStore;
+import io.tributary.shm.region.OwnedRegion;
+import io.tributary.shm.region.RegionMappings;
+import io.tributary.shm.region.RegionPool;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/** Folds what waits for a node, in the order in which it came. Not thread-safe. */
+final class FoldExecutor implements AutoCloseable {
+
+    private final ModelLayout layout;
+    private final PayloadStore regions;
+    private final Quarantine quarantine;
+    private final MappedUpdateCache updates;
+    private final Optional<RegionPool> pool;
+    private final SumMemory sums;
+    private final AtomicBoolean closed = new AtomicBoolean();
+    private final FoldKernel kernel = FoldKernel.best();
+    private final Columns columns = new Columns();
+    private final List<OwnedRegion> partials = new ArrayList<>(Columns.MAX);
+
+    /** Updates that are to be folded now, and beside each what is mapped of it. */
+    private final List<FoldUpdate> folding = new ArrayList<>(Columns.MAX);
+
+    private final List<MappedUpdateCache.Update> open = new ArrayList<>(Columns.MAX);
+
+    FoldExecutor(
+            ModelLayout layout,
+            PayloadStore regions,
+            Quarantine quarantine,
+            Optional<RegionPool> pool,
+            ManagedMemory managed) {
+        this.quarantine = quarantine;
+        this.layout = layout;
+        this.regions = regions;
+        this.updates = new MappedUpdateCache(layout, regions);
+        this.pool = pool;
+        this.sums = new SumMemory(pool, managed);
+    }
+
+    /** What a checkpoint remembers, to be gone on with. */
+    LiveAccumulator restore(int shard, NodeAccumulator accumulator) {
+        LiveAccumulator fold = new LiveAccumulator();
+        if (accumulator.sum().length > 0) {
+            fold.sum =
+                    Optional.of(
+                            sums.of(
+                                    accumulator.earlier()
+                                            ? EarlierSums.convert(layout, shard, accumulator.sum())
+                                            : accumulator.sum()));
+        }
+        fold.weight = accumulator.weight();
+        fold.contributions = accumulator.contributions();
+        fold.close = accumulator.close();
+        fold.inState = true;
+        return fold;
+    }
+
+    /** What a checkpoint is to remember; nothing may wait. */
+    NodeAccumulator snapshot(int shard, LiveAccumulator fold) {
+        return new NodeAccumulator(
+                fold.sum.map(sum -> sum.copy(layout.sumBytes(shard))).orElse(new byte[0]),
+                fold.weight,
+                fold.contributions,
+                fold.close,
+                false);
+    }
+
+    /**
+     * Folds all that waits, at most {@link Columns#MAX}.
+     *
+     * @return bytes of updates and partial sums read
+     */
+    long flush(int shard, LiveAccumulator fold) {
+        long bytes = 0;
+        // By index here and below: an iterator for each fold would be garbage for each fold.
+        for (int i = 0; i < fold.waiting.size(); i++) {
+            AggregatorInput input = fold.waiting.get(i);
+            if (input instanceof FoldUpdate update) {
+                open.add(open(update, shard));
+                folding.add(update);
+                fold.weight += update.weight();
+            } else if (input instanceof FoldPartial partial) {
+                bytes += take(partial.sum(), shard, fold);
+                fold.weight += partial.weight();
+            }
+        }
+        if (!partials.isEmpty()) {
+            bytes += addPartials(shard, fold);
+        }
+        if (!open.isEmpty()) {
+            bytes += foldOpen(shard, fold);
+        }
+        open.clear();
+        folding.clear();
+        fold.contributions += fold.waiting.size();
+        fold.waiting.clear();
+        fold.changed = true;
+        return bytes;
+    }
+
+    /** The memory of a fold's sum, all zero where there is nothing in it. */
+    Memory sum(int shard, LiveAccumulator fold) {
+        if (fold.sum.isEmpty()) {
+            fold.sum = Optional.of(sums.zero(layout.sumBytes(shard)));
+        }
+        return fold.sum.get().memory();
+    }
+
+    /** Adds what is open, in the order in which it came. */
+    private long foldOpen(int shard, LiveAccumulator fold) {
+        boolean fresh = fold.sum.isEmpty();
+        if (fresh) {
+            fold.sum = Optional.of(sums.take(layout.sumBytes(shard)));
+        }
+        Memory sum = fold.sum.get().memory();
+        long bytes = 0;
+        long faults = RegionMappings.faults();
+        List<Segment> segments = layout.segments(shard);
+        for (int s = 0; s < segments.size(); s++) {
+            Segment segment = segments.get(s);
+            DType type = layout.type(segment);
+            columns.clear();
+            for (int i = 0; i < open.size(); i++) {
+                MappedUpdateCache.Update update = open.get(i);
+                columns.add(
+                        update.file().mapped(), update.offset(segment), folding.get(i).weight());
+            }
+            boolean finite =
+                    kernel.fold(type, columns, sum, segment.sumAt(), fresh, segment.count());
+            if (!finite) {
+                requireFinite(segment);
+            }
+            bytes += (long) segment.count() * type.bytes() * open.size();
+        }
+        if (RegionMappings.faults() > faults) {
+            requireUndamaged();
+        }
+        return bytes;
+    }
+
+    /** An update whose header is not what the source has read has been changed since. */
+    private MappedUpdateCache.Update open(FoldUpdate update, int shard) {
+        try {
+            return updates.get(update.payload(), shard);
+        } catch (RejectedException e) {
+            if (e.reason() == RejectReason.MALFORMED || e.reason() == RejectReason.WRONG_SHAPE) {
+                quarantine.put(update.trainer(), Breach.CHANGE);
+            }
+            throw e;
+        }
+    }
+
+    /**
+     * A sum is not finite. Where that is because an update is not, nothing has left yet that holds
+     * it: its trainer is written down, and the last checkpoint does better. Where none is, the sum
+     * stays so, and the round is refused at the top: finite F64 values may have such a sum.
+     */
+    private void requireFinite(Segment segment) {
+        boolean found = false;
+        for (int i = 0; i < open.size(); i++) {
+            if (!kernel.finite(
+                    layout.type(segment),
+                    open.get(i).file().mapped(),
+                    open.get(i).offset(segment),
+                    segment.count())) {
+                FoldUpdate update = folding.get(i);
+                quarantine.put(update.trainer(), update.scanned() ? Breach.CHANGE : Breach.PROMISE);
+                found = true;
+            }
+        }
+        if (found) {
+            throw new RejectedException(
+                    RejectReason.NOT_FINITE,
+                    "an update was not finite when it was folded; its round goes on from the last checkpoint");
+        }
+    }
+
+    private void requireUndamaged() {
+        if (open.stream().anyMatch(o -> RegionMappings.damaged(o.file().mapped()))) {
+            // Zeros are in the sum. The checkpoint before knows better.
+            throw new RejectedException(
+                    RejectReason.PAYLOAD_LOST,
+                    "an update was truncated while it was folded; its round goes on from the last checkpoint");
+        }
+    }
+
+    /** Adds a partial sum, or puts it to those that are added together. */
+    private long take(PartialSum partial, int shard, LiveAccumulator fold) {
+        if (partial instanceof PartialSum.Inline values) {
+            ShardSum copy = sums.of(values.sum());
+            if (fold.sum.isEmpty()) {
+                fold.sum = Optional.of(copy);
+            } else {
+                add(copy.memory(), shard, fold);
+                sums.giveBack(copy);
+            }
+            return layout.sumBytes(shard);
+        }
+        PayloadRef payload = ((PartialSum.InRegion) partial).payload();
+        Optional<OwnedRegion> own =
+                regions.elsewhere(payload) ? Optional.empty() : pool.flatMap(p -> p.find(payload));
+        if (own.isEmpty()) {
+            int length = layout.sumBytes(shard);
+            regions.consume(
+                    pool.orElseThrow(), payload, length, memory -> add(memory, shard, fold));
+            return length;
+        }
+        if (fold.sum.isEmpty()) {
+            fold.sum = Optional.of(new ShardSum(own.get().memory(), own));
+        } else {
+            partials.add(own.get());
+        }
+        return 0;
+    }
+
+    private long addPartials(int shard, LiveAccumulator fold) {
+        Memory sum = fold.sum.orElseThrow().memory();
+        for (Segment segment : layout.segments(shard)) {
+            if (layout.type(segment).floating()) {
+                columns.clear();
+                partials.forEach(p -> columns.add(p.memory(), segment.sumAt(), 1));
+                kernel.fold(DType.F64, columns, sum, segment.sumAt(), false, segment.count());
+            } else {
+                partials.forEach(p -> add(segment, p.memory(), sum));
+            }
+        }
+        long bytes = (long) partials.size() * layout.sumBytes(shard);
+        partials.forEach(pool.orElseThrow()::giveBack);
+        partials.clear();
+        return bytes;
+    }
+
+    private void add(Memory from, int shard, LiveAccumulator fold) {
+        Memory sum = sum(shard, fold);
+        layout.segments(shard).forEach(segment -> add(segment, from, sum));
+    }
+
+    private void add(Segment segment, Memory from, Memory sum) {
+        kernel.add(layout.type(segment), from, sum, segment.sumAt(), segment.count());
+    }
+
+    /** The sum of a closed node, to be sent to its parent; the fold is not used any more. */
+    PartialSum detachSum(int shard, LiveAccumulator fold) {
+        sum(shard, fold);
+        return detachSum(fold, layout.sumBytes(shard));
+    }
+
+    /**
+     * What stands in the memory of a fold's sum; the fold is not used any more.
+     *
+     * @param bytes how many of them count
+     */
+    PartialSum detachSum(LiveAccumulator fold, int bytes) {
+        ShardSum sum = fold.sum.orElseThrow();
+        if (sum.region().isPresent()) {
+            fold.sum = Optional.empty();
+            return new PartialSum.InRegion(publish(sum.region().get()));
+        }
+        byte[] copy = sum.copy(bytes);
+        discard(fold);
+        return new PartialSum.Inline(copy);
+    }
+
+    private PayloadRef publish(OwnedRegion region) {
+        region.publish("{}");
+        return regions.shared(region.payload());
+    }
+
+    /** The fold is not used any more. */
+    void discard(LiveAccumulator fold) {
+        fold.sum.ifPresent(sums::giveBack);
+        fold.sum = Optional.empty();
+    }
+
+    /** Lets go of updates that nobody folds any more. */
+    void evictIdle() {
+        updates.evictIdle();
+    }
+
+    @Override
+    public void close() {
+        updates.close();
+        sums.close();
+        // Each who has opened the pool closes it once.
+        if (closed.compareAndSet(false, true)) {
+            pool.ifPresent(RegionPool::close);
+        }
+    }
+}

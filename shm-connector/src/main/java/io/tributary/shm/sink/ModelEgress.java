@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.shm.sink;
+
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.ModelDescription;
+import io.tributary.shm.flow.Egress;
+import io.tributary.shm.region.JobDirectory;
+import io.tributary.shm.region.RegionDirectory;
+import io.tributary.shm.region.RegionHeader;
+import io.tributary.shm.region.RegionLayout.State;
+import io.tributary.shm.region.RegionPool;
+import io.tributary.shm.region.RegionWriter;
+import io.tributary.shm.region.RoomRequest;
+import io.tributary.shm.sink.ShmEgresses.Of;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * Gives out models, each a region that trainers map.
+ *
+ * @param <M> the models' type
+ */
+final class ModelEgress<M> implements Egress<M> {
+
+    private static final long ROOM_MILLIS = 60_000;
+    private static final long PAUSE_MILLIS = 20;
+
+    private final JobDirectory files;
+    private final long quotaBytes;
+    private final long maxLogBytes;
+
+    private final Of<M, ModelDescription> description;
+    private final Of<M, String> file;
+    private final RegionDirectory room;
+    private final Deque<Path> published = new ArrayDeque<>();
+
+    ModelEgress(ShmEgresses of, Of<M, ModelDescription> description, Of<M, String> file) {
+        this.files = of.files();
+        this.quotaBytes = of.quotaBytes();
+        this.maxLogBytes = of.maxLogBytes();
+        this.room = files.regions(quotaBytes);
+        this.description = description;
+        this.file = file;
+    }
+
+    @Override
+    public long send(M model) throws IOException {
+        ModelDescription described = description.apply(model);
+        Path region = region(described);
+        boolean news = !holds(region, described);
+        if (news) {
+            Files.deleteIfExists(region);
+            write(described, file.apply(model));
+        }
+        published.remove(region);
+        published.add(region);
+        if (news) {
+            JobDirectory.append(files.modelLog(), described, maxLogBytes);
+        }
+        keep(published, 2);
+        return described.bytes();
+    }
+
+    private Path region(ModelDescription model) {
+        return files.model(model.run(), model.id());
+    }
+
+    @Override
+    public boolean there(M model) {
+        ModelDescription described = description.apply(model);
+        return holds(region(described), described);
+    }
+
+    /** Whether the region is that very model: one that was not finished is not. */
+    private boolean holds(Path region, ModelDescription model) {
+        try {
+            RegionHeader header = RegionHeader.read(region);
+            return header.state() == State.READY
+                    && header.payloadLength() == model.bytes()
+                    && header.crc32c().equals(OptionalInt.of(model.crc32c()));
+        } catch (RejectedException e) {
+            return false;
+        }
+    }
+
+    private void write(ModelDescription model, String from) throws IOException {
+        RegionWriter writer = copy(model, Path.of(from));
+        try (writer) {
+            writer.publish(model.crc32c(), new String(Json.encode(model), StandardCharsets.UTF_8));
+        } catch (IOException | RuntimeException e) {
+            writer.discard();
+            throw e;
+        }
+    }
+
+    /** Removes all models but the newest of those published. */
+    private void keep(Deque<Path> newest, int count) throws IOException {
+        while (newest.size() > count) {
+            newest.remove();
+        }
+        for (Path old : RegionDirectory.list(files.path().resolve("models"))) {
+            if (!newest.contains(old)) {
+                Files.deleteIfExists(old);
+            }
+        }
+    }
+
+    private RegionWriter copy(ModelDescription model, Path from) throws IOException {
+        Optional<RegionWriter> writer = tryToCopy(model, from);
+        if (writer.isEmpty()) {
+            // The one that this replaces is still being trained on; those before are not. Giving
+            // their memory back takes time, so where there is room it is done afterwards.
+            keep(published, 1);
+            writer = tryToCopy(model, from);
+        }
+        return writer.isPresent() ? writer.get() : await(model, from);
+    }
+
+    private Optional<RegionWriter> tryToCopy(ModelDescription model, Path from) throws IOException {
+        return room.copy(JobDirectory.modelName(model.run(), model.id()), from, model.bytes());
+    }
+
+    private RegionWriter await(ModelDescription model, Path from) throws IOException {
+        long end = System.nanoTime() + ROOM_MILLIS * 1_000_000;
+        try (RoomRequest request = new RoomRequest(files)) {
+            return await(model, from, end, request);
+        }
+    }
+
+    private RegionWriter await(ModelDescription model, Path from, long end, RoomRequest request)
+            throws IOException {
+        Optional<RegionWriter> writer = Optional.empty();
+        while (writer.isEmpty()) {
+            RegionPool.trim(room);
+            request.repeat();
+            if (System.nanoTime() > end) {
+                throw new IOException(
+                        "no room for model %s of %d bytes in %s within %d s; the quota is %d bytes, for all updates of a round and two models"
+                                .formatted(
+                                        model.id(),
+                                        model.bytes(),
+                                        files.path(),
+                                        ROOM_MILLIS / 1000,
+                                        quotaBytes));
+            }
+            try {
+                Thread.sleep(PAUSE_MILLIS);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                throw new IOException("interrupted while waiting for room", e);
+            }
+            writer = tryToCopy(model, from);
+        }
+        return writer.get();
+    }
+
+    @Override
+    public void close() {
+        // Models stay for the trainers that come back.
+    }
+}
