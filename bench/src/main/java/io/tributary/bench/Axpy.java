@@ -4,9 +4,9 @@ package io.tributary.bench;
 
 import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
-import io.tributary.job.command.UsageException;
-import io.tributary.shm.kernel.Memory;
-import io.tributary.shm.kernel.PrivateMemory;
+import io.tributary.cli.command.UsageException;
+import io.tributary.memory.kernel.Memory;
+import io.tributary.memory.kernel.PrivateMemory;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;

@@ -2,10 +2,10 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.Main;
-import io.tributary.job.command.UsageException;
+import io.tributary.cli.Main;
+import io.tributary.cli.command.UsageException;
+import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.protocol.Json;
-import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -2,7 +2,7 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.command.UsageException;
+import io.tributary.cli.command.UsageException;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
 import java.io.IOException;

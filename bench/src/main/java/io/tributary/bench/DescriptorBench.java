@@ -2,13 +2,13 @@
 
 package io.tributary.bench;
 
-import io.tributary.shm.agent.AgentOptions;
-import io.tributary.shm.agent.FreePorts;
-import io.tributary.shm.agent.NodeAgent;
-import io.tributary.shm.mailbox.Descriptor;
-import io.tributary.shm.mailbox.Descriptor.Kind;
-import io.tributary.shm.mailbox.EndpointId;
-import io.tributary.shm.mailbox.Mailbox;
+import io.tributary.memory.mailbox.Descriptor;
+import io.tributary.memory.mailbox.Descriptor.Kind;
+import io.tributary.memory.mailbox.EndpointId;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.node.agent.AgentOptions;
+import io.tributary.node.agent.FreePorts;
+import io.tributary.node.agent.NodeAgent;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;

@@ -2,9 +2,9 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.command.UsageException;
-import io.tributary.job.process.JavaProcess;
-import io.tributary.shm.agent.FreePorts;
+import io.tributary.cli.command.UsageException;
+import io.tributary.node.agent.FreePorts;
+import io.tributary.testbed.process.JavaProcess;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;

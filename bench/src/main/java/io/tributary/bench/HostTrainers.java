@@ -3,11 +3,11 @@
 package io.tributary.bench;
 
 import io.tributary.job.config.JobSpec;
-import io.tributary.job.config.TrainerAddress;
-import io.tributary.shm.mailbox.Mailbox;
-import io.tributary.shm.node.Node;
-import io.tributary.shm.node.NodeClient;
-import io.tributary.shm.region.TrustedDirectory;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.memory.region.TrustedDirectory;
+import io.tributary.node.Node;
+import io.tributary.node.NodeClient;
+import io.tributary.testbed.process.TrainerAddress;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;

@@ -2,22 +2,22 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.chaos.Chaos;
-import io.tributary.job.chaos.ChaosOptions;
-import io.tributary.job.chaos.ChaosOptions.Kind;
-import io.tributary.job.chaos.ChaosReport;
 import io.tributary.job.cluster.Distribution;
 import io.tributary.job.cluster.FlinkRest;
-import io.tributary.job.cluster.LocalCluster;
 import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.job.process.JavaProcess;
-import io.tributary.job.process.NetnsHosts;
-import io.tributary.shm.mailbox.Mailbox;
-import io.tributary.shm.node.Node;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.node.Node;
+import io.tributary.testbed.chaos.Chaos;
+import io.tributary.testbed.chaos.ChaosOptions;
+import io.tributary.testbed.chaos.ChaosOptions.Kind;
+import io.tributary.testbed.chaos.ChaosReport;
+import io.tributary.testbed.cluster.LocalCluster;
+import io.tributary.testbed.process.JavaProcess;
+import io.tributary.testbed.process.NetnsHosts;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;

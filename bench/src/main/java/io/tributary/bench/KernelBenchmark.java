@@ -2,15 +2,15 @@
 
 package io.tributary.bench;
 
+import io.tributary.memory.kernel.Columns;
+import io.tributary.memory.kernel.FoldKernel;
+import io.tributary.memory.kernel.Memory;
+import io.tributary.memory.kernel.PrivateMemory;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.RegionDirectory;
+import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.tensor.DType;
-import io.tributary.shm.kernel.Columns;
-import io.tributary.shm.kernel.FoldKernel;
-import io.tributary.shm.kernel.Memory;
-import io.tributary.shm.kernel.PrivateMemory;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;

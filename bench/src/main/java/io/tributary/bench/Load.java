@@ -4,8 +4,8 @@ package io.tributary.bench;
 
 import io.tributary.job.config.JobOptions;
 import io.tributary.job.graph.Publish;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.sources.staging.Staging;
+import io.tributary.node.PayloadStore;
+import io.tributary.sources.base.staging.Staging;
 import java.nio.file.Path;
 import java.time.Duration;
 

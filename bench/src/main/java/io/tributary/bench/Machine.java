@@ -2,8 +2,8 @@
 
 package io.tributary.bench;
 
-import io.tributary.shm.kernel.FoldKernel;
-import io.tributary.shm.region.SharedMemory;
+import io.tributary.memory.kernel.FoldKernel;
+import io.tributary.memory.region.SharedMemory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -2,12 +2,12 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.command.UsageException;
+import io.tributary.cli.command.UsageException;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.agent.FreePorts;
+import io.tributary.node.agent.FreePorts;
 import io.tributary.trainer.Transport;
+import io.tributary.transport.mqtt.BrokerOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

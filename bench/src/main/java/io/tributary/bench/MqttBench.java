@@ -3,15 +3,15 @@
 package io.tributary.bench;
 
 import io.tributary.job.graph.WorkDirectory;
+import io.tributary.memory.kernel.PrivateMemory;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.protocol.mqtt.MqttLink;
-import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.kernel.PrivateMemory;
 import io.tributary.sources.mqtt.source.reader.MqttSplitReader;
+import io.tributary.transport.mqtt.BrokerOptions;
+import io.tributary.transport.mqtt.MqttLink;
+import io.tributary.transport.mqtt.Publication;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;

@@ -3,16 +3,16 @@
 package io.tributary.bench;
 
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.job.process.AgentProcess;
-import io.tributary.job.process.JavaProcess;
-import io.tributary.job.process.NetnsHosts;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.memory.region.RegionDirectory;
+import io.tributary.memory.region.RegionWriter;
+import io.tributary.node.Node;
+import io.tributary.node.NodeClient;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RegionRef;
-import io.tributary.shm.mailbox.Mailbox;
-import io.tributary.shm.node.Node;
-import io.tributary.shm.node.NodeClient;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionWriter;
+import io.tributary.testbed.process.AgentProcess;
+import io.tributary.testbed.process.JavaProcess;
+import io.tributary.testbed.process.NetnsHosts;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;

@@ -4,8 +4,8 @@ package io.tributary.bench;
 
 import io.tributary.bench.Bench.BenchPath;
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.job.process.JavaProcess;
 import io.tributary.protocol.Json;
+import io.tributary.testbed.process.JavaProcess;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;

@@ -3,9 +3,9 @@
 package io.tributary.bench;
 
 import io.tributary.job.graph.WorkDirectory;
-import io.tributary.shm.agent.AgentOptions;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.RegionDirectory;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.RegionDirectory;
+import io.tributary.node.agent.AgentOptions;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;

@@ -2,7 +2,7 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.command.UsageException;
+import io.tributary.cli.command.UsageException;
 import io.tributary.job.graph.WorkDirectory;
 import java.io.BufferedReader;
 import java.io.IOException;

@@ -2,7 +2,7 @@
 
 package io.tributary.bench;
 
-import io.tributary.job.command.UsageException;
+import io.tributary.cli.command.UsageException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.stream.Stream;

@@ -4,9 +4,9 @@ package io.tributary.bench;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.tributary.job.command.UsageException;
+import io.tributary.cli.command.UsageException;
+import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.protocol.Json;
-import io.tributary.shm.region.TrustedDirectory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;

@@ -2,10 +2,10 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.shm.region.TensorFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;

@@ -2,11 +2,11 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.region.RegionHeader;
+import io.tributary.memory.region.RegionLayout.State;
+import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.shm.region.RegionHeader;
-import io.tributary.shm.region.RegionLayout.State;
-import io.tributary.shm.region.TensorFile;
 import java.nio.file.Path;
 
 /** A model that lies in a region of the job's; the job removes it, and mappings outlive that. */

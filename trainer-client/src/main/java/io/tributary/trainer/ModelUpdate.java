@@ -2,6 +2,9 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.region.MappedFile;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
@@ -9,9 +12,6 @@ import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
-import io.tributary.shm.region.MappedFile;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.TensorFile;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.security.SecureRandom;

@@ -2,8 +2,8 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.shm.region.TensorFile;
 
 /** One version of the model, on its way or there. Not thread-safe. */
 interface ModelVersion {

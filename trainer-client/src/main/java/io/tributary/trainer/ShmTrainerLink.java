@@ -2,21 +2,21 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.mailbox.Descriptor;
+import io.tributary.memory.mailbox.Descriptor.Kind;
+import io.tributary.memory.mailbox.EndpointId;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.Owner;
+import io.tributary.memory.region.RecentReceipts;
+import io.tributary.memory.region.RegionLayout;
+import io.tributary.memory.region.TrainerPresence;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Topics;
-import io.tributary.shm.mailbox.Descriptor;
-import io.tributary.shm.mailbox.Descriptor.Kind;
-import io.tributary.shm.mailbox.EndpointId;
-import io.tributary.shm.mailbox.Mailbox;
-import io.tributary.shm.region.JobDirectory;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.Owner;
-import io.tributary.shm.region.RecentReceipts;
-import io.tributary.shm.region.RegionLayout;
-import io.tributary.shm.region.TrainerPresence;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

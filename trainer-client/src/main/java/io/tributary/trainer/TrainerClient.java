@@ -2,12 +2,12 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
-import io.tributary.protocol.mqtt.BrokerUnavailableException;
-import io.tributary.shm.region.TensorFile;
+import io.tributary.transport.mqtt.BrokerUnavailableException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.ref.WeakReference;

@@ -3,7 +3,7 @@
 package io.tributary.trainer;
 
 import io.tributary.protocol.message.Names;
-import io.tributary.protocol.mqtt.BrokerOptions;
+import io.tributary.transport.mqtt.BrokerOptions;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Objects;
@@ -75,7 +75,7 @@ public final class TrainerClientBuilder {
     /**
      * Connects to the broker, or to the node agent as soon as there is one.
      *
-     * @throws io.tributary.protocol.mqtt.BrokerUnavailableException after the broker's patience
+     * @throws io.tributary.transport.mqtt.BrokerUnavailableException after the broker's patience
      */
     public TrainerClient connect() {
         return new TrainerClient(

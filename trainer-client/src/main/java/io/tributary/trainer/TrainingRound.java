@@ -2,12 +2,12 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
-import io.tributary.shm.region.TensorFile;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.List;

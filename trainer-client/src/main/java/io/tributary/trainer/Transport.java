@@ -2,10 +2,10 @@
 
 package io.tributary.trainer;
 
-import io.tributary.protocol.kafka.KafkaOptions;
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.mailbox.Mailbox;
-import io.tributary.shm.region.TrustedDirectory;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.memory.region.TrustedDirectory;
+import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.transport.mqtt.BrokerOptions;
 import java.nio.file.Path;
 
 /** How a trainer reaches its job. */

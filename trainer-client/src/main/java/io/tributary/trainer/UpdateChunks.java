@@ -2,10 +2,10 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.region.MappedFile;
 import io.tributary.protocol.Crc32c;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
-import io.tributary.shm.region.MappedFile;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.function.Supplier;

@@ -2,11 +2,11 @@
 
 package io.tributary.trainer;
 
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.RegionDirectory;
+import io.tributary.memory.region.RoomRequest;
 import io.tributary.protocol.RejectReason;
-import io.tributary.shm.region.JobDirectory;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RoomRequest;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;

@@ -15,7 +15,7 @@ public final class Distribution {
     /** What the job's jar holds, or nobody needs on a cluster. */
     private static final Pattern NOT_ON_CLUSTER =
             Pattern.compile(
-                    ".*/(tributary-job\\.jar|tributary-bench\\.jar|(operators|sources|trainer-client|bench|hivemq|picocli|flink-connector-kafka|flink-test-utils|kafka_|kafka-tools|kafka-server|kafka-group|kafka-storage|kafka-raft|scala-|nd4j)[^/]*|(flink-job|operators|sources|trainer-client|bench)/target/[^/]*)");
+                    ".*/(tributary-(cli|bench)\\.jar|(operators|sources|shm-connector|trainer-client|flink-job|testbed|cli|bench)-[^/]*|(hivemq|picocli|flink-connector-kafka|flink-test-utils|kafka_|kafka-tools|kafka-server|kafka-group|kafka-storage|kafka-raft|scala-|nd4j)[^/]*|(operators|sources|shm-connector|trainer-client|flink-job|testbed|cli|bench)/target/[^/]*)");
 
     private Distribution() {}
 

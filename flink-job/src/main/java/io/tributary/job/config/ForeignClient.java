@@ -2,15 +2,15 @@
 
 package io.tributary.job.config;
 
-import io.tributary.protocol.kafka.KafkaOptions;
-import io.tributary.protocol.kafka.KafkaTopics;
-import io.tributary.protocol.kafka.KafkaUnavailableException;
-import io.tributary.protocol.kafka.TopicAccess;
 import io.tributary.protocol.message.Topics;
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.protocol.mqtt.BrokerRefusedException;
-import io.tributary.protocol.mqtt.BrokerUnavailableException;
-import io.tributary.protocol.mqtt.PublishAccess;
+import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.transport.kafka.KafkaTopics;
+import io.tributary.transport.kafka.KafkaUnavailableException;
+import io.tributary.transport.kafka.TopicAccess;
+import io.tributary.transport.mqtt.BrokerOptions;
+import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.BrokerUnavailableException;
+import io.tributary.transport.mqtt.PublishAccess;
 import java.util.Optional;
 
 /**

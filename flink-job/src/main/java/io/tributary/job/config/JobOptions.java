@@ -3,12 +3,12 @@
 package io.tributary.job.config;
 
 import io.tributary.job.graph.Publish;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.operators.coordinator.RoundRules.Limits;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.shm.mailbox.Mailbox;
-import io.tributary.shm.region.TrustedDirectory;
 import java.lang.reflect.Modifier;
 import java.time.Duration;
 import java.util.Arrays;

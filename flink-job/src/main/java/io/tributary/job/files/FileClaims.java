@@ -2,6 +2,7 @@
 
 package io.tributary.job.files;
 
+import io.tributary.memory.region.TensorFile;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Claim;
@@ -9,7 +10,6 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.region.TensorFile;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;

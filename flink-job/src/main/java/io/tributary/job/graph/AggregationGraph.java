@@ -2,6 +2,8 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.aggregate.AggregatorOperator;
 import io.tributary.operators.aggregate.NodeShard;
@@ -25,8 +27,6 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.RegionPool;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.typeinfo.TypeInformation;

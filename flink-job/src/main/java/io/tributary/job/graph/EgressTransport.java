@@ -8,8 +8,8 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
-import io.tributary.shm.flow.CheckpointedSink;
-import io.tributary.shm.flow.Egress;
+import io.tributary.sources.base.sink.CheckpointedSink;
+import io.tributary.sources.base.sink.Egress;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSink;
 

@@ -4,7 +4,6 @@ package io.tributary.job.graph;
 
 import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
-import io.tributary.operators.model.LedgerFiles;
 import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.PublishedModel;
@@ -12,7 +11,7 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.TrainerEvent;
-import io.tributary.shm.flow.CheckpointedSink;
+import io.tributary.sources.base.sink.CheckpointedSink;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Path;
@@ -90,7 +89,7 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                         .sinkTo(
                                 new CheckpointedSink<>(
                                         RoundLedger.class,
-                                        LedgerFiles.beside(graph.models()),
+                                        LedgerEgress.beside(graph.models()),
                                         ledger -> true,
                                         false)),
                 "ledgers",

@@ -2,10 +2,10 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.memory.region.JobDirectory;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
-import io.tributary.shm.region.JobDirectory;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.charset.StandardCharsets;

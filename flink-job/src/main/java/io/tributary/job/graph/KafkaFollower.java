@@ -4,11 +4,11 @@ package io.tributary.job.graph;
 
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.kafka.KafkaOptions;
-import io.tributary.protocol.kafka.KafkaTopics;
-import io.tributary.protocol.kafka.TopicSetup;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.transport.kafka.KafkaTopics;
+import io.tributary.transport.kafka.TopicSetup;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;

@@ -2,23 +2,23 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
-import io.tributary.protocol.kafka.KafkaOptions;
-import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.RegionPool;
+import io.tributary.sources.base.staging.Staging;
 import io.tributary.sources.kafka.KafkaEventSource;
 import io.tributary.sources.kafka.KafkaSinks;
-import io.tributary.sources.staging.Staging;
+import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.transport.kafka.KafkaTopics;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Optional;

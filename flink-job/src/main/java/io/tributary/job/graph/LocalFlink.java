@@ -2,7 +2,7 @@
 
 package io.tributary.job.graph;
 
-import io.tributary.shm.agent.FreePorts;
+import io.tributary.node.agent.FreePorts;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;

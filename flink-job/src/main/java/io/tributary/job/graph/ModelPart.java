@@ -3,11 +3,11 @@
 package io.tributary.job.graph;
 
 import io.tributary.operators.model.PublishedModel;
-import io.tributary.protocol.kafka.KafkaHeaders;
-import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.message.ModelDescription;
+import io.tributary.sources.base.message.ModelChunk;
 import io.tributary.sources.kafka.KafkaSinks;
-import io.tributary.sources.message.ModelChunk;
+import io.tributary.transport.kafka.KafkaHeaders;
+import io.tributary.transport.kafka.KafkaTopics;
 import java.nio.charset.StandardCharsets;
 import org.apache.kafka.clients.producer.ProducerRecord;
 

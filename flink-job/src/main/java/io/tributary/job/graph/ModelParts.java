@@ -6,7 +6,7 @@ import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.ModelDescription;
-import io.tributary.sources.message.ModelChunk;
+import io.tributary.sources.base.message.ModelChunk;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

@@ -2,6 +2,8 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
@@ -15,19 +17,17 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.TrainerEvent;
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.protocol.mqtt.Delivery;
-import io.tributary.protocol.mqtt.MqttLink;
-import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.flow.Egress;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.RegionPool;
+import io.tributary.sources.base.sink.Egress;
+import io.tributary.sources.base.staging.Staging;
 import io.tributary.sources.mqtt.sink.ModelMessages;
 import io.tributary.sources.mqtt.sink.MqttEgress;
 import io.tributary.sources.mqtt.sink.MqttEncoder;
 import io.tributary.sources.mqtt.source.MqttControlSource;
 import io.tributary.sources.mqtt.source.MqttUpdateSource;
-import io.tributary.sources.staging.Staging;
+import io.tributary.transport.mqtt.BrokerOptions;
+import io.tributary.transport.mqtt.Delivery;
+import io.tributary.transport.mqtt.MqttLink;
+import io.tributary.transport.mqtt.Publication;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;

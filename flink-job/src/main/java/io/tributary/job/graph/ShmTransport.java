@@ -2,6 +2,9 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
@@ -11,12 +14,9 @@ import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
-import io.tributary.shm.flow.Egress;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.JobDirectory;
-import io.tributary.shm.region.RegionPool;
 import io.tributary.shm.sink.ShmEgresses;
 import io.tributary.shm.source.ShmUpdateSource;
+import io.tributary.sources.base.sink.Egress;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.Source;
 

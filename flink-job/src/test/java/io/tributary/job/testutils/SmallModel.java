@@ -2,10 +2,10 @@
 
 package io.tributary.job.testutils;
 
+import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
-import io.tributary.shm.region.TensorFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

@@ -2,6 +2,10 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.memory.guard.MemoryGuard;
+import io.tributary.memory.kernel.Columns;
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
@@ -11,10 +15,6 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.guard.MemoryGuard;
-import io.tributary.shm.kernel.Columns;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.RegionPool;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;

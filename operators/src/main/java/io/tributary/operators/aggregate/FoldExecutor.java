@@ -2,6 +2,13 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.memory.kernel.Columns;
+import io.tributary.memory.kernel.FoldKernel;
+import io.tributary.memory.kernel.Memory;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.RegionMappings;
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.model.Quarantine;
@@ -12,13 +19,6 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
-import io.tributary.shm.kernel.Columns;
-import io.tributary.shm.kernel.FoldKernel;
-import io.tributary.shm.kernel.Memory;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.RegionMappings;
-import io.tributary.shm.region.RegionPool;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;

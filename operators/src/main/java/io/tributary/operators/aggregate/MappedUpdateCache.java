@@ -2,6 +2,11 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.memory.region.MappedFile;
+import io.tributary.memory.region.RegionMappings;
+import io.tributary.memory.region.TensorFile;
+import io.tributary.node.NodeClient;
+import io.tributary.node.PayloadStore;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
@@ -9,11 +14,6 @@ import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
-import io.tributary.shm.node.NodeClient;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.MappedFile;
-import io.tributary.shm.region.RegionMappings;
-import io.tributary.shm.region.TensorFile;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;

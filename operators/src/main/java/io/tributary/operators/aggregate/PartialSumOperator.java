@@ -2,12 +2,12 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
 
 /** A level below the top: hands its unnormalised sum to the parent. */

@@ -2,13 +2,13 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.memory.kernel.FoldKernel;
+import io.tributary.memory.kernel.Memory;
 import io.tributary.protocol.ShortText;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.protocol.tensor.TensorInfo;
-import io.tributary.shm.kernel.FoldKernel;
-import io.tributary.shm.kernel.Memory;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;

@@ -2,8 +2,8 @@
 
 package io.tributary.operators.aggregate;
 
-import io.tributary.shm.kernel.Memory;
-import io.tributary.shm.region.OwnedRegion;
+import io.tributary.memory.kernel.Memory;
+import io.tributary.memory.region.OwnedRegion;
 import java.util.Optional;
 
 /**

@@ -2,9 +2,9 @@
 
 package io.tributary.operators.aggregate;
 
-import io.tributary.shm.kernel.PrivateMemory;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.RegionPool;
+import io.tributary.memory.kernel.PrivateMemory;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.RegionPool;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.HashMap;

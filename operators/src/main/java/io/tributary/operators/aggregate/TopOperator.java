@@ -2,16 +2,16 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.memory.kernel.Memory;
+import io.tributary.memory.region.MappedFile;
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.shm.kernel.Memory;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.MappedFile;
-import io.tributary.shm.region.RegionPool;
 import java.util.Optional;
 
 /**

@@ -12,6 +12,7 @@ import io.tributary.protocol.message.UpdateKind;
 import java.util.Optional;
 
 /** Decides whether an update counts. Pure. */
+@Policy
 final class Admission {
 
     private final String job;

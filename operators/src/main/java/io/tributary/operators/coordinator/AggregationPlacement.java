@@ -19,6 +19,7 @@ import java.util.TreeMap;
  * each. A node in the middle is at home where most of what it gets is, unless less passes when all
  * hosts fold their share of it. The top has no home: it keeps the global model. Pure.
  */
+@Policy
 final class AggregationPlacement {
 
     private AggregationPlacement() {}

@@ -2,8 +2,8 @@
 
 package io.tributary.operators.coordinator;
 
+import io.tributary.node.PayloadStore;
 import io.tributary.protocol.message.PayloadRef;
-import io.tributary.shm.node.PayloadStore;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SortedMap;

@@ -16,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 
 /** Turns decisions into what each level of the tree is told, shard by shard. Pure. */
+@Policy
 final class FoldPlanner {
 
     private final Topology topology;

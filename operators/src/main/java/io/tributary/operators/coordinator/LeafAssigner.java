@@ -10,6 +10,7 @@ import java.util.Optional;
 import java.util.function.ToIntFunction;
 
 /** Decides which leaf takes a trainer: of those of its group the one with the fewest. Pure. */
+@Policy
 final class LeafAssigner {
 
     private final Topology topology;

@@ -2,6 +2,8 @@
 
 package io.tributary.operators.coordinator;
 
+import io.tributary.memory.region.JobLock;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
@@ -12,8 +14,6 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.JobLock;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;

@@ -3,6 +3,7 @@
 package io.tributary.operators.coordinator;
 
 /** Decides when a round opens and ends. Pure. */
+@Policy
 final class RoundLifecycle {
 
     private final RoundRules rules;

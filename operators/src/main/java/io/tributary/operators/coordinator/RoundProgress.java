@@ -11,6 +11,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 
 /** What the world is told about a round's progress. Pure. */
+@Policy
 final class RoundProgress {
 
     private RoundProgress() {}

@@ -2,6 +2,7 @@
 
 package io.tributary.operators.coordinator;
 
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.coordinator.Admission.Verdict;
 import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
@@ -12,7 +13,6 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.PayloadStore;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.util.Collector;

@@ -10,6 +10,7 @@ import io.tributary.protocol.topology.Topology;
 import java.util.Optional;
 
 /** Decides who takes part. */
+@Policy
 final class TrainerRegistry {
 
     private final Topology topology;

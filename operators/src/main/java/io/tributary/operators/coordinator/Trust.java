@@ -15,6 +15,7 @@ import java.util.Optional;
  * after the job had read it is not heard any more. So a trainer can make the job go back twice at
  * most. Pure.
  */
+@Policy
 final class Trust {
 
     private final Map<String, Breach> breaches;

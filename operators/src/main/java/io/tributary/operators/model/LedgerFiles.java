@@ -4,7 +4,6 @@ package io.tributary.operators.model;
 
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RoundLedger;
-import io.tributary.shm.flow.Egress;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -17,23 +16,26 @@ import org.slf4j.LoggerFactory;
  * Names each model for people when its checkpoint has completed, and writes beside it which updates
  * are in it: {@code model-3.json} beside {@code model-3.safetensors}.
  */
-public final class LedgerFiles implements Egress<RoundLedger> {
+public final class LedgerFiles {
 
     private static final Logger LOG = LoggerFactory.getLogger(LedgerFiles.class);
 
     private final ModelDirectory models;
 
-    private LedgerFiles(ModelDirectory models) {
+    /**
+     * @param models the models' directory
+     */
+    public LedgerFiles(ModelDirectory models) {
         this.models = models;
     }
 
-    /** Ledgers beside the models of {@code directory}. */
-    public static Egress.Factory<RoundLedger> beside(ModelDirectory directory) {
-        return purpose -> new LedgerFiles(directory);
-    }
-
-    @Override
-    public long send(RoundLedger ledger) throws IOException {
+    /**
+     * Names the model and writes its ledger.
+     *
+     * @return bytes of the ledger
+     * @throws IOException when the directory cannot be written
+     */
+    public long write(RoundLedger ledger) throws IOException {
         try {
             models.release(ledger.model());
         } catch (NoSuchFileException e) {
@@ -49,10 +51,5 @@ public final class LedgerFiles implements Egress<RoundLedger> {
         Files.write(part, json);
         ModelDirectory.replace(part, file);
         return json.length;
-    }
-
-    @Override
-    public void close() {
-        // Nothing is held.
     }
 }

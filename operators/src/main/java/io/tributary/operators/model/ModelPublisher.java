@@ -2,6 +2,9 @@
 
 package io.tributary.operators.model;
 
+import io.tributary.memory.region.MappedFile;
+import io.tributary.memory.region.RegionPool;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.ModelDescription;
@@ -9,9 +12,6 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.MappedFile;
-import io.tributary.shm.region.RegionPool;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;

@@ -4,6 +4,7 @@ package io.tributary.operators.aggregate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.coordinator.RoundRules;
@@ -18,7 +19,6 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.PayloadStore;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;

@@ -4,6 +4,11 @@ package io.tributary.operators.aggregate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.tributary.memory.region.RegionDirectory;
+import io.tributary.memory.region.RegionWriter;
+import io.tributary.node.Node;
+import io.tributary.node.NodeSecret;
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
@@ -15,11 +20,6 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.shm.node.Node;
-import io.tributary.shm.node.NodeSecret;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionWriter;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;

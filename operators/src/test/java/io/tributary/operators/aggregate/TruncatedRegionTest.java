@@ -4,16 +4,16 @@ package io.tributary.operators.aggregate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.tributary.memory.guard.MemoryGuard;
+import io.tributary.memory.kernel.Columns;
+import io.tributary.memory.kernel.FoldKernel;
+import io.tributary.memory.kernel.PrivateMemory;
+import io.tributary.memory.region.MappedFile;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.RegionDirectory;
+import io.tributary.memory.region.RegionMappings;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.DType;
-import io.tributary.shm.guard.MemoryGuard;
-import io.tributary.shm.kernel.Columns;
-import io.tributary.shm.kernel.FoldKernel;
-import io.tributary.shm.kernel.PrivateMemory;
-import io.tributary.shm.region.MappedFile;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionMappings;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;

@@ -5,6 +5,7 @@ package io.tributary.operators.model;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.RoundId;
@@ -13,8 +14,6 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.shm.flow.Egress;
-import io.tributary.shm.node.PayloadStore;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -120,9 +119,7 @@ class ModelPublisherTest {
 
     /** What happens when the checkpoint has completed that holds a ledger. */
     private void commit(RoundLedger ledger) throws IOException {
-        try (Egress<RoundLedger> ledgers = LedgerFiles.beside(models).open("committer")) {
-            ledgers.send(ledger);
-        }
+        new LedgerFiles(models).write(ledger);
     }
 
     @Test

@@ -2,6 +2,7 @@
 
 package io.tributary.operators.testutils;
 
+import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.RoundCoordinator;
@@ -19,7 +20,6 @@ import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
-import io.tributary.shm.node.PayloadStore;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;

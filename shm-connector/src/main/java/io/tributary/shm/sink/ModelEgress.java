@@ -2,18 +2,18 @@
 
 package io.tributary.shm.sink;
 
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.memory.region.RegionDirectory;
+import io.tributary.memory.region.RegionHeader;
+import io.tributary.memory.region.RegionLayout.State;
+import io.tributary.memory.region.RegionPool;
+import io.tributary.memory.region.RegionWriter;
+import io.tributary.memory.region.RoomRequest;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.ModelDescription;
-import io.tributary.shm.flow.Egress;
-import io.tributary.shm.region.JobDirectory;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionHeader;
-import io.tributary.shm.region.RegionLayout.State;
-import io.tributary.shm.region.RegionPool;
-import io.tributary.shm.region.RegionWriter;
-import io.tributary.shm.region.RoomRequest;
 import io.tributary.shm.sink.ShmEgresses.Of;
+import io.tributary.sources.base.sink.Egress;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

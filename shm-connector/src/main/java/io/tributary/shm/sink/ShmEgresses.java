@@ -2,21 +2,21 @@
 
 package io.tributary.shm.sink;
 
+import io.tributary.memory.mailbox.Descriptor;
+import io.tributary.memory.mailbox.Descriptor.Kind;
+import io.tributary.memory.mailbox.EndpointId;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.memory.region.JobLock;
+import io.tributary.memory.region.RecentReceipts;
+import io.tributary.node.PayloadStore;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
-import io.tributary.shm.flow.Egress;
-import io.tributary.shm.mailbox.Descriptor;
-import io.tributary.shm.mailbox.Descriptor.Kind;
-import io.tributary.shm.mailbox.EndpointId;
-import io.tributary.shm.mailbox.Mailbox;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.JobDirectory;
-import io.tributary.shm.region.JobLock;
-import io.tributary.shm.region.RecentReceipts;
+import io.tributary.sources.base.sink.Egress;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Files;

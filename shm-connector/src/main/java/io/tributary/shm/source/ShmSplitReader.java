@@ -2,17 +2,17 @@
 
 package io.tributary.shm.source;
 
+import io.tributary.memory.guard.MemoryGuard;
+import io.tributary.memory.mailbox.Descriptor;
+import io.tributary.memory.mailbox.EndpointId;
+import io.tributary.memory.mailbox.Mailbox;
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.memory.region.JobLock;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
-import io.tributary.shm.flow.LaneSplit;
-import io.tributary.shm.guard.MemoryGuard;
-import io.tributary.shm.mailbox.Descriptor;
-import io.tributary.shm.mailbox.EndpointId;
-import io.tributary.shm.mailbox.Mailbox;
-import io.tributary.shm.region.JobDirectory;
-import io.tributary.shm.region.JobLock;
+import io.tributary.sources.base.source.LaneSplit;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;

@@ -2,15 +2,15 @@
 
 package io.tributary.shm.source;
 
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.node.PayloadStore;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.TrainerEvent.SubtaskLocated;
-import io.tributary.shm.flow.JobEndAwareReader;
-import io.tributary.shm.flow.LaneSource;
-import io.tributary.shm.flow.LaneSplit;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.JobDirectory;
+import io.tributary.sources.base.source.JobEndAwareReader;
+import io.tributary.sources.base.source.LaneSource;
+import io.tributary.sources.base.source.LaneSplit;
 import java.util.Optional;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;

@@ -2,15 +2,15 @@
 
 package io.tributary.shm.source;
 
+import io.tributary.memory.mailbox.EndpointId;
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.memory.region.TrainerPresence;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.TrainerEvent;
-import io.tributary.shm.mailbox.EndpointId;
-import io.tributary.shm.region.JobDirectory;
-import io.tributary.shm.region.TrainerPresence;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

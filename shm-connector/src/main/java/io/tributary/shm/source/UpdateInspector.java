@@ -3,6 +3,11 @@
 package io.tributary.shm.source;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.memory.region.RegionDirectory;
+import io.tributary.memory.region.RegionHeader;
+import io.tributary.memory.region.RegionLayout.State;
+import io.tributary.memory.region.RegionMappings;
+import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
@@ -13,11 +18,6 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.shm.region.RegionDirectory;
-import io.tributary.shm.region.RegionHeader;
-import io.tributary.shm.region.RegionLayout.State;
-import io.tributary.shm.region.RegionMappings;
-import io.tributary.shm.region.TensorFile;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.HashMap;

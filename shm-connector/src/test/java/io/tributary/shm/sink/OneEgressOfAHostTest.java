@@ -4,12 +4,12 @@ package io.tributary.shm.sink;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.tributary.memory.region.JobDirectory;
+import io.tributary.memory.region.JobLock;
+import io.tributary.node.PayloadStore;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.DeadLetter;
-import io.tributary.shm.flow.Egress;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.shm.region.JobDirectory;
-import io.tributary.shm.region.JobLock;
+import io.tributary.sources.base.sink.Egress;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

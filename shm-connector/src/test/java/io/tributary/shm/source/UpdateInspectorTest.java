@@ -4,14 +4,14 @@ package io.tributary.shm.source;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.tributary.memory.guard.MemoryGuard;
+import io.tributary.memory.region.OwnedRegion;
+import io.tributary.memory.region.RegionDirectory;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.shm.guard.MemoryGuard;
-import io.tributary.shm.region.OwnedRegion;
-import io.tributary.shm.region.RegionDirectory;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;

@@ -4,10 +4,10 @@ package io.tributary.sources.kafka;
 
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.kafka.KafkaOptions;
-import io.tributary.protocol.kafka.KafkaTopics;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Run;
+import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.transport.kafka.KafkaTopics;
 import java.time.Duration;
 import java.util.List;
 import org.apache.kafka.clients.consumer.ConsumerRecord;

@@ -4,7 +4,7 @@ package io.tributary.sources.kafka;
 
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.TrainerEvent.SubtaskLocated;
-import io.tributary.shm.flow.JobEndAwareReader;
+import io.tributary.sources.base.source.JobEndAwareReader;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.apache.flink.api.connector.source.SourceReaderContext;

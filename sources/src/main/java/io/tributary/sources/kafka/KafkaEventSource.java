@@ -2,17 +2,17 @@
 
 package io.tributary.sources.kafka;
 
-import io.tributary.protocol.kafka.KafkaOptions;
-import io.tributary.protocol.kafka.KafkaTopics;
-import io.tributary.protocol.kafka.TopicSetup;
+import io.tributary.node.PayloadStore;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
-import io.tributary.shm.flow.JobEndAwareReader;
-import io.tributary.shm.flow.LaneSource.LayoutSupplier;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.sources.message.ControlDecoder;
-import io.tributary.sources.message.MessageDecoder;
-import io.tributary.sources.staging.Staging;
+import io.tributary.sources.base.message.ControlDecoder;
+import io.tributary.sources.base.message.MessageDecoder;
+import io.tributary.sources.base.source.JobEndAwareReader;
+import io.tributary.sources.base.source.LaneSource.LayoutSupplier;
+import io.tributary.sources.base.staging.Staging;
+import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.transport.kafka.KafkaTopics;
+import io.tributary.transport.kafka.TopicSetup;
 import java.io.IOException;
 import java.io.Serializable;
 import java.io.UncheckedIOException;

@@ -2,12 +2,12 @@
 
 package io.tributary.sources.kafka;
 
-import io.tributary.protocol.kafka.KafkaHeaders;
-import io.tributary.protocol.kafka.KafkaOptions;
 import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.sources.base.message.Message;
+import io.tributary.sources.base.message.MessageDecoder;
 import io.tributary.sources.kafka.KafkaEventReader.Step;
-import io.tributary.sources.message.Message;
-import io.tributary.sources.message.MessageDecoder;
+import io.tributary.transport.kafka.KafkaHeaders;
+import io.tributary.transport.kafka.KafkaOptions;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;

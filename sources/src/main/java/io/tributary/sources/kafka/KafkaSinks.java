@@ -3,9 +3,9 @@
 package io.tributary.sources.kafka;
 
 import io.tributary.protocol.Json;
-import io.tributary.protocol.kafka.KafkaOptions;
-import io.tributary.protocol.kafka.KafkaTopics;
-import io.tributary.protocol.kafka.TopicSetup;
+import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.transport.kafka.KafkaTopics;
+import io.tributary.transport.kafka.TopicSetup;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;
 import java.util.List;

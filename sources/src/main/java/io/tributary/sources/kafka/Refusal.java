@@ -2,7 +2,7 @@
 
 package io.tributary.sources.kafka;
 
-import io.tributary.protocol.kafka.WrongTopicException;
+import io.tributary.transport.kafka.WrongTopicException;
 import java.io.IOException;
 import org.apache.flink.runtime.execution.SuppressRestartsException;
 import org.apache.kafka.common.config.ConfigException;

@@ -5,11 +5,11 @@ package io.tributary.sources.kafka;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.tributary.protocol.kafka.KafkaOptions;
-import io.tributary.protocol.kafka.KafkaTopics;
+import io.tributary.node.PayloadStore;
 import io.tributary.protocol.message.Run;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.sources.staging.Staging;
+import io.tributary.sources.base.staging.Staging;
+import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.transport.kafka.KafkaTopics;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.charset.StandardCharsets;

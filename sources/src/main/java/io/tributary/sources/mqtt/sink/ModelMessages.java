@@ -4,8 +4,8 @@ package io.tributary.sources.mqtt.sink;
 
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Topics;
-import io.tributary.protocol.mqtt.Publication;
-import io.tributary.sources.message.ModelChunk;
+import io.tributary.sources.base.message.ModelChunk;
+import io.tributary.transport.mqtt.Publication;
 import java.nio.ByteBuffer;
 import java.util.Iterator;
 import java.util.stream.IntStream;

@@ -2,11 +2,11 @@
 
 package io.tributary.sources.mqtt.sink;
 
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.protocol.mqtt.BrokerRefusedException;
-import io.tributary.protocol.mqtt.MqttLink;
-import io.tributary.protocol.mqtt.Publication;
-import io.tributary.shm.flow.Egress;
+import io.tributary.sources.base.sink.Egress;
+import io.tributary.transport.mqtt.BrokerOptions;
+import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.MqttLink;
+import io.tributary.transport.mqtt.Publication;
 import java.util.Iterator;
 import java.util.Optional;
 import java.util.UUID;

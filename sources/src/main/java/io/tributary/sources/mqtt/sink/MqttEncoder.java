@@ -2,7 +2,7 @@
 
 package io.tributary.sources.mqtt.sink;
 
-import io.tributary.protocol.mqtt.Publication;
+import io.tributary.transport.mqtt.Publication;
 import java.io.Serializable;
 
 /**

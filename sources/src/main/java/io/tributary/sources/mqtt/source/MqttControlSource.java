@@ -4,9 +4,9 @@ package io.tributary.sources.mqtt.source;
 
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.sources.message.ControlDecoder;
-import io.tributary.sources.message.MessageDecoder;
+import io.tributary.sources.base.message.ControlDecoder;
+import io.tributary.sources.base.message.MessageDecoder;
+import io.tributary.transport.mqtt.BrokerOptions;
 import java.util.List;
 import org.apache.flink.api.connector.source.SourceReaderContext;
 

@@ -4,17 +4,17 @@ package io.tributary.sources.mqtt.source;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.tributary.node.PayloadStore;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.TrainerEvent;
-import io.tributary.protocol.mqtt.BrokerOptions;
-import io.tributary.shm.node.PayloadStore;
-import io.tributary.sources.message.ControlDecoder;
-import io.tributary.sources.message.Message;
-import io.tributary.sources.staging.Staging;
+import io.tributary.sources.base.message.ControlDecoder;
+import io.tributary.sources.base.message.Message;
+import io.tributary.sources.base.staging.Staging;
+import io.tributary.transport.mqtt.BrokerOptions;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;

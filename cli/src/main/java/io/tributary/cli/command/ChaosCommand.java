@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.cli.command;
+
+import io.tributary.job.config.JobOptions.TransportType;
+import io.tributary.protocol.Json;
+import io.tributary.testbed.chaos.Chaos;
+import io.tributary.testbed.chaos.ChaosOptions;
+import io.tributary.testbed.chaos.ChaosOptions.Kind;
+import io.tributary.testbed.chaos.ChaosReport;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** {@code tributary chaos}. */
+@Command(
+        name = "chaos",
+        description =
+                "Kills processes of a real cluster at random, and checks that no update was lost or counted twice.")
+public final class ChaosCommand implements Callable<Integer> {
+
+    @Option(
+            names = "--minutes",
+            paramLabel = "M",
+            defaultValue = "2",
+            description = "How long. Default: ${DEFAULT-VALUE}.")
+    private double minutes;
+
+    @Option(
+            names = "--every",
+            paramLabel = "SECONDS",
+            defaultValue = "10",
+            description = "Time between kills. Default: ${DEFAULT-VALUE}.")
+    private double every;
+
+    @Option(
+            names = "--seed",
+            paramLabel = "N",
+            defaultValue = "1",
+            description = "Of what is killed when. Default: ${DEFAULT-VALUE}.")
+    private long seed;
+
+    @Option(
+            names = "--transport",
+            paramLabel = "mqtt|kafka|shm",
+            defaultValue = "mqtt",
+            description = "How updates travel. Default: ${DEFAULT-VALUE}.")
+    private TransportType transport;
+
+    @Option(
+            names = "--hosts",
+            paramLabel = "N",
+            defaultValue = "0",
+            description =
+                    "Runs on N hosts made of network namespaces; root only. Default: this machine.")
+    private int hosts;
+
+    @Option(
+            names = "--kill",
+            paramLabel = "task-manager,job-manager,trainer,broker,agent,host,link",
+            split = ",",
+            description = "What is killed; host and link with --hosts. Default: all that there is.")
+    private List<String> kill = List.of();
+
+    @Option(
+            names = "--trainers",
+            paramLabel = "N",
+            defaultValue = "5",
+            description = "Trainers, a process each. Default: ${DEFAULT-VALUE}.")
+    private int trainers;
+
+    @Option(
+            names = "--dir",
+            paramLabel = "DIR",
+            defaultValue = ShmArguments.DIRECTORY,
+            converter = ShmArguments.Directory.class,
+            description = "The region directory. Default: ${DEFAULT-VALUE}.")
+    private Path regions;
+
+    @Option(names = "--report", paramLabel = "FILE", description = "Writes the report as JSON.")
+    private Optional<Path> file;
+
+    @Override
+    public Integer call() throws Exception {
+        if (!(minutes > 0) || !(every > 0)) {
+            throw new UsageException("--minutes and --every: expected more than 0");
+        }
+        if (trainers < 2) {
+            throw new UsageException("--trainers %d: expected 2 or more".formatted(trainers));
+        }
+        if (hosts != 0 && hosts < 2) {
+            throw new UsageException("--hosts %d: expected 2 or more".formatted(hosts));
+        }
+        if (hosts > 0 && transport == TransportType.KAFKA) {
+            throw new UsageException("--hosts: expected --transport mqtt or shm");
+        }
+        ChaosReport report =
+                new Chaos(
+                                new ChaosOptions(
+                                        seconds(60 * minutes),
+                                        seconds(every),
+                                        seed,
+                                        transport,
+                                        kinds(),
+                                        trainers,
+                                        regions,
+                                        hosts),
+                                System.out)
+                        .run();
+        if (file.isPresent()) {
+            Files.writeString(file.get(), Json.pretty(report) + "\n");
+        }
+        print(report);
+        return report.right() ? 0 : 1;
+    }
+
+    private static Duration seconds(double seconds) {
+        return Duration.ofMillis(Math.round(seconds * 1000));
+    }
+
+    private List<Kind> kinds() {
+        List<Kind> possible = ChaosOptions.kinds(transport, hosts > 0);
+        List<Kind> wanted = new ArrayList<>();
+        for (String name : kill) {
+            Kind kind =
+                    possible.stream()
+                            .filter(k -> name(k).equals(name))
+                            .findFirst()
+                            .orElseThrow(
+                                    () ->
+                                            new UsageException(
+                                                    "--kill %s: with %s there are %s"
+                                                            .formatted(
+                                                                    name,
+                                                                    transport,
+                                                                    possible.stream()
+                                                                            .map(ChaosCommand::name)
+                                                                            .toList())));
+            wanted.add(kind);
+        }
+        return wanted.isEmpty() ? possible : wanted;
+    }
+
+    private static String name(Kind kind) {
+        return kind.name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    private static void print(ChaosReport report) {
+        System.out.printf(
+                Locale.ROOT,
+                "%nrounds %d, kills %s%nupdates: sent %d, counted once %d, counted twice %d, lost %d; refused %d, unanswered %d%nworst model error %.1e%n",
+                report.rounds(),
+                report.kills(),
+                report.sent(),
+                report.countedOnce(),
+                report.countedTwice(),
+                report.lost(),
+                report.refused(),
+                report.unanswered(),
+                report.worstError());
+        if (!report.recoverySeconds().isEmpty()) {
+            System.out.printf(
+                    Locale.ROOT,
+                    "task manager killed: the round went on after %s s, %s s of them after Flink's restart; %d recoveries were cut off by the next kill%n",
+                    rounded(report.recoverySeconds()),
+                    rounded(report.beyondFlinkSeconds()),
+                    report.recoveriesCutOff());
+        }
+        report.faults().forEach(fault -> System.out.println("FAULT " + fault));
+        System.out.println(report.right() ? "all right" : "NOT right");
+    }
+
+    private static List<String> rounded(List<Double> values) {
+        return values.stream().map(v -> String.format(Locale.ROOT, "%.1f", v)).toList();
+    }
+}

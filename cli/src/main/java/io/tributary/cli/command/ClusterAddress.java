@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.cli.command;
+
+import io.tributary.job.cluster.FlinkRest;
+import io.tributary.testbed.cluster.LocalCluster;
+import io.tributary.transport.HostPort;
+import java.nio.file.Path;
+import java.util.Optional;
+import picocli.CommandLine.Option;
+
+/** Which Flink cluster is meant, on the command line. */
+final class ClusterAddress {
+
+    @Option(
+            names = "--cluster",
+            paramLabel = "HOST:PORT",
+            description = "REST address of the cluster. Default: the one of 'cluster start'.")
+    private Optional<String> address;
+
+    @Option(
+            names = "--dir",
+            paramLabel = "DIR",
+            defaultValue = ClusterCommand.DIRECTORY,
+            description = "Directory of the cluster, without --cluster. Default: ${DEFAULT-VALUE}.")
+    private Path directory;
+
+    /** The cluster in a directory of this machine; empty where an address was given. */
+    Optional<LocalCluster> local() {
+        return address.isPresent() ? Optional.empty() : Optional.of(new LocalCluster(directory));
+    }
+
+    FlinkRest rest() {
+        return address.map(text -> Ports.address("--cluster", text, HostPort::parse))
+                .map(at -> new FlinkRest(at.toString()))
+                .orElseGet(() -> new LocalCluster(directory).rest());
+    }
+}

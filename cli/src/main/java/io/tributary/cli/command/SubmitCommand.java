@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.cli.command;
+
+import io.tributary.job.cluster.Distribution;
+import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.cluster.RetainedCheckpoints;
+import io.tributary.job.cluster.Submission;
+import io.tributary.job.config.JobSpec;
+import io.tributary.job.graph.Transport;
+import io.tributary.testbed.demo.Console;
+import io.tributary.testbed.demo.RoundBoard;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code tributary submit}. */
+@Command(name = "submit", description = "Runs a job on a Flink cluster, and follows its rounds.")
+public final class SubmitCommand implements Callable<Integer> {
+
+    private static final long LOOK_MILLIS = 500;
+    private static final Duration UP_WITHIN = Duration.ofSeconds(60);
+    private static final String DONE = "FINISHED";
+    private static final String FAILED = "FAILED";
+
+    @Option(
+            names = "--config",
+            paramLabel = "FILE",
+            required = true,
+            description = "The job's job.yaml; docs/configuration.md has its keys.")
+    private Path config;
+
+    @Mixin private ClusterAddress cluster;
+
+    @Option(
+            names = "--from-savepoint",
+            paramLabel = "PATH",
+            description = "Goes on from a savepoint or a retained checkpoint.")
+    private Optional<String> savepoint;
+
+    @Option(
+            names = "--from-latest",
+            description =
+                    "Goes on from the newest retained checkpoint of the job, where there is one.")
+    private boolean latest;
+
+    @Option(
+            names = "--detached",
+            description = "Returns when all tasks of the job run, or one has failed.")
+    private boolean detached;
+
+    @Override
+    public Integer call() throws Exception {
+        if (latest && savepoint.isPresent()) {
+            throw new UsageException("--from-latest and --from-savepoint exclude each other");
+        }
+        JobSpec spec = JobSpec.read(config);
+        FlinkRest rest = cluster.rest();
+        Transport seen =
+                cluster.local().map(there -> there.seen(spec.transport())).orElse(spec.transport());
+        Optional<String> from = latest ? latest(spec, rest) : savepoint;
+        from.ifPresent(path -> System.out.println("going on from " + path));
+        if (latest && from.isEmpty()) {
+            System.out.println("there is no checkpoint to go on from; the job begins anew");
+        }
+        Console console = new Console(System.out, false);
+        try (AutoCloseable ignored =
+                detached
+                        ? () -> {}
+                        : seen.follow(
+                                spec.name(), new RoundBoard(console::status, console::model))) {
+            String job = new Submission(rest, Distribution.jobJar()).run(spec, config, from);
+            console.say("job %s (%s) is submitted".formatted(spec.name(), job));
+            spec.foreign()
+                    .warning(spec.name())
+                    .ifPresent(warning -> console.say("warning: " + warning));
+            console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
+            return detached ? deployed(rest, spec.name(), job, console) : await(rest, job, console);
+        }
+    }
+
+    private static Optional<String> latest(JobSpec spec, FlinkRest rest) throws IOException {
+        Optional<String> last = RetainedCheckpoints.last(spec);
+        boolean finished =
+                rest.jobs().stream()
+                        .anyMatch(j -> last.equals(Optional.of(j.id())) && j.state().equals(DONE));
+        if (finished) {
+            throw new UsageException(
+                    "--from-latest: the last submission of job '%s' (%s) has finished, so there is nothing to go on from; --from-savepoint PATH goes on from another"
+                            .formatted(spec.name(), last.orElseThrow()));
+        }
+        return RetainedCheckpoints.newest(spec);
+    }
+
+    /** Whether the job has come up, which it does or fails to do soon. */
+    private static int deployed(FlinkRest rest, String name, String job, Console console)
+            throws InterruptedException {
+        long end = System.nanoTime() + UP_WITHIN.toNanos();
+        while (System.nanoTime() < end) {
+            // In this order: a job that fails in between has a cause the next time.
+            String state = rest.state(job);
+            Optional<String> failure = rest.failure(job);
+            if (state.equals(FAILED)) {
+                throw failed(failure);
+            }
+            if (failure.isPresent()) {
+                console.say("warning: it restarts: " + failure.get());
+                console.say(stays(name));
+                return 1;
+            }
+            if (rest.running(job)) {
+                return 0;
+            }
+            Thread.sleep(LOOK_MILLIS);
+        }
+        console.say(
+                "warning: not all of its tasks run after %d s; does the cluster have enough free slots?"
+                        .formatted(UP_WITHIN.toSeconds()));
+        console.say(stays(name));
+        return 1;
+    }
+
+    private static String stays(String name) {
+        return "it stays on the cluster and tries again; './tributary cancel %s' ends it"
+                .formatted(name);
+    }
+
+    private static IllegalStateException failed(Optional<String> cause) {
+        return new IllegalStateException(
+                "the job has failed: %s; when that is mended, 'submit --from-latest' goes on"
+                        .formatted(cause.orElse("Flink does not say why")));
+    }
+
+    private static int await(FlinkRest rest, String job, Console console)
+            throws InterruptedException {
+        Optional<String> said = Optional.empty();
+        String state = rest.state(job);
+        while (!state.equals(DONE)) {
+            Optional<String> failure = rest.failure(job);
+            if (state.equals(FAILED)) {
+                throw failed(failure);
+            }
+            if (state.equals("CANCELED")) {
+                throw new IllegalStateException("the job was cancelled");
+            }
+            if (failure.isPresent() && !failure.equals(said)) {
+                console.say("the job restarts: " + failure.get());
+                said = failure;
+            }
+            Thread.sleep(LOOK_MILLIS);
+            state = rest.state(job);
+        }
+        console.say("all rounds are done; the job is FINISHED");
+        return 0;
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.protocol.RejectReason;
+import io.tributary.testbed.cluster.LocalCluster;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Runs the commands of the README's console blocks, in order, as somebody would who reads it. */
+@Timeout(300)
+class DocsITCase {
+
+    private static final Path ROOT = Path.of("").toAbsolutePath().getParent();
+
+    @TempDir Path temp;
+
+    @Test
+    void theCommandsOfTheReadmeWork() throws Exception {
+        List<String> commands = commands("README.md");
+        assertThat(commands)
+                .anyMatch(c -> c.startsWith("./tributary demo"))
+                .anyMatch(c -> c.startsWith("./tributary aggregate"))
+                .anyMatch(c -> c.startsWith("./tributary plan"))
+                .anyMatch(c -> c.startsWith("./tributary submit"))
+                .contains("./tributary test");
+        run(commands);
+        assertThat(temp.resolve("mean.safetensors")).exists();
+    }
+
+    @Test
+    void theCommandsOfTheHostsPageWork() throws Exception {
+        Assumptions.assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
+        List<String> commands = commands("docs/hosts.md");
+        assertThat(commands)
+                .anyMatch(c -> c.startsWith("./tributary cluster start --hosts 3"))
+                .anyMatch(c -> c.startsWith("./tributary cluster on 2"))
+                .anyMatch(c -> c.startsWith("./tributary cluster cut"))
+                .anyMatch(c -> c.startsWith("./tributary cluster stop"));
+        try {
+            run(commands);
+        } finally {
+            new LocalCluster(temp.resolve("hosts")).stop();
+        }
+    }
+
+    private void run(List<String> commands) throws IOException, InterruptedException {
+        Path launcher = temp.resolve("tributary");
+        Files.writeString(launcher, "exec '%s/tributary' \"$@\"\n".formatted(ROOT));
+        Files.createSymbolicLink(temp.resolve("docs"), ROOT.resolve("docs"));
+        for (String command : commands) {
+            if (command.equals("./tributary test")) {
+                // That is what runs this.
+                continue;
+            }
+            Process process =
+                    new ProcessBuilder(
+                                    "bash", "-c", command.replace("./tributary", "bash tributary"))
+                            .directory(temp.toFile())
+                            .redirectErrorStream(true)
+                            .redirectOutput(temp.resolve("output").toFile())
+                            .start();
+            assertThat(process.waitFor())
+                    .as(command + "\n" + Files.readString(temp.resolve("output")))
+                    .isZero();
+        }
+    }
+
+    private static List<String> commands(String document) throws IOException {
+        List<String> commands = new ArrayList<>();
+        Matcher blocks =
+                Pattern.compile("```console\\n(.*?)```", Pattern.DOTALL)
+                        .matcher(Files.readString(ROOT.resolve(document)));
+        while (blocks.find()) {
+            blocks.group(1)
+                    .lines()
+                    .filter(line -> line.startsWith("$ "))
+                    .map(line -> line.substring(2))
+                    .forEach(commands::add);
+        }
+        return commands;
+    }
+
+    @Test
+    void everyReasonIsInTheProtocol() throws IOException {
+        String protocol = Files.readString(ROOT.resolve("docs/protocol.md"));
+        for (RejectReason reason : RejectReason.values()) {
+            assertThat(protocol).contains("`" + reason + "`");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.graph;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.cli.testutils.Cli;
+import io.tributary.cli.testutils.TestBroker;
+import io.tributary.cli.testutils.TestJob;
+import io.tributary.job.cluster.FlinkRest;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Receipt.Status;
+import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainingRound;
+import io.tributary.trainer.Transport;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The file system for checkpoints is full for a while. */
+@Timeout(180)
+class FullDiskITCase {
+
+    @TempDir Path temp;
+
+    private static void run(String... command) throws Exception {
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        String output = new String(process.getInputStream().readAllBytes());
+        assertThat(process.waitFor()).as(output).isZero();
+    }
+
+    @Test
+    void checkpointsFailAndTheJobGoesOnWhenThereIsRoomAgain() throws Exception {
+        Assumptions.assumeTrue(
+                (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid") == 0,
+                "mount is root's");
+        TestJob job = new TestJob("full", temp, 1);
+        Path checkpoints = Files.createDirectories(temp.resolve("full/checkpoints"));
+        run("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", checkpoints.toString());
+        try (TestBroker broker = TestBroker.Kind.EMBEDDED.start();
+                LocalFlink flink =
+                        job.start(1, 1, new MqttTransport(broker.options(), job.staging(1 << 26)));
+                TrainerClient trainer = job.client("t-1", Transport.mqtt(broker.options()))) {
+            trainer.join();
+            // The plan waits for a checkpoint, and so waits for room.
+            CompletableFuture<Receipt> sending =
+                    CompletableFuture.supplyAsync(
+                            () -> {
+                                TrainingRound round =
+                                        trainer.awaitRound(TestJob.PATIENCE).orElseThrow();
+                                return trainer.send(TestJob.update(round, "t-1"));
+                            });
+            FlinkRest rest = new FlinkRest(flink.url().replace("http://", ""));
+            String id = rest.jobs().get(0).id();
+            Awaitility.await("the metric says so")
+                    .atMost(TestJob.PATIENCE)
+                    .until(
+                            () ->
+                                    rest.get("/jobs/" + id + "/checkpoints")
+                                                    .at("/counts/failed")
+                                                    .asInt()
+                                            >= 3);
+            flink.check();
+            assertThat(sending).isNotDone();
+            run("mount", "-o", "remount,size=256m", checkpoints.toString());
+            assertThat(sending.get().status()).isEqualTo(Status.COMMITTED);
+            job.awaitModel(1);
+            flink.check();
+        } finally {
+            run("umount", "-l", checkpoints.toString());
+        }
+    }
+
+    /** Twelve updates, and models, of 200 KB in 2 MB: what nobody uses is given to who waits. */
+    @Test
+    void aSmallFileSystemOfRegionsIsEnoughForOneAfterTheOther() throws Exception {
+        Assumptions.assumeTrue(
+                (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid") == 0,
+                "mount is root's");
+        Path small = Files.createDirectories(temp.resolve("small"));
+        run("mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", small.toString());
+        try {
+            Cli cli =
+                    Cli.run(
+                            "demo",
+                            "--transport",
+                            "shm",
+                            "--dir",
+                            small.resolve("regions").toString(),
+                            "--rounds",
+                            "3",
+                            "--ui-port",
+                            "0");
+            assertThat(cli.exit()).as(cli.err()).isZero();
+            assertThat(cli.out()).contains("that is small", "round  3  closed   12/12");
+        } finally {
+            run("umount", "-l", small.toString());
+        }
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.testbed.chaos;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.job.config.JobOptions.TransportType;
+import io.tributary.testbed.chaos.ChaosOptions.Kind;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Half a minute of chaos for each transport. */
+class ChaosITCase {
+
+    @TempDir Path regions;
+
+    @ParameterizedTest
+    @EnumSource
+    @Timeout(500)
+    void nothingIsLostAndNothingCountsTwice(TransportType transport) throws Exception {
+        requireRight(
+                new ChaosOptions(
+                        Duration.ofSeconds(35),
+                        Duration.ofSeconds(9),
+                        7,
+                        transport,
+                        ChaosOptions.kinds(transport, false),
+                        4,
+                        regions,
+                        0));
+    }
+
+    @Test
+    @Timeout(500)
+    void norWhereHostsDieOrAreCutOff() throws Exception {
+        Assumptions.assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
+        requireRight(
+                new ChaosOptions(
+                        Duration.ofSeconds(40),
+                        Duration.ofSeconds(12),
+                        7,
+                        TransportType.SHM,
+                        List.of(Kind.HOST, Kind.LINK),
+                        4,
+                        regions,
+                        3));
+    }
+
+    private static void requireRight(ChaosOptions options) throws Exception {
+        ChaosReport report = new Chaos(options, System.out).run();
+        assertThat(report.faults()).isEmpty();
+        assertThat(report.countedTwice()).isZero();
+        assertThat(report.lost()).isZero();
+        assertThat(report.kills()).isNotEmpty();
+        assertThat(report.countedOnce()).isGreaterThan(8);
+        assertThat(report.worstError()).isLessThan(1e-6);
+    }
+}

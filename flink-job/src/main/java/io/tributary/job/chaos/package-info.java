@@ -1,6 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-/**
- * Kills processes of a real cluster at random, and proves that no update was lost or counted twice.
- */
-package io.tributary.job.chaos;

@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-/** One class for each command. */
-package io.tributary.job.command;

@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-/** A whole federation in one process: broker, job and trainers. */
-package io.tributary.job.demo;

@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-/** Handwritten digits, and a small network that learns them. */
-package io.tributary.job.digits;

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.node;
+
+import io.tributary.node.NodeRequest.Asked;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Collectors;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Who there is. Each node greets each other one that it knows twice a second and tells it whom it
+ * knows, so whoever joins one is soon known to all. Who is dead each decides for itself: a node
+ * that has neither greeted nor answered for {@link #SILENCE}. Thread-safe.
+ */
+final class ClusterMembership implements AutoCloseable {
+
+    /** Silence after which a node is dead. */
+    static final Duration SILENCE = Duration.ofMillis(2500);
+
+    private static final Logger LOG = LoggerFactory.getLogger(ClusterMembership.class);
+    private static final long GREET_MILLIS = 500;
+    private static final Duration FORGET = Duration.ofMinutes(10);
+
+    private final Member self;
+    private final NodeSecret secret;
+    private final Listener listener;
+    private final Map<String, Known> all = new TreeMap<>();
+
+    /** The incarnations of those that have left. */
+    private final Map<String, Long> left = new HashMap<>();
+
+    private final List<Thread> threads = new CopyOnWriteArrayList<>();
+    private volatile boolean closed;
+
+    private static final class Known {
+
+        private volatile Member member;
+        private long heardNanos = System.nanoTime();
+        private boolean alive = true;
+
+        Known(Member member) {
+            this.member = member;
+        }
+
+        boolean silentFor(Duration time) {
+            return System.nanoTime() - heardNanos > time.toNanos();
+        }
+    }
+
+    /** What is said with greetings, and who hears it. */
+    interface Listener {
+
+        /** This host's endpoints. */
+        List<String> endpoints();
+
+        /** A node has said which endpoints it has. */
+        void heard(String node, List<String> endpoints);
+
+        /** A node has died or left. */
+        void lost(String node);
+    }
+
+    ClusterMembership(Member self, NodeSecret secret, Listener listener) {
+        this.self = self;
+        this.secret = secret;
+        this.listener = listener;
+        start("node-silence", this::watch);
+    }
+
+    private void start(String name, Runnable task) {
+        Thread thread = new Thread(task, name);
+        thread.setDaemon(true);
+        threads.add(thread);
+        thread.start();
+    }
+
+    Member self() {
+        return self;
+    }
+
+    /**
+     * Joins by another node; one that cannot be reached is tried again and again, also later,
+     * should it go and come back.
+     *
+     * @throws NodeRefusedException when it refuses
+     */
+    void join(String host, int port) throws NodeRefusedException {
+        try {
+            greetSeed(host, port);
+        } catch (NodeRefusedException e) {
+            throw e;
+        } catch (IOException e) {
+            LOG.warn("{}:{} cannot be joined yet: {}", host, port, e.getMessage());
+        }
+        start("node-seed-" + host, () -> keepJoined(host, port));
+    }
+
+    private void greetSeed(String host, int port) throws IOException {
+        // Resolved anew each time: a name may mean another address by now.
+        try (NodeChannel channel = NodeChannel.connect(new InetSocketAddress(host, port))) {
+            String node = Handshake.connect(channel, self.node(), secret);
+            greet(channel, node);
+        }
+    }
+
+    /** A node that was away for long is forgotten by all; its address is not. */
+    private void keepJoined(String host, int port) {
+        while (!closed) {
+            boolean there =
+                    living().stream()
+                            .anyMatch(m -> !m.equals(self) && m.place().equals(host + ":" + port));
+            if (!there) {
+                try {
+                    greetSeed(host, port);
+                } catch (IOException | RuntimeException e) {
+                    LOG.debug("{}:{} cannot be joined: {}", host, port, e.getMessage());
+                }
+            }
+            pause(2 * GREET_MILLIS);
+        }
+    }
+
+    private void greet(NodeChannel channel, String node) throws IOException {
+        channel.send(Asked.own(greeting()));
+        take(node, channel.receiveSoon(NodeAnswer.class).as(NodeRequest.Gossip.class));
+    }
+
+    /**
+     * Takes a greeting.
+     *
+     * @param node who has shown to be its sender
+     * @return this node's own
+     * @throws NodeRefusedException when another living node has the name
+     */
+    NodeRequest.Gossip greeted(String node, NodeRequest.Gossip theirs) throws NodeRefusedException {
+        Optional<Member> holder = holder(theirs.members().get(0));
+        if (holder.isPresent()) {
+            throw new NodeRefusedException(
+                    "the name %s belongs to the node at %s, which lives; choose another with --node"
+                            .formatted(node, holder.get().place()));
+        }
+        take(node, theirs);
+        return greeting();
+    }
+
+    private NodeRequest.Gossip greeting() {
+        return new NodeRequest.Gossip(living(), listener.endpoints());
+    }
+
+    private void take(String node, NodeRequest.Gossip theirs) throws NodeRefusedException {
+        Member sender = theirs.members().get(0);
+        if (!sender.node().equals(node)) {
+            throw new NodeRefusedException(
+                    "expected node %s to speak for itself, got %s".formatted(node, sender.node()));
+        }
+        for (Member member : theirs.members()) {
+            if (learn(member, member.equals(sender))) {
+                // Its former self is gone, and with it all connections.
+                listener.lost(member.node());
+            }
+        }
+        listener.heard(node, theirs.endpoints());
+    }
+
+    /** Another living node of the same name. */
+    private synchronized Optional<Member> holder(Member sender) {
+        if (sender.node().equals(self.node())) {
+            return Optional.of(self).filter(s -> !s.equals(sender));
+        }
+        return Optional.ofNullable(all.get(sender.node()))
+                .filter(k -> k.alive && !k.silentFor(SILENCE))
+                .map(k -> k.member)
+                .filter(m -> !m.equals(sender) && !m.place().equals(sender.place()));
+    }
+
+    /**
+     * @param heard whether it spoke itself, rather than being spoken of
+     * @return whether it is another incarnation than the one that was known
+     */
+    private synchronized boolean learn(Member member, boolean heard) {
+        Long gone = left.get(member.node());
+        if (member.node().equals(self.node())
+                || closed
+                || gone != null && gone == member.incarnation()) {
+            return false;
+        }
+        Known known = all.get(member.node());
+        boolean renewed = false;
+        if (known == null) {
+            known = new Known(member);
+            all.put(member.node(), known);
+            LOG.info("node {} at {} is there", member.node(), member.place());
+            Known mine = known;
+            start("node-greet-" + member.node(), () -> greetAlways(mine));
+        } else if (member.incarnation() > known.member.incarnation()
+                || heard && member.incarnation() != known.member.incarnation()) {
+            // Clocks go back, so whoever speaks for itself is believed.
+            known.member = member;
+            renewed = true;
+        }
+        if (heard) {
+            known.heardNanos = System.nanoTime();
+            if (!known.alive) {
+                known.alive = true;
+                LOG.info("node {} is back", member.node());
+            }
+        }
+        return renewed;
+    }
+
+    private void greetAlways(Known known) {
+        NodeChannel channel = null;
+        while (!closed && isKnown(known)) {
+            String node = known.member.node();
+            try {
+                if (channel == null) {
+                    channel = Handshake.open(known.member.address(), self.node(), secret, node);
+                }
+                greet(channel, node);
+            } catch (IOException | RuntimeException e) {
+                LOG.debug("node {}: {}", node, e.getMessage());
+                if (channel != null) {
+                    channel.close();
+                    channel = null;
+                }
+            }
+            pause(GREET_MILLIS);
+        }
+        if (channel != null) {
+            channel.close();
+        }
+        threads.remove(Thread.currentThread());
+    }
+
+    private void watch() {
+        while (!closed) {
+            for (String node : silent()) {
+                LOG.warn("node {} was not heard of for {} and is lost", node, SILENCE);
+                listener.lost(node);
+            }
+            pause(GREET_MILLIS / 5);
+        }
+    }
+
+    /** Those that have just become silent; who has been so for long is forgotten. */
+    private synchronized List<String> silent() {
+        all.values().removeIf(k -> k.silentFor(FORGET));
+        List<String> silent = new ArrayList<>();
+        all.forEach(
+                (node, k) -> {
+                    if (k.alive && k.silentFor(SILENCE)) {
+                        k.alive = false;
+                        silent.add(node);
+                    }
+                });
+        return silent;
+    }
+
+    private void pause(long millis) {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            closed = true;
+        }
+    }
+
+    private synchronized boolean isKnown(Known known) {
+        return all.get(known.member.node()) == known;
+    }
+
+    /** All living members, this one first. */
+    synchronized List<Member> living() {
+        List<Member> living = new ArrayList<>(List.of(self));
+        all.values().stream().filter(k -> k.alive).map(k -> k.member).forEach(living::add);
+        return living;
+    }
+
+    /** All members, this one first. */
+    synchronized List<MemberStatus> all() {
+        List<MemberStatus> seen = new ArrayList<>(List.of(new MemberStatus(self, true)));
+        all.values().stream().map(k -> new MemberStatus(k.member, k.alive)).forEach(seen::add);
+        return seen;
+    }
+
+    /**
+     * Where a node is, whether it lives or not.
+     *
+     * @throws NodeRefusedException when it is not known
+     */
+    InetSocketAddress address(String node) throws NodeRefusedException {
+        Member member =
+                all().stream()
+                        .map(MemberStatus::member)
+                        .filter(m -> m.node().equals(node))
+                        .findFirst()
+                        .orElseThrow(
+                                () ->
+                                        new NodeRefusedException(
+                                                "node %s: expected one of %s; has it joined?"
+                                                        .formatted(node, names(all()))));
+        // Not under the lock: a name server may take its time.
+        return member.address();
+    }
+
+    /**
+     * @throws NodeRefusedException when it is not known, or lost
+     */
+    void requireAlive(String node) throws NodeRefusedException {
+        if (living().stream().noneMatch(m -> m.node().equals(node))) {
+            address(node);
+            throw new NodeRefusedException("node lost: " + node);
+        }
+    }
+
+    private static String names(Collection<MemberStatus> all) {
+        return all.stream().map(seen -> seen.member().node()).collect(Collectors.joining(", "));
+    }
+
+    /** A member goes. */
+    void left(Member member) {
+        synchronized (this) {
+            // Others who have not heard of it may still speak of it.
+            left.put(member.node(), member.incarnation());
+            all.remove(member.node());
+        }
+        LOG.info("node {} has left", member.node());
+        listener.lost(member.node());
+    }
+
+    /** Leaves, and says so to all. */
+    @Override
+    public void close() {
+        closed = true;
+        for (Member member : living()) {
+            if (!member.equals(self)) {
+                try (NodeChannel channel =
+                        Handshake.open(member.address(), self.node(), secret, member.node())) {
+                    channel.send(Asked.own(new NodeRequest.Leave(self)));
+                    channel.receiveSoon(NodeAnswer.class);
+                } catch (IOException | RuntimeException e) {
+                    LOG.debug("node {} was not told: {}", member.node(), e.getMessage());
+                }
+            }
+        }
+        abort();
+    }
+
+    /** Stops without a word. */
+    void abort() {
+        closed = true;
+        threads.forEach(Thread::interrupt);
+    }
+}

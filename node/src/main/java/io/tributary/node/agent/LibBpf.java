@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.node.agent;
+
+import com.sun.jna.Library;
+import com.sun.jna.Native;
+import com.sun.jna.Pointer;
+
+/**
+ * The part of libbpf 1.x that the agent uses, with its own names; see bpf/libbpf.h and bpf/bpf.h.
+ */
+interface LibBpf extends Library {
+
+    /** The library's file name; Debian's package is libbpf1. */
+    String NAME = "libbpf.so.1";
+
+    int SK_MSG_VERDICT = 7;
+
+    static LibBpf load() {
+        LibBpf bpf = Native.load(NAME, LibBpf.class);
+        // Its own words on standard error help nobody; errors come back as numbers.
+        bpf.libbpf_set_print(Pointer.NULL);
+        return bpf;
+    }
+
+    Pointer libbpf_set_print(Pointer function);
+
+    Pointer bpf_object__open_mem(Pointer bytes, long length, Pointer options);
+
+    int bpf_object__load(Pointer object);
+
+    void bpf_object__close(Pointer object);
+
+    Pointer bpf_object__find_program_by_name(Pointer object, String name);
+
+    int bpf_object__find_map_fd_by_name(Pointer object, String name);
+
+    int bpf_program__fd(Pointer program);
+
+    Pointer bpf_program__attach_cgroup(Pointer program, int cgroup);
+
+    int bpf_link__destroy(Pointer link);
+
+    int bpf_prog_attach(int program, int target, int type, int flags);
+
+    int bpf_prog_detach2(int program, int target, int type);
+
+    int bpf_map_update_elem(int map, Pointer key, Pointer value, long flags);
+
+    int bpf_map_lookup_elem(int map, Pointer key, Pointer value);
+
+    int bpf_map_delete_elem(int map, Pointer key);
+}

@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-/** What all transports share in Flink: lanes as splits, values that leave with their checkpoint. */
-package io.tributary.shm.flow;

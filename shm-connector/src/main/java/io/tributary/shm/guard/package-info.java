@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-
-/** Survives memory whose file is cut short while it is read. */
-package io.tributary.shm.guard;

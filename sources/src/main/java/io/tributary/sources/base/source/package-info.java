@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What all transports share in Flink: lanes as splits, values that leave with their checkpoint. */
+package io.tributary.sources.base.source;

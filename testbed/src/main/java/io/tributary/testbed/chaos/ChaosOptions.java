@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.testbed.chaos;
+
+import io.tributary.job.config.JobOptions.TransportType;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+
+/**
+ * What a chaos run is asked for.
+ *
+ * @param length how long processes are killed
+ * @param every time between kills
+ * @param seed of all that is random
+ * @param transport how updates travel
+ * @param kinds what is killed
+ * @param trainers number of trainers
+ * @param regions where regions are made
+ * @param hosts number of hosts to run on; 0 for this machine
+ */
+public record ChaosOptions(
+        Duration length,
+        Duration every,
+        long seed,
+        TransportType transport,
+        List<Kind> kinds,
+        int trainers,
+        Path regions,
+        int hosts) {
+
+    /** What may be killed. */
+    public enum Kind {
+        TASK_MANAGER,
+        JOB_MANAGER,
+        TRAINER,
+        BROKER,
+        AGENT,
+        /** All of a host but the first, with its trainers and its memory. */
+        HOST,
+        /** The link of a host but the first, for a while. */
+        LINK
+    }
+
+    /**
+     * All that there is.
+     *
+     * @param hosts whether it runs on hosts of its own
+     */
+    public static List<Kind> kinds(TransportType transport, boolean hosts) {
+        if (hosts) {
+            return List.of(
+                    Kind.TASK_MANAGER,
+                    Kind.JOB_MANAGER,
+                    Kind.TRAINER,
+                    Kind.AGENT,
+                    Kind.HOST,
+                    Kind.LINK);
+        }
+        Kind between = transport == TransportType.SHM ? Kind.AGENT : Kind.BROKER;
+        return List.of(Kind.TASK_MANAGER, Kind.JOB_MANAGER, Kind.TRAINER, between);
+    }
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.testbed.demo;
+
+import io.tributary.protocol.message.ModelDescription;
+import io.tributary.protocol.message.RoundStatus;
+import java.io.PrintStream;
+import java.util.List;
+import java.util.TreeMap;
+
+/**
+ * Shows a live line for the round that is open. On a terminal the line is written over; elsewhere
+ * each round gets one line when it closes. Thread-safe.
+ */
+public final class Console {
+
+    private static final int BAR = 12;
+
+    private final PrintStream out;
+    private final boolean quiet;
+    private final boolean terminal;
+    private final int columns;
+    private int width;
+
+    /**
+     * @param quiet whether to leave the live lines out
+     */
+    public Console(PrintStream out, boolean quiet) {
+        this.out = out;
+        this.quiet = quiet;
+        this.terminal = System.console() != null;
+        this.columns = Math.max(20, Integer.getInteger("tributary.columns", 80));
+    }
+
+    /** Prints a line. */
+    public synchronized void say(String line) {
+        clear();
+        out.println(line);
+    }
+
+    /** Says so when a round's own model was refused; otherwise its line says enough. */
+    public void model(ModelDescription model) {
+        if (!model.refused().isEmpty()) {
+            say(
+                    "round %2d  its model is refused, the one before goes on: %s"
+                            .formatted(model.round(), model.refused()));
+        }
+    }
+
+    /** Shows how a round stands. */
+    public synchronized void status(RoundStatus status) {
+        boolean over =
+                status.state() == RoundStatus.State.CLOSED
+                        || status.state() == RoundStatus.State.ABANDONED;
+        if (quiet || status.state() == RoundStatus.State.FINISHED || !terminal && !over) {
+            return;
+        }
+        StringBuilder line = new StringBuilder("round %2d ".formatted(status.round()));
+        line.append(
+                switch (status.state()) {
+                    case WAITING -> " waiting ";
+                    case OPEN -> " open    ";
+                    case CLOSED -> " closed  ";
+                    case ABANDONED -> " abandoned ";
+                    case FINISHED -> " finished ";
+                });
+        line.append("%3d/%d  ".formatted(status.updates(), status.expected()));
+        new TreeMap<>(status.groups())
+                .forEach(
+                        (group, g) ->
+                                line.append(
+                                        "%s %s %d/%d  "
+                                                .formatted(
+                                                        group,
+                                                        bar(g.updates(), g.expected()),
+                                                        g.updates(),
+                                                        g.expected())));
+        if (status.rejected() > 0) {
+            line.append(status.rejected()).append(" rejected");
+        }
+        clear();
+        if (over) {
+            out.println(line.toString().stripTrailing());
+        } else {
+            // A line that wraps could not be written over.
+            String shown = line.substring(0, Math.min(line.length(), columns - 1));
+            out.print(shown);
+            out.flush();
+            width = shown.length();
+        }
+    }
+
+    private static String bar(int part, int whole) {
+        int full = whole == 0 ? 0 : BAR * part / whole;
+        return "█".repeat(full) + "░".repeat(BAR - full);
+    }
+
+    private void clear() {
+        if (width > 0) {
+            out.print("\r" + " ".repeat(width) + "\r");
+            width = 0;
+        }
+    }
+
+    synchronized void table(List<DemoReport.Round> rounds) {
+        clear();
+        out.println();
+        out.println("round  updates  test accuracy  last update to model");
+        for (DemoReport.Round round : rounds) {
+            out.printf(
+                    "%5d  %7d  %12.1f%%  %17.1f ms%n",
+                    round.round(),
+                    round.updates(),
+                    100 * round.testAccuracy(),
+                    round.lastUpdateToModelMs());
+        }
+    }
+}

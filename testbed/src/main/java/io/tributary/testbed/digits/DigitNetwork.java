@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.testbed.digits;
+
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+import org.nd4j.linalg.api.buffer.DataType;
+import org.nd4j.linalg.api.ndarray.INDArray;
+import org.nd4j.linalg.factory.Nd4j;
+import org.nd4j.linalg.ops.transforms.Transforms;
+
+/**
+ * A network with one hidden layer of rectified units: 784 → 64 → 10, softmax, cross-entropy, plain
+ * SGD. Tensors are named and shaped as PyTorch's {@code nn.Linear} has them: weights [out, in]. Not
+ * thread-safe.
+ */
+public final class DigitNetwork {
+
+    private static final int HIDDEN = 64;
+
+    private final Map<String, INDArray> parameters = new LinkedHashMap<>();
+
+    private DigitNetwork() {}
+
+    /** The tensors' header. */
+    public static SafetensorsHeader header() {
+        return SafetensorsHeader.create(
+                List.of(
+                        SafetensorsHeader.tensor("fc1.bias", DType.F32, HIDDEN),
+                        SafetensorsHeader.tensor("fc1.weight", DType.F32, HIDDEN, Digits.PIXELS),
+                        SafetensorsHeader.tensor("fc2.bias", DType.F32, Digits.CLASSES),
+                        SafetensorsHeader.tensor("fc2.weight", DType.F32, Digits.CLASSES, HIDDEN)),
+                Map.of("format", "pt"));
+    }
+
+    /** With He et al.'s initial weights (2015) and zero biases. */
+    public static DigitNetwork initial(long seed) {
+        Random random = new Random(seed);
+        return with(
+                name -> {
+                    int fanIn = name.startsWith("fc1") ? Digits.PIXELS : HIDDEN;
+                    FloatBuffer values = FloatBuffer.allocate(length(name));
+                    for (int i = 0; i < values.capacity() && name.endsWith("weight"); i++) {
+                        values.put(i, (float) (random.nextGaussian() * Math.sqrt(2.0 / fanIn)));
+                    }
+                    return values;
+                });
+    }
+
+    /** With the given parameters, which are copied. */
+    public static DigitNetwork with(Function<String, FloatBuffer> parameters) {
+        DigitNetwork network = new DigitNetwork();
+        header().tensors()
+                .forEach(
+                        t -> {
+                            float[] values = new float[(int) t.elements()];
+                            parameters.apply(t.name()).duplicate().get(values);
+                            long[] shape = t.shape().stream().mapToLong(Long::longValue).toArray();
+                            network.parameters.put(
+                                    t.name(), Nd4j.create(values, shape, DataType.FLOAT));
+                        });
+        return network;
+    }
+
+    private static int length(String name) {
+        return (int)
+                header().tensors().stream()
+                        .filter(t -> t.name().equals(name))
+                        .findFirst()
+                        .orElseThrow()
+                        .elements();
+    }
+
+    /** The values of a parameter, in row-major order. */
+    public float[] values(String name) {
+        return parameters.get(name).dup('c').data().asFloat();
+    }
+
+    /**
+     * How to train.
+     *
+     * @param epochs passes over the data
+     * @param batch images of a mini-batch
+     * @param learningRate of SGD
+     * @param proximal FedProx's μ (Li et al., MLSys 2020, equation 2); 0 for none
+     */
+    public record Training(int epochs, int batch, float learningRate, float proximal) {}
+
+    /**
+     * Trains on all of {@code data}.
+     *
+     * @return the mean loss of the last pass
+     */
+    public double train(Digits data, Training training, long seed) {
+        Random random = new Random(seed);
+        Map<String, INDArray> start = new LinkedHashMap<>();
+        parameters.forEach((name, value) -> start.put(name, value.dup()));
+        double loss = 0;
+        for (int epoch = 0; epoch < training.epochs(); epoch++) {
+            List<Integer> order = new ArrayList<>(IntStream.range(0, data.size()).boxed().toList());
+            Collections.shuffle(order, random);
+            loss = 0;
+            for (int at = 0; at < order.size(); at += training.batch()) {
+                List<Integer> members =
+                        order.subList(at, Math.min(order.size(), at + training.batch()));
+                loss += step(data.select(members), training, start) * members.size();
+            }
+            loss /= data.size();
+        }
+        return loss;
+    }
+
+    private double step(Digits batch, Training training, Map<String, INDArray> start) {
+        INDArray x = images(batch);
+        INDArray hidden = hidden(x);
+        INDArray probabilities = Transforms.softmax(output(hidden));
+        INDArray gradient = probabilities.dup();
+        double loss = 0;
+        for (int i = 0; i < batch.size(); i++) {
+            int label = batch.labels()[i];
+            loss -= Math.log(Math.max(1e-12, probabilities.getDouble(i, label)));
+            gradient.putScalar(i, label, gradient.getDouble(i, label) - 1);
+        }
+        gradient.divi(batch.size());
+        INDArray hiddenGradient =
+                gradient.mmul(parameters.get("fc2.weight"))
+                        .muli(hidden.gt(0).castTo(DataType.FLOAT));
+        descend("fc2.weight", gradient.transpose().mmul(hidden), training, start);
+        descend("fc2.bias", gradient.sum(0), training, start);
+        descend("fc1.weight", hiddenGradient.transpose().mmul(x), training, start);
+        descend("fc1.bias", hiddenGradient.sum(0), training, start);
+        return loss / batch.size();
+    }
+
+    private void descend(
+            String name, INDArray gradient, Training training, Map<String, INDArray> start) {
+        INDArray value = parameters.get(name);
+        if (training.proximal() != 0) {
+            gradient.addi(value.sub(start.get(name)).muli(training.proximal()));
+        }
+        value.subi(gradient.muli(training.learningRate()));
+    }
+
+    private static INDArray images(Digits digits) {
+        return Nd4j.create(
+                digits.pixels(), new long[] {digits.size(), Digits.PIXELS}, DataType.FLOAT);
+    }
+
+    private INDArray hidden(INDArray x) {
+        return Transforms.relu(
+                x.mmul(parameters.get("fc1.weight").transpose())
+                        .addiRowVector(parameters.get("fc1.bias")),
+                false);
+    }
+
+    private INDArray output(INDArray hidden) {
+        return hidden.mmul(parameters.get("fc2.weight").transpose())
+                .addiRowVector(parameters.get("fc2.bias"));
+    }
+
+    /** The part of {@code data} that is classified rightly, 0 to 1. */
+    public double accuracy(Digits data) {
+        INDArray guesses = output(hidden(images(data))).argMax(1);
+        int right = 0;
+        for (int i = 0; i < data.size(); i++) {
+            if (guesses.getInt(i) == data.labels()[i]) {
+                right++;
+            }
+        }
+        return (double) right / data.size();
+    }
+}
