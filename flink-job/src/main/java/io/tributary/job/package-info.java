@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** The command line. */
+/** The job as Flink starts it. */
 package io.tributary.job;

@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Flink's own processes on this machine, and the way to them. */
+/** Hands the job to a Flink cluster, and asks the cluster about it. */
 package io.tributary.job.cluster;
