@@ -2,6 +2,7 @@
 
 package io.tributary.cli.command;
 
+import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.operators.coordinator.RoundRules.Timing;
@@ -93,10 +94,10 @@ public final class DemoCommand implements Callable<Integer> {
 
     @Option(
             names = "--transport",
-            paramLabel = "mqtt|shm",
+            paramLabel = "mqtt|kafka|shm",
             defaultValue = "mqtt",
             description = "How updates travel. Default: ${DEFAULT-VALUE}.")
-    private TransportName transport;
+    private TransportType transport;
 
     @Option(
             names = "--dir",
@@ -163,6 +164,7 @@ public final class DemoCommand implements Callable<Integer> {
                                 alpha,
                                 seed,
                                 timing,
+                                transport,
                                 regions(),
                                 uiPort,
                                 report,
@@ -176,11 +178,11 @@ public final class DemoCommand implements Callable<Integer> {
 
     private Optional<Path> regions() {
         require(
-                directory.isEmpty() || transport == TransportName.SHM,
+                directory.isEmpty() || transport == TransportType.SHM,
                 "--dir",
                 directory.map(Path::toString).orElse(""),
                 "it only with --transport shm");
-        return transport == TransportName.SHM
+        return transport == TransportType.SHM
                 ? Optional.of(directory.orElse(TrustedDirectory.of(ShmArguments.DIRECTORY)))
                 : Optional.empty();
     }

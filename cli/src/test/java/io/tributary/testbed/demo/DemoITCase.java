@@ -103,6 +103,35 @@ class DemoITCase {
         assertThat(report().get("config").get("topology").textValue()).isEqualTo(topology);
     }
 
+    @ParameterizedTest
+    @CsvSource({"mqtt, MQTT broker:", "kafka, Kafka broker:", "shm, Shared memory:"})
+    void aFederationLearnsOverEachTransport(String transport, String shown) throws Exception {
+        Path regions = Files.createDirectory(temp.resolve("regions"));
+        List<String> arguments =
+                new ArrayList<>(
+                        List.of(
+                                "demo",
+                                "--transport",
+                                transport,
+                                "--trainers",
+                                "4",
+                                "--rounds",
+                                "2",
+                                "--report",
+                                temp.resolve("report.json").toString()));
+        if (transport.equals("shm")) {
+            arguments.addAll(List.of("--dir", regions.toString()));
+        }
+        Cli cli = Cli.run(arguments.toArray(String[]::new));
+        assertThat(cli.exit()).as(cli.err()).isZero();
+        assertThat(cli.err()).isEmpty();
+        assertThat(cli.out()).contains(shown);
+        assertThat(report().get("config").get("transport").textValue()).isEqualTo(transport);
+        assertThat(report().get("rounds"))
+                .hasSize(2)
+                .allMatch(round -> round.get("updates").intValue() == 4);
+    }
+
     @Test
     void itLearnsRealDigits() throws IOException {
         Path data = Path.of(System.getProperty("tributary.shared"), "data", "mnist");
@@ -273,6 +302,10 @@ class DemoITCase {
                         "--ui-port",
                         "0");
         try {
+            exit.thenAccept(
+                    code ->
+                            held.completeExceptionally(
+                                    new AssertionError("it ended with exit code " + code)));
             String url = held.get(2, TimeUnit.MINUTES);
             assertThat(openToAll()).as("the loopback is enough").isSubsetOf(before);
             HttpClient http = HttpClient.newHttpClient();

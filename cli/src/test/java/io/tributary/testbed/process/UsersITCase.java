@@ -56,13 +56,13 @@ class UsersITCase {
         Path built = Path.of(System.getProperty("tributary.home"));
         Files.setPosixFilePermissions(shared, PosixFilePermissions.fromString("rwxr-xr-x"));
         home = Files.createDirectories(shared.resolve("tributary"));
-        Path target = Files.createDirectories(home.resolve("flink-job/target"));
+        Path target = Files.createDirectories(home.resolve("cli/target"));
         run("cp", built.resolve("tributary").toString(), home.toString());
-        for (String part : List.of("tributary-job.jar", "lib")) {
+        for (String part : List.of("tributary-cli.jar", "lib")) {
             run(
                     "cp",
                     "-r",
-                    built.resolve("flink-job/target").resolve(part).toString(),
+                    built.resolve("cli/target").resolve(part).toString(),
                     target.toString());
         }
         run("chmod", "-R", "a+rX", home.toString());

@@ -85,7 +85,7 @@ public final class Chaos {
             Path work,
             LocalCluster cluster,
             Optional<NetnsHosts> hosts,
-            Between between,
+            KillableService between,
             TrainerFleet fleet,
             JobSpec spec,
             Progress progress) {}
@@ -96,11 +96,11 @@ public final class Chaos {
         try {
             start(cluster);
             Optional<NetnsHosts> hosts = cluster.state().flatMap(LocalCluster.State::hosts);
-            try (Between between =
-                            hosts.map(h -> Between.of(options.transport(), h))
+            try (KillableService between =
+                            hosts.map(h -> KillableService.of(options.transport(), h))
                                     .orElseGet(
                                             () ->
-                                                    Between.start(
+                                                    KillableService.start(
                                                             options.transport(), work, regions));
                     TrainerFleet fleet = new TrainerFleet(options.trainers(), work, hosts)) {
                 JobSpec spec =

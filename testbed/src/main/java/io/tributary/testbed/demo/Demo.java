@@ -44,8 +44,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 /**
- * Runs a federation in this process. The trainers and the job meet at a broker, or in shared
- * memory, alone.
+ * Runs a federation in this process. The trainers and the job share nothing but their transport.
  */
 public final class Demo {
 
@@ -103,15 +102,17 @@ public final class Demo {
         Path initial = models.resolve("model-0.safetensors");
         writeInitial(initial);
         RoundBoard board = new RoundBoard(console::status, console::model);
-        try (MeetingPlace place = meetingPlace(work);
+        try (ManagedTransport transport =
+                        ManagedTransport.start(
+                                options.transport(), work, options.regions(), REGION_QUOTA_BYTES);
                 LocalFlink flink = LocalFlink.start(options.uiPort(), work.path());
-                AutoCloseable ignored = place.forJob().follow(JOB, board)) {
-            new FederationJob(graph(initial, models), place.forJob(), Publish.COMMITTED)
+                AutoCloseable ignored = transport.forJob().follow(JOB, board)) {
+            new FederationJob(graph(initial, models), transport.forJob(), Publish.COMMITTED)
                     .build(flink.environment());
             flink.submit(JOB);
             console.say("Flink web UI: " + flink.url());
-            console.say(place.description());
-            DemoReport report = rounds(place, digits.get(), board, models, flink, work);
+            console.say(transport.description());
+            DemoReport report = rounds(transport, digits.get(), board, models, flink, work);
             console.table(report.rounds());
             if (options.report().isPresent()) {
                 Files.writeString(options.report().get(), Json.pretty(report) + "\n");
@@ -122,12 +123,6 @@ public final class Demo {
             }
             return report;
         }
-    }
-
-    private MeetingPlace meetingPlace(WorkDirectory work) throws IOException {
-        return options.regions().isPresent()
-                ? new ShmMeetingPlace(options.regions().get(), REGION_QUOTA_BYTES)
-                : new BrokerMeetingPlace(work, REGION_QUOTA_BYTES);
     }
 
     private AggregationGraph graph(Path initial, Path models) {
@@ -162,7 +157,7 @@ public final class Demo {
     }
 
     private DemoReport rounds(
-            MeetingPlace place,
+            ManagedTransport transport,
             Digits.Split digits,
             RoundBoard board,
             Path models,
@@ -173,7 +168,7 @@ public final class Demo {
         List<DemoReport.Round> rounds = new ArrayList<>();
         ExecutorService threads = Executors.newCachedThreadPool();
         try {
-            List<Future<?>> trainers = startTrainers(place, digits.train(), threads, work);
+            List<Future<?>> trainers = startTrainers(transport, digits.train(), threads, work);
             for (int round = 1; round <= options.rounds(); round++) {
                 rounds.add(finished(round, board, trainers, flink, digits.test(), models));
             }
@@ -194,7 +189,7 @@ public final class Demo {
     }
 
     private List<Future<?>> startTrainers(
-            MeetingPlace place, Digits train, ExecutorService threads, WorkDirectory work) {
+            ManagedTransport transport, Digits train, ExecutorService threads, WorkDirectory work) {
         List<Future<?>> trainers = new ArrayList<>();
         if (options.trainers() == 0) {
             console.say(
@@ -205,7 +200,7 @@ public final class Demo {
                                             : options.minimumTrainers() + " trainers",
                                     String.join(", ", options.topology().trainerGroups()),
                                     JOB,
-                                    place.trainerOptions(),
+                                    transport.trainerOptions(),
                                     options.topology().trainerGroups().get(0)));
             return trainers;
         }
@@ -226,7 +221,7 @@ public final class Demo {
                                                 .job(JOB)
                                                 .id(id)
                                                 .group(group)
-                                                .transport(place.forTrainers())
+                                                .transport(transport.forTrainers())
                                                 .directory(work.directory(id))
                                                 .connect()) {
                                     client.join();
@@ -291,7 +286,7 @@ public final class Demo {
     private Map<String, Object> config() {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("topology", options.topologyName());
-        config.put("transport", options.regions().isPresent() ? "shm" : "mqtt");
+        config.put("transport", options.transport().name().toLowerCase(Locale.ROOT));
         config.put("trainers", options.trainers());
         config.put("groups", options.topology().trainerGroups());
         config.put("rounds", options.rounds());

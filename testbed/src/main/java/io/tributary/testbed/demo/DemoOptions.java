@@ -2,6 +2,7 @@
 
 package io.tributary.testbed.demo;
 
+import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.protocol.topology.Topology;
 import java.nio.file.Path;
@@ -19,8 +20,8 @@ import java.util.Optional;
  * @param alpha of the Dirichlet distribution of shares
  * @param seed of all that is random
  * @param timing when updates are folded
- * @param regions region directory, where job and trainers meet in shared memory; without, they meet
- *     at a broker
+ * @param transport between trainers and job
+ * @param regions where regions are made; only with shared memory
  * @param uiPort port of Flink's web UI; a free one from 8081 on without
  * @param report file for the report in JSON
  * @param out directory that keeps the models
@@ -37,6 +38,7 @@ public record DemoOptions(
         double alpha,
         long seed,
         Timing timing,
+        TransportType transport,
         Optional<Path> regions,
         Optional<Integer> uiPort,
         Optional<Path> report,

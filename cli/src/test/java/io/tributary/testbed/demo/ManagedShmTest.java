@@ -8,12 +8,12 @@ import java.nio.file.Path;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
-class ShmMeetingPlaceTest {
+class ManagedShmTest {
 
     @Test
     void whatIsMissingIsSaidWithWhatToDo() {
         String said =
-                ShmMeetingPlace.description(
+                ManagedShm.description(
                         Path.of("/dev/shm/demo"),
                         Optional.of("64 MB"),
                         "relay in user space: eBPF object is not in this build; apt-get install clang",
@@ -28,7 +28,7 @@ class ShmMeetingPlaceTest {
     @Test
     void whereNothingIsMissingNothingIsSaidOfIt() {
         assertThat(
-                        ShmMeetingPlace.description(
+                        ManagedShm.description(
                                         Path.of("/dev/shm/demo"),
                                         Optional.empty(),
                                         "eBPF",

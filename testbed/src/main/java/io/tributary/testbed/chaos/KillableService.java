@@ -10,7 +10,7 @@ import io.tributary.testbed.process.NetnsHosts;
 import java.nio.file.Path;
 
 /** What stands between trainers and job: a broker, or the node agent. */
-interface Between extends AutoCloseable {
+interface KillableService extends AutoCloseable {
 
     /** The transport in {@code job.yaml}. */
     String yaml();
@@ -22,7 +22,7 @@ interface Between extends AutoCloseable {
     @Override
     void close();
 
-    static Between start(TransportType transport, Path work, Path regions) {
+    static KillableService start(TransportType transport, Path work, Path regions) {
         return switch (transport) {
             case MQTT -> new Mqtt(BrokerProcess.start(work.resolve("broker")));
             case KAFKA -> new Kafka(KafkaProcess.start(work.resolve("kafka")));
@@ -31,7 +31,7 @@ interface Between extends AutoCloseable {
     }
 
     /** What the hosts of a cluster have themselves. */
-    static Between of(TransportType transport, NetnsHosts hosts) {
+    static KillableService of(TransportType transport, NetnsHosts hosts) {
         return new OfCluster(
                 transport == TransportType.SHM
                         ? "type: shm"
@@ -44,7 +44,7 @@ interface Between extends AutoCloseable {
      *
      * @param yaml the transport
      */
-    record OfCluster(String yaml) implements Between {
+    record OfCluster(String yaml) implements KillableService {
 
         @Override
         public void kill() {
@@ -67,7 +67,7 @@ interface Between extends AutoCloseable {
      *
      * @param broker it
      */
-    record Mqtt(BrokerProcess broker) implements Between {
+    record Mqtt(BrokerProcess broker) implements KillableService {
 
         @Override
         public String yaml() {
@@ -95,7 +95,7 @@ interface Between extends AutoCloseable {
      *
      * @param kafka it
      */
-    record Kafka(KafkaProcess kafka) implements Between {
+    record Kafka(KafkaProcess kafka) implements KillableService {
 
         @Override
         public String yaml() {
@@ -123,7 +123,7 @@ interface Between extends AutoCloseable {
      *
      * @param agent it
      */
-    record Agent(AgentProcess agent) implements Between {
+    record Agent(AgentProcess agent) implements KillableService {
 
         @Override
         public String yaml() {

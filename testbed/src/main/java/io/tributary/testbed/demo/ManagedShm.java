@@ -16,7 +16,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /** Shared memory, with a node agent of its own. */
-final class ShmMeetingPlace implements MeetingPlace {
+final class ManagedShm implements ManagedTransport {
 
     private final WorkDirectory directory;
     private final long quotaBytes;
@@ -26,7 +26,7 @@ final class ShmMeetingPlace implements MeetingPlace {
     /**
      * @param parent where regions are made
      */
-    ShmMeetingPlace(Path parent, long quotaBytes) throws IOException {
+    ManagedShm(Path parent, long quotaBytes) throws IOException {
         this.directory = WorkDirectory.create(parent, "demo");
         this.quotaBytes = quotaBytes;
         this.port = FreePorts.next(2);

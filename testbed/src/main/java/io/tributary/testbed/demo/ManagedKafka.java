@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.testbed.demo;
+
+import io.tributary.job.graph.KafkaTransport;
+import io.tributary.job.graph.Transport;
+import io.tributary.job.graph.WorkDirectory;
+import io.tributary.sources.base.staging.Staging;
+import io.tributary.testbed.process.KafkaProcess;
+
+/** A Kafka broker in a process of its own. */
+final class ManagedKafka implements ManagedTransport {
+
+    private final KafkaProcess kafka;
+    private final Staging staging;
+
+    ManagedKafka(WorkDirectory work, long quotaBytes) {
+        this.kafka = KafkaProcess.start(work.directory("kafka"));
+        this.staging = ManagedTransport.staging(work, quotaBytes);
+    }
+
+    @Override
+    public Transport forJob() {
+        return new KafkaTransport(kafka.options(), staging, true);
+    }
+
+    @Override
+    public io.tributary.trainer.Transport forTrainers() {
+        return io.tributary.trainer.Transport.kafka(kafka.options());
+    }
+
+    @Override
+    public String description() {
+        return "Kafka broker: " + kafka.options().bootstrapServers();
+    }
+
+    @Override
+    public String trainerOptions() {
+        return "--transport kafka --kafka " + kafka.options().bootstrapServers();
+    }
+
+    @Override
+    public void close() {
+        kafka.close();
+    }
+}

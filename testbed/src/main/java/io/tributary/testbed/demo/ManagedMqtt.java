@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.testbed.demo;
+
+import io.tributary.job.graph.MqttTransport;
+import io.tributary.job.graph.Transport;
+import io.tributary.job.graph.WorkDirectory;
+import io.tributary.sources.base.staging.Staging;
+import io.tributary.transport.mqtt.BrokerOptions;
+
+/** An embedded MQTT broker. */
+final class ManagedMqtt implements ManagedTransport {
+
+    private final EmbeddedBroker broker = EmbeddedBroker.start();
+    private final Staging staging;
+
+    ManagedMqtt(WorkDirectory work, long quotaBytes) {
+        this.staging = ManagedTransport.staging(work, quotaBytes);
+    }
+
+    private BrokerOptions address() {
+        return BrokerOptions.of(broker.url());
+    }
+
+    @Override
+    public Transport forJob() {
+        return new MqttTransport(address(), staging);
+    }
+
+    @Override
+    public io.tributary.trainer.Transport forTrainers() {
+        return io.tributary.trainer.Transport.mqtt(address());
+    }
+
+    @Override
+    public String description() {
+        return "MQTT broker:  " + broker.url();
+    }
+
+    @Override
+    public String trainerOptions() {
+        return "--broker " + broker.url();
+    }
+
+    @Override
+    public void close() {
+        broker.close();
+    }
+}
