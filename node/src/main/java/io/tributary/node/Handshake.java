@@ -14,7 +14,7 @@ import java.net.InetSocketAddress;
 final class Handshake {
 
     /** Of the protocol between nodes. */
-    static final int VERSION = 2;
+    static final int VERSION = 3;
 
     private static final String MAGIC = "tributary-node";
 

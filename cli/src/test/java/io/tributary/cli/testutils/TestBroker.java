@@ -3,7 +3,7 @@
 package io.tributary.cli.testutils;
 
 import io.tributary.node.agent.FreePorts;
-import io.tributary.testbed.demo.EmbeddedBroker;
+import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.transport.mqtt.BrokerOptions;
 import java.util.function.IntFunction;
 

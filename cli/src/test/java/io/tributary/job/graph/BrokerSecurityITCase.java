@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.cli.testutils.Mosquitto;
 import io.tributary.node.agent.FreePorts;
-import io.tributary.testbed.demo.EmbeddedBroker;
+import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.transport.mqtt.BrokerOptions;
 import io.tributary.transport.mqtt.BrokerRefusedException;
 import io.tributary.transport.mqtt.BrokerUnavailableException;

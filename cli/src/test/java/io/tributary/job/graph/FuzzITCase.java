@@ -12,7 +12,7 @@ import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.testbed.demo.EmbeddedBroker;
+import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.testbed.process.KafkaProcess;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;

@@ -18,7 +18,7 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
-import io.tributary.testbed.demo.EmbeddedBroker;
+import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.trainer.Transport;

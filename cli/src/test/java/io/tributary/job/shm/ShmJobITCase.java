@@ -27,7 +27,7 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.UpdateDescription;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.testbed.demo.EmbeddedBroker;
+import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;

@@ -20,7 +20,7 @@ import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundStatus;
-import io.tributary.testbed.demo.EmbeddedBroker;
+import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;

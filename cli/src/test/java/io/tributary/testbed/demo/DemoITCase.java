@@ -10,6 +10,7 @@ import io.tributary.cli.Main;
 import io.tributary.cli.testutils.Cli;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.testbed.process.EmbeddedBroker;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;

@@ -119,7 +119,7 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                         source,
                         WatermarkStrategy.noWatermarks(),
                         "%s (%s)".formatted(what, transport.name()),
-                        CoordinatorOutputs.ARRIVAL);
+                        CoordinatorOutputs.EVENT);
         stream.uid("source-" + what);
         // A reader without a lane would never hear that the job has ended.
         stream.setParallelism(

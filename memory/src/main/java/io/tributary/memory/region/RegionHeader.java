@@ -96,7 +96,7 @@ public record RegionHeader(
                             .formatted(version, RegionLayout.VERSION));
         }
         int code = page.getInt(RegionLayout.STATE_OFFSET);
-        int generation = page.getInt(RegionLayout.TENURE_OFFSET);
+        int generation = page.getInt(RegionLayout.GENERATION_OFFSET);
         long length = page.getLong(RegionLayout.LENGTH_OFFSET);
         int described = page.getInt(RegionLayout.DESCRIPTION_LENGTH_OFFSET);
         if (code < 1

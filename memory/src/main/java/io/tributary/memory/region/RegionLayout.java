@@ -38,8 +38,8 @@ public final class RegionLayout {
     public static final int VERSION_OFFSET = MAGIC_OFFSET + Long.BYTES;
     public static final int FLAGS_OFFSET = VERSION_OFFSET + Integer.BYTES;
     public static final int STATE_OFFSET = FLAGS_OFFSET + Integer.BYTES;
-    public static final int TENURE_OFFSET = STATE_OFFSET + Integer.BYTES;
-    public static final int LENGTH_OFFSET = TENURE_OFFSET + Integer.BYTES;
+    public static final int GENERATION_OFFSET = STATE_OFFSET + Integer.BYTES;
+    public static final int LENGTH_OFFSET = GENERATION_OFFSET + Integer.BYTES;
     public static final int CRC_OFFSET = LENGTH_OFFSET + Long.BYTES;
     public static final int DESCRIPTION_LENGTH_OFFSET = CRC_OFFSET + Integer.BYTES;
     public static final int OWNER_OFFSET = DESCRIPTION_LENGTH_OFFSET + Integer.BYTES;

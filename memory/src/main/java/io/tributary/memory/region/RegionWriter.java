@@ -18,7 +18,7 @@ import java.util.OptionalInt;
  */
 public final class RegionWriter implements AutoCloseable {
 
-    private static final int TENURE = 1;
+    private static final int GENERATION = 1;
 
     private final Path file;
     private final long payloadLength;
@@ -69,7 +69,8 @@ public final class RegionWriter implements AutoCloseable {
 
     /** The region's payload. */
     public PayloadRef payload() {
-        return new PayloadRef(file.toString(), RegionLayout.PAYLOAD_OFFSET, payloadLength, TENURE);
+        return new PayloadRef(
+                file.toString(), RegionLayout.PAYLOAD_OFFSET, payloadLength, GENERATION);
     }
 
     /**
@@ -87,7 +88,7 @@ public final class RegionWriter implements AutoCloseable {
                 new RegionHeader(
                         false,
                         state,
-                        TENURE,
+                        GENERATION,
                         payloadLength,
                         crc32c,
                         false,

@@ -28,11 +28,16 @@ class NativeBuildTest {
         boolean own = System.getProperty("os.arch").equals(machine.replace("x86_64", "amd64"));
         List<String> compilers =
                 own ? List.of("clang", "gcc") : List.of(machine + "-linux-gnu-gcc");
+        Path headers =
+                Path.of(own ? "/usr/include" : "/usr/%s-linux-gnu/include".formatted(machine));
+        return compilers.stream().anyMatch(NativeBuildTest::onPath)
+                && onPath("make")
+                && Files.exists(headers.resolve("signal.h"));
+    }
+
+    private static boolean onPath(String program) {
         return Arrays.stream(System.getenv("PATH").split(":"))
-                .anyMatch(
-                        directory ->
-                                compilers.stream()
-                                        .anyMatch(c -> Files.isExecutable(Path.of(directory, c))));
+                .anyMatch(directory -> Files.isExecutable(Path.of(directory, program)));
     }
 
     @ParameterizedTest

@@ -51,8 +51,8 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
 
     private static void writeSum(PartialSum sum, DataOutputView out) throws IOException {
         out.writeBoolean(sum instanceof PartialSum.InRegion);
-        if (sum instanceof PartialSum.InRegion lying) {
-            writePayload(lying.payload(), out);
+        if (sum instanceof PartialSum.InRegion region) {
+            writePayload(region.payload(), out);
         } else {
             writeBytes(((PartialSum.Inline) sum).sum(), out);
         }

@@ -46,7 +46,7 @@ public record SubtaskAffinity(List<Integer> subtasks, int parallelism) {
         return hashes;
     }
 
-    /** The home of these subtasks. */
+    /** The affinity to these subtasks. */
     public static SubtaskAffinity of(Collection<Integer> subtasks, int parallelism) {
         return new SubtaskAffinity(List.copyOf(new TreeSet<>(subtasks)), parallelism);
     }

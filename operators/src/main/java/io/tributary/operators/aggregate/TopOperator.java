@@ -65,8 +65,8 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
                         close.base(),
                         close.shard(),
                         shard instanceof PartialSum.Inline values ? values.sum() : new byte[0],
-                        shard instanceof PartialSum.InRegion lying
-                                ? Optional.of(lying.payload())
+                        shard instanceof PartialSum.InRegion region
+                                ? Optional.of(region.payload())
                                 : Optional.empty(),
                         flaw.orElse(""),
                         close.lastUpdateMicros()));

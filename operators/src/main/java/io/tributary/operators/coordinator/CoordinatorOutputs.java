@@ -19,7 +19,7 @@ import org.apache.flink.util.OutputTag;
 public final class CoordinatorOutputs {
 
     /** Type of the coordinator's input. */
-    public static final TypeInformation<TrainerEvent> ARRIVAL = StreamType.json(TrainerEvent.class);
+    public static final TypeInformation<TrainerEvent> EVENT = StreamType.json(TrainerEvent.class);
 
     /** Type of the coordinator's main output. */
     public static final TypeInformation<RoundStatus> STATUS = StreamType.json(RoundStatus.class);

@@ -825,7 +825,7 @@ class RoundCoordinatorTest {
                         trainer, 1, 0, 1, 10, new PayloadRef(region.toString(), 0, 1, 1)));
     }
 
-    private static TrainerEvent lying(String trainer, String node) {
+    private static TrainerEvent staged(String trainer, String node) {
         return new TrainerEvent.UpdateStaged(
                 CoordinatorHarness.claim(
                         trainer,
@@ -865,12 +865,12 @@ class RoundCoordinatorTest {
                                     subtask, 4, subtask % 2 == 0 ? "a" : "b"));
                 }
                 assertThat(harness.plan().id()).isEqualTo(new RoundId(1, 0));
-                harness.send(lying("a", "b"));
+                harness.send(staged("a", "b"));
                 assertThat(harness.commands(0))
                         .hasSize(3)
                         .allMatch(c -> c.node().equals("r1/g0/0@1.3/4"));
 
-                harness.send(lying("b", "gone"));
+                harness.send(staged("b", "gone"));
                 assertRejected(harness, RejectReason.NODE_LOST);
                 assertThat(harness.receipt().text())
                         .isEqualTo(
@@ -886,11 +886,11 @@ class RoundCoordinatorTest {
                                     subtask, 4, subtask % 2 == 0 ? "b" : "a"));
                 }
                 harness.join("c", "g0");
-                harness.send(lying("c", "b"));
+                harness.send(staged("c", "b"));
                 assertThat(harness.commands(0))
                         .hasSize(3)
                         .allMatch(c -> c.node().equals("r1/g0/0@1.3/4"));
-                harness.send(lying("b", "a"));
+                harness.send(staged("b", "a"));
                 assertThat(harness.commands(0))
                         .filteredOn(CloseNode.class::isInstance)
                         .extracting(AggregatorInput::node, c -> ((CloseNode) c).contributions())

@@ -63,7 +63,7 @@ class SerializersTest {
                                 5)),
                 Arguments.of(NodeShard.TYPE, new NodeShard("leaf/ü", 12)),
                 Arguments.of(
-                        CoordinatorOutputs.ARRIVAL,
+                        CoordinatorOutputs.EVENT,
                         new TrainerEvent.InputRejected(
                                 new DeadLetter("s", "t", 1, 0, RejectReason.LATE, "x"), true, 3)));
     }

@@ -11,12 +11,16 @@ import io.tributary.testbed.process.KafkaProcess;
 /** A Kafka broker in a process of its own. */
 final class ManagedKafka implements ManagedTransport {
 
-    private final KafkaProcess kafka;
     private final Staging staging;
+    private final KafkaProcess kafka;
+    private final Thread hook;
 
     ManagedKafka(WorkDirectory work, long quotaBytes) {
-        this.kafka = KafkaProcess.start(work.directory("kafka"));
         this.staging = ManagedTransport.staging(work, quotaBytes);
+        this.kafka = KafkaProcess.start(work.directory("kafka"));
+        // A process outlives a demo that is ended by a signal.
+        this.hook = new Thread(kafka::kill, "kill-kafka");
+        Runtime.getRuntime().addShutdownHook(hook);
     }
 
     @Override
@@ -42,5 +46,10 @@ final class ManagedKafka implements ManagedTransport {
     @Override
     public void close() {
         kafka.close();
+        try {
+            Runtime.getRuntime().removeShutdownHook(hook);
+        } catch (IllegalStateException expected) {
+            // The JVM is ending, and the hook runs.
+        }
     }
 }

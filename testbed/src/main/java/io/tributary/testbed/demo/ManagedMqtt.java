@@ -6,16 +6,18 @@ import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.sources.base.staging.Staging;
+import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.transport.mqtt.BrokerOptions;
 
 /** An embedded MQTT broker. */
 final class ManagedMqtt implements ManagedTransport {
 
-    private final EmbeddedBroker broker = EmbeddedBroker.start();
     private final Staging staging;
+    private final EmbeddedBroker broker;
 
     ManagedMqtt(WorkDirectory work, long quotaBytes) {
         this.staging = ManagedTransport.staging(work, quotaBytes);
+        this.broker = EmbeddedBroker.start();
     }
 
     private BrokerOptions address() {

@@ -3,7 +3,6 @@
 package io.tributary.testbed.process;
 
 import io.tributary.node.agent.FreePorts;
-import io.tributary.testbed.demo.EmbeddedBroker;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;

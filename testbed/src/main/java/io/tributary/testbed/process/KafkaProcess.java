@@ -121,6 +121,7 @@ public final class KafkaProcess implements AutoCloseable {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
         while (!answers()) {
             if (!process.alive() || System.nanoTime() > end) {
+                process.kill();
                 throw new IllegalStateException("Kafka does not start:\n" + process.logTail());
             }
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.testbed.demo;
+package io.tributary.testbed.process;
 
 import com.hivemq.embedded.EmbeddedHiveMQ;
 import io.tributary.job.graph.WorkDirectory;
