@@ -81,7 +81,7 @@ final class HostsBench {
                 less("updates and sums that cross, with locality", "MB", local.readBytes() / 1e6)
                         .beside(
                                 "a sum for each remote leaf",
-                                List.of((hosts - 1) * 4.0 * params / 1e6)));
+                                List.of((hosts - 1) * (double) Double.BYTES * params / 1e6)));
         figures.add(less("updates and sums that cross, without", "MB", anywhere.readBytes() / 1e6));
         for (int i = 0; i < hosts; i++) {
             figures.add(link("sent", i, local.links().get(i).sentBytes()));
