@@ -210,7 +210,7 @@ class NodeTest {
                             "magic", "tributary-node", "version", 7, "node", "x", "nonce", "00"));
             assertThat(channel.receiveSoon(java.util.Map.class).get("refusal"))
                     .isEqualTo(
-                            "node a speaks version 2 of the protocol, node x version 7; run the same Tributary on both");
+                            "node a speaks version 3 of the protocol, node x version 7; run the same Tributary on both");
         }
         try (NodeChannel channel = NodeChannel.connect(a.address())) {
             channel.write(ByteBuffer.wrap("GET / HTTP/1.1\r\n\r\n".getBytes()));
