@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.operators.coordinator.Admission.Verdict;
+import io.tributary.operators.coordinator.CoordinatorState.Member;
+import io.tributary.operators.testutils.Topologies;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.UpdateKind;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+class AdmissionTest {
+
+    private static final long MAX_SAMPLES = 1000;
+
+    private final Admission admission = new Admission("job", UpdateKind.WEIGHTS, MAX_SAMPLES);
+    private final CoordinatorState state = new CoordinatorState();
+
+    @BeforeEach
+    void open() {
+        state.begin(false, 7);
+        state.join("t", new Member("i", "g0", "leaf", 0));
+        state.join("u", new Member("i", "g0", "leaf", 0));
+        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0);
+    }
+
+    private static Claim claim(
+            String job, String trainer, RoundId id, long samples, UpdateKind kind, int crc) {
+        return new Claim(
+                job,
+                trainer,
+                id.round(),
+                id.epoch(),
+                1,
+                samples,
+                kind,
+                crc,
+                true,
+                new PayloadRef("/x", 0, 8, 0),
+                Map.of());
+    }
+
+    private Claim claim(String trainer, RoundId id) {
+        return claim("job", trainer, id, 1, UpdateKind.WEIGHTS, 5);
+    }
+
+    private RejectReason reason(Claim claim) {
+        return ((Verdict.Reject) admission.judge(state, claim)).reason();
+    }
+
+    @Test
+    void anUpdateOfAMemberForTheOpenRoundCounts() {
+        assertThat(admission.judge(state, claim("t", state.id())))
+                .isInstanceOf(Verdict.Count.class);
+    }
+
+    @Test
+    void theSameUpdateOnceMoreIsADuplicateAlsoWhenItsRoundIsClosed() {
+        Claim claim = claim("t", state.id());
+        state.count(claim, state.members.get("t"), 0);
+        assertThat(admission.judge(state, claim)).isInstanceOf(Verdict.Duplicate.class);
+        Claim other = claim("job", "t", state.id(), 1, UpdateKind.WEIGHTS, 6);
+        assertThat(reason(other)).isEqualTo(RejectReason.DIFFERENT_BYTES);
+        state.close(9, 0);
+        assertThat(admission.judge(state, claim)).isInstanceOf(Verdict.Duplicate.class);
+        assertThat(reason(claim("u", claim.id()))).isEqualTo(RejectReason.LATE);
+    }
+
+    @Test
+    void whatIsWrongIsNamed() {
+        RoundId now = state.id();
+        assertThat(reason(claim("other", "t", now, 1, UpdateKind.WEIGHTS, 5)))
+                .isEqualTo(RejectReason.WRONG_JOB);
+        assertThat(reason(claim("job", "t", now, 0, UpdateKind.WEIGHTS, 5)))
+                .isEqualTo(RejectReason.BAD_SAMPLES);
+        assertThat(reason(claim("job", "t", now, MAX_SAMPLES + 1, UpdateKind.WEIGHTS, 5)))
+                .isEqualTo(RejectReason.BAD_SAMPLES);
+        assertThat(reason(claim("job", "t", now, 1, UpdateKind.DELTA, 5)))
+                .isEqualTo(RejectReason.WRONG_KIND);
+        assertThat(reason(claim("nobody", now))).isEqualTo(RejectReason.UNKNOWN_TRAINER);
+    }
+
+    @Test
+    void aRoundThatIsNotOpenIsNotYetOrNoMore() {
+        RoundId now = state.id();
+        assertThat(reason(claim("t", new RoundId(now.round() + 1, now.epoch()))))
+                .isEqualTo(RejectReason.NOT_OPEN);
+        assertThat(reason(claim("t", new RoundId(now.round() - 1, now.epoch()))))
+                .isEqualTo(RejectReason.LATE);
+    }
+
+    /** After a restore, the plan of before is superseded, whatever its nonce. */
+    @Test
+    void aPlanOfBeforeARestoreIsStale() {
+        RoundId before = state.id();
+        state.abandon();
+        state.begin(true, 3);
+        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0);
+        assertThat(reason(claim("t", before))).isEqualTo(RejectReason.STALE_EPOCH);
+        assertThat(reason(claim("t", new RoundId(1, RoundId.epoch(99, 1)))))
+                .as("no plan has that epoch yet")
+                .isEqualTo(RejectReason.NOT_OPEN);
+    }
+
+    @Test
+    void onlyWhatATrainerCannotMendBySendingAgainIsFinal() {
+        assertThat(Admission.isFinal(RejectReason.NOT_FINITE)).isTrue();
+        assertThat(Admission.isFinal(RejectReason.PAYLOAD_LOST)).isFalse();
+        assertThat(Admission.isFinal(RejectReason.UNKNOWN_TRAINER)).isFalse();
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.operators.coordinator.CoordinatorState.Member;
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.coordinator.RoundLifecycle.Verdict;
+import io.tributary.operators.testutils.Topologies;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.UpdateKind;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+class RoundLifecycleTest {
+
+    private static final Duration DEADLINE = Duration.ofMinutes(10);
+    private static final Duration LINGER = Duration.ofMinutes(1);
+
+    private final CoordinatorState state = new CoordinatorState();
+
+    private static RoundLifecycle lifecycle(Duration deadline) {
+        return new RoundLifecycle(
+                new RoundRules(
+                        3,
+                        2,
+                        2,
+                        deadline,
+                        Duration.ZERO,
+                        LINGER,
+                        RoundRules.Timing.EAGER,
+                        UpdateKind.WEIGHTS,
+                        Map.of(),
+                        true,
+                        RoundRules.Limits.DEFAULT));
+    }
+
+    private void join(String... trainers) {
+        for (String trainer : trainers) {
+            state.join(trainer, new Member("i", "g0", "leaf", 0));
+        }
+    }
+
+    private void open(RoundLifecycle lifecycle) {
+        state.open(lifecycle.deadline(state), Topologies.of(List.of(1), 1), Map.of(), 0);
+    }
+
+    private void count(String trainer) {
+        Claim claim =
+                new Claim(
+                        "job",
+                        trainer,
+                        state.round,
+                        state.roundEpoch,
+                        1,
+                        1,
+                        UpdateKind.WEIGHTS,
+                        0,
+                        true,
+                        new PayloadRef("/x", 0, 8, 0),
+                        Map.of());
+        state.count(claim, state.members.get(trainer), 0);
+    }
+
+    @Test
+    void aRoundOpensWhenEnoughTrainersHaveJoined() {
+        RoundLifecycle lifecycle = lifecycle(DEADLINE);
+        join("a");
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.NOTHING);
+        join("b");
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.OPEN);
+    }
+
+    @Test
+    void aRoundClosesWhenAllHaveSentAndAtItsDeadlineWithAQuorum() {
+        RoundLifecycle lifecycle = lifecycle(DEADLINE);
+        join("a", "b", "c");
+        open(lifecycle);
+        count("a");
+        count("b");
+        assertThat(lifecycle.judge(state)).as("c may still come").isEqualTo(Verdict.NOTHING);
+        state.ranNanos = DEADLINE.toNanos() - 1;
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.NOTHING);
+        state.ranNanos = DEADLINE.toNanos();
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.CLOSE);
+        state.ranNanos = 0;
+        count("c");
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.CLOSE);
+    }
+
+    @Test
+    void aRoundBelowItsQuorumIsAbandonedAtItsDeadline() {
+        RoundLifecycle lifecycle = lifecycle(DEADLINE);
+        join("a", "b");
+        open(lifecycle);
+        count("a");
+        state.ranNanos = DEADLINE.toNanos();
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.ABANDON);
+    }
+
+    @Test
+    void aRoundWithoutADeadlineWaits() {
+        RoundLifecycle lifecycle = lifecycle(Duration.ZERO);
+        join("a", "b");
+        open(lifecycle);
+        state.ranNanos = Long.MAX_VALUE;
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.NOTHING);
+    }
+
+    @Test
+    void aFinishedJobEndsWhenAllHaveLeftOrAfterItsLinger() {
+        RoundLifecycle lifecycle = lifecycle(DEADLINE);
+        join("a");
+        state.phase = Phase.FINISHED;
+        state.endsAt = lifecycle.end(state);
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.NOTHING);
+        state.ranNanos = LINGER.toNanos();
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.END);
+        state.ranNanos = 0;
+        state.remove("a");
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.END);
+        state.phase = Phase.ENDED;
+        assertThat(lifecycle.judge(state)).isEqualTo(Verdict.NOTHING);
+    }
+}
