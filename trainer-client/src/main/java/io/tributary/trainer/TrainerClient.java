@@ -10,13 +10,10 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.transport.mqtt.BrokerUnavailableException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.lang.ref.WeakReference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
 import java.util.function.BooleanSupplier;
@@ -56,19 +53,14 @@ public final class TrainerClient implements AutoCloseable {
     private static final Duration RELEASE = Duration.ofSeconds(5);
     private static final Duration ASK_AGAIN = Duration.ofSeconds(10);
 
-    /** Models that somebody may still look at before the garbage collector is asked to look too. */
-    private static final int MAX_HELD = 4;
-
     private final Identity self;
     private final Duration receiptTimeout;
     private final Path directory;
     private final Inbox inbox;
     private final TrainerConnection link;
     private final Pulse pulse;
-    private Optional<TensorFile> model = Optional.empty();
-    private Optional<ModelVersion> modelVersion = Optional.empty();
+    private final CurrentModel model = new CurrentModel();
     private Optional<RoundId> taken = Optional.empty();
-    private final List<WeakReference<TensorFile>> held = new ArrayList<>();
 
     /** Whether the job takes this trainer's word that values are finite. */
     private boolean promises = true;
@@ -158,12 +150,7 @@ public final class TrainerClient implements AutoCloseable {
         return true;
     }
 
-    /**
-     * Becomes known to the job again, which may be over before it has answered.
-     *
-     * @param patience for the answer
-     * @return whether there was one
-     */
+    /** Becomes known to the job again. False if it has not answered in time; it may be over. */
     private boolean follow(Duration patience) {
         forgetReceipts();
         return askToJoin(patience);
@@ -240,29 +227,13 @@ public final class TrainerClient implements AutoCloseable {
         if (task.model().isEmpty()) {
             return Optional.empty();
         }
-        use(task.model().get());
+        TensorFile opened = model.open(task.model().get());
         taken = Optional.of(task.plan().id());
-        return Optional.of(new TrainingRound(task.plan(), model.orElseThrow(), link.regions()));
+        return Optional.of(new TrainingRound(task.plan(), opened, link.regions()));
     }
 
     private static Duration shorter(Duration one, Duration other) {
         return one.compareTo(other) < 0 ? one : other;
-    }
-
-    private void use(ModelVersion next) {
-        if (modelVersion.isPresent() && modelVersion.get().equals(next)) {
-            return;
-        }
-        TensorFile opened = next.open();
-        modelVersion.ifPresent(ModelVersion::discard);
-        modelVersion = Optional.of(next);
-        model = Optional.of(opened);
-        // Somebody may still look at those before, so they are unmapped when nobody can any more.
-        held.removeIf(before -> before.get() == null);
-        held.add(new WeakReference<>(opened));
-        if (held.size() > MAX_HELD) {
-            UpdateRegions.collectGarbage();
-        }
     }
 
     /**
@@ -296,47 +267,72 @@ public final class TrainerClient implements AutoCloseable {
             }
             int losses = losses();
             link.publish(update);
-            receipt =
+            Optional<Receipt> answer =
                     await(
                             () -> inbox.updateReceipt(update),
                             timeout,
                             LOSS_LOOK,
                             () -> losses != losses() || inbox.otherRun());
-            if (receipt.isEmpty() && inbox.otherRun()) {
-                // A run that goes on with the round takes it, when it knows this trainer.
-                follow(JOIN_AGAIN);
-            } else if (receipt.isEmpty() && inbox.otherRunEnded() && !follow(timeout)) {
-                // Anybody can say so of a run of his own, but then the job answers.
-                throw ended(update);
-            } else if (receipt.isEmpty() && losses != losses()) {
-                LOG.info("{}: what was sent for round {} may be lost", id(), update.id());
-            } else if (receipt.isEmpty()) {
-                LOG.info("{}: no receipt for round {}, sending again", id(), update.id());
-                // The job may be busy with the updates of others; more load would not help it.
-                timeout = shorter(timeout.multipliedBy(2), LONGEST_RECEIPT_TIMEOUT);
-            } else if (receipt.get().reason() == RejectReason.NODE_LOST) {
-                forgetReceipts();
-                receipt = Optional.empty();
-                // A host that was lost is not back at once.
-                await(Optional::empty, NODE_LOST_PAUSE, NODE_LOST_PAUSE, inbox::ended);
-            } else if (receipt.get().reason() == RejectReason.PROMISE_NOT_TAKEN
-                    && update.withdrawPromise()) {
-                promises = false;
-                forgetReceipts();
-                receipt = Optional.empty();
-                // The header can be written again when the job has given the region back.
-                await(Optional::empty, RELEASE, LOSS_LOOK, update::released);
-            } else if (receipt.get().status() == Receipt.Status.RESEND) {
-                forgetReceipts();
-                receipt = Optional.empty();
-            } else if (receipt.get().reason() == RejectReason.UNKNOWN_TRAINER) {
-                // The job has lost sight of this trainer; it becomes known, and sends again.
-                follow(JOIN_AGAIN);
-                receipt = Optional.empty();
+            if (answer.isEmpty()) {
+                timeout = unanswered(update, timeout, losses);
+            } else if (!asksAgain(answer.get(), update)) {
+                receipt = answer;
             }
         }
         link.answered(update);
         return receipt.get();
+    }
+
+    /**
+     * No receipt has come: finds out why, so that the update can be sent again.
+     *
+     * @param losses what they were before the update was sent
+     * @return how long to wait for the next receipt
+     */
+    private Duration unanswered(ModelUpdate update, Duration timeout, int losses) {
+        if (inbox.otherRun()) {
+            // A run that goes on with the round takes it, when it knows this trainer.
+            follow(JOIN_AGAIN);
+            return timeout;
+        }
+        if (inbox.otherRunEnded() && !follow(timeout)) {
+            // Anybody can say so of a run of his own, but then the job answers.
+            throw ended(update);
+        }
+        if (losses != losses()) {
+            LOG.info("{}: what was sent for round {} may be lost", id(), update.id());
+            return timeout;
+        }
+        LOG.info("{}: no receipt for round {}, sending again", id(), update.id());
+        // The job may be busy with the updates of others; more load would not help it.
+        return shorter(timeout.multipliedBy(2), LONGEST_RECEIPT_TIMEOUT);
+    }
+
+    /** Whether an answer asks for the update once more. If so, does what has to come before. */
+    private boolean asksAgain(Receipt answer, ModelUpdate update) {
+        if (answer.reason() == RejectReason.NODE_LOST) {
+            forgetReceipts();
+            // A host that was lost is not back at once.
+            await(Optional::empty, NODE_LOST_PAUSE, NODE_LOST_PAUSE, inbox::ended);
+            return true;
+        }
+        if (answer.reason() == RejectReason.PROMISE_NOT_TAKEN && update.withdrawPromise()) {
+            promises = false;
+            forgetReceipts();
+            // The header can be written again when the job has given the region back.
+            await(Optional::empty, RELEASE, LOSS_LOOK, update::released);
+            return true;
+        }
+        if (answer.status() == Receipt.Status.RESEND) {
+            forgetReceipts();
+            return true;
+        }
+        if (answer.reason() == RejectReason.UNKNOWN_TRAINER) {
+            // The job has lost sight of this trainer; it becomes known, and sends again.
+            follow(JOIN_AGAIN);
+            return true;
+        }
+        return false;
     }
 
     private TrainerException ended(ModelUpdate update) {

@@ -95,48 +95,8 @@ public record AggregationGraph(
             DataStream<TrainerEvent> events,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> partials) {
-        // The closure of a key selector is serialised; it should hold the name alone.
-        String key = job;
-        SingleOutputStreamOperator<RoundStatus> coordinator =
-                events.keyBy(event -> key, Types.STRING)
-                        .process(
-                                new RoundCoordinator(
-                                        job,
-                                        run,
-                                        topology,
-                                        rules,
-                                        model,
-                                        models,
-                                        events.getExecutionEnvironment().getParallelism(),
-                                        regions,
-                                        surroundings),
-                                CoordinatorOutputs.STATUS)
-                        .name("round coordinator")
-                        .uid("round-coordinator")
-                        .setParallelism(1)
-                        .setMaxParallelism(1);
-        int levels = topology.nodes().size();
-        Optional<String> together = together(regions);
-        DataStream<AggregatorInput> input = coordinator.getSideOutput(CoordinatorOutputs.level(0));
-        for (int level = 0; level < levels - 1; level++) {
-            SingleOutputStreamOperator<AggregatorInput> sums =
-                    keyed(input)
-                            .transform(
-                                    levelName(levels, level),
-                                    AggregatorInput.TYPE,
-                                    new PartialSumOperator(model, models, regions, partials))
-                            .uid(uid(level));
-            together.ifPresent(sums.getTransformation()::setCoLocationGroupKey);
-            input = sums.union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));
-        }
-        SingleOutputStreamOperator<ModelShard> top =
-                keyed(input)
-                        .transform(
-                                levelName(levels, levels - 1),
-                                ModelShard.TYPE,
-                                new TopOperator(model, models, regions, partials))
-                        .uid(uid(levels - 1));
-        together.ifPresent(top.getTransformation()::setCoLocationGroupKey);
+        SingleOutputStreamOperator<RoundStatus> coordinator = coordinator(events, regions);
+        SingleOutputStreamOperator<ModelShard> top = tree(coordinator, regions, partials);
         SingleOutputStreamOperator<PublishedModel> published =
                 top.connect(coordinator.getSideOutput(CoordinatorOutputs.LEDGERS))
                         .process(
@@ -156,11 +116,64 @@ public record AggregationGraph(
                 published);
     }
 
+    private SingleOutputStreamOperator<RoundStatus> coordinator(
+            DataStream<TrainerEvent> events, PayloadStore.Place regions) {
+        // The closure of a key selector is serialised; it should hold the name alone.
+        String key = job;
+        return events.keyBy(event -> key, Types.STRING)
+                .process(
+                        new RoundCoordinator(
+                                job,
+                                run,
+                                topology,
+                                rules,
+                                model,
+                                models,
+                                events.getExecutionEnvironment().getParallelism(),
+                                regions,
+                                surroundings),
+                        CoordinatorOutputs.STATUS)
+                .name("round coordinator")
+                .uid("round-coordinator")
+                .setParallelism(1)
+                .setMaxParallelism(1);
+    }
+
+    /** The levels of the tree, each fed by the one below it and by the coordinator. */
+    private SingleOutputStreamOperator<ModelShard> tree(
+            SingleOutputStreamOperator<RoundStatus> coordinator,
+            PayloadStore.Place regions,
+            Optional<RegionPool.Place> partials) {
+        int levels = topology.nodes().size();
+        Optional<String> group = coLocationGroup(regions);
+        DataStream<AggregatorInput> input = coordinator.getSideOutput(CoordinatorOutputs.level(0));
+        for (int level = 0; level < levels - 1; level++) {
+            SingleOutputStreamOperator<AggregatorInput> sums =
+                    keyed(input)
+                            .transform(
+                                    levelName(levels, level),
+                                    AggregatorInput.TYPE,
+                                    new PartialSumOperator(model, models, regions, partials))
+                            .uid(uid(level));
+            group.ifPresent(sums.getTransformation()::setCoLocationGroupKey);
+            input = sums.union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));
+        }
+        SingleOutputStreamOperator<ModelShard> top =
+                keyed(input)
+                        .transform(
+                                levelName(levels, levels - 1),
+                                ModelShard.TYPE,
+                                new TopOperator(model, models, regions, partials))
+                        .uid(uid(levels - 1));
+        group.ifPresent(top.getTransformation()::setCoLocationGroupKey);
+        return top;
+    }
+
     /**
      * What makes subtasks of one number sit in one slot, so that a source's word about where it is
      * holds for the tree's as well.
      */
-    static Optional<String> together(PayloadStore.Place regions) {
+    static Optional<String> coLocationGroup(PayloadStore.Place regions) {
         return regions.manyHosts() ? Optional.of("tree") : Optional.empty();
     }
 

@@ -104,7 +104,7 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                         "updates",
                         transport.updates(
                                 graph.job(), graph.run(), graph.model(), graph.rules().timing()));
-        AggregationGraph.together(transport.regions())
+        AggregationGraph.coLocationGroup(transport.regions())
                 .ifPresent(updates.getTransformation()::setCoLocationGroupKey);
         Optional<Source<TrainerEvent, ?, ?>> control = transport.control(graph.job(), graph.run());
         return control.isEmpty()

@@ -9,6 +9,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -25,8 +26,22 @@ record RolePath(List<Role> roles, List<Channel> channels) {
     static RolePath of(Schema schema) {
         Role trainer = trainer(schema);
         refuseCycles(schema);
+        requireAllReachable(schema, trainer);
         List<Role> roles = new ArrayList<>(List.of(trainer));
         List<Channel> channels = new ArrayList<>();
+        Role current = trainer;
+        Optional<Channel> onward = onward(schema, current, channels);
+        while (onward.isPresent()) {
+            channels.add(onward.get());
+            current = schema.role(onward.get().other(current.name())).orElseThrow();
+            roles.add(current);
+            onward = onward(schema, current, channels);
+        }
+        requireTiers(schema, roles);
+        return new RolePath(List.copyOf(roles), List.copyOf(channels));
+    }
+
+    private static void requireAllReachable(Schema schema, Role trainer) {
         Set<String> reachable = reachable(schema, trainer.name());
         for (Role role : schema.roles()) {
             if (!reachable.contains(role.name())) {
@@ -38,34 +53,33 @@ record RolePath(List<Role> roles, List<Channel> channels) {
                                         .formatted(trainer.name()));
             }
         }
-        Role current = trainer;
-        while (true) {
-            List<Channel> onward = new ArrayList<>();
-            for (Channel channel : schema.channels()) {
-                if (channel.joins(current.name()) && !channels.contains(channel)) {
-                    onward.add(channel);
-                }
-            }
-            if (onward.isEmpty()) {
-                break;
-            }
-            if (onward.size() > 1) {
-                Channel second = onward.get(1);
-                throw second.at()
-                        .at("pair")
-                        .wrong(
-                                "two roots: '%s' leads to '%s' and to '%s'"
-                                        .formatted(
-                                                current.name(),
-                                                onward.get(0).other(current.name()),
-                                                second.other(current.name())),
-                                "each role has one channel towards the single root");
-            }
-            channels.add(onward.get(0));
-            current = schema.role(onward.get(0).other(current.name())).orElseThrow();
-            roles.add(current);
+    }
+
+    /** The one channel that leads on from a role, by none that was taken; empty at the root. */
+    private static Optional<Channel> onward(Schema schema, Role current, List<Channel> taken) {
+        List<Channel> onward =
+                schema.channels().stream()
+                        .filter(channel -> channel.joins(current.name()))
+                        .filter(channel -> !taken.contains(channel))
+                        .toList();
+        if (onward.size() > 1) {
+            Channel second = onward.get(1);
+            throw second.at()
+                    .at("pair")
+                    .wrong(
+                            "two roots: '%s' leads to '%s' and to '%s'"
+                                    .formatted(
+                                            current.name(),
+                                            onward.get(0).other(current.name()),
+                                            second.other(current.name())),
+                            "each role has one channel towards the single root");
         }
+        return onward.stream().findFirst();
+    }
+
+    private static void requireTiers(Schema schema, List<Role> roles) {
         if (roles.size() < 2) {
+            Role trainer = roles.get(0);
             throw trainer.at()
                     .at("name")
                     .wrong(
@@ -77,7 +91,6 @@ record RolePath(List<Role> roles, List<Channel> channels) {
                     .at("roles")
                     .wrong(roles.size() + " tiers", "2 to " + MAX_TIERS + " are allowed");
         }
-        return new RolePath(List.copyOf(roles), List.copyOf(channels));
     }
 
     private static Role trainer(Schema schema) {
