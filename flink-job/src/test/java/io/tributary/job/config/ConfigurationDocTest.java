@@ -16,8 +16,9 @@ class ConfigurationDocTest {
             """
             # The keys of `job.yaml`
 
-            `./tributary submit --config job.yaml` reads them. Keys may be nested or written with dots. An unknown key, or a value of the wrong type, is an error that
-            names the line. `docs/operations.md` has a whole file. This page is made from `JobOptions` by `ConfigurationDocTest`.
+            `./tributary submit --config job.yaml` reads these keys. They can be nested, or written with dots. An unknown key
+            or a value of the wrong type is an error that names the line. [operations.md](operations.md) has a complete file.
+            `ConfigurationDocTest` makes this page from `JobOptions`.
 
             | key | type | default | |
             | --- | --- | --- | --- |
