@@ -35,7 +35,7 @@ final class DescriptorRouter implements AutoCloseable {
     private static final int TOGETHER = 256;
 
     private final String self;
-    private final NodeConnectionPool links;
+    private final NodeConnectionPool connections;
     private final Exchange exchange;
     private final Map<String, Set<EndpointId>> elsewhere = new HashMap<>();
     private final BlockingQueue<Routed> waiting = new ArrayBlockingQueue<>(WAITING);
@@ -44,9 +44,9 @@ final class DescriptorRouter implements AutoCloseable {
 
     private record Routed(String node, Descriptor descriptor) {}
 
-    DescriptorRouter(String self, NodeConnectionPool links, Exchange exchange) {
+    DescriptorRouter(String self, NodeConnectionPool connections, Exchange exchange) {
         this.self = self;
-        this.links = links;
+        this.connections = connections;
         this.exchange = exchange;
         this.carrier = new Thread(this::carry, "node-descriptors");
         carrier.setDaemon(true);
@@ -130,7 +130,7 @@ final class DescriptorRouter implements AutoCloseable {
     private void deliver(String node, List<Routed> batch) {
         List<byte[]> frames = batch.stream().map(r -> r.descriptor().encode().array()).toList();
         try {
-            links.use(
+            connections.use(
                     node,
                     channel -> {
                         channel.send(Asked.own(new NodeRequest.Deliver(frames)));
@@ -143,7 +143,7 @@ final class DescriptorRouter implements AutoCloseable {
     }
 
     /** Descriptors have come from another node. */
-    void arrived(List<byte[]> frames) {
+    void received(List<byte[]> frames) {
         for (byte[] frame : frames) {
             exchange.deliver(Descriptor.decode(ByteBuffer.wrap(frame), 0));
         }

@@ -18,16 +18,16 @@ final class EndpointRegistry {
 
     private static final long LOOK_MILLIS = 1000;
 
-    private final Map<String, Callee> all = new ConcurrentHashMap<>();
+    private final Map<String, Endpoint> all = new ConcurrentHashMap<>();
 
     /** Who answers, by its connection; one call at a time. */
-    private static final class Callee {
+    private static final class Endpoint {
 
         private final int user;
         private final NodeChannel channel;
         private final CountDownLatch gone = new CountDownLatch(1);
 
-        Callee(int user, NodeChannel channel) {
+        Endpoint(int user, NodeChannel channel) {
             this.user = user;
             this.channel = channel;
         }
@@ -54,8 +54,8 @@ final class EndpointRegistry {
      */
     void serve(int user, String endpoint, NodeChannel channel) throws IOException {
         Names.check("endpoint", endpoint);
-        Callee callee = new Callee(user, channel);
-        Callee before =
+        Endpoint mine = new Endpoint(user, channel);
+        Endpoint before =
                 all.compute(
                         endpoint,
                         (name, old) -> {
@@ -63,21 +63,21 @@ final class EndpointRegistry {
                                 return old;
                             }
                             Optional.ofNullable(old).ifPresent(former -> former.gone.countDown());
-                            return callee;
+                            return mine;
                         });
-        if (before != callee) {
+        if (before != mine) {
             throw new NodeRefusedException(
                     "endpoint %s belongs to user %d".formatted(endpoint, before.user));
         }
         channel.send(NodeAnswer.of(endpoint));
         try {
-            while (!callee.gone.await(LOOK_MILLIS, TimeUnit.MILLISECONDS) && !callee.ended()) {
+            while (!mine.gone.await(LOOK_MILLIS, TimeUnit.MILLISECONDS) && !mine.ended()) {
                 // It answers calls meanwhile.
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } finally {
-            all.remove(endpoint, callee);
+            all.remove(endpoint, mine);
         }
     }
 
@@ -92,18 +92,18 @@ final class EndpointRegistry {
                     "expected a call of at most %d bytes, got %d"
                             .formatted(MAX_BYTES, bytes.length));
         }
-        Callee callee = all.get(endpoint);
-        if (callee == null) {
+        Endpoint called = all.get(endpoint);
+        if (called == null) {
             throw new NodeRefusedException("endpoint %s: nobody answers there".formatted(endpoint));
         }
         try {
-            return callee.call(bytes);
+            return called.call(bytes);
         } catch (NodeRefusedException e) {
             throw e;
         } catch (IOException e) {
-            all.remove(endpoint, callee);
-            callee.channel.close();
-            callee.gone.countDown();
+            all.remove(endpoint, called);
+            called.channel.close();
+            called.gone.countDown();
             throw new NodeRefusedException(
                     "endpoint %s went away: %s".formatted(endpoint, e.getMessage()));
         }

@@ -54,7 +54,7 @@ final class LocalRegionStore {
 
     private final String node;
     private final Path root;
-    private final RateLimiter rates;
+    private final RateLimiter limiter;
     private final Map<String, Set<Reader>> readers = new ConcurrentHashMap<>();
     private final UserGroups groups = new UserGroups();
 
@@ -65,10 +65,10 @@ final class LocalRegionStore {
      */
     record Reader(int id, boolean group) {}
 
-    LocalRegionStore(String node, Path root, RateLimiter rates) {
+    LocalRegionStore(String node, Path root, RateLimiter limiter) {
         this.node = node;
         this.root = root;
-        this.rates = rates;
+        this.limiter = limiter;
     }
 
     private static Path relative(String name) {
@@ -162,8 +162,8 @@ final class LocalRegionStore {
                 CRC32C crc = new CRC32C();
                 crc.update(mapped.slice(piece.offset(), (int) piece.length()));
                 checksums.putInt((int) crc.getValue());
-                for (RegionRef part : rates.parts(piece)) {
-                    rates.take(part);
+                for (RegionRef part : limiter.parts(piece)) {
+                    limiter.take(part);
                     channel.write(
                             bytes, RegionLayout.PAYLOAD_OFFSET + part.offset(), part.length());
                 }

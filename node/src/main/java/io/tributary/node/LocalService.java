@@ -24,7 +24,7 @@ final class LocalService {
 
     private final String node;
     private final ClusterMembership membership;
-    private final NodeConnectionPool links;
+    private final NodeConnectionPool connections;
     private final NodeRequestHandler handler;
     private final RemoteRegions remote;
     private final Map<RegionRef, Deque<CachedRegion>> held = new HashMap<>();
@@ -32,12 +32,12 @@ final class LocalService {
     LocalService(
             String node,
             ClusterMembership membership,
-            NodeConnectionPool links,
+            NodeConnectionPool connections,
             NodeRequestHandler handler,
             RemoteRegions remote) {
         this.node = node;
         this.membership = membership;
-        this.links = links;
+        this.connections = connections;
         this.handler = handler;
         this.remote = remote;
     }
@@ -116,7 +116,9 @@ final class LocalService {
         boolean again =
                 request instanceof NodeRequest.Find || request instanceof NodeRequest.Listing;
         try {
-            return again ? links.use(request.node(), ask) : links.useFresh(request.node(), ask);
+            return again
+                    ? connections.use(request.node(), ask)
+                    : connections.useFresh(request.node(), ask);
         } catch (NodeRefusedException e) {
             throw e;
         } catch (IOException e) {
@@ -130,7 +132,7 @@ final class LocalService {
             handler.store().write(user, ref, channel);
             return;
         }
-        links.useFresh(
+        connections.useFresh(
                 ref.node(),
                 there -> {
                     there.send(new Asked(user, new NodeRequest.Write(ref)));

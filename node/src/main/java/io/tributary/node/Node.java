@@ -46,7 +46,7 @@ public final class Node implements AutoCloseable {
     private final NodeServer local;
     private final Door door;
     private final ClusterMembership membership;
-    private final NodeConnectionPool links;
+    private final NodeConnectionPool connections;
     private final LocalRegionStore store;
     private final NodeRequestHandler handler;
     private final RemoteRegions remote;
@@ -99,7 +99,7 @@ public final class Node implements AutoCloseable {
                                 System.currentTimeMillis()),
                         secret,
                         new Listener());
-        this.links = new NodeConnectionPool(membership, secret);
+        this.connections = new NodeConnectionPool(membership, secret);
         this.store =
                 new LocalRegionStore(
                         options.name(),
@@ -112,7 +112,7 @@ public final class Node implements AutoCloseable {
                         new CounterService(),
                         new BarrierService(),
                         new EndpointRegistry());
-        this.remote = new RemoteRegions(options.directory().resolve(".remote"), links, IDLE);
+        this.remote = new RemoteRegions(options.directory().resolve(".remote"), connections, IDLE);
         this.sweeper = Executors.newSingleThreadScheduledExecutor(new DaemonThreads("node-sweep"));
     }
 
@@ -173,7 +173,7 @@ public final class Node implements AutoCloseable {
 
         @Override
         public void lost(String node) {
-            links.lost(node);
+            connections.lost(node);
             router.ifPresent(r -> r.lost(node));
         }
     }
@@ -181,7 +181,7 @@ public final class Node implements AutoCloseable {
     /** From now on descriptors pass between this host's endpoints and those of others. */
     public void connect(Exchange exchange) {
         agent = Optional.of(exchange);
-        router = Optional.of(new DescriptorRouter(options.name(), links, exchange));
+        router = Optional.of(new DescriptorRouter(options.name(), connections, exchange));
     }
 
     /** The other node that has an endpoint. */
@@ -213,7 +213,8 @@ public final class Node implements AutoCloseable {
         // It may stay as long as it likes, and ask nothing.
         channel.greeted();
         channel.send(NodeAnswer.of(options.name()));
-        new LocalService(options.name(), membership, links, handler, remote).serve(user, channel);
+        new LocalService(options.name(), membership, connections, handler, remote)
+                .serve(user, channel);
     }
 
     /** Serves another node. */
@@ -245,7 +246,7 @@ public final class Node implements AutoCloseable {
             return membership.greeted(other, gossip);
         }
         if (request instanceof NodeRequest.Deliver deliver) {
-            router.ifPresent(r -> r.arrived(deliver.frames()));
+            router.ifPresent(r -> r.received(deliver.frames()));
             return List.of();
         }
         if (request instanceof NodeRequest.Leave leave && leave.member().node().equals(other)) {
@@ -304,7 +305,7 @@ public final class Node implements AutoCloseable {
         // Before its port is free, since the next one's door has the same name.
         door.close();
         local.close();
-        links.close();
+        connections.close();
         remote.close();
     }
 }

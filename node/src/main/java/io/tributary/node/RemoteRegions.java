@@ -44,7 +44,7 @@ final class RemoteRegions implements AutoCloseable {
     private static final int STREAMS = 4;
 
     private final Path directory;
-    private final NodeConnectionPool links;
+    private final NodeConnectionPool connections;
     private final Duration idle;
     private final Map<String, ExecutorService> streams = new ConcurrentHashMap<>();
     private final Map<CachedRegion.Key, CachedRegion> copies = new HashMap<>();
@@ -62,9 +62,9 @@ final class RemoteRegions implements AutoCloseable {
      * @param directory where copies are made; begins with a dot, so that no name leads there
      * @param idle how long a copy is kept that nobody uses
      */
-    RemoteRegions(Path directory, NodeConnectionPool links, Duration idle) {
+    RemoteRegions(Path directory, NodeConnectionPool connections, Duration idle) {
         this.directory = directory;
-        this.links = links;
+        this.connections = connections;
         this.idle = idle;
         try {
             TrustedDirectory.makeOwn(directory);
@@ -101,7 +101,7 @@ final class RemoteRegions implements AutoCloseable {
      */
     private CachedRegion copy(int user, RegionRef ref) throws IOException {
         RegionInfo info =
-                links.use(
+                connections.use(
                         ref.node(),
                         channel -> {
                             channel.send(
@@ -230,7 +230,7 @@ final class RemoteRegions implements AutoCloseable {
 
     /** Receives a range straight into the copy's memory. */
     private void receive(CachedRegion copy, RegionRef ref) throws IOException {
-        links.use(
+        connections.use(
                 ref.node(),
                 channel -> {
                     channel.send(
