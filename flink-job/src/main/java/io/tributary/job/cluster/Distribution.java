@@ -12,10 +12,18 @@ import java.util.stream.Collectors;
 /** Where the parts of this build are. */
 public final class Distribution {
 
+    /** Modules that are in the job's jar, or above it. */
+    private static final String MODULES =
+            "(operators|sources|shm-connector|trainer-client|flink-job|testbed|cli|bench)";
+
     /** What the job's jar holds, or nobody needs on a cluster. */
     private static final Pattern NOT_ON_CLUSTER =
             Pattern.compile(
-                    ".*/(tributary-(cli|bench)\\.jar|(operators|sources|shm-connector|trainer-client|flink-job|testbed|cli|bench)-[^/]*|(hivemq|picocli|flink-connector-kafka|flink-test-utils|kafka_|kafka-tools|kafka-server|kafka-group|kafka-storage|kafka-raft|scala-|nd4j)[^/]*|(operators|sources|shm-connector|trainer-client|flink-job|testbed|cli|bench)/target/[^/]*)");
+                    ".*/(tributary-(cli|bench)\\.jar|"
+                            + MODULES
+                            + "-[^/]*|(hivemq|picocli|flink-connector-kafka|flink-test-utils|kafka_|kafka-tools|kafka-server|kafka-group|kafka-storage|kafka-raft|scala-|nd4j)[^/]*|"
+                            + MODULES
+                            + "/target/[^/]*)");
 
     private Distribution() {}
 

@@ -11,10 +11,10 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
 import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
-import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
 import java.util.ArrayList;
 import java.util.List;
@@ -50,18 +50,13 @@ class FoldPlannerTest {
 
     private AcceptedUpdate count(String trainer) {
         Claim claim =
-                new Claim(
-                        "job",
+                CoordinatorHarness.claim(
                         trainer,
                         state.round,
                         state.roundEpoch,
-                        1,
                         4,
-                        UpdateKind.WEIGHTS,
                         0,
-                        true,
-                        new PayloadRef("/" + trainer, 0, 8, 0),
-                        Map.of());
+                        new PayloadRef("/" + trainer, 0, 8, 0));
         state.count(claim, state.members.get(trainer), 0);
         return state.counted.get(trainer);
     }

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.operators.coordinator.RoundLifecycle.Verdict;
+import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
@@ -51,18 +52,13 @@ class RoundLifecycleTest {
 
     private void count(String trainer) {
         Claim claim =
-                new Claim(
-                        "job",
+                CoordinatorHarness.claim(
                         trainer,
                         state.round,
                         state.roundEpoch,
                         1,
-                        1,
-                        UpdateKind.WEIGHTS,
                         0,
-                        true,
-                        new PayloadRef("/x", 0, 8, 0),
-                        Map.of());
+                        new PayloadRef("/x", 0, 8, 0));
         state.count(claim, state.members.get(trainer), 0);
     }
 

@@ -31,12 +31,9 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -44,7 +41,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.Executors;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 
@@ -87,7 +86,10 @@ public final class FakeJob implements AutoCloseable {
     private final Run run = Run.draw();
     private final ScheduledExecutorService poller =
             Executors.newSingleThreadScheduledExecutor(FakeJob::daemon);
-    private final Deque<ReceivedUpdate> received = new ArrayDeque<>();
+
+    /** What has come, in order; empty where it could not look, because of {@link #failure}. */
+    private final BlockingQueue<Optional<ReceivedUpdate>> received = new LinkedBlockingQueue<>();
+
     private final Set<PayloadRef> seen = new HashSet<>();
     private Optional<RoundPlan> plan = Optional.empty();
     private Optional<ModelLayout> model = Optional.empty();
@@ -146,35 +148,33 @@ public final class FakeJob implements AutoCloseable {
      * @throws RejectedException when the file is not safetensors
      */
     public synchronized RoundId openRound(Path file) {
-        SafetensorsHeader header = SafetensorsHeader.read(file);
         RoundId round = new RoundId(plan.map(RoundPlan::round).orElse(0) + 1, 0);
         RoundId version = new RoundId(round.round() - 1, 0);
-        publish(version, file, header.fileLength());
-        model = Optional.of(new ModelLayout(header, SHARD_ELEMENTS));
+        try (TensorFile opened = TensorFile.open(file)) {
+            SafetensorsHeader header = opened.header();
+            publish(version, file, header.fileLength(), opened.mapped().crc32c());
+            model = Optional.of(new ModelLayout(header, SHARD_ELEMENTS));
+        }
         tell(RoundPlan.State.OPEN, round, version);
         return round;
     }
 
-    private void publish(RoundId version, Path file, long bytes) {
-        try {
-            int crc32c = ChunkPart.crc(ByteBuffer.wrap(Files.readAllBytes(file)));
-            ModelDescription description =
-                    new ModelDescription(
-                            NAME,
-                            run.id(),
-                            version.round(),
-                            version.epoch(),
-                            bytes,
-                            ChunkPart.MAX_CHUNK_BYTES,
-                            crc32c,
-                            0,
-                            "");
-            try (RegionWriter writer =
-                    regions.copy(JobDirectory.modelName(run.id(), version), file, bytes)
-                            .orElseThrow(() -> new IOException("no room for the model " + file))) {
-                writer.publish(
-                        crc32c, new String(Json.encode(description), StandardCharsets.UTF_8));
-            }
+    private void publish(RoundId version, Path file, long bytes, int crc32c) {
+        ModelDescription description =
+                new ModelDescription(
+                        NAME,
+                        run.id(),
+                        version.round(),
+                        version.epoch(),
+                        bytes,
+                        ChunkPart.MAX_CHUNK_BYTES,
+                        crc32c,
+                        0,
+                        "");
+        try (RegionWriter writer =
+                regions.copy(JobDirectory.modelName(run.id(), version), file, bytes)
+                        .orElseThrow(() -> new IOException("no room for the model " + file))) {
+            writer.publish(crc32c, new String(Json.encode(description), StandardCharsets.UTF_8));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -215,24 +215,22 @@ public final class FakeJob implements AutoCloseable {
      *
      * @throws IllegalStateException when none comes in time
      */
-    public synchronized ReceivedUpdate awaitUpdate(Duration timeout) {
-        long end = System.nanoTime() + timeout.toNanos();
+    public ReceivedUpdate awaitUpdate(Duration timeout) {
         try {
-            while (received.isEmpty()) {
-                if (failure.isPresent()) {
-                    throw failure.get();
-                }
-                long rest = (end - System.nanoTime()) / 1_000_000;
-                if (rest <= 0) {
-                    throw new IllegalStateException("no update came within " + timeout);
-                }
-                wait(rest);
+            Optional<ReceivedUpdate> next = received.poll(timeout.toNanos(), TimeUnit.NANOSECONDS);
+            if (next == null) {
+                throw new IllegalStateException("no update came within " + timeout);
             }
+            if (next.isEmpty()) {
+                // Whoever waits next is to hear of it too.
+                received.add(next);
+                throw failure.orElseThrow();
+            }
+            return next.get();
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new IllegalStateException("interrupted while waiting for an update", e);
         }
-        return received.remove();
     }
 
     /** Tells its trainer that an update counts. */
@@ -285,8 +283,10 @@ public final class FakeJob implements AutoCloseable {
                 look(file);
             }
         } catch (RuntimeException e) {
-            failure = Optional.of(e);
-            notifyAll();
+            if (failure.isEmpty()) {
+                failure = Optional.of(e);
+                received.add(Optional.empty());
+            }
         }
     }
 
@@ -340,8 +340,7 @@ public final class FakeJob implements AutoCloseable {
         }
         UpdateDescription description = UpdateDescription.decode(header.description());
         try {
-            received.add(read(header, payload, description));
-            notifyAll();
+            received.add(Optional.of(read(header, payload, description)));
         } catch (RejectedException e) {
             answer(description, header.crc32c(), Status.REJECTED, e.reason(), e.getMessage());
             RegionDirectory.release(payload);
