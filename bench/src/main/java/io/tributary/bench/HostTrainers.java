@@ -7,7 +7,6 @@ import io.tributary.memory.mailbox.Mailbox;
 import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.node.Node;
 import io.tributary.node.NodeClient;
-import io.tributary.testbed.process.TrainerAddress;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -92,7 +91,7 @@ final class HostTrainers {
                         .job(job.name())
                         .id("t-%d-%d".formatted(host, trainer))
                         .group(group(host))
-                        .transport(TrainerAddress.of(job.transport()))
+                        .transport(job.followed().uri())
                         .connect()) {
             client.join();
             Optional<TrainingRound> next = client.awaitRound(PATIENCE);

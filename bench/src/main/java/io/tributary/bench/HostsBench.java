@@ -5,7 +5,6 @@ package io.tributary.bench;
 import io.tributary.job.cluster.Distribution;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.Submission;
-import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.graph.WorkDirectory;
@@ -18,6 +17,7 @@ import io.tributary.testbed.chaos.ChaosReport;
 import io.tributary.testbed.cluster.LocalCluster;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.NetnsHosts;
+import io.tributary.testbed.transport.TransportKind;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -129,7 +129,7 @@ final class HostsBench {
                                 CUTS_EVERY.multipliedBy(CUTS),
                                 CUTS_EVERY,
                                 CUTS_SEED,
-                                TransportType.SHM,
+                                TransportKind.SHM,
                                 List.of(Kind.LINK),
                                 CUT_TRAINERS,
                                 regions,
@@ -165,8 +165,7 @@ final class HostsBench {
                 checkpoints:
                   interval: 10 s
                   directory: checkpoints
-                transport:
-                  type: shm
+                transports: [shm]
                 """
                         .formatted(
                                 work.getFileName(),

@@ -234,7 +234,7 @@ final class KafkaBench {
         TopProbe.reset(graph.model().layout().shards(), flink);
         new FederationJob(
                         graph,
-                        new KafkaTransport(kafka.options(), load.staging(regions), true),
+                        List.of(new KafkaTransport(kafka.options(), load.staging(regions), true)),
                         Publish.COMMITTED)
                 .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
         flink.submit(topics.job());

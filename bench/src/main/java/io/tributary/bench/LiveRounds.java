@@ -6,6 +6,7 @@ import com.sun.management.OperatingSystemMXBean;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
@@ -27,8 +28,8 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.net.URI;
@@ -74,8 +75,8 @@ final class LiveRounds {
     private static final int TENSOR = 1 << 24;
 
     private final Load load;
-    private final io.tributary.job.graph.Transport transport;
-    private final Transport trainerTransport;
+    private final JobTransport transport;
+    private final TrainerTransport trainerTransport;
     private final OperatingSystemMXBean system =
             (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
     private final List<Double> seconds = new ArrayList<>();
@@ -97,7 +98,7 @@ final class LiveRounds {
         void run(FlinkRest flink, LiveRounds rounds) throws Exception;
     }
 
-    LiveRounds(Load load, io.tributary.job.graph.Transport transport, Transport trainerTransport) {
+    LiveRounds(Load load, JobTransport transport, TrainerTransport trainerTransport) {
         this.load = load;
         this.transport = transport;
         this.trainerTransport = trainerTransport;
@@ -118,7 +119,7 @@ final class LiveRounds {
                             load,
                             new ShmTransport(
                                     new PayloadStore.Place(regions.toString()), quota, port),
-                            Transport.shm(regions, port));
+                            TrainerTransport.shm(regions, port));
             live.run(work, regions, beside);
             live.readModelLog(JobDirectory.of(regions, JOB).modelLog());
             return live;
@@ -228,7 +229,7 @@ final class LiveRounds {
                             Surroundings.System.HERE);
             int shards = graph.model().layout().shards();
             TopProbe.reset(shards, flink);
-            new FederationJob(graph, transport, load.publish())
+            new FederationJob(graph, List.of(transport), load.publish())
                     .build(flink.environment(), shard -> TopProbe.shard(shard.round().round()));
             flink.submit(JOB);
             List<Callable<Void>> all = new ArrayList<>();

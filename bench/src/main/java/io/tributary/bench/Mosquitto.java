@@ -6,7 +6,7 @@ import io.tributary.cli.command.UsageException;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.node.agent.FreePorts;
-import io.tributary.trainer.Transport;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.transport.mqtt.BrokerOptions;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -46,7 +46,7 @@ final class Mosquitto implements AutoCloseable {
     }
 
     BrokerOptions options() {
-        return BrokerOptions.of("tcp://127.0.0.1:" + port);
+        return BrokerOptions.of("mqtt://127.0.0.1:" + port);
     }
 
     /**
@@ -61,7 +61,7 @@ final class Mosquitto implements AutoCloseable {
                     new LiveRounds(
                             load,
                             new MqttTransport(options(), load.staging(regions.path())),
-                            Transport.mqtt(options()));
+                            TrainerTransport.mqtt(options()));
             live.run(work.path(), regions.path(), (flink, rounds) -> {});
             return live;
         }

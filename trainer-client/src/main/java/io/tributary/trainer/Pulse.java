@@ -19,15 +19,15 @@ final class Pulse {
     private static final long END_MILLIS = 1_000;
 
     private final String trainer;
-    private final TrainerConnection link;
+    private final TrainerConnection connection;
     private final Inbox inbox;
     private final Duration heartbeat;
     private final Thread thread;
     private volatile boolean beats;
 
-    Pulse(String trainer, TrainerConnection link, Inbox inbox, Duration heartbeat) {
+    Pulse(String trainer, TrainerConnection connection, Inbox inbox, Duration heartbeat) {
         this.trainer = trainer;
-        this.link = link;
+        this.connection = connection;
         this.inbox = inbox;
         this.heartbeat = heartbeat;
         this.thread = new Thread(this::beat, "tributary-trainer-" + trainer);
@@ -43,16 +43,16 @@ final class Pulse {
     }
 
     private void beat() {
-        int connections = link.connections();
+        int connections = connection.connections();
         long last = System.nanoTime();
         while (beats) {
             try {
                 Thread.sleep(WATCH_MILLIS);
-                link.makeRoom();
-                int now = link.connections();
+                connection.makeRoom();
+                int now = connection.connections();
                 if (now != connections || System.nanoTime() - last > heartbeat.toNanos()) {
                     last = System.nanoTime();
-                    link.say(Type.HEARTBEAT);
+                    connection.sendControl(Type.HEARTBEAT);
                     connections = now;
                 }
             } catch (InterruptedException e) {

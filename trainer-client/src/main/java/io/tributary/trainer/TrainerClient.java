@@ -27,7 +27,7 @@ import org.slf4j.LoggerFactory;
  *
  * <pre>{@code
  * try (TrainerClient client = TrainerClient.builder()
- *         .job("demo").id("hospital-7").group("eu").broker(BrokerOptions.of("tcp://broker:1883"))
+ *         .job("demo").id("hospital-7").group("eu").transport("mqtt://broker:1883")
  *         .connect()) {
  *     client.join();
  *     Optional<TrainingRound> round;
@@ -57,7 +57,7 @@ public final class TrainerClient implements AutoCloseable {
     private final Duration receiptTimeout;
     private final Path directory;
     private final Inbox inbox;
-    private final TrainerConnection link;
+    private final TrainerConnection connection;
     private final Pulse pulse;
     private final CurrentModel model = new CurrentModel();
     private Optional<RoundId> taken = Optional.empty();
@@ -71,7 +71,7 @@ public final class TrainerClient implements AutoCloseable {
             String job,
             String trainer,
             String group,
-            Transport transport,
+            TrainerTransport transport,
             Optional<Path> parent,
             Duration receiptTimeout,
             Duration heartbeat) {
@@ -90,22 +90,12 @@ public final class TrainerClient implements AutoCloseable {
         }
         this.inbox = new Inbox(self.instance(), directory);
         try {
-            this.link = connect(transport);
+            this.connection = transport.connect(self, directory, inbox);
         } catch (RuntimeException e) {
             deleteDirectory();
             throw e;
         }
-        this.pulse = new Pulse(trainer, link, inbox, heartbeat);
-    }
-
-    private TrainerConnection connect(Transport transport) {
-        if (transport instanceof Transport.Mqtt mqtt) {
-            return new MqttTrainerLink(self, mqtt.broker(), directory, inbox);
-        }
-        if (transport instanceof Transport.Kafka kafka) {
-            return new KafkaTrainerLink(self, kafka.kafka(), directory, inbox);
-        }
-        return new ShmTrainerLink(self, (Transport.Shm) transport, inbox);
+        this.pulse = new Pulse(trainer, connection, inbox, heartbeat);
     }
 
     /** Begins to describe a client. */
@@ -157,7 +147,7 @@ public final class TrainerClient implements AutoCloseable {
     }
 
     private boolean askToJoin(Duration patience) {
-        link.say(Type.JOIN);
+        connection.sendControl(Type.JOIN);
         Optional<Receipt> answer = await(inbox::joinReceipt, patience);
         if (answer.isEmpty()) {
             return false;
@@ -167,14 +157,14 @@ public final class TrainerClient implements AutoCloseable {
         }
         if (inbox.joined(answer.get())) {
             taken = Optional.empty();
-            link.ask();
+            connection.requestModel();
         }
         pulse.begin();
         return true;
     }
 
     private void forgetReceipts() {
-        link.forget();
+        connection.forgetReceipts();
         inbox.forgetReceipts();
     }
 
@@ -191,7 +181,7 @@ public final class TrainerClient implements AutoCloseable {
         for (long rest = timeout.toNanos();
                 found.isEmpty() && rest > 0 && !inVain.getAsBoolean();
                 rest = end - System.nanoTime()) {
-            link.look();
+            connection.poll();
             found = inbox.await(wanted, Duration.ofNanos(Math.min(rest, look.toNanos())));
         }
         return found;
@@ -218,7 +208,7 @@ public final class TrainerClient implements AutoCloseable {
                 follow(shorter(rest, JOIN_AGAIN));
                 found = Optional.empty();
             } else if (found.isEmpty() && inbox.starves(taken)) {
-                link.ask();
+                connection.requestModel();
             } else if (found.isEmpty()) {
                 inbox.doubt();
             }
@@ -229,7 +219,7 @@ public final class TrainerClient implements AutoCloseable {
         }
         TensorFile opened = model.open(task.model().get());
         taken = Optional.of(task.plan().id());
-        return Optional.of(new TrainingRound(task.plan(), opened, link.regions()));
+        return Optional.of(new TrainingRound(task.plan(), opened, connection.regions()));
     }
 
     private static Duration shorter(Duration one, Duration other) {
@@ -266,7 +256,7 @@ public final class TrainerClient implements AutoCloseable {
                 throw ended(update);
             }
             int losses = losses();
-            link.publish(update);
+            connection.publish(update);
             Optional<Receipt> answer =
                     await(
                             () -> inbox.updateReceipt(update),
@@ -279,7 +269,7 @@ public final class TrainerClient implements AutoCloseable {
                 receipt = answer;
             }
         }
-        link.answered(update);
+        connection.acknowledge(update);
         return receipt.get();
     }
 
@@ -344,7 +334,7 @@ public final class TrainerClient implements AutoCloseable {
 
     /** Rises when what was sent may be lost: by a broker that went, or a job that was restored. */
     private int losses() {
-        return link.keeps() ? 0 : link.connections() + inbox.restores();
+        return connection.isDurable() ? 0 : connection.connections() + inbox.restores();
     }
 
     /**
@@ -359,10 +349,10 @@ public final class TrainerClient implements AutoCloseable {
         closed = true;
         try {
             if (pulse.end()) {
-                link.say(Type.LEAVE);
+                connection.sendControl(Type.LEAVE);
             }
         } finally {
-            end(link::close);
+            end(connection::close);
         }
     }
 
@@ -381,7 +371,7 @@ public final class TrainerClient implements AutoCloseable {
         }
         closed = true;
         pulse.end();
-        end(link::abort);
+        end(connection::abort);
     }
 
     private void deleteDirectory() {

@@ -3,7 +3,6 @@
 package io.tributary.trainer;
 
 import io.tributary.protocol.message.Names;
-import io.tributary.transport.mqtt.BrokerOptions;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Objects;
@@ -15,7 +14,7 @@ public final class TrainerClientBuilder {
     private Optional<String> job = Optional.empty();
     private Optional<String> id = Optional.empty();
     private String group = "default";
-    private Optional<Transport> transport = Optional.empty();
+    private Optional<TrainerTransport> transport = Optional.empty();
     private Optional<Path> directory = Optional.empty();
     private Duration receiptTimeout = Duration.ofSeconds(30);
     private Duration heartbeat = Duration.ofSeconds(5);
@@ -40,15 +39,19 @@ public final class TrainerClientBuilder {
         return this;
     }
 
-    /** How the job is reached. Required, unless a broker is given. */
-    public TrainerClientBuilder transport(Transport way) {
+    /** How the job is reached. Required. */
+    public TrainerClientBuilder transport(TrainerTransport way) {
         transport = Optional.of(way);
         return this;
     }
 
-    /** Over MQTT, by this broker. */
-    public TrainerClientBuilder broker(BrokerOptions options) {
-        return transport(Transport.mqtt(options));
+    /**
+     * The same by its URI, for example {@code mqtt://HOST:1883}.
+     *
+     * @throws IllegalArgumentException when it names no transport
+     */
+    public TrainerClientBuilder transport(String uri) {
+        return transport(TrainerTransport.of(uri));
     }
 
     /** Where models and updates are kept; a temporary directory unless said otherwise. */

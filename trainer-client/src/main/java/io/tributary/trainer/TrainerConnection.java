@@ -5,44 +5,52 @@ package io.tributary.trainer;
 import io.tributary.protocol.message.ControlMessage.Type;
 
 /**
- * A trainer's connection to its job. What the job says goes to the {@link Inbox}. Belongs to the
- * trainer's thread, but for {@link #say}, {@link #connections} and {@link #makeRoom}.
+ * A trainer's connection to its job. What the job says goes to the {@link Inbox}. The trainer's
+ * thread calls it; any thread may call {@link #sendControl}, {@link #connections} and {@link
+ * #makeRoom}.
  */
 interface TrainerConnection extends AutoCloseable {
 
     /** Says something about this trainer. */
-    void say(Type type);
+    void sendControl(Type type);
 
     /** Where updates are written. */
     UpdateRegions regions();
 
-    /** Sends an update, or sends it again, as a new attempt where it is not there any more. */
+    /** Sends an update, or sends it again, as a new attempt if what was sent is lost. */
     void publish(ModelUpdate update);
 
-    /** An update has been answered. */
-    void answered(ModelUpdate update);
+    /** The job has answered an update: its memory can be used again. */
+    void acknowledge(ModelUpdate update);
 
-    /** Forgets what has been answered, before something is sent that will be. */
-    default void forget() {}
+    /** Forgets the receipts that have come, before something is sent that will be answered. */
+    default void forgetReceipts() {}
 
-    /** Looks whether the job has said something, where nobody else does. */
-    default void look() {}
+    /**
+     * Looks whether the job has said something. A transport that hears of it without looking checks
+     * its connection.
+     *
+     * @throws RuntimeException when the connection is lost for good
+     */
+    default void poll() {}
 
-    /** Gives up what is not needed, where others wait for room; on any thread. */
+    /** Gives up memory that is not needed, because others wait for it. */
     default void makeRoom() {}
 
-    /** Rises when the job may take this trainer for gone. */
+    /**
+     * Rises when the connection was lost and is there again: the job may count this trainer out.
+     */
     default int connections() {
         return 0;
     }
 
-    /** The job, or a new run of it, has taken this trainer in: its newest model is wanted. */
-    default void ask() {}
+    /** Asks for the newest model: the job, or a new run of it, has let this trainer join. */
+    default void requestModel() {}
 
-    /** Whether what was sent is there for a job that has been restored. */
-    boolean keeps();
+    /** Whether a job that is restored finds what was sent to it before. */
+    boolean isDurable();
 
-    /** Breaks off without a word. */
+    /** Breaks off without a word, as a crash would. */
     void abort();
 
     @Override

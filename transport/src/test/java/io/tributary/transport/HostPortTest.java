@@ -53,7 +53,7 @@ class HostPortTest {
         assertThatThrownBy(() -> HostPort.parse(text))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("expected HOST:PORT");
-        assertThatThrownBy(() -> BrokerOptions.of("tcp://" + text))
+        assertThatThrownBy(() -> BrokerOptions.of("mqtt://" + text))
                 .hasMessageStartingWith("broker '");
         assertThatThrownBy(() -> KafkaOptions.of("good:1," + text))
                 .hasMessageStartingWith("Kafka's bootstrap servers '");
@@ -68,8 +68,20 @@ class HostPortTest {
     }
 
     @Test
+    void webSocketsMayHaveAPathAndOthersNotOne() {
+        assertThat(BrokerOptions.of("ws://[::1]:8080/mqtt").tls()).isFalse();
+        assertThat(BrokerOptions.of("wss://broker.example:443/mqtt").tls()).isTrue();
+        assertThat(BrokerOptions.of("mqtts://broker.example:8883").tls()).isTrue();
+        assertThatThrownBy(() -> BrokerOptions.of("mqtt://broker.example:1883/mqtt"))
+                .hasMessageContaining("expected HOST:PORT");
+        assertThatThrownBy(() -> BrokerOptions.of("tcp://broker.example:1883"))
+                .hasMessage(
+                        "broker 'tcp://broker.example:1883': expected mqtt://HOST:PORT, mqtts://HOST:PORT, ws://HOST:PORT/PATH or wss://HOST:PORT/PATH");
+    }
+
+    @Test
     void brokersAndKafkaTakeIpv6() {
-        assertThat(BrokerOptions.of("ssl://[::1]:8883").url()).isEqualTo("ssl://[::1]:8883");
+        assertThat(BrokerOptions.of("mqtts://[::1]:8883").url()).isEqualTo("mqtts://[::1]:8883");
         assertThat(KafkaOptions.of("[::1]:9092,[::2]:9092").client())
                 .containsEntry("bootstrap.servers", "[::1]:9092,[::2]:9092");
     }

@@ -26,6 +26,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
@@ -55,12 +56,9 @@ public final class AgentCommand implements Callable<Integer> {
             description = "Whether descriptors stay in the kernel. Default: ${DEFAULT-VALUE}.")
     private AgentOptions.Bpf bpf;
 
-    @Option(
-            names = "--dir",
-            paramLabel = "DIR",
-            defaultValue = ShmArguments.DIRECTORY,
-            converter = ShmArguments.Directory.class,
-            description = "The region directory. Default: ${DEFAULT-VALUE}.")
+    @Mixin private RegionArguments regions;
+
+    /** The region directory, without links on the way. */
     private Path directory;
 
     @Option(
@@ -155,6 +153,7 @@ public final class AgentCommand implements Callable<Integer> {
     }
 
     private void requireRegions() throws IOException {
+        directory = regions.directory();
         if (group.isPresent() && !TrustedDirectory.sharedWith(directory, group.get())) {
             throw new UsageException(
                     "--group %s: expected %s to be root's and the group's, with mode 3770; run this once as root"

@@ -2,12 +2,12 @@
 
 package io.tributary.cli.command;
 
-import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.protocol.Json;
 import io.tributary.testbed.chaos.Chaos;
 import io.tributary.testbed.chaos.ChaosOptions;
 import io.tributary.testbed.chaos.ChaosOptions.Kind;
 import io.tributary.testbed.chaos.ChaosReport;
+import io.tributary.testbed.transport.TransportKind;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -17,6 +17,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code tributary chaos}. */
@@ -51,8 +52,9 @@ public final class ChaosCommand implements Callable<Integer> {
             names = "--transport",
             paramLabel = "mqtt|kafka|shm",
             defaultValue = "mqtt",
+            converter = TransportKindConverter.class,
             description = "How updates travel. Default: ${DEFAULT-VALUE}.")
-    private TransportType transport;
+    private TransportKind transport;
 
     @Option(
             names = "--hosts",
@@ -76,13 +78,7 @@ public final class ChaosCommand implements Callable<Integer> {
             description = "Trainers, a process each. Default: ${DEFAULT-VALUE}.")
     private int trainers;
 
-    @Option(
-            names = "--dir",
-            paramLabel = "DIR",
-            defaultValue = ShmArguments.DIRECTORY,
-            converter = ShmArguments.Directory.class,
-            description = "The region directory. Default: ${DEFAULT-VALUE}.")
-    private Path regions;
+    @Mixin private RegionArguments regions;
 
     @Option(names = "--report", paramLabel = "FILE", description = "Writes the report as JSON.")
     private Optional<Path> file;
@@ -98,7 +94,7 @@ public final class ChaosCommand implements Callable<Integer> {
         if (hosts != 0 && hosts < 2) {
             throw new UsageException("--hosts %d: expected 2 or more".formatted(hosts));
         }
-        if (hosts > 0 && transport == TransportType.KAFKA) {
+        if (hosts > 0 && transport == TransportKind.KAFKA) {
             throw new UsageException("--hosts: expected --transport mqtt or shm");
         }
         ChaosReport report =
@@ -110,7 +106,7 @@ public final class ChaosCommand implements Callable<Integer> {
                                         transport,
                                         kinds(),
                                         trainers,
-                                        regions,
+                                        regions.directory(),
                                         hosts),
                                 System.out)
                         .run();

@@ -100,7 +100,7 @@ public final class ClusterCommand implements Runnable {
                 .flatMap(LocalCluster.State::hosts)
                 .ifPresent(
                         there -> {
-                            System.out.printf("Broker: tcp://%s:1883%n", there.host(1).address());
+                            System.out.printf("Broker: mqtt://%s:1883%n", there.host(1).address());
                             System.out.printf(
                                     "In job.yaml: regions.node-port: %d%n",
                                     Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET);

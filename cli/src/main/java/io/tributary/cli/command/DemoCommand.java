@@ -2,7 +2,6 @@
 
 package io.tributary.cli.command;
 
-import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.operators.coordinator.RoundRules.Timing;
@@ -10,6 +9,7 @@ import io.tributary.protocol.message.Names;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.testbed.demo.Demo;
 import io.tributary.testbed.demo.DemoOptions;
+import io.tributary.testbed.transport.TransportKind;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -96,15 +96,16 @@ public final class DemoCommand implements Callable<Integer> {
             names = "--transport",
             paramLabel = "mqtt|kafka|shm",
             defaultValue = "mqtt",
+            converter = TransportKindConverter.class,
             description = "How updates travel. Default: ${DEFAULT-VALUE}.")
-    private TransportType transport;
+    private TransportKind transport;
 
     @Option(
             names = "--dir",
             paramLabel = "DIR",
-            converter = ShmArguments.Directory.class,
+            converter = RegionArguments.Directory.class,
             description =
-                    "With shm: the region directory. Default: " + ShmArguments.DIRECTORY + ".")
+                    "With shm: the region directory. Default: " + RegionArguments.DIRECTORY + ".")
     private Optional<Path> directory;
 
     @Option(
@@ -176,15 +177,13 @@ public final class DemoCommand implements Callable<Integer> {
         return 0;
     }
 
-    private Optional<Path> regions() {
+    private Path regions() {
         require(
-                directory.isEmpty() || transport == TransportType.SHM,
+                directory.isEmpty() || transport == TransportKind.SHM,
                 "--dir",
                 directory.map(Path::toString).orElse(""),
                 "it only with --transport shm");
-        return transport == TransportType.SHM
-                ? Optional.of(directory.orElse(TrustedDirectory.of(ShmArguments.DIRECTORY)))
-                : Optional.empty();
+        return directory.orElse(TrustedDirectory.of(RegionArguments.DIRECTORY));
     }
 
     private static boolean writable(Path directory) {

@@ -29,6 +29,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.nd4j.linalg.factory.Nd4j;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code tributary doctor}. */
@@ -47,13 +48,7 @@ public final class DoctorCommand implements Callable<Integer> {
     private static final int PINGS = 50;
     private static final int PING_MILLIS = 100;
 
-    @Option(
-            names = "--dir",
-            paramLabel = "DIR",
-            defaultValue = ShmArguments.DIRECTORY,
-            converter = ShmArguments.Directory.class,
-            description = "The region directory. Default: ${DEFAULT-VALUE}.")
-    private Path directory;
+    @Mixin private RegionArguments where;
 
     @Option(
             names = "--agent-port",
@@ -109,9 +104,9 @@ public final class DoctorCommand implements Callable<Integer> {
     }
 
     private Requirement regions() {
-        SharedMemory memory = SharedMemory.of(directory);
+        SharedMemory memory = SharedMemory.of(where.directory());
         try {
-            RegionDirectory regions = new RegionDirectory(directory, Long.MAX_VALUE);
+            RegionDirectory regions = new RegionDirectory(where.directory(), Long.MAX_VALUE);
             regions.own(RegionDirectory.unique("doctor"), PROBE_BYTES)
                     .orElseThrow(
                             () -> new IOException("no room for %d bytes".formatted(PROBE_BYTES)))
@@ -120,13 +115,15 @@ public final class DoctorCommand implements Callable<Integer> {
             return new Requirement("regions", false, e.getMessage());
         }
         return new Requirement(
-                "regions", memory.enough(), "%s: %s".formatted(directory, memory.description()));
+                "regions",
+                memory.enough(),
+                "%s: %s".formatted(where.directory(), memory.description()));
     }
 
     /** Sends a descriptor by the one that runs or, where none does, by one that it starts. */
     private Requirement agent() {
         try {
-            Door.enter(directory, agentPort);
+            Door.enter(where.directory(), agentPort);
             return carries(agentPort, "runs on port %d".formatted(agentPort));
         } catch (IOException none) {
             return agentOfItsOwn();
@@ -142,7 +139,7 @@ public final class DoctorCommand implements Callable<Integer> {
         }
         int port = FreePorts.next(2);
         try (NodeAgent agent =
-                NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, directory))) {
+                NodeAgent.start(new AgentOptions(port, AgentOptions.Bpf.AUTO, where.directory()))) {
             boolean bpf = BpfRequirements.check().stream().allMatch(Requirement::met);
             Requirement carries = carries(port, agent.mode());
             return new Requirement(
@@ -157,7 +154,7 @@ public final class DoctorCommand implements Callable<Integer> {
         EndpointId id = EndpointId.of("doctor/" + UUID.randomUUID());
         try (Mailbox mailbox =
                 Mailbox.open(
-                        directory,
+                        where.directory(),
                         port,
                         "doctor",
                         descriptor -> {
@@ -180,11 +177,13 @@ public final class DoctorCommand implements Callable<Integer> {
     }
 
     private static Requirement broker(JobSpec spec) {
-        Optional<String> warning = spec.foreign().warning(spec.name());
+        List<String> warnings = spec.warnings();
         return new Requirement(
                 "broker",
-                warning.isEmpty(),
-                warning.orElse("lets nobody else speak for job '%s'".formatted(spec.name())));
+                warnings.isEmpty(),
+                warnings.isEmpty()
+                        ? "lets nobody else speak for job '%s'".formatted(spec.name())
+                        : String.join("; ", warnings));
     }
 
     /** Where the eBPF object is in the jar, nothing is to be built. */

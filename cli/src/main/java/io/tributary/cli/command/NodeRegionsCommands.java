@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -37,19 +38,14 @@ final class NodeRegionsCommands {
                 description = "The port of this host's agent. Default: ${DEFAULT-VALUE}.")
         private int port;
 
-        @Option(
-                names = "--dir",
-                paramLabel = "DIR",
-                defaultValue = ShmArguments.DIRECTORY,
-                converter = ShmArguments.Directory.class,
-                description = "Its region directory. Default: ${DEFAULT-VALUE}.")
-        private Path directory;
+        @Mixin private RegionArguments where;
 
         @Override
         public final Integer call() throws IOException {
             try (NodeClient regions =
                     NodeClient.by(
-                            directory, Ports.requireAgent("--port", port) + Node.LOCAL_OFFSET)) {
+                            where.directory(),
+                            Ports.requireAgent("--port", port) + Node.LOCAL_OFFSET)) {
                 call(regions);
             }
             return 0;

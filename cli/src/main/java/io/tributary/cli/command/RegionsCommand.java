@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code tributary regions}. */
@@ -34,19 +35,16 @@ public final class RegionsCommand implements Runnable {
 
     @Override
     public void run() {
-        ls(TrustedDirectory.of(ShmArguments.DIRECTORY));
+        ls(TrustedDirectory.of(RegionArguments.DIRECTORY));
     }
 
     /** {@code tributary regions ls}. */
     @Command(name = "ls", description = "Lists regions: state, size, owner, what they hold.")
-    int ls(
-            @Option(
-                            names = "--dir",
-                            paramLabel = "DIR",
-                            defaultValue = ShmArguments.DIRECTORY,
-                            converter = ShmArguments.Directory.class,
-                            description = "The region directory. Default: ${DEFAULT-VALUE}.")
-                    Path directory) {
+    int ls(@Mixin RegionArguments where) {
+        return ls(where.directory());
+    }
+
+    private static int ls(Path directory) {
         List<Path> regions = RegionDirectory.list(requireDirectory(directory));
         System.out.printf(
                 "%-9s %10s %12s  %-14s %s%n", "state", "generation", "bytes", "owner", "region");
@@ -78,13 +76,7 @@ public final class RegionsCommand implements Runnable {
             description =
                     "Deletes what dead processes left: at once what nobody can want, after a while what is READY or damaged.")
     int reap(
-            @Option(
-                            names = "--dir",
-                            paramLabel = "DIR",
-                            defaultValue = ShmArguments.DIRECTORY,
-                            converter = ShmArguments.Directory.class,
-                            description = "The region directory. Default: ${DEFAULT-VALUE}.")
-                    Path directory,
+            @Mixin RegionArguments where,
             @Option(
                             names = "--older-than",
                             paramLabel = "SECONDS",
@@ -95,6 +87,7 @@ public final class RegionsCommand implements Runnable {
         if (seconds < 0) {
             throw new UsageException("--older-than %d: expected 0 or more".formatted(seconds));
         }
+        Path directory = where.directory();
         List<Path> reaped =
                 RegionDirectory.reap(requireOwn(directory), Duration.ofSeconds(seconds));
         reaped.forEach(file -> System.out.println(directory.relativize(file)));

@@ -7,7 +7,7 @@ import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
-import io.tributary.job.graph.Transport;
+import io.tributary.job.graph.JobTransport;
 import io.tributary.testbed.demo.Console;
 import io.tributary.testbed.demo.RoundBoard;
 import java.io.IOException;
@@ -61,8 +61,8 @@ public final class SubmitCommand implements Callable<Integer> {
         }
         JobSpec spec = JobSpec.read(config);
         FlinkRest rest = cluster.rest();
-        Transport seen =
-                cluster.local().map(there -> there.seen(spec.transport())).orElse(spec.transport());
+        JobTransport seen =
+                cluster.local().map(there -> there.seen(spec.followed())).orElse(spec.followed());
         Optional<String> from = latest ? latest(spec, rest) : savepoint;
         from.ifPresent(path -> System.out.println("going on from " + path));
         if (latest && from.isEmpty()) {
@@ -76,9 +76,7 @@ public final class SubmitCommand implements Callable<Integer> {
                                 spec.name(), new RoundBoard(console::status, console::model))) {
             String job = new Submission(rest, Distribution.jobJar()).run(spec, config, from);
             console.say("job %s (%s) is submitted".formatted(spec.name(), job));
-            spec.foreign()
-                    .warning(spec.name())
-                    .ifPresent(warning -> console.say("warning: " + warning));
+            spec.warnings().forEach(warning -> console.say("warning: " + warning));
             console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
             return detached ? deployed(rest, spec.name(), job, console) : await(rest, job, console);
         }

@@ -2,7 +2,6 @@
 
 package io.tributary.cli.command;
 
-import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Receipt;
@@ -14,14 +13,11 @@ import io.tributary.testbed.digits.Digits;
 import io.tributary.testbed.digits.DirichletShares;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
-import io.tributary.trainer.Transport;
-import io.tributary.transport.kafka.KafkaOptions;
+import io.tributary.trainer.TrainerTransport;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
@@ -41,25 +37,14 @@ public final class TrainerCommand implements Callable<Integer> {
 
     @Option(
             names = "--transport",
-            paramLabel = "mqtt|kafka|shm",
-            defaultValue = "mqtt",
-            description = "How updates travel. Default: ${DEFAULT-VALUE}.")
-    private TransportType transport;
+            paramLabel = "URI",
+            description = {
+                "How updates travel: mqtt://HOST:PORT (mqtts:// with TLS, ws:// and wss:// over WebSocket),",
+                "kafka://HOST:PORT,HOST:PORT, or shm:[DIR][?agent-port=PORT]."
+            })
+    private Optional<String> uri;
 
-    @Mixin private BrokerArguments broker;
-    @Mixin private ShmArguments shm;
-
-    @Option(
-            names = "--kafka",
-            paramLabel = "HOST:PORT",
-            description = "Kafka's bootstrap servers, separated by commas.")
-    private Optional<String> kafka;
-
-    @Option(
-            names = "--kafka-property",
-            paramLabel = "KEY=VALUE",
-            description = "Handed to Kafka's clients as it is, for SASL and TLS; repeatable.")
-    private Map<String, String> kafkaProperties = Map.of();
+    @Mixin private CredentialsArguments credentials;
 
     @Option(names = "--job", paramLabel = "NAME", description = "The job.")
     private Optional<String> jobName;
@@ -105,7 +90,8 @@ public final class TrainerCommand implements Callable<Integer> {
         }
         String job = required("--job NAME", jobName);
         String group = required("--group TAG", groupTag);
-        Transport address = address();
+        TrainerTransport transport =
+                TrainerTransport.of(required("--transport URI", uri), credentials.credentials());
         String name = id.orElseGet(() -> "trainer-" + ProcessHandle.current().pid());
         long seed = name.hashCode();
         Digits all = Demo.digits(data, seed).train();
@@ -116,20 +102,17 @@ public final class TrainerCommand implements Callable<Integer> {
                         Demo.TRAINING.batch(),
                         Demo.TRAINING.learningRate(),
                         proximal);
-        System.out.printf(
-                "%s: connecting over %s%n", name, transport.name().toLowerCase(Locale.ROOT));
+        System.out.printf("%s: connecting over %s%n", name, uri.orElseThrow());
         try (WorkDirectory work = WorkDirectory.create("trainer");
                 TrainerClient client =
                         TrainerClient.builder()
                                 .job(job)
                                 .id(name)
                                 .group(group)
-                                .transport(address)
+                                .transport(transport)
                                 .directory(work.path())
                                 .connect()) {
-            System.out.printf(
-                    "%s: waiting for job '%s'%s%n",
-                    name, job, transport == TransportType.SHM ? " in " + shm.directory() : "");
+            System.out.printf("%s: waiting for job '%s'%n", name, job);
             join(client, name);
             System.out.printf("%s: joined %s with %d images%n", name, job, share.size());
             new DigitTrainer(client, share, training, seed).run(TrainerCommand::show);
@@ -171,17 +154,6 @@ public final class TrainerCommand implements Callable<Integer> {
 
     private static String required(String option, Optional<String> value) {
         return value.orElseThrow(() -> new UsageException(option + " is missing"));
-    }
-
-    private Transport address() {
-        return switch (transport) {
-            case MQTT -> Transport.mqtt(broker.options());
-            case KAFKA ->
-                    Transport.kafka(
-                            new KafkaOptions(
-                                    required("--kafka HOST:PORT", kafka), kafkaProperties));
-            case SHM -> Transport.shm(shm.directory(), shm.agentPort());
-        };
     }
 
     private static void show(Receipt receipt) {

@@ -33,7 +33,7 @@ public final class TestBroker implements AutoCloseable {
     }
 
     public BrokerOptions options() {
-        return BrokerOptions.of("tcp://127.0.0.1:" + port);
+        return BrokerOptions.of("mqtt://127.0.0.1:" + port);
     }
 
     public void stop() throws Exception {

@@ -4,6 +4,7 @@ package io.tributary.cli.testutils;
 
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
@@ -22,8 +23,8 @@ import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.sources.base.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -80,33 +81,23 @@ public record TestJob(String name, Path work, int agentPort) {
                         new PayloadStore.Place(regions().toString()), quotaBytes, agentPort));
     }
 
-    public LocalFlink start(int trainers, int rounds, io.tributary.job.graph.Transport transport)
-            throws Exception {
+    public LocalFlink start(int trainers, int rounds, JobTransport transport) throws Exception {
         return start(trainers, rounds, transport, new Configuration());
     }
 
     /** Starts a submission of its own. */
-    public LocalFlink start(
-            int trainers, int rounds, io.tributary.job.graph.Transport transport, Run run)
+    public LocalFlink start(int trainers, int rounds, JobTransport transport, Run run)
             throws Exception {
         return start(trainers, rounds, transport, new Configuration(), run);
     }
 
-    public LocalFlink start(
-            int trainers,
-            int rounds,
-            io.tributary.job.graph.Transport transport,
-            Configuration more)
+    public LocalFlink start(int trainers, int rounds, JobTransport transport, Configuration more)
             throws Exception {
         return start(trainers, rounds, transport, more, run(name));
     }
 
     public LocalFlink start(
-            int trainers,
-            int rounds,
-            io.tributary.job.graph.Transport transport,
-            Configuration more,
-            Run run)
+            int trainers, int rounds, JobTransport transport, Configuration more, Run run)
             throws Exception {
         return start(trainers, rounds, transport, more, run, UpdateKind.WEIGHTS);
     }
@@ -115,7 +106,7 @@ public record TestJob(String name, Path work, int agentPort) {
     public LocalFlink start(
             int trainers,
             int rounds,
-            io.tributary.job.graph.Transport transport,
+            JobTransport transport,
             Configuration more,
             Run run,
             UpdateKind kind)
@@ -139,11 +130,14 @@ public record TestJob(String name, Path work, int agentPort) {
     }
 
     /** The same by these rules. */
+    public LocalFlink start(RoundRules rules, JobTransport transport, Configuration more, Run run)
+            throws Exception {
+        return start(rules, List.of(transport), more, run);
+    }
+
+    /** The same by several transports. */
     public LocalFlink start(
-            RoundRules rules,
-            io.tributary.job.graph.Transport transport,
-            Configuration more,
-            Run run)
+            RoundRules rules, List<JobTransport> transports, Configuration more, Run run)
             throws Exception {
         Path model = SmallModel.write(work.resolve(name + "-0.safetensors"), 0);
         Path own = Files.createDirectories(work.resolve(name));
@@ -168,7 +162,7 @@ public record TestJob(String name, Path work, int agentPort) {
                         new ModelSpec(model.toString(), 100_000, rules.kind()),
                         ModelDirectory.at(work.resolve(name)),
                         Surroundings.System.HERE);
-        new FederationJob(graph, transport, Publish.COMMITTED).build(flink.environment());
+        new FederationJob(graph, transports, Publish.COMMITTED).build(flink.environment());
         flink.submit(name);
         return flink;
     }
@@ -194,10 +188,10 @@ public record TestJob(String name, Path work, int agentPort) {
     }
 
     public TrainerClient client(String id) {
-        return client(id, Transport.shm(regions(), agentPort));
+        return client(id, TrainerTransport.shm(regions(), agentPort));
     }
 
-    public TrainerClient client(String id, Transport transport) {
+    public TrainerClient client(String id, TrainerTransport transport) {
         return TrainerClient.builder()
                 .job(name)
                 .id(id)

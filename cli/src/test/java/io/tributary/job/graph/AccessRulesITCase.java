@@ -15,7 +15,7 @@ import io.tributary.protocol.message.Topics;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.KafkaProcess;
 import io.tributary.trainer.TrainerClient;
-import io.tributary.trainer.Transport;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.transport.kafka.KafkaOptions;
 import io.tributary.transport.kafka.KafkaTopics;
 import io.tributary.transport.kafka.TopicAccess;
@@ -68,8 +68,7 @@ class AccessRulesITCase {
                 "acl_file " + HOME.resolve("docs/examples/mosquitto.acl"));
     }
 
-    private void run(TestJob job, io.tributary.job.graph.Transport transport, Ways ways)
-            throws Exception {
+    private void run(TestJob job, JobTransport transport, Ways ways) throws Exception {
         try (LocalFlink flink = job.start(TRAINERS.size(), 2, transport)) {
             CompletableFuture.allOf(
                             TRAINERS.stream()
@@ -92,20 +91,20 @@ class AccessRulesITCase {
     }
 
     private interface Ways {
-        Transport of(String trainer);
+        TrainerTransport of(String trainer);
     }
 
     @Test
     void mosquitto() throws Exception {
         int port = FreePorts.next();
         BrokerOptions broker =
-                BrokerOptions.of("tcp://127.0.0.1:" + port).withPatience(Duration.ofSeconds(10));
+                BrokerOptions.of("mqtt://127.0.0.1:" + port).withPatience(Duration.ofSeconds(10));
         TestJob job = new TestJob("digits", temp, 1);
         try (Mosquitto running = mosquitto(port)) {
             run(
                     job,
                     new MqttTransport(broker.withPassword("job", "of-job"), job.staging(1 << 26)),
-                    id -> Transport.mqtt(broker.withPassword(id, "of-" + id)));
+                    id -> TrainerTransport.mqtt(broker.withPassword(id, "of-" + id)));
             BrokerOptions trainer = broker.withPassword("t-1", "of-t-1");
             for (String own : List.of(TOPICS.control("t-1"), TOPICS.update("t-1"))) {
                 assertThat(PublishAccess.admits(trainer, own)).as(own).isTrue();
@@ -139,7 +138,7 @@ class AccessRulesITCase {
                     .as("nothing has been tried")
                     .hasValueSatisfying(
                             w -> assertThat(w).contains("could not be told", "refuses user 't-1'"));
-            TrainerClient another = job.client("t-2", Transport.mqtt(trainer));
+            TrainerClient another = job.client("t-2", TrainerTransport.mqtt(trainer));
             assertThatThrownBy(another::join)
                     .isInstanceOf(BrokerRefusedException.class)
                     .hasMessageContaining("user 't-1' publish to " + TOPICS.control("t-2"))
@@ -166,10 +165,7 @@ class AccessRulesITCase {
                 topology: schema.json
                 model: {initial: model.safetensors, directory: models}
                 checkpoints.directory: checkpoints
-                transport:
-                  type: mqtt
-                  mqtt:
-                    broker: tcp://127.0.0.1:%d
+                transports: [mqtt://127.0.0.1:%d]
                 """
                         .formatted(port);
         Files.writeString(config, yaml);
@@ -177,11 +173,12 @@ class AccessRulesITCase {
             Cli doctor = Cli.run("doctor", "--config", config.toString());
             assertThat(doctor.exit()).isEqualTo(1);
             assertThat(doctor.out())
-                    .containsPattern("MISSING +broker +the broker tcp://127.0.0.1:" + port)
+                    .containsPattern("MISSING +broker +the broker mqtt://127.0.0.1:" + port)
                     .contains("lets anybody publish for the job")
                     .contains("docs/security.md");
         }
-        Files.writeString(config, yaml + "    trainer-user: t-1\n    trainer-password: of-t-1\n");
+        Files.writeString(
+                config, yaml + "mqtt:\n  trainer-user: t-1\n  trainer-password: of-t-1\n");
         try (Mosquitto ruled = mosquitto(port)) {
             assertThat(Cli.run("doctor", "--config", config.toString()).out())
                     .containsPattern("OK +broker +lets nobody else speak for job 'digits'");
@@ -226,7 +223,7 @@ class AccessRulesITCase {
                     job,
                     new KafkaTransport(
                             new KafkaOptions(servers, plain("job")), job.staging(1 << 26), false),
-                    id -> Transport.kafka(trainer));
+                    id -> TrainerTransport.kafka(trainer));
             KafkaTopics topics = new KafkaTopics("digits");
             assertThat(TopicAccess.maySpeakForJob(trainer, topics)).isFalse();
             assertThat(TopicAccess.maySpeakForJob(KafkaOptions.of(servers), topics)).isFalse();

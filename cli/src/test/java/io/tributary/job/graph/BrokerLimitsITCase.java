@@ -13,8 +13,8 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.sources.base.sink.Egress;
 import io.tributary.sources.mqtt.sink.MqttEgress;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import io.tributary.transport.mqtt.BrokerOptions;
 import io.tributary.transport.mqtt.BrokerRefusedException;
 import io.tributary.transport.mqtt.BrokerUnavailableException;
@@ -49,7 +49,7 @@ class BrokerLimitsITCase {
     private final int port = FreePorts.next();
 
     private BrokerOptions options() {
-        return options("tcp://127.0.0.1:" + port);
+        return options("mqtt://127.0.0.1:" + port);
     }
 
     private static BrokerOptions options(String url) {
@@ -99,13 +99,13 @@ class BrokerLimitsITCase {
     @Test
     void chunksAreCutSoThatTheyFit() throws Exception {
         TestJob job = new TestJob("cut", temp, 1);
-        BrokerOptions broker = BrokerOptions.of("tcp://127.0.0.1:" + port);
+        BrokerOptions broker = BrokerOptions.of("mqtt://127.0.0.1:" + port);
         try (Mosquitto ignored =
                         Mosquitto.start(
                                 port, OPEN, "max_packet_size 60000", "max_inflight_messages 1");
                 LocalFlink flink =
                         job.start(1, 2, new MqttTransport(broker, job.staging(1 << 28)));
-                TrainerClient trainer = job.client("t-1", Transport.mqtt(broker))) {
+                TrainerClient trainer = job.client("t-1", TrainerTransport.mqtt(broker))) {
             trainer.join();
             for (int round = 1; round <= 2; round++) {
                 TrainingRound now = trainer.awaitRound(TestJob.PATIENCE).orElseThrow();
@@ -159,7 +159,7 @@ class BrokerLimitsITCase {
         try (Mosquitto ignored = Mosquitto.start(port, OPEN, "acl_file " + acl);
                 LocalFlink flink =
                         job.start(1, 1, new MqttTransport(broker, job.staging(1 << 28)));
-                TrainerClient trainer = job.client("t-1", Transport.mqtt(broker))) {
+                TrainerClient trainer = job.client("t-1", TrainerTransport.mqtt(broker))) {
             trainer.join();
             TrainingRound round = trainer.awaitRound(TestJob.PATIENCE).orElseThrow();
             assertThatThrownBy(() -> trainer.send(TestJob.update(round, "t-1")))
@@ -199,7 +199,7 @@ class BrokerLimitsITCase {
         }
 
         BrokerOptions options() {
-            return BrokerLimitsITCase.options("tcp://127.0.0.1:" + listening.getLocalPort());
+            return BrokerLimitsITCase.options("mqtt://127.0.0.1:" + listening.getLocalPort());
         }
 
         @Override
@@ -239,7 +239,7 @@ class BrokerLimitsITCase {
     void addressesMayBeIpv6() throws Exception {
         int other = FreePorts.next();
         try (Mosquitto ignored = Mosquitto.start(port, OPEN, "listener %d ::1".formatted(other));
-                MqttLink link = link(options("tcp://[::1]:" + other))) {
+                MqttLink link = link(options("mqtt://[::1]:" + other))) {
             link.publish(new Publication("x", new byte[1], Map.of(), false));
         }
     }
@@ -252,7 +252,7 @@ class BrokerLimitsITCase {
                 Egress<Integer> egress =
                         MqttEgress.<Integer>factory(
                                         "receipts",
-                                        options("tcp://127.0.0.1:" + slow.port()),
+                                        options("mqtt://127.0.0.1:" + slow.port()),
                                         (number, any) ->
                                                 List.of(
                                                         new Publication(

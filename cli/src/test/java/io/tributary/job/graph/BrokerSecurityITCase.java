@@ -115,7 +115,10 @@ class BrokerSecurityITCase {
                                 })) {
             link.subscribe(List.of("x/+"));
             MqttClient unbounded =
-                    new MqttClient(broker.url(), "unbounded", new MemoryPersistence());
+                    new MqttClient(
+                            "tcp://127.0.0.1:" + broker.port(),
+                            "unbounded",
+                            new MemoryPersistence());
             unbounded.connect();
             unbounded.publish("x/y", new byte[3 << 20], 1, false);
             unbounded.disconnect();
@@ -138,11 +141,12 @@ class BrokerSecurityITCase {
         try (Mosquitto broker =
                 Mosquitto.start(
                         port, "allow_anonymous false", "password_file " + temp + "/passwords")) {
-            BrokerOptions options = BrokerOptions.of("tcp://127.0.0.1:" + port).withPatience(BRIEF);
+            BrokerOptions options =
+                    BrokerOptions.of("mqtt://127.0.0.1:" + port).withPatience(BRIEF);
             roundTrip(options.withPassword("ada", "secret"));
             assertThatThrownBy(() -> roundTrip(options.withPassword("ada", "wrong")))
                     .isInstanceOf(BrokerRefusedException.class)
-                    .hasMessageContaining("broker tcp://127.0.0.1:" + port)
+                    .hasMessageContaining("broker mqtt://127.0.0.1:" + port)
                     .hasMessageContaining("refuses user 'ada'");
         }
     }
@@ -182,7 +186,7 @@ class BrokerSecurityITCase {
                         "certfile " + temp + "/server.pem",
                         "keyfile " + temp + "/server.key")) {
             BrokerOptions trusting =
-                    BrokerOptions.of("ssl://[::1]:" + tls)
+                    BrokerOptions.of("mqtts://[::1]:" + tls)
                             .withPatience(BRIEF)
                             .withCaFile(temp + "/ca.pem");
             if (right) {
@@ -210,7 +214,7 @@ class BrokerSecurityITCase {
                         "keyfile " + temp + "/server.key",
                         "require_certificate true")) {
             BrokerOptions trusting =
-                    BrokerOptions.of("ssl://127.0.0.1:" + port)
+                    BrokerOptions.of("mqtts://127.0.0.1:" + port)
                             .withPatience(BRIEF)
                             .withCaFile(temp + "/ca.pem");
             roundTrip(trusting.withCertificate(temp + "/client.pem", temp + "/client.key"));
@@ -219,7 +223,7 @@ class BrokerSecurityITCase {
             assertThatThrownBy(
                             () ->
                                     roundTrip(
-                                            BrokerOptions.of("ssl://127.0.0.1:" + port)
+                                            BrokerOptions.of("mqtts://127.0.0.1:" + port)
                                                     .withPatience(BRIEF)))
                     .isInstanceOf(BrokerUnavailableException.class)
                     .hasMessageContaining("certification path");
@@ -232,7 +236,7 @@ class BrokerSecurityITCase {
         assertThatThrownBy(
                         () ->
                                 roundTrip(
-                                        BrokerOptions.of("tcp://127.0.0.1:" + port)
+                                        BrokerOptions.of("mqtt://127.0.0.1:" + port)
                                                 .withPatience(BRIEF)))
                 .isInstanceOf(BrokerUnavailableException.class)
                 .hasMessageContaining("no connection within 1 s (Connection refused");

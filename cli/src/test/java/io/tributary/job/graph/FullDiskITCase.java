@@ -11,8 +11,8 @@ import io.tributary.job.cluster.FlinkRest;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
@@ -45,7 +45,8 @@ class FullDiskITCase {
         try (TestBroker broker = TestBroker.Kind.EMBEDDED.start();
                 LocalFlink flink =
                         job.start(1, 1, new MqttTransport(broker.options(), job.staging(1 << 26)));
-                TrainerClient trainer = job.client("t-1", Transport.mqtt(broker.options()))) {
+                TrainerClient trainer =
+                        job.client("t-1", TrainerTransport.mqtt(broker.options()))) {
             trainer.join();
             // The plan waits for a checkpoint, and so waits for room.
             CompletableFuture<Receipt> sending =

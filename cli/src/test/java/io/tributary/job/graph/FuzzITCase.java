@@ -15,8 +15,8 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.testbed.process.KafkaProcess;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import io.tributary.transport.kafka.KafkaHeaders;
 import io.tributary.transport.kafka.KafkaTopics;
 import io.tributary.transport.mqtt.BrokerOptions;
@@ -104,7 +104,7 @@ class FuzzITCase {
                                 new MqttLink.Settings("vandal", 1, Optional.empty()),
                                 message -> message.done().run());
                 TrainerClient honest =
-                        job.client("t-1", Transport.mqtt(BrokerOptions.of(broker.url())))) {
+                        job.client("t-1", TrainerTransport.mqtt(BrokerOptions.of(broker.url())))) {
             honest.join();
             TrainingRound round = honest.awaitRound(TestJob.PATIENCE).orElseThrow();
             FuzzInputs inputs = inputs(job, round);
@@ -154,7 +154,7 @@ class FuzzITCase {
                                 new KafkaTransport(kafka.options(), job.staging(1 << 26), false));
                 KafkaProducer<byte[], byte[]> vandal =
                         new KafkaProducer<>(kafka.options().producer());
-                TrainerClient honest = job.client("t-1", Transport.kafka(kafka.options()))) {
+                TrainerClient honest = job.client("t-1", TrainerTransport.kafka(kafka.options()))) {
             honest.join();
             TrainingRound round = honest.awaitRound(TestJob.PATIENCE).orElseThrow();
             FuzzInputs inputs = inputs(job, round);

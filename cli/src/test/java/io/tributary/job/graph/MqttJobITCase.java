@@ -29,6 +29,7 @@ import io.tributary.sources.base.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.transport.mqtt.BrokerOptions;
 import io.tributary.transport.mqtt.MqttLink;
@@ -97,13 +98,15 @@ class MqttJobITCase {
                         Surroundings.System.HERE);
         new FederationJob(
                         graph,
-                        new MqttTransport(
-                                broker,
-                                new Staging(
-                                        new PayloadStore.Place(temp.resolve("regions").toString()),
-                                        1 << 26,
-                                        Duration.ofSeconds(20),
-                                        Duration.ofHours(1))),
+                        List.of(
+                                new MqttTransport(
+                                        broker,
+                                        new Staging(
+                                                new PayloadStore.Place(
+                                                        temp.resolve("regions").toString()),
+                                                1 << 26,
+                                                Duration.ofSeconds(20),
+                                                Duration.ofHours(1)))),
                         Publish.COMMITTED)
                 .build(flink.environment());
         flink.submit(JOB);
@@ -115,7 +118,7 @@ class MqttJobITCase {
                 .job(JOB)
                 .id(id)
                 .group(group)
-                .broker(broker)
+                .transport(TrainerTransport.mqtt(broker))
                 .receiptTimeout(Duration.ofSeconds(5))
                 .heartbeat(Duration.ofSeconds(1))
                 .connect();

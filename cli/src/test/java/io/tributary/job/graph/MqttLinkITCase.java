@@ -29,7 +29,7 @@ class MqttLinkITCase {
     private MqttLink link() {
         return MqttLink.connect(
                 new BrokerOptions(
-                        "tcp://127.0.0.1:" + port, "", "", "", "", "", Duration.ofSeconds(2)),
+                        "mqtt://127.0.0.1:" + port, "", "", "", "", "", Duration.ofSeconds(2)),
                 new MqttLink.Settings("client", 10, Optional.empty()),
                 message -> message.done().run());
     }

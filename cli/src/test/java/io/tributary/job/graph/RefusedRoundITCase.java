@@ -19,8 +19,8 @@ import io.tributary.testbed.demo.RoundBoard;
 import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import io.tributary.transport.mqtt.BrokerOptions;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
@@ -52,7 +52,7 @@ class RefusedRoundITCase {
         theModelOfBeforeGoesOn(
                 job,
                 new ShmTransport(new PayloadStore.Place(job.regions().toString()), QUOTA, 1),
-                Transport.shm(job.regions(), 1));
+                TrainerTransport.shm(job.regions(), 1));
     }
 
     @Test
@@ -62,13 +62,12 @@ class RefusedRoundITCase {
             theModelOfBeforeGoesOn(
                     job,
                     new MqttTransport(BrokerOptions.of(broker.url()), job.staging(QUOTA)),
-                    Transport.mqtt(BrokerOptions.of(broker.url())));
+                    TrainerTransport.mqtt(BrokerOptions.of(broker.url())));
         }
     }
 
     private void theModelOfBeforeGoesOn(
-            TestJob job, io.tributary.job.graph.Transport transport, Transport trainers)
-            throws Exception {
+            TestJob job, JobTransport transport, TrainerTransport trainers) throws Exception {
         ByteArrayOutputStream said = new ByteArrayOutputStream();
         Console console = new Console(new PrintStream(said, true, StandardCharsets.UTF_8), true);
         try (LocalFlink flink =

@@ -20,8 +20,8 @@ import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import io.tributary.transport.mqtt.BrokerOptions;
 import io.tributary.transport.mqtt.MqttLink;
 import io.tributary.transport.mqtt.Publication;
@@ -80,7 +80,7 @@ class RunsITCase {
         TestJob job = new TestJob("again", temp, 1);
         try (EmbeddedBroker broker = EmbeddedBroker.start();
                 TrainerClient client =
-                        job.client("t-1", Transport.mqtt(BrokerOptions.of(broker.url())))) {
+                        job.client("t-1", TrainerTransport.mqtt(BrokerOptions.of(broker.url())))) {
             try (LocalFlink flink = job.start(1, 9, mqtt(job, broker), Run.draw())) {
                 client.join();
                 for (int round = 1; round <= 3; round++) {
@@ -124,7 +124,7 @@ class RunsITCase {
         Set<RoundId> rounds = new HashSet<>();
         try (EmbeddedBroker broker = EmbeddedBroker.start();
                 TrainerClient client =
-                        job.client("t-1", Transport.mqtt(BrokerOptions.of(broker.url())))) {
+                        job.client("t-1", TrainerTransport.mqtt(BrokerOptions.of(broker.url())))) {
             String savepoint;
             try (LocalFlink flink = job.start(1, 9, mqtt(job, broker), Run.draw())) {
                 client.join();
@@ -165,7 +165,7 @@ class RunsITCase {
                                     message.done().run();
                                 });
                 TrainerClient client =
-                        job.client("t-1", Transport.mqtt(BrokerOptions.of(broker.url())))) {
+                        job.client("t-1", TrainerTransport.mqtt(BrokerOptions.of(broker.url())))) {
             stranger.subscribe(List.of(topics.round()));
             client.join();
             TrainingRound round = client.awaitRound(TestJob.PATIENCE).orElseThrow();

@@ -19,8 +19,8 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.testbed.process.KafkaProcess;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import io.tributary.transport.kafka.KafkaHeaders;
 import io.tributary.transport.kafka.KafkaOptions;
 import io.tributary.transport.kafka.KafkaTopics;
@@ -80,7 +80,8 @@ class KafkaJobITCase {
     private static CompletableFuture<Void> train(TestJob job, String id) {
         return CompletableFuture.runAsync(
                 () -> {
-                    try (TrainerClient client = job.client(id, Transport.kafka(kafka.options()))) {
+                    try (TrainerClient client =
+                            job.client(id, TrainerTransport.kafka(kafka.options()))) {
                         client.join();
                         TestJob.train(client);
                     }
@@ -151,7 +152,7 @@ class KafkaJobITCase {
         KafkaTopics topics = new KafkaTopics("poison");
         try (LocalFlink flink = job.start(1, 1, transport(job));
                 KafkaProducer<byte[], byte[]> vandal = producer();
-                TrainerClient good = job.client("good", Transport.kafka(kafka.options()))) {
+                TrainerClient good = job.client("good", TrainerTransport.kafka(kafka.options()))) {
             good.join();
             for (String topic : List.of(topics.updates(), topics.control())) {
                 vandal.send(new ProducerRecord<>(topic, null, null)).get();
@@ -184,7 +185,7 @@ class KafkaJobITCase {
         KafkaTopics topics = new KafkaTopics("half");
         RoundId round;
         List<ProducerRecord<byte[], byte[]>> chunks;
-        TrainerClient trainer = job.client("t-1", Transport.kafka(kafka.options()));
+        TrainerClient trainer = job.client("t-1", TrainerTransport.kafka(kafka.options()));
         try (KafkaProducer<byte[], byte[]> producer = producer()) {
             String savepoint;
             try (LocalFlink flink = job.start(1, 1, transport(job))) {
@@ -287,7 +288,8 @@ class KafkaJobITCase {
         KafkaTopics topics = new KafkaTopics("deleted");
         try (LocalFlink flink = job.start(1, 3, transport(job));
                 Admin admin = Admin.create(kafka.options().client());
-                TrainerClient trainer = job.client("t-1", Transport.kafka(kafka.options()))) {
+                TrainerClient trainer =
+                        job.client("t-1", TrainerTransport.kafka(kafka.options()))) {
             trainer.join();
             for (int round = 1; round <= 3; round++) {
                 TrainingRound now = trainer.awaitRound(TestJob.PATIENCE).orElseThrow();

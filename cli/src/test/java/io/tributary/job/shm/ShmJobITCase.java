@@ -31,8 +31,8 @@ import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import io.tributary.transport.mqtt.BrokerOptions;
 import java.io.IOException;
 import java.net.URI;
@@ -350,7 +350,7 @@ class ShmJobITCase {
                                 1,
                                 new MqttTransport(
                                         BrokerOptions.of(broker.url()), mqtt.staging(QUOTA)))) {
-            Transport way = Transport.mqtt(BrokerOptions.of(broker.url()));
+            TrainerTransport way = TrainerTransport.mqtt(BrokerOptions.of(broker.url()));
             CompletableFuture.allOf(
                             ids.stream()
                                     .map(id -> run(() -> mqtt.client(id, way), id))

@@ -8,6 +8,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.tributary.cli.testutils.TestJob;
 import io.tributary.job.graph.JobListener;
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.MqttTransport;
 import io.tributary.job.graph.ShmTransport;
@@ -24,8 +25,8 @@ import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
+import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
-import io.tributary.trainer.Transport;
 import io.tributary.transport.mqtt.BrokerOptions;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
@@ -102,7 +103,7 @@ class TrainerClientITCase {
                                 new MqttTransport(
                                         BrokerOptions.of(broker.url()), job.staging(QUOTA)));
                 TrainerClient client =
-                        job.client("t-1", Transport.mqtt(BrokerOptions.of(broker.url())))) {
+                        job.client("t-1", TrainerTransport.mqtt(BrokerOptions.of(broker.url())))) {
             trainAndKeepViews(client);
             flink.check();
         }
@@ -141,13 +142,15 @@ class TrainerClientITCase {
         slow.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, Duration.ofSeconds(4));
         try (EmbeddedBroker broker = EmbeddedBroker.start()) {
             BrokerOptions options = BrokerOptions.of(broker.url());
-            io.tributary.job.graph.Transport transport =
+            JobTransport transport =
                     way.equals("mqtt")
                             ? new MqttTransport(options, job.staging(QUOTA))
                             : new ShmTransport(
                                     new PayloadStore.Place(job.regions().toString()), QUOTA, 1);
-            Transport trainers =
-                    way.equals("mqtt") ? Transport.mqtt(options) : Transport.shm(job.regions(), 1);
+            TrainerTransport trainers =
+                    way.equals("mqtt")
+                            ? TrainerTransport.mqtt(options)
+                            : TrainerTransport.shm(job.regions(), 1);
             CountDownLatch counted = new CountDownLatch(1);
             try (AutoCloseable ignored =
                             transport.follow(job.name(), new WhenCounted(counted::countDown));
@@ -250,7 +253,7 @@ class TrainerClientITCase {
                             .job("damaged")
                             .id("t-1")
                             .group("eu")
-                            .transport(Transport.shm(job.regions(), 1))
+                            .transport(TrainerTransport.shm(job.regions(), 1))
                             .directory(own)
                             .connect();
             client.join();

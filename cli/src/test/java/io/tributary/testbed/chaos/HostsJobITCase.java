@@ -40,13 +40,13 @@ class HostsJobITCase {
                     ChaosJob.write(
                             temp,
                             "node-port: " + (Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET),
-                            "type: shm",
+                            "shm:",
                             2 * HOSTS,
                             HOSTS);
             Chaos.Progress progress = new Chaos.Progress();
             try (TrainerFleet fleet = new TrainerFleet(2 * HOSTS, temp, Optional.of(hosts));
                     AutoCloseable ignored =
-                            cluster.seen(spec.transport()).follow(spec.name(), progress)) {
+                            cluster.seen(spec.followed()).follow(spec.name(), progress)) {
                 String job =
                         new Submission(cluster.rest(), Distribution.jobJar())
                                 .run(spec, Chaos.config(temp), Optional.empty());

@@ -23,7 +23,6 @@ import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundLedger.Entry;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.testbed.process.KafkaProcess;
-import io.tributary.testbed.process.TrainerAddress;
 import io.tributary.trainer.TrainerClient;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -111,10 +110,7 @@ class ClusterITCase {
                   initial: model-0.safetensors
                   directory: models
                   shard-elements: 20000
-                transport:
-                  type: kafka
-                  kafka:
-                    bootstrap-servers: %s
+                transports: ["kafka://%s"]
                 regions.directory: %s
                 checkpoints:
                   interval: 1 s
@@ -148,7 +144,7 @@ class ClusterITCase {
                                     .group(
                                             TestJob.GROUPS.get(
                                                     IDS.indexOf(id) % TestJob.GROUPS.size()))
-                                    .transport(TrainerAddress.of(spec.transport()))
+                                    .transport(spec.followed().uri())
                                     .connect()) {
                         client.join();
                         TestJob.train(client);
@@ -196,7 +192,7 @@ class ClusterITCase {
         Path config = config(name, 2, schema(4, TestJob.GROUPS, 2));
         JobSpec spec = JobSpec.read(config);
         Seen seen = new Seen();
-        try (AutoCloseable ignored = spec.transport().follow(name, seen)) {
+        try (AutoCloseable ignored = spec.followed().follow(name, seen)) {
             String job = submission().run(spec, config, Optional.empty());
             AtomicBoolean killed = new AtomicBoolean();
             Thread killer =
@@ -302,14 +298,10 @@ class ClusterITCase {
     }
 
     private Path with(Path config, String property, String value) throws IOException {
-        String servers = "    bootstrap-servers: " + kafka.options().bootstrapServers();
-        String text = Files.readString(config);
-        assertThat(text).contains(servers);
         return Files.writeString(
                 config,
-                text.replace(
-                        servers,
-                        "%s\n    properties:\n      %s: '%s'".formatted(servers, property, value)));
+                Files.readString(config)
+                        + "kafka.properties:\n  %s: '%s'\n".formatted(property, value));
     }
 
     /** Kafka refuses transactions that last longer than it allows, and will do so for ever. */

@@ -157,7 +157,7 @@ class DemoITCase {
         Path schema = Files.writeString(temp.resolve("schema.json"), TWO_ROLES);
         CompletableFuture<Integer> trainer = new CompletableFuture<>();
         PrintStream stdout = System.out;
-        Pattern broker = Pattern.compile("--broker (tcp://\\S+)");
+        Pattern broker = Pattern.compile("--transport (mqtt://\\S+)");
         PrintStream watching =
                 new PrintStream(stdout, true) {
                     @Override
@@ -170,7 +170,7 @@ class DemoITCase {
                                                             "trainer",
                                                             "--job",
                                                             "demo",
-                                                            "--broker",
+                                                            "--transport",
                                                             found.group(1),
                                                             "--group",
                                                             "default",
@@ -355,7 +355,7 @@ class DemoITCase {
         CompletableFuture<Integer> exit =
                 demo(
                         line -> {
-                            String broker = group(line, "(tcp://[0-9.:]+)");
+                            String broker = group(line, "(mqtt://[0-9.:]+)");
                             if (!broker.isEmpty()) {
                                 CompletableFuture.supplyAsync(
                                                 () ->
@@ -363,7 +363,7 @@ class DemoITCase {
                                                                 "trainer",
                                                                 "--job",
                                                                 "demo",
-                                                                "--broker",
+                                                                "--transport",
                                                                 broker,
                                                                 "--group",
                                                                 "eu",
@@ -403,7 +403,7 @@ class DemoITCase {
                                             "another",
                                             "--group",
                                             "eu",
-                                            "--broker",
+                                            "--transport",
                                             broker.url()));
             trainer.start();
             Awaitility.await()

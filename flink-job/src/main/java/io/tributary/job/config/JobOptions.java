@@ -3,7 +3,6 @@
 package io.tributary.job.config;
 
 import io.tributary.job.graph.Publish;
-import io.tributary.memory.mailbox.Mailbox;
 import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.operators.coordinator.RoundRules.Limits;
 import io.tributary.operators.coordinator.RoundRules.Timing;
@@ -20,13 +19,6 @@ import org.apache.flink.configuration.MemorySize;
 
 /** The keys of {@code job.yaml}. {@code docs/configuration.md} is made from them. */
 public final class JobOptions {
-
-    /** How updates and models travel. */
-    public enum TransportType {
-        MQTT,
-        KAFKA,
-        SHM
-    }
 
     /** How updates become a model. */
     public enum Algorithm {
@@ -177,30 +169,25 @@ public final class JobOptions {
                     .defaultValue(ModelSpec.DEFAULT_SHARD_ELEMENTS)
                     .withDescription("Elements of a shard of the model.");
 
-    /** The transport. */
-    public static final ConfigOption<TransportType> TRANSPORT =
-            ConfigOptions.key("transport.type")
-                    .enumType(TransportType.class)
-                    .noDefaultValue()
-                    .withDescription("How updates and models travel. Required.");
-
-    /** The MQTT broker. */
-    public static final ConfigOption<String> MQTT_BROKER =
-            ConfigOptions.key("transport.mqtt.broker")
+    /** The transports. */
+    public static final ConfigOption<List<String>> TRANSPORTS =
+            ConfigOptions.key("transports")
                     .stringType()
+                    .asList()
                     .noDefaultValue()
-                    .withDescription("tcp://HOST:PORT, or ssl://HOST:PORT. Required with MQTT.");
+                    .withDescription(
+                            "How updates and models travel: a list of URIs, at most one of each kind: mqtt://HOST:PORT (mqtts:// with TLS, ws:// and wss:// over WebSocket), kafka://HOST:PORT,HOST:PORT, shm:?agent-port=PORT or just shm. Required.");
 
     /** The MQTT user. */
     public static final ConfigOption<String> MQTT_USER =
-            ConfigOptions.key("transport.mqtt.user")
+            ConfigOptions.key("mqtt.user")
                     .stringType()
                     .defaultValue("")
                     .withDescription("User name; empty for none.");
 
     /** The MQTT user's password. */
     public static final ConfigOption<String> MQTT_PASSWORD =
-            ConfigOptions.key("transport.mqtt.password")
+            ConfigOptions.key("mqtt.password")
                     .stringType()
                     .defaultValue("")
                     .withDescription(
@@ -208,7 +195,7 @@ public final class JobOptions {
 
     /** The user of trainers. */
     public static final ConfigOption<String> MQTT_TRAINER_USER =
-            ConfigOptions.key("transport.mqtt.trainer-user")
+            ConfigOptions.key("mqtt.trainer-user")
                     .stringType()
                     .defaultValue("")
                     .withDescription(
@@ -216,43 +203,35 @@ public final class JobOptions {
 
     /** Its password. */
     public static final ConfigOption<String> MQTT_TRAINER_PASSWORD =
-            ConfigOptions.key("transport.mqtt.trainer-password")
+            ConfigOptions.key("mqtt.trainer-password")
                     .stringType()
                     .defaultValue("")
                     .withDescription("Its password; the same.");
 
     /** Certificates to trust. */
     public static final ConfigOption<String> MQTT_CA_FILE =
-            ConfigOptions.key("transport.mqtt.ca-file")
+            ConfigOptions.key("mqtt.ca-file")
                     .stringType()
                     .defaultValue("")
                     .withDescription("PEM file with certificates to trust; empty for the JVM's.");
 
     /** The client's certificate. */
     public static final ConfigOption<String> MQTT_CERTIFICATE =
-            ConfigOptions.key("transport.mqtt.certificate")
+            ConfigOptions.key("mqtt.certificate")
                     .stringType()
                     .defaultValue("")
                     .withDescription("PEM file with the client's certificate; empty for none.");
 
     /** The certificate's key. */
     public static final ConfigOption<String> MQTT_KEY =
-            ConfigOptions.key("transport.mqtt.key")
+            ConfigOptions.key("mqtt.key")
                     .stringType()
                     .defaultValue("")
                     .withDescription("PEM file with the certificate's PKCS #8 key.");
 
-    /** Kafka's brokers. */
-    public static final ConfigOption<String> KAFKA_SERVERS =
-            ConfigOptions.key("transport.kafka.bootstrap-servers")
-                    .stringType()
-                    .noDefaultValue()
-                    .withDescription(
-                            "HOST:PORT, several separated by commas. Required with Kafka.");
-
     /** Properties of Kafka's clients. */
     public static final ConfigOption<Map<String, String>> KAFKA_PROPERTIES =
-            ConfigOptions.key("transport.kafka.properties")
+            ConfigOptions.key("kafka.properties")
                     .mapType()
                     .defaultValue(Map.of())
                     .withDescription(
@@ -260,18 +239,11 @@ public final class JobOptions {
 
     /** Properties of trainers' clients. */
     public static final ConfigOption<Map<String, String>> KAFKA_TRAINER_PROPERTIES =
-            ConfigOptions.key("transport.kafka.trainer-properties")
+            ConfigOptions.key("kafka.trainer-properties")
                     .mapType()
                     .defaultValue(Map.of())
                     .withDescription(
                             "Properties of a trainer's Kafka client, with which 'submit' and 'doctor' try whether trainers could speak for the job; none to try it without a name.");
-
-    /** Where the node agent is. */
-    public static final ConfigOption<Integer> SHM_AGENT_PORT =
-            ConfigOptions.key("transport.shm.agent-port")
-                    .intType()
-                    .defaultValue(Mailbox.DEFAULT_PORT)
-                    .withDescription("Port of the node agent on 127.0.0.1.");
 
     /** Where regions are. */
     public static final ConfigOption<String> REGIONS =

@@ -4,11 +4,8 @@ package io.tributary.job.config;
 
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
-import io.tributary.job.graph.KafkaTransport;
-import io.tributary.job.graph.MqttTransport;
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.Publish;
-import io.tributary.job.graph.ShmTransport;
-import io.tributary.job.graph.Transport;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
@@ -19,14 +16,13 @@ import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.sources.base.staging.Staging;
-import io.tributary.transport.kafka.KafkaOptions;
-import io.tributary.transport.mqtt.BrokerOptions;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.configuration.ConfigOption;
@@ -39,8 +35,7 @@ import org.apache.flink.configuration.ConfigOption;
  * @param rules how rounds are run
  * @param model what the model looks like
  * @param models where models are written
- * @param transport how the job speaks with trainers
- * @param foreign a client that must not be able to speak for the job
+ * @param ways how the job speaks with trainers
  * @param publish when models leave
  * @param checkpointInterval time between checkpoints
  * @param checkpoints where they are written, a URI
@@ -52,8 +47,7 @@ public record JobSpec(
         RoundRules rules,
         ModelSpec model,
         Path models,
-        Transport transport,
-        ForeignClient foreign,
+        List<ConfiguredTransport> ways,
         Publish publish,
         Duration checkpointInterval,
         String checkpoints,
@@ -108,8 +102,7 @@ public record JobSpec(
                 rules(yaml),
                 model,
                 directory.resolve(yaml.get(JobOptions.MODELS)).normalize(),
-                transport(yaml),
-                foreign(yaml),
+                TransportSettings.read(yaml, staging(yaml)),
                 yaml.get(JobOptions.PUBLISH),
                 interval(yaml),
                 uri(yaml.get(JobOptions.CHECKPOINTS), directory),
@@ -170,48 +163,12 @@ public record JobSpec(
                         positive(yaml, JobOptions.MAX_SAMPLES)));
     }
 
-    private static Transport transport(JobYaml yaml) {
-        long quota = yaml.get(JobOptions.QUOTA).getBytes();
-        PayloadStore.Place regions =
-                new PayloadStore.Place(yaml.get(JobOptions.REGIONS), nodePort(yaml));
-        Staging staging =
-                new Staging(
-                        regions,
-                        quota,
-                        time(yaml, JobOptions.STAGING_IDLE),
-                        time(yaml, JobOptions.STAGING_DEADLINE));
-        return switch (yaml.get(JobOptions.TRANSPORT)) {
-            case MQTT -> new MqttTransport(broker(yaml), staging);
-            case KAFKA ->
-                    new KafkaTransport(kafka(yaml, JobOptions.KAFKA_PROPERTIES), staging, false);
-            case SHM -> new ShmTransport(regions, quota, agentPort(yaml));
-        };
-    }
-
-    private static ForeignClient foreign(JobYaml yaml) {
-        return switch (yaml.get(JobOptions.TRANSPORT)) {
-            case MQTT ->
-                    new ForeignClient(
-                            Optional.of(
-                                    broker(yaml)
-                                            .withPassword(
-                                                    yaml.get(JobOptions.MQTT_TRAINER_USER),
-                                                    yaml.get(JobOptions.MQTT_TRAINER_PASSWORD))),
-                            Optional.empty());
-            case KAFKA ->
-                    new ForeignClient(
-                            Optional.empty(),
-                            Optional.of(kafka(yaml, JobOptions.KAFKA_TRAINER_PROPERTIES)));
-            case SHM -> ForeignClient.NONE;
-        };
-    }
-
-    private static int agentPort(JobYaml yaml) {
-        int port = yaml.get(JobOptions.SHM_AGENT_PORT);
-        if (port < 1 || port > 65532) {
-            throw yaml.wrong(JobOptions.SHM_AGENT_PORT, "expected 1 to 65532");
-        }
-        return port;
+    private static Staging staging(JobYaml yaml) {
+        return new Staging(
+                new PayloadStore.Place(yaml.get(JobOptions.REGIONS), nodePort(yaml)),
+                yaml.get(JobOptions.QUOTA).getBytes(),
+                time(yaml, JobOptions.STAGING_IDLE),
+                time(yaml, JobOptions.STAGING_DEADLINE));
     }
 
     private static int nodePort(JobYaml yaml) {
@@ -222,35 +179,19 @@ public record JobSpec(
         return port;
     }
 
-    private static BrokerOptions broker(JobYaml yaml) {
-        String url = yaml.get(JobOptions.MQTT_BROKER);
-        try {
-            return BrokerOptions.of(url)
-                    .withPassword(
-                            yaml.get(JobOptions.MQTT_USER), yaml.get(JobOptions.MQTT_PASSWORD))
-                    .withCaFile(yaml.get(JobOptions.MQTT_CA_FILE))
-                    .withCertificate(
-                            yaml.get(JobOptions.MQTT_CERTIFICATE), yaml.get(JobOptions.MQTT_KEY));
-        } catch (IllegalArgumentException e) {
-            throw yaml.wrong(JobOptions.MQTT_BROKER, e.getMessage());
-        }
+    /** The transports alone, in the order of the file. */
+    public List<JobTransport> transports() {
+        return ways.stream().map(ConfiguredTransport::transport).toList();
     }
 
-    private static KafkaOptions kafka(JobYaml yaml, ConfigOption<Map<String, String>> properties) {
-        String servers = yaml.get(JobOptions.KAFKA_SERVERS);
-        try {
-            KafkaOptions.of(servers);
-        } catch (IllegalArgumentException e) {
-            throw yaml.wrong(JobOptions.KAFKA_SERVERS, e.getMessage());
-        }
-        for (Map.Entry<String, String> property : yaml.get(properties).entrySet()) {
-            try {
-                new KafkaOptions(servers, Map.of(property.getKey(), property.getValue()));
-            } catch (IllegalArgumentException e) {
-                throw yaml.wrong(properties, property.getKey(), e.getMessage());
-            }
-        }
-        return new KafkaOptions(servers, yaml.get(properties));
+    /** By which the job's rounds are followed: all transports say the same. */
+    public JobTransport followed() {
+        return transports().get(0);
+    }
+
+    /** What an operator should know of who else may speak for the job. */
+    public List<String> warnings() {
+        return ways.stream().flatMap(way -> way.foreign().warning(name).stream()).toList();
     }
 
     /** The job's graph, ready to be built. */
@@ -264,7 +205,7 @@ public record JobSpec(
                         model,
                         ModelDirectory.at(models),
                         Surroundings.System.HERE),
-                transport,
+                transports(),
                 publish);
     }
 }

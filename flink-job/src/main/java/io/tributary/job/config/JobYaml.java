@@ -9,8 +9,10 @@ import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -22,6 +24,9 @@ public final class JobYaml {
 
     private static final Set<ConfigOption<?>> MAPS =
             Set.of(JobOptions.KAFKA_PROPERTIES, JobOptions.KAFKA_TRAINER_PROPERTIES);
+
+    /** The only option that has several values. */
+    private static final ConfigOption<List<String>> LIST = JobOptions.TRANSPORTS;
 
     private final String name;
     private final Map<String, Integer> lines = new LinkedHashMap<>();
@@ -61,8 +66,7 @@ public final class JobYaml {
                                             : path.peek() + "." + parser.currentName());
                     case START_OBJECT -> {}
                     case END_OBJECT -> path.poll();
-                    case START_ARRAY ->
-                            throw at(line, "'%s' is a list, expected one value", path.peek());
+                    case START_ARRAY -> list(path.pop(), parser, line);
                     case VALUE_NULL -> path.pop();
                     default -> put(path.pop(), parser.getText(), line);
                 }
@@ -75,14 +79,57 @@ public final class JobYaml {
         }
     }
 
+    /** Reads the values of a list up to its end. */
+    private void list(String key, JsonParser parser, int line) throws IOException {
+        List<String> items = new ArrayList<>();
+        for (JsonToken token = parser.nextToken();
+                token != JsonToken.END_ARRAY;
+                token = parser.nextToken()) {
+            int itemLine = parser.currentTokenLocation().getLineNr();
+            items.add(item(key, parser, itemLine));
+            lines.put(item(key, items.size() - 1), itemLine);
+        }
+        known(key, line);
+        if (!key.equals(LIST.key())) {
+            throw at(line, "'%s' is a list, expected one value", key);
+        }
+        values.set(LIST, items);
+    }
+
+    private static String item(String key, int index) {
+        return "%s[%d]".formatted(key, index);
+    }
+
+    /** YAML takes a {@code shm:} that stands alone for a key without a value. */
+    private String item(String key, JsonParser parser, int line) throws IOException {
+        if (parser.currentToken() != JsonToken.START_OBJECT) {
+            return parser.getText();
+        }
+        parser.nextToken();
+        String name = parser.currentName();
+        if (parser.nextToken() != JsonToken.VALUE_NULL
+                || parser.nextToken() != JsonToken.END_OBJECT) {
+            throw at(line, "'%s' holds keys and values, expected a list of texts", key);
+        }
+        return name + ":";
+    }
+
     private void put(String key, String value, int line) {
+        known(key, line);
+        if (key.equals(LIST.key())) {
+            values.set(LIST, List.of(value));
+        } else {
+            values.setString(key, value);
+        }
+    }
+
+    private void known(String key, int line) {
         if (JobOptions.all().stream().noneMatch(option -> covers(option, key))) {
             throw at(line, "unknown key '%s'%s", key, suggestion(key));
         }
         if (lines.put(key, line) != null) {
             throw at(line, "'%s' is there twice", key);
         }
-        values.setString(key, value);
     }
 
     private static boolean covers(ConfigOption<?> option, String key) {
@@ -160,6 +207,12 @@ public final class JobYaml {
                 option.key(),
                 found,
                 expectation);
+    }
+
+    /** A mistake in a value of a list. */
+    public ConfigException wrongItem(ConfigOption<List<String>> list, int index, String why) {
+        int line = lines.getOrDefault(list.key(), 1);
+        return at(lines.getOrDefault(item(list.key(), index), line), "'%s': %s", list.key(), why);
     }
 
     /** A mistake in a value of a map. */

@@ -2,8 +2,11 @@
 
 package io.tributary.job.config;
 
+import java.lang.reflect.ParameterizedType;
+import java.lang.reflect.Type;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
@@ -28,6 +31,7 @@ public record OptionType(String name, String expectation) {
                     Long.class, new OptionType("integer", "an integer"),
                     Duration.class, new OptionType("duration", "a duration such as '30 s'"),
                     MemorySize.class, new OptionType("size", "a size such as '512 mb'"),
+                    List.class, new OptionType("list", "a list"),
                     Map.class, new OptionType("map", "keys and values"));
 
     /** The type of an option. */
@@ -55,11 +59,15 @@ public record OptionType(String name, String expectation) {
                                 throw new AssertionError(e);
                             }
                         })
-                .map(f -> (java.lang.reflect.ParameterizedType) f.getGenericType())
+                .map(f -> (ParameterizedType) f.getGenericType())
                 .map(t -> t.getActualTypeArguments()[0])
-                .<Class<?>>map(t -> t instanceof Class<?> c ? c : Map.class)
+                .<Class<?>>map(OptionType::raw)
                 .findFirst()
                 .orElseThrow();
+    }
+
+    private static Class<?> raw(Type type) {
+        return (Class<?>) (type instanceof ParameterizedType generic ? generic.getRawType() : type);
     }
 
     /** A default as one would write it. */

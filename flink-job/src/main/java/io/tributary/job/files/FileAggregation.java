@@ -119,7 +119,7 @@ public record FileAggregation(
                                         .uid("source-files")
                                         .rebalance()
                                         .map(new FileClaims(JOB, model, new ArrayList<>(updates)))
-                                        .returns(CoordinatorOutputs.EVENT)
+                                        .returns(CoordinatorOutputs.INBOUND)
                                         .name("check files")
                                         .uid("check-files"),
                                 PayloadStore.Place.NONE,

@@ -3,6 +3,7 @@
 package io.tributary.job.files;
 
 import io.tributary.memory.region.TensorFile;
+import io.tributary.operators.coordinator.InboundEvent;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Claim;
@@ -17,9 +18,12 @@ import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RichMapFunction;
 
 /** Checks a file, as a source checks an update, and claims it where it lies. */
-final class FileClaims extends RichMapFunction<Integer, TrainerEvent> {
+final class FileClaims extends RichMapFunction<Integer, InboundEvent> {
 
     private static final long serialVersionUID = 1L;
+
+    /** A file is not answered. */
+    private static final String NOBODY = "";
 
     private final String job;
     private final ModelSpec model;
@@ -39,7 +43,11 @@ final class FileClaims extends RichMapFunction<Integer, TrainerEvent> {
     }
 
     @Override
-    public TrainerEvent map(Integer index) {
+    public InboundEvent map(Integer index) {
+        return new InboundEvent(NOBODY, event(index));
+    }
+
+    private TrainerEvent event(Integer index) {
         FileUpdate update = files.get(index);
         String trainer = FileAggregation.trainer(index);
         try (TensorFile file = TensorFile.open(Path.of(update.path()))) {

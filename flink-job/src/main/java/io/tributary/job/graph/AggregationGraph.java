@@ -10,6 +10,8 @@ import io.tributary.operators.aggregate.NodeShard;
 import io.tributary.operators.aggregate.PartialSumOperator;
 import io.tributary.operators.aggregate.TopOperator;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.coordinator.InboundEvent;
+import io.tributary.operators.coordinator.OutboundReceipt;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
@@ -20,12 +22,10 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.DeadLetter;
-import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
-import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
 import java.util.List;
 import java.util.Optional;
@@ -70,7 +70,7 @@ public record AggregationGraph(
      *
      * @param status how the round stands
      * @param plans what trainers are to do
-     * @param receipts answers to trainers
+     * @param receipts answers to trainers, each with the transport by which it goes
      * @param ledgers which updates are in a model
      * @param deadLetters what was refused
      * @param shards the global models' shards, as the top emits them
@@ -79,7 +79,7 @@ public record AggregationGraph(
     public record Outputs(
             DataStream<RoundStatus> status,
             DataStream<RoundPlan> plans,
-            DataStream<Receipt> receipts,
+            DataStream<OutboundReceipt> receipts,
             DataStream<RoundLedger> ledgers,
             DataStream<DeadLetter> deadLetters,
             DataStream<ModelShard> shards,
@@ -92,7 +92,7 @@ public record AggregationGraph(
      * @param partials where partial sums lie; without, they pass through Flink's network
      */
     public Outputs build(
-            DataStream<TrainerEvent> events,
+            DataStream<InboundEvent> events,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> partials) {
         SingleOutputStreamOperator<RoundStatus> coordinator = coordinator(events, regions);
@@ -117,7 +117,7 @@ public record AggregationGraph(
     }
 
     private SingleOutputStreamOperator<RoundStatus> coordinator(
-            DataStream<TrainerEvent> events, PayloadStore.Place regions) {
+            DataStream<InboundEvent> events, PayloadStore.Place regions) {
         // The closure of a key selector is serialised; it should hold the name alone.
         String key = job;
         return events.keyBy(event -> key, Types.STRING)

@@ -14,7 +14,7 @@ import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSink;
 
 /** A transport without transactions of its own: what waits for a checkpoint, waits in Flink. */
-interface EgressTransport extends Transport {
+interface EgressTransport extends JobTransport {
 
     private <T> DataStream<T> spread(DataStream<T> values) {
         return onEachHost() ? values.broadcast() : values;

@@ -4,9 +4,13 @@ package io.tributary.job.graph;
 
 import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.coordinator.InboundEvent;
+import io.tributary.operators.coordinator.OutboundReceipt;
 import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.PublishedModel;
+import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.Topics;
@@ -15,6 +19,7 @@ import io.tributary.sources.base.sink.CheckpointedSink;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
@@ -24,18 +29,43 @@ import org.apache.flink.core.execution.CheckpointingMode;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSink;
 import org.apache.flink.streaming.api.datastream.DataStreamSource;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
+import org.apache.flink.util.Collector;
 
 /**
- * A job with its transport. Checkpointing must be on: what promises something leaves when a
- * checkpoint completes.
+ * A job with its transports. What trainers say by any of them meets in the coordinator. Plans,
+ * models and states go out by all of them, an answer by the one by which its trainer speaks.
+ * Checkpointing must be on: what promises something leaves when a checkpoint completes.
  *
  * @param graph what lies between sources and sinks
- * @param transport what sources and sinks there are
+ * @param transports what sources and sinks there are: at least one, one of each scheme, all with
+ *     the same region directory
  * @param publish when models leave
  */
-public record FederationJob(AggregationGraph graph, Transport transport, Publish publish) {
+public record FederationJob(
+        AggregationGraph graph, List<JobTransport> transports, Publish publish) {
+
+    public FederationJob {
+        transports = List.copyOf(transports);
+        require(!transports.isEmpty(), "a job has at least one transport");
+        require(
+                transports.stream().map(JobTransport::scheme).distinct().count()
+                        == transports.size(),
+                "a job has at most one transport of each scheme");
+        require(
+                transports.stream().map(JobTransport::regions).distinct().count() == 1,
+                "the transports of a job have one region directory");
+    }
+
+    private static void require(boolean ok, String what) {
+        if (!ok) {
+            throw new IllegalArgumentException(what);
+        }
+    }
+
+    private static final String UPDATES = "updates";
 
     /** Adds the job to {@code env}. */
     public void build(StreamExecutionEnvironment env) throws IOException {
@@ -71,62 +101,135 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
         // that is right only while barriers do not overtake records.
         env.getCheckpointConfig().enableUnalignedCheckpoints(false);
         env.getCheckpointConfig().setCheckpointingConsistencyMode(CheckpointingMode.EXACTLY_ONCE);
-        String job = graph.job();
+        JobTransport first = transports.get(0);
         AggregationGraph.Outputs outputs =
-                graph.build(events(env), transport.regions(), Optional.of(transport.partials(job)));
-        int egresses = transport.onEachHost() ? env.getParallelism() : 1;
-        sink(transport.plans(job, outputs.plans(), publish), "plans", egresses);
-        sink(
-                transport.models(
-                        job, graph.run(), initialModel(env).union(outputs.models()), publish),
-                "models",
-                egresses);
-        sink(transport.receipts(job, outputs.receipts()), "receipts", egresses);
-        sink(transport.status(job, outputs.status()), "status", egresses);
-        sink(transport.deadLetters(job, outputs.deadLetters()), "dead letters", egresses);
-        sink(
-                outputs.ledgers()
-                        .sinkTo(
-                                new CheckpointedSink<>(
-                                        RoundLedger.class,
-                                        LedgerEgress.beside(graph.models()),
-                                        ledger -> true,
-                                        false)),
-                "ledgers",
-                1);
+                graph.build(events(env), first.regions(), Optional.of(first.partials(graph.job())));
+        DataStream<PublishedModel> models = initialModel(env).union(outputs.models());
+        for (JobTransport transport : transports) {
+            sinks(transport, outputs, models, env.getParallelism());
+        }
+        outputs.ledgers()
+                .sinkTo(
+                        new CheckpointedSink<>(
+                                RoundLedger.class,
+                                LedgerEgress.beside(graph.models()),
+                                ledger -> true,
+                                false))
+                .name("sink: ledgers")
+                .uid("sink-ledgers")
+                .setParallelism(1)
+                .disableChaining();
         return outputs;
     }
 
-    private DataStream<TrainerEvent> events(StreamExecutionEnvironment env) {
-        DataStreamSource<TrainerEvent> updates =
-                source(
-                        env,
-                        "updates",
-                        transport.updates(
-                                graph.job(), graph.run(), graph.model(), graph.rules().timing()));
-        AggregationGraph.coLocationGroup(transport.regions())
-                .ifPresent(updates.getTransformation()::setCoLocationGroupKey);
-        Optional<Source<TrainerEvent, ?, ?>> control = transport.control(graph.job(), graph.run());
-        return control.isEmpty()
-                ? updates
-                : updates.union(source(env, "control", control.get()).setParallelism(1));
+    private void sinks(
+            JobTransport transport,
+            AggregationGraph.Outputs outputs,
+            DataStream<PublishedModel> models,
+            int parallelism) {
+        String job = graph.job();
+        Sinks sinks = new Sinks(transport, transport.onEachHost() ? parallelism : 1);
+        sinks.add(transport.plans(job, outputs.plans(), publish), "plans");
+        sinks.add(transport.models(job, graph.run(), models, publish), "models");
+        sinks.add(
+                transport.receipts(job, receipts(transport.scheme(), outputs.receipts())),
+                "receipts");
+        sinks.add(transport.status(job, outputs.status()), "status");
+        sinks.add(transport.deadLetters(job, outputs.deadLetters()), "dead letters");
     }
 
-    private DataStreamSource<TrainerEvent> source(
-            StreamExecutionEnvironment env, String what, Source<TrainerEvent, ?, ?> source) {
-        DataStreamSource<TrainerEvent> stream =
-                env.fromSource(
-                        source,
-                        WatermarkStrategy.noWatermarks(),
-                        "%s (%s)".formatted(what, transport.name()),
-                        CoordinatorOutputs.EVENT);
-        stream.uid("source-" + what);
+    private static DataStream<Receipt> receipts(
+            String scheme, DataStream<OutboundReceipt> receipts) {
+        return receipts.flatMap(
+                        (OutboundReceipt answer, Collector<Receipt> out) -> {
+                            // State of a version with one transport does not name it.
+                            if (answer.transport().isEmpty() || answer.transport().equals(scheme)) {
+                                out.collect(answer.receipt());
+                            }
+                        })
+                .returns(StreamType.json(Receipt.class))
+                .name("receipts (%s)".formatted(scheme))
+                .uid("receipts-" + scheme)
+                .setParallelism(1);
+    }
+
+    /**
+     * Names the sinks of a transport.
+     *
+     * @param parallelism of each
+     */
+    private record Sinks(JobTransport transport, int parallelism) {
+
+        void add(DataStreamSink<?> sink, String what) {
+            sink.name("sink: %s (%s)".formatted(what, transport.scheme()))
+                    .uid("sink-%s-%s".formatted(what.replace(' ', '-'), transport.scheme()))
+                    .setParallelism(parallelism)
+                    // An answer from outside should not hold the operator before up.
+                    .disableChaining();
+        }
+    }
+
+    private DataStream<InboundEvent> events(StreamExecutionEnvironment env) {
+        List<DataStream<InboundEvent>> all = new ArrayList<>();
+        for (JobTransport transport : transports) {
+            all.addAll(events(env, transport));
+        }
+        DataStream<InboundEvent> united = all.get(0);
+        for (DataStream<InboundEvent> more : all.subList(1, all.size())) {
+            united = united.union(more);
+        }
+        return united;
+    }
+
+    private List<DataStream<InboundEvent>> events(
+            StreamExecutionEnvironment env, JobTransport transport) {
         // A reader without a lane would never hear that the job has ended.
-        stream.setParallelism(
+        int readers =
                 transport.onEachHost()
                         ? env.getParallelism()
-                        : Math.min(env.getParallelism(), Topics.LANES));
-        return stream;
+                        : Math.min(env.getParallelism(), Topics.LANES);
+        List<DataStream<InboundEvent>> all = new ArrayList<>();
+        all.add(
+                source(
+                        env,
+                        transport,
+                        UPDATES,
+                        transport.updates(
+                                graph.job(), graph.run(), graph.model(), graph.rules().timing()),
+                        readers));
+        transport
+                .control(graph.job(), graph.run())
+                .ifPresent(control -> all.add(source(env, transport, "control", control, 1)));
+        return all;
+    }
+
+    private DataStream<InboundEvent> source(
+            StreamExecutionEnvironment env,
+            JobTransport transport,
+            String what,
+            Source<TrainerEvent, ?, ?> source,
+            int parallelism) {
+        String scheme = transport.scheme();
+        String name = "%s (%s)".formatted(what, scheme);
+        DataStreamSource<TrainerEvent> stream =
+                env.fromSource(
+                        source, WatermarkStrategy.noWatermarks(), name, CoordinatorOutputs.EVENT);
+        stream.uid("source-%s-%s".formatted(what, scheme)).setParallelism(parallelism);
+        SingleOutputStreamOperator<InboundEvent> inbound =
+                stream.map(event -> new InboundEvent(scheme, event))
+                        .returns(CoordinatorOutputs.INBOUND)
+                        .name(name)
+                        .uid("inbound-%s-%s".formatted(what, scheme))
+                        .setParallelism(parallelism);
+        if (what.equals(UPDATES)) {
+            AggregationGraph.coLocationGroup(transport.regions())
+                    .ifPresent(
+                            group -> {
+                                stream.getTransformation().setCoLocationGroupKey(group);
+                                inbound.getTransformation().setCoLocationGroupKey(group);
+                            });
+        }
+        return inbound;
     }
 
     private DataStream<PublishedModel> initialModel(StreamExecutionEnvironment env)
@@ -141,13 +244,5 @@ public record FederationJob(AggregationGraph graph, Transport transport, Publish
                 .name("initial model")
                 .uid("source-initial-model")
                 .setParallelism(1);
-    }
-
-    private void sink(DataStreamSink<?> sink, String what, int parallelism) {
-        sink.name("sink: %s (%s)".formatted(what, transport.name()))
-                .uid("sink-" + what.replace(' ', '-'))
-                .setParallelism(parallelism)
-                // An answer from outside should not hold the operator before up.
-                .disableChaining();
     }
 }

@@ -39,11 +39,16 @@ import org.apache.flink.streaming.api.datastream.DataStreamSink;
  * @param fromBeginning whether a job that is not restored reads updates that are there already
  */
 public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBeginning)
-        implements Transport {
+        implements JobTransport {
 
     @Override
-    public String name() {
-        return "kafka";
+    public String scheme() {
+        return KafkaOptions.SCHEME;
+    }
+
+    @Override
+    public String uri() {
+        return KafkaOptions.SCHEME + "://" + kafka.bootstrapServers();
     }
 
     @Override

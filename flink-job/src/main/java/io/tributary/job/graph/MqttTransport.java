@@ -46,8 +46,13 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Eg
     private static final Logger LOG = LoggerFactory.getLogger(MqttTransport.class);
 
     @Override
-    public String name() {
+    public String scheme() {
         return "mqtt";
+    }
+
+    @Override
+    public String uri() {
+        return broker.url();
     }
 
     @Override

@@ -2,6 +2,7 @@
 
 package io.tributary.job.graph;
 
+import io.tributary.memory.mailbox.ShmUri;
 import io.tributary.memory.region.JobDirectory;
 import io.tributary.memory.region.RegionPool;
 import io.tributary.node.PayloadStore;
@@ -31,8 +32,13 @@ public record ShmTransport(PayloadStore.Place regions, long quotaBytes, int agen
         implements EgressTransport {
 
     @Override
-    public String name() {
-        return "shm";
+    public String scheme() {
+        return ShmUri.SCHEME;
+    }
+
+    @Override
+    public String uri() {
+        return new ShmUri(Optional.of(regions.directory()), agentPort).toString();
     }
 
     @Override

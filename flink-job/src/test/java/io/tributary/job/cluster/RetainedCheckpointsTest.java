@@ -39,8 +39,7 @@ class RetainedCheckpointsTest {
                         model:
                           initial: model.safetensors
                           directory: models
-                        transport.type: mqtt
-                        transport.mqtt.broker: tcp://127.0.0.1:1883
+                        transports: mqtt://127.0.0.1:1883
                         regions.quota: 64 mb
                         checkpoints.directory: checkpoints
                         """,

@@ -5,8 +5,10 @@ package io.tributary.job.config;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.KafkaTransport;
 import io.tributary.job.graph.Publish;
+import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.testutils.SmallModel;
 import java.io.IOException;
@@ -19,6 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class JobYamlTest {
 
@@ -33,12 +36,11 @@ class JobYamlTest {
               initial: model.safetensors
               directory: models
               publish: immediate
-            transport:
-              type: kafka
-              kafka:
-                bootstrap-servers: a:9092,b:9092
-                properties:
-                  sasl.mechanism: PLAIN
+            transports:
+              - kafka://a:9092,b:9092
+            kafka:
+              properties:
+                sasl.mechanism: PLAIN
             regions.quota: 64 mb
             checkpoints:
               interval: 250 ms
@@ -67,7 +69,8 @@ class JobYamlTest {
         assertThat(spec.publish()).isEqualTo(Publish.IMMEDIATE);
         assertThat(spec.models()).isEqualTo(temp.resolve("models"));
         assertThat(spec.checkpoints()).isEqualTo(temp.resolve("checkpoints").toUri().toString());
-        assertThat(spec.transport())
+        assertThat(spec.transports())
+                .singleElement()
                 .isInstanceOfSatisfying(
                         KafkaTransport.class,
                         kafka -> {
@@ -76,6 +79,33 @@ class JobYamlTest {
                                     .containsEntry("sasl.mechanism", "PLAIN");
                             assertThat(kafka.staging().quotaBytes()).isEqualTo(64 << 20);
                         });
+    }
+
+    /** A job takes trainers by several transports; YAML has several ways to write a list. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "transports:\n  - mqtt://a:1\n  - kafka://b:2,c:3\n  - shm\n",
+                "transports:\n  - mqtt://a:1\n  - kafka://b:2,c:3\n  - shm:\n",
+                "transports: [mqtt://a:1, \"kafka://b:2,c:3\", \"shm:\"]\n"
+            })
+    void transportsAreAList(String list) {
+        String text = GOOD.replace("transports:\n  - kafka://a:9092,b:9092\n", list);
+        assertThat(parse(text).transports())
+                .extracting(JobTransport::scheme)
+                .containsExactly("mqtt", "kafka", "shm");
+    }
+
+    @Test
+    void oneTransportMayStandAlone() {
+        String text =
+                GOOD.replace(
+                        "transports:\n  - kafka://a:9092,b:9092\n",
+                        "transports: shm:?agent-port=9\n");
+        assertThat(parse(text).transports())
+                .singleElement()
+                .isInstanceOfSatisfying(
+                        ShmTransport.class, shm -> assertThat(shm.agentPort()).isEqualTo(9));
     }
 
     @ParameterizedTest
@@ -87,12 +117,17 @@ class JobYamlTest {
                 "count: 3 | count: 0 | job.yaml:4: 'rounds.count' is '0', expected 1 or more",
                 "count: 3 | count: [1, 2] | job.yaml:4: 'rounds.count' is a list, expected one value",
                 "10 min | soon | job.yaml:5: 'rounds.deadline' is 'soon', expected a duration such as '30 s'",
-                "64 mb | much | job.yaml:16: 'regions.quota' is 'much', expected a size such as '512 mb'",
-                "type: kafka | type: pigeon | job.yaml:11: 'transport.type' is 'pigeon', expected mqtt or kafka or shm",
-                "a:9092,b:9092 | here | job.yaml:13: 'transport.kafka.bootstrap-servers' is 'here', Kafka's bootstrap servers 'here': expected HOST:PORT",
-                "sasl.mechanism: PLAIN | acks: 1 | job.yaml:15: 'transport.kafka.properties.acks': Kafka's property 'acks' is not to be chosen",
-                "sasl.mechanism: PLAIN | max.request.size: 10 | job.yaml:15: 'transport.kafka.properties.max.request.size': Kafka's property",
-                "type: kafka | 'type: shm\n  shm.agent-port: 70000' | job.yaml:12: 'transport.shm.agent-port' is '70000', expected 1 to 65532",
+                "64 mb | much | job.yaml:15: 'regions.quota' is 'much', expected a size such as '512 mb'",
+                "- kafka://a:9092,b:9092 | - pigeon://a | job.yaml:11: 'transports': 'pigeon://a': expected a URI that begins with one of [kafka, mqtt, mqtts, shm, ws, wss]",
+                "a:9092,b:9092 | here | job.yaml:11: 'transports': Kafka's bootstrap servers 'here': expected HOST:PORT",
+                "- kafka://a:9092,b:9092 | - mqtt:a | job.yaml:11: 'transports': broker 'mqtt:a': expected mqtt://HOST:PORT",
+                "- kafka://a:9092,b:9092 | '- shm\n  - mqtt://a:1\n  - mqtts://b:2' | job.yaml:13: 'transports': 'mqtts://b:2' is the second of kind 'mqtt', expected one of each",
+                "- kafka://a:9092,b:9092 | - shm:/tmp/x | job.yaml:11: 'transports': 'shm:/tmp/x': expected no directory; all transports of a job use that of regions.directory",
+                "- kafka://a:9092,b:9092 | - shm:?agent-port=70000 | job.yaml:11: 'transports': 'shm:?agent-port=70000': expected shm:",
+                "- kafka://a:9092,b:9092 | '- shm: x' | job.yaml:11: 'transports' holds keys and values, expected a list of texts",
+                "- kafka://a:9092,b:9092 | [] | job.yaml:11: 'transports' is '[]', expected at least one URI",
+                "sasl.mechanism: PLAIN | acks: 1 | job.yaml:14: 'kafka.properties.acks': Kafka's property 'acks' is not to be chosen",
+                "sasl.mechanism: PLAIN | max.request.size: 10 | job.yaml:14: 'kafka.properties.max.request.size': Kafka's property",
                 "topology: schema.json | topology: gone.json | job.yaml:2: 'topology' is 'gone.json', but there is no file",
                 "job.name: digits | job.name: a/b | job.yaml:1: 'job.name' is 'a/b', job 'a/b': allowed are",
                 "job.name: digits | parallelism: 2 | job.yaml: 'job.name' is missing",

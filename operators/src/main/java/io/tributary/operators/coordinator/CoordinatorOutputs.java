@@ -5,7 +5,6 @@ package io.tributary.operators.coordinator;
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.DeadLetter;
-import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
@@ -18,8 +17,11 @@ import org.apache.flink.util.OutputTag;
 /** What flows into and out of the coordinator, besides its main output of round states. */
 public final class CoordinatorOutputs {
 
-    /** Type of the coordinator's input. */
+    /** Type of what sources emit. */
     public static final TypeInformation<TrainerEvent> EVENT = StreamType.json(TrainerEvent.class);
+
+    /** Type of the coordinator's input. */
+    public static final TypeInformation<InboundEvent> INBOUND = StreamType.json(InboundEvent.class);
 
     /** Type of the coordinator's main output. */
     public static final TypeInformation<RoundStatus> STATUS = StreamType.json(RoundStatus.class);
@@ -29,8 +31,8 @@ public final class CoordinatorOutputs {
             new OutputTag<>("plans", StreamType.json(RoundPlan.class));
 
     /** Answers to trainers. */
-    public static final OutputTag<Receipt> RECEIPTS =
-            new OutputTag<>("receipts", StreamType.json(Receipt.class));
+    public static final OutputTag<OutboundReceipt> RECEIPTS =
+            new OutputTag<>("receipts", StreamType.json(OutboundReceipt.class));
 
     /** Which updates are in a model. */
     public static final OutputTag<RoundLedger> LEDGERS =

@@ -3,7 +3,9 @@
 package io.tributary.operators.coordinator;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
+import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Claim;
@@ -49,9 +51,23 @@ public final class CoordinatorState {
      * @param instance the client object that joined
      * @param group its group
      * @param leaf the tree node that folds its updates
+     * @param transport the scheme of the transport by which it speaks; empty where that is not
+     *     known
      * @param heard when it was last heard of, in the time in which trainers could be heard, ns
      */
-    record Member(String instance, String group, String leaf, long heard) {}
+    record Member(String instance, String group, String leaf, String transport, long heard) {
+
+        /** One of a version with one transport does not name it. */
+        @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+        static Member read(JsonNode json) {
+            return new Member(
+                    json.required("instance").asText(),
+                    json.required("group").asText(),
+                    json.required("leaf").asText(),
+                    json.path("transport").asText(),
+                    json.required("heard").asLong());
+        }
+    }
 
     /**
      * An update that counts.
@@ -274,7 +290,7 @@ public final class CoordinatorState {
                 (trainer, m) -> {
                     String its = leaf.apply(m, counts);
                     counts.merge(its, 1, Integer::sum);
-                    return new Member(m.instance(), m.group(), its, m.heard());
+                    return new Member(m.instance(), m.group(), its, m.transport(), m.heard());
                 });
         loads = Optional.of(counts);
     }

@@ -33,7 +33,11 @@ final class Locations {
     void take(SubtaskLocated located) {
         if (wanted) {
             nodes.put(located.subtask(), located.node());
-            expected = located.parallelism();
+            // Of several sources the one with the most subtasks has one beside each of the tree's.
+            expected =
+                    expected == Integer.MAX_VALUE
+                            ? located.parallelism()
+                            : Math.max(expected, located.parallelism());
         }
     }
 

@@ -37,12 +37,15 @@ import org.slf4j.LoggerFactory;
  * leaf takes it, when the round closes. Keyed by job. The policies decide; this class holds their
  * state, keeps the time and says what was decided: commands to the tree's levels, and side outputs.
  */
-public final class RoundCoordinator extends KeyedProcessFunction<String, TrainerEvent, RoundStatus>
+public final class RoundCoordinator extends KeyedProcessFunction<String, InboundEvent, RoundStatus>
         implements CheckpointedFunction, CheckpointListener {
 
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(RoundCoordinator.class);
     private static final long TICK_MILLIS = 100;
+
+    /** Nothing has come that is to be answered. */
+    private static final String NO_TRANSPORT = "";
 
     private final String job;
     private final Run run;
@@ -143,7 +146,6 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Trainer
         services =
                 new RoundStateMachine.Services(
                         job,
-                        run,
                         new CoordinatorMetrics(getRuntimeContext().getMetricGroup()),
                         access,
                         new CheckpointedReleases(access),
@@ -181,9 +183,10 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Trainer
     }
 
     @Override
-    public void processElement(TrainerEvent event, Context context, Collector<RoundStatus> out)
+    public void processElement(InboundEvent inbound, Context context, Collector<RoundStatus> out)
             throws Exception {
-        RoundStateMachine rounds = rounds(context, out);
+        RoundStateMachine rounds = rounds(inbound.transport(), context, out);
+        TrainerEvent event = inbound.event();
         if (event instanceof TrainerEvent.UpdateStaged staged) {
             rounds.update(staged.claim());
         } else if (event instanceof TrainerEvent.Control control) {
@@ -201,7 +204,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Trainer
     @Override
     public void onTimer(long time, OnTimerContext context, Collector<RoundStatus> out)
             throws Exception {
-        RoundStateMachine rounds = rounds(context, out);
+        RoundStateMachine rounds = rounds(NO_TRANSPORT, context, out);
         rounds.expire();
         end(rounds);
         // A round with many updates is not to be a status message for each.
@@ -218,7 +221,11 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Trainer
         context.timerService().registerProcessingTimeTimer(now - now % TICK_MILLIS + TICK_MILLIS);
     }
 
-    private RoundStateMachine rounds(Context context, Collector<RoundStatus> out) throws Exception {
+    /**
+     * @param transport by which the event came that is to be handled
+     */
+    private RoundStateMachine rounds(String transport, Context context, Collector<RoundStatus> out)
+            throws Exception {
         CoordinatorState state = stateHandle.value();
         if (state == null) {
             // A checkpoint from before anybody was heard has nothing to go on with.
@@ -229,21 +236,33 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Trainer
             for (String trainer : rules.cohort().keySet().stream().sorted().toList()) {
                 String group = rules.cohort().get(trainer);
                 String leaf = policies.assigner().leaf(group, state).orElseThrow();
-                state.join(trainer, new Member("", group, leaf, 0));
+                state.join(trainer, new Member("", group, leaf, NO_TRANSPORT, 0));
             }
             if (rules.cohort().isEmpty()) {
                 schedule(context);
             }
-            end(new RoundStateMachine(policies, services, context::output, out, state));
+            end(machine(NO_TRANSPORT, context, out, state));
         } else if (restored) {
             restored = false;
             state.begin(true, surroundings.nonce());
-            RoundStateMachine rounds =
-                    new RoundStateMachine(policies, services, context::output, out, state);
+            RoundStateMachine rounds = machine(NO_TRANSPORT, context, out, state);
             rounds.announceAgain();
             rounds.dropLost();
         }
-        return new RoundStateMachine(policies, services, context::output, out, state);
+        return machine(transport, context, out, state);
+    }
+
+    private RoundStateMachine machine(
+            String transport, Context context, Collector<RoundStatus> out, CoordinatorState state) {
+        RoundEvents events =
+                new RoundEvents(
+                        new RoundEvents.Speaker(job, run, transport),
+                        rules,
+                        state,
+                        context::output,
+                        out,
+                        services.metrics());
+        return new RoundStateMachine(policies, services, events, context::output, state);
     }
 
     private void end(RoundStateMachine rounds) throws Exception {

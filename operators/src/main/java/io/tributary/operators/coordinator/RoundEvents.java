@@ -4,11 +4,14 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.Admission.Verdict;
 import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
+import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Receipt.Decision;
+import io.tributary.protocol.message.Receipt.Sending;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
@@ -18,14 +21,14 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import java.util.Comparator;
+import java.util.Optional;
 import org.apache.flink.util.Collector;
 import org.apache.flink.util.OutputTag;
 
 /** Tells trainers, operators and the metrics what was decided. */
 final class RoundEvents {
 
-    private final String job;
-    private final Run run;
+    private final Speaker speaker;
     private final RoundRules rules;
     private final CoordinatorState state;
     private final SideOutput side;
@@ -38,16 +41,23 @@ final class RoundEvents {
         <T> void emit(OutputTag<T> tag, T value);
     }
 
+    /**
+     * Who speaks, and by which way it answers.
+     *
+     * @param job the job
+     * @param run the submission of it
+     * @param transport by which the event came that is being handled; empty where there is none
+     */
+    record Speaker(String job, Run run, String transport) {}
+
     RoundEvents(
-            String job,
-            Run run,
+            Speaker speaker,
             RoundRules rules,
             CoordinatorState state,
             SideOutput side,
             Collector<RoundStatus> out,
             CoordinatorMetrics metrics) {
-        this.job = job;
-        this.run = run;
+        this.speaker = speaker;
         this.rules = rules;
         this.state = state;
         this.side = side;
@@ -55,11 +65,16 @@ final class RoundEvents {
         this.metrics = metrics;
     }
 
+    /** The transport by which the event came that is being handled. */
+    String transport() {
+        return speaker.transport();
+    }
+
     void plan() {
         side.emit(
                 CoordinatorOutputs.PLANS,
                 new RoundPlan(
-                        job,
+                        speaker.job(),
                         switch (state.phase) {
                             case WAITING, OPEN -> RoundPlan.State.OPEN;
                             case FINISHED -> RoundPlan.State.FINISHED;
@@ -72,28 +87,41 @@ final class RoundEvents {
                         rules.kind(),
                         rules.deadline().toMillis() / 1000.0,
                         state.restores,
-                        run.id(),
-                        state.phase == CoordinatorState.Phase.ENDED ? run.end() : ""));
+                        speaker.run().id(),
+                        state.phase == CoordinatorState.Phase.ENDED ? speaker.run().end() : ""));
     }
 
     void status(RoundStatus.State shown) {
-        out.collect(RoundProgress.of(job, state, shown));
+        out.collect(RoundProgress.of(speaker.job(), state, shown));
     }
 
     void counted(Claim claim) {
-        receipt(claim, Status.COMMITTED, RejectReason.NONE, "");
+        answer(transport(), Sending.of(claim), Decision.of(Status.COMMITTED));
     }
 
     void duplicate(Claim claim) {
         state.duplicates++;
         metrics.duplicate();
-        receipt(claim, Status.DUPLICATE, RejectReason.NONE, "");
+        answer(transport(), Sending.of(claim), Decision.of(Status.DUPLICATE));
     }
 
     void rejected(Claim claim, Verdict.Reject reject) {
+        rejected(transport(), claim, reject);
+    }
+
+    /** An update that was counted cannot be folded any more. */
+    void lost(Claim claim, Verdict.Reject reject) {
+        String transport =
+                Optional.ofNullable(state.members.get(claim.trainer()))
+                        .map(Member::transport)
+                        .orElse("");
+        rejected(transport, claim, reject);
+    }
+
+    private void rejected(String transport, Claim claim, Verdict.Reject reject) {
         state.rejected++;
         settle(claim.trainer(), claim.id(), reject.reason());
-        receipt(claim, Status.REJECTED, reject.reason(), reject.text());
+        answer(transport, Sending.of(claim), Decision.rejected(reject.reason(), reject.text()));
         deadLetter(
                 new DeadLetter(
                         "coordinator",
@@ -108,26 +136,14 @@ final class RoundEvents {
     void refused(TrainerEvent.InputRejected refused) {
         DeadLetter letter = refused.deadLetter();
         deadLetter(letter);
+        Decision rejected = Decision.rejected(letter.reason(), letter.text());
         if (!refused.instance().isEmpty()) {
-            answer(
-                    letter.trainer(),
-                    refused.instance(),
-                    Status.REJECTED,
-                    letter.reason(),
-                    letter.text(),
-                    "");
+            answer(letter.trainer(), refused.instance(), rejected);
         } else if (refused.answer()) {
             state.rejected++;
             RoundId id = new RoundId(letter.round(), letter.epoch());
             settle(letter.trainer(), id, letter.reason());
-            receipt(
-                    letter.trainer(),
-                    id,
-                    refused.attempt(),
-                    "",
-                    Status.REJECTED,
-                    letter.reason(),
-                    letter.text());
+            answer(transport(), new Sending(letter.trainer(), id, refused.attempt(), ""), rejected);
         }
     }
 
@@ -142,14 +158,10 @@ final class RoundEvents {
 
     /** A source has room now for what it could not take. */
     void room(TrainerEvent.CapacityFreed room) {
-        receipt(
-                room.trainer(),
-                room.round(),
-                room.attempt(),
-                "",
-                Status.RESEND,
-                RejectReason.NONE,
-                "");
+        answer(
+                transport(),
+                new Sending(room.trainer(), room.round(), room.attempt(), ""),
+                Decision.of(Status.RESEND));
     }
 
     /** The round is closed; this is what is in its model. */
@@ -157,7 +169,7 @@ final class RoundEvents {
         side.emit(
                 CoordinatorOutputs.LEDGERS,
                 new RoundLedger(
-                        job,
+                        speaker.job(),
                         state.round,
                         state.roundEpoch,
                         state.epoch,
@@ -175,80 +187,34 @@ final class RoundEvents {
     }
 
     void joined(ControlMessage message) {
-        answer(
-                message.trainer(),
-                message.instance(),
-                Status.JOINED,
-                RejectReason.NONE,
-                "",
-                run.token(message.trainer(), message.instance()));
+        answer(message.trainer(), message.instance(), Decision.of(Status.JOINED));
     }
 
     void joinRefused(ControlMessage message, RejectReason reason, String text) {
-        answer(message.trainer(), message.instance(), Status.REJECTED, reason, text, "");
+        answer(message.trainer(), message.instance(), Decision.rejected(reason, text));
         deadLetter(new DeadLetter("control", message.trainer(), 0, 0, reason, text));
     }
 
-    private void answer(
-            String trainer,
-            String instance,
-            Status status,
-            RejectReason reason,
-            String text,
-            String token) {
-        side.emit(
-                CoordinatorOutputs.RECEIPTS,
-                new Receipt(
-                        job,
-                        run.id(),
+    private void answer(String trainer, String instance, Decision decision) {
+        RoundId now = new RoundId(state.round, state.epoch);
+        send(
+                transport(),
+                Receipt.ofJoin(
+                        speaker.job(),
+                        speaker.run(),
                         trainer,
                         instance,
-                        state.round,
-                        state.epoch,
-                        0,
-                        "",
+                        now,
                         state.restores,
-                        status,
-                        reason,
-                        text,
-                        token));
+                        decision));
     }
 
-    private void receipt(Claim claim, Status status, RejectReason reason, String text) {
-        receipt(
-                claim.trainer(),
-                claim.id(),
-                claim.attempt(),
-                Receipt.contentId(claim.crc32c()),
-                status,
-                reason,
-                text);
+    private void answer(String transport, Sending sending, Decision decision) {
+        send(transport, Receipt.ofUpdate(speaker.job(), speaker.run(), sending, decision));
     }
 
-    private void receipt(
-            String trainer,
-            RoundId id,
-            long attempt,
-            String contentId,
-            Status status,
-            RejectReason reason,
-            String text) {
-        side.emit(
-                CoordinatorOutputs.RECEIPTS,
-                new Receipt(
-                        job,
-                        run.id(),
-                        trainer,
-                        "",
-                        id.round(),
-                        id.epoch(),
-                        attempt,
-                        contentId,
-                        0,
-                        status,
-                        reason,
-                        text,
-                        ""));
+    private void send(String transport, Receipt receipt) {
+        side.emit(CoordinatorOutputs.RECEIPTS, new OutboundReceipt(transport, receipt));
     }
 
     private void deadLetter(DeadLetter letter) {

@@ -10,12 +10,10 @@ import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.RoundStatus;
-import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
 import java.util.List;
 import java.util.Optional;
-import org.apache.flink.util.Collector;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -45,7 +43,6 @@ final class RoundStateMachine {
     /** What connects decisions with the world. */
     record Services(
             String job,
-            Run run,
             CoordinatorMetrics metrics,
             PayloadStore regions,
             CheckpointedReleases releases,
@@ -53,26 +50,22 @@ final class RoundStateMachine {
             JobTime time,
             Surroundings surroundings) {}
 
+    /**
+     * @param events who tells of what happens
+     * @param side where commands go
+     */
     RoundStateMachine(
             Policies policies,
             Services services,
+            RoundEvents events,
             RoundEvents.SideOutput side,
-            Collector<RoundStatus> out,
             CoordinatorState state) {
         this.policies = policies;
         this.services = services;
+        this.events = events;
         this.side = side;
         this.state = state;
         services.time().advance(state, services.surroundings().nanoTime());
-        this.events =
-                new RoundEvents(
-                        services.job(),
-                        services.run(),
-                        policies.rules(),
-                        state,
-                        side,
-                        out,
-                        services.metrics());
     }
 
     void update(Claim claim) {
@@ -241,7 +234,7 @@ final class RoundStateMachine {
                 if (state.members.containsKey(claim.trainer())) {
                     state.awaited.add(claim.trainer());
                 }
-                events.rejected(claim, lost.get());
+                events.lost(claim, lost.get());
                 changed = true;
             }
         }

@@ -53,7 +53,7 @@ final class TrainerRegistry {
             RoundEvents events) {
         ControlMessage message = control.message();
         String trainer = message.trainer();
-        if (known.isPresent() && !same && !control.sole()) {
+        if (known.isPresent() && !same && !replaces(control, known.get(), events.transport())) {
             events.joinRefused(
                     message,
                     RejectReason.DUPLICATE_TRAINER,
@@ -87,11 +87,21 @@ final class TrainerRegistry {
                         message.instance(),
                         known.filter(k -> same).map(Member::group).orElse(message.group()),
                         leaf.get(),
+                        events.transport(),
                         state.listenedNanos));
         boolean news = !same || message.type() == ControlMessage.Type.JOIN;
         if (news) {
             events.joined(message);
         }
         return news;
+    }
+
+    /**
+     * Whether the client before is gone for certain. A source knows that of its own transport
+     * alone, so a client of another one has to leave or fall silent first.
+     */
+    private static boolean replaces(TrainerEvent.Control control, Member before, String transport) {
+        return control.sole()
+                && (before.transport().isEmpty() || before.transport().equals(transport));
     }
 }

@@ -27,8 +27,8 @@ class AdmissionTest {
     @BeforeEach
     void open() {
         state.begin(false, 7);
-        state.join("t", new Member("i", "g0", "leaf", 0));
-        state.join("u", new Member("i", "g0", "leaf", 0));
+        state.join("t", new Member("i", "g0", "leaf", "mqtt", 0));
+        state.join("u", new Member("i", "g0", "leaf", "mqtt", 0));
         state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0);
     }
 

@@ -39,7 +39,7 @@ class FoldPlannerTest {
         for (String trainer : List.of("a", "b", "c")) {
             String group = trainer.equals("c") ? "g1" : "g0";
             String leaf = assigner.leaf(group, state).orElseThrow();
-            state.join(trainer, new Member("i", group, leaf, 0));
+            state.join(trainer, new Member("i", group, leaf, "mqtt", 0));
         }
         state.open(0, topology, Map.of(), 0);
     }

@@ -44,8 +44,8 @@ class RoundEventsTest {
     @BeforeEach
     void open() {
         state.begin(false, 9);
-        state.join("a", new Member("i", "g0", "leaf", 0));
-        state.join("b", new Member("i", "g0", "leaf", 0));
+        state.join("a", new Member("i", "g0", "leaf", "mqtt", 0));
+        state.join("b", new Member("i", "g0", "leaf", "mqtt", 0));
         state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0);
         RoundRules rules =
                 new RoundRules(
@@ -62,8 +62,7 @@ class RoundEventsTest {
                         RoundRules.Limits.DEFAULT);
         events =
                 new RoundEvents(
-                        "job",
-                        RUN,
+                        new RoundEvents.Speaker("job", RUN, "mqtt"),
                         rules,
                         state,
                         new RoundEvents.SideOutput() {
@@ -122,7 +121,7 @@ class RoundEventsTest {
     @Test
     void anUpdateThatCountsIsAnsweredWithItsSendingAndItsContent() {
         events.counted(claim("a"));
-        Receipt receipt = only(CoordinatorOutputs.RECEIPTS);
+        Receipt receipt = only(CoordinatorOutputs.RECEIPTS).receipt();
         assertThat(receipt.status()).isEqualTo(Status.COMMITTED);
         assertThat(receipt.attempt()).isEqualTo(77);
         assertThat(receipt.contentId()).isEqualTo("0000cafe");
@@ -133,7 +132,8 @@ class RoundEventsTest {
     void aDuplicateIsCountedAndAnswered() {
         events.duplicate(claim("a"));
         assertThat(state.duplicates).isEqualTo(1);
-        assertThat(only(CoordinatorOutputs.RECEIPTS).status()).isEqualTo(Status.DUPLICATE);
+        assertThat(only(CoordinatorOutputs.RECEIPTS).receipt().status())
+                .isEqualTo(Status.DUPLICATE);
     }
 
     /** The round waits for who may send again, and for nobody else. */
@@ -141,7 +141,7 @@ class RoundEventsTest {
     void aRejectionTellsTrainerAndOperatorAndIsNotWaitedForIfItIsFinal() {
         Claim claim = claim("a");
         events.rejected(claim, Verdict.Reject.of(RejectReason.NOT_FINITE, claim, "it has NaN"));
-        Receipt receipt = only(CoordinatorOutputs.RECEIPTS);
+        Receipt receipt = only(CoordinatorOutputs.RECEIPTS).receipt();
         assertThat(receipt.reason()).isEqualTo(RejectReason.NOT_FINITE);
         assertThat(receipt.text()).contains("trainer a").contains("it has NaN");
         DeadLetter letter = only(CoordinatorOutputs.DEAD_LETTERS);
@@ -151,6 +151,18 @@ class RoundEventsTest {
         Claim lost = claim("b");
         events.rejected(lost, Verdict.Reject.of(RejectReason.PAYLOAD_LOST, lost, "it is gone"));
         assertThat(state.awaited).as("b may send it again").containsExactly("b");
+    }
+
+    /** A job has several transports, and a receipt may hold what only its trainer is to know. */
+    @Test
+    void anAnswerGoesByTheTransportByWhichItsTrainerSpeaks() {
+        events.counted(claim("a"));
+        Claim claim = claim("b");
+        state.join("b", new Member("i", "g0", "leaf", "shm", 0));
+        events.lost(claim, Verdict.Reject.of(RejectReason.PAYLOAD_LOST, claim, "it is gone"));
+        assertThat(emitted.get(CoordinatorOutputs.RECEIPTS.getId()))
+                .extracting(answer -> ((OutboundReceipt) answer).transport())
+                .containsExactly("mqtt", "shm");
     }
 
     @Test
@@ -166,7 +178,7 @@ class RoundEventsTest {
     @Test
     void aJoinIsAnsweredWithTheTokenOfThatClient() {
         events.joined(new ControlMessage(ControlMessage.Type.JOIN, "job", "a", "inst", "g0"));
-        Receipt receipt = only(CoordinatorOutputs.RECEIPTS);
+        Receipt receipt = only(CoordinatorOutputs.RECEIPTS).receipt();
         assertThat(receipt.status()).isEqualTo(Status.JOINED);
         assertThat(receipt.instance()).isEqualTo("inst");
         assertThat(RUN.gave(receipt.token(), "a", "inst")).isTrue();

@@ -42,7 +42,7 @@ class RoundLifecycleTest {
 
     private void join(String... trainers) {
         for (String trainer : trainers) {
-            state.join(trainer, new Member("i", "g0", "leaf", 0));
+            state.join(trainer, new Member("i", "g0", "leaf", "mqtt", 0));
         }
     }
 

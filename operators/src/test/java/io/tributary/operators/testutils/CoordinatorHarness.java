@@ -5,6 +5,8 @@ package io.tributary.operators.testutils;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
+import io.tributary.operators.coordinator.InboundEvent;
+import io.tributary.operators.coordinator.OutboundReceipt;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
@@ -43,7 +45,7 @@ public final class CoordinatorHarness implements AutoCloseable {
     public static final Run RUN = Run.of("secret");
 
     private final Hand surroundings;
-    private final KeyedOneInputStreamOperatorTestHarness<String, TrainerEvent, RoundStatus> harness;
+    private final KeyedOneInputStreamOperatorTestHarness<String, InboundEvent, RoundStatus> harness;
 
     public CoordinatorHarness(
             Topology topology, RoundRules rules, ModelSpec model, OperatorSubtaskState... restored)
@@ -120,7 +122,12 @@ public final class CoordinatorHarness implements AutoCloseable {
     }
 
     public void send(TrainerEvent event) throws Exception {
-        harness.processElement(event, 0);
+        send("mqtt", event);
+    }
+
+    /** The same by a transport. */
+    public void send(String transport, TrainerEvent event) throws Exception {
+        harness.processElement(new InboundEvent(transport, event), 0);
     }
 
     /** Lets timers fire, with the clock as it is. */
@@ -188,6 +195,11 @@ public final class CoordinatorHarness implements AutoCloseable {
     }
 
     public List<Receipt> receipts() {
+        return outbound().stream().map(OutboundReceipt::receipt).toList();
+    }
+
+    /** Receipts with the transports by which they go. */
+    public List<OutboundReceipt> outbound() {
         return side(CoordinatorOutputs.RECEIPTS);
     }
 

@@ -63,6 +63,96 @@ public record Receipt(
         text = ShortText.of(text, DeadLetter.MAX_TEXT_BYTES);
     }
 
+    /**
+     * What was decided.
+     *
+     * @param status the answer
+     * @param reason NONE unless it is REJECTED
+     * @param text one line for people; empty unless it is REJECTED
+     */
+    public record Decision(Status status, RejectReason reason, String text) {
+
+        /** What needs no reason. */
+        public static Decision of(Status status) {
+            return new Decision(status, RejectReason.NONE, "");
+        }
+
+        /** A rejection. */
+        public static Decision rejected(RejectReason reason, String text) {
+            return new Decision(Status.REJECTED, reason, text);
+        }
+    }
+
+    /**
+     * The sending of an update that is answered.
+     *
+     * @param trainer who sent it
+     * @param round the round that it is for
+     * @param attempt the sending
+     * @param contentId of its payload; empty where that was not read
+     */
+    public record Sending(String trainer, RoundId round, long attempt, String contentId) {
+
+        /** That of a claim. */
+        public static Sending of(Claim claim) {
+            return new Sending(
+                    claim.trainer(),
+                    claim.id(),
+                    claim.attempt(),
+                    Receipt.contentId(claim.crc32c()));
+        }
+    }
+
+    /** The answer to an update. */
+    public static Receipt ofUpdate(String job, Run run, Sending sending, Decision decision) {
+        return new Receipt(
+                job,
+                run.id(),
+                sending.trainer(),
+                "",
+                sending.round().round(),
+                sending.round().epoch(),
+                sending.attempt(),
+                sending.contentId(),
+                0,
+                decision.status(),
+                decision.reason(),
+                decision.text(),
+                "");
+    }
+
+    /**
+     * The answer to a JOIN.
+     *
+     * @param instance the client object that asked
+     * @param now the round that is open or comes next, and the job's epoch
+     * @param restores how often the job has been restored
+     */
+    public static Receipt ofJoin(
+            String job,
+            Run run,
+            String trainer,
+            String instance,
+            RoundId now,
+            int restores,
+            Decision decision) {
+        boolean joined = decision.status() == Status.JOINED;
+        return new Receipt(
+                job,
+                run.id(),
+                trainer,
+                instance,
+                now.round(),
+                now.epoch(),
+                0,
+                "",
+                restores,
+                decision.status(),
+                decision.reason(),
+                decision.text(),
+                joined ? run.token(trainer, instance) : "");
+    }
+
     /** The id of content with this checksum. */
     public static String contentId(int crc32c) {
         return "%08x".formatted(crc32c);

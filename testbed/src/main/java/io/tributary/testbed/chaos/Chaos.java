@@ -17,6 +17,7 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.testbed.chaos.ChaosOptions.Kind;
 import io.tributary.testbed.cluster.LocalCluster;
 import io.tributary.testbed.process.NetnsHosts;
+import io.tributary.testbed.transport.KillableService;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
@@ -97,11 +98,13 @@ public final class Chaos {
             start(cluster);
             Optional<NetnsHosts> hosts = cluster.state().flatMap(LocalCluster.State::hosts);
             try (KillableService between =
-                            hosts.map(h -> KillableService.of(options.transport(), h))
+                            hosts.flatMap(options.transport().onHosts())
+                                    .map(KillableService::ofCluster)
                                     .orElseGet(
                                             () ->
-                                                    KillableService.start(
-                                                            options.transport(), work, regions));
+                                                    options.transport()
+                                                            .killable()
+                                                            .apply(work, regions));
                     TrainerFleet fleet = new TrainerFleet(options.trainers(), work, hosts)) {
                 JobSpec spec =
                         ChaosJob.write(
@@ -112,12 +115,12 @@ public final class Chaos {
                                                                 + (Mailbox.DEFAULT_PORT
                                                                         + Node.LOCAL_OFFSET))
                                         .orElse("directory: " + regions),
-                                between.yaml(),
+                                between.uri(),
                                 options.trainers(),
                                 hosts.map(NetnsHosts::count).orElse(TASK_MANAGERS));
                 Progress progress = new Progress();
                 try (AutoCloseable ignored =
-                        cluster.seen(spec.transport()).follow(spec.name(), progress)) {
+                        cluster.seen(spec.followed()).follow(spec.name(), progress)) {
                     return run(new Scene(work, cluster, hosts, between, fleet, spec, progress));
                 }
             }
@@ -190,16 +193,16 @@ public final class Chaos {
                 }
                 case TRAINER -> scene.fleet().killOne(random);
                 case BROKER -> {
-                    scene.between().kill();
-                    scene.between().restart();
+                    scene.between().kill().run();
+                    scene.between().restart().run();
                 }
                 case AGENT -> {
                     if (scene.hosts().isPresent()) {
                         cluster.killAgent(1 + random.nextInt(scene.hosts().get().count()));
                         start(cluster);
                     } else {
-                        scene.between().kill();
-                        scene.between().restart();
+                        scene.between().kill().run();
+                        scene.between().restart().run();
                     }
                 }
                 case HOST -> {
@@ -283,7 +286,7 @@ public final class Chaos {
         }
         List<Recovery> complete = recoveries.stream().filter(Recovery::complete).toList();
         return new ChaosReport(
-                options.transport().name().toLowerCase(Locale.ROOT),
+                options.transport().scheme(),
                 seconds,
                 options.seed(),
                 oracle.rounds(),

@@ -16,7 +16,7 @@ final class ChaosJob {
     private ChaosJob() {}
 
     /** Writes all that {@code submit} needs, and reads it. */
-    static JobSpec write(Path work, String regions, String transport, int trainers, int parallelism)
+    static JobSpec write(Path work, String regions, String uri, int trainers, int parallelism)
             throws IOException {
         Files.write(work.resolve("schema.json"), TreeSchemas.json(4, Chaos.GROUPS, LEAVES));
         Files.write(
@@ -43,9 +43,9 @@ final class ChaosJob {
                 checkpoints:
                   interval: 500 ms
                   directory: checkpoints
-                transport:
-                %s"""
-                        .formatted(parallelism, trainers, regions, transport.indent(2)));
+                transports: ["%s"]
+                """
+                        .formatted(parallelism, trainers, regions, uri));
         return JobSpec.read(Chaos.config(work));
     }
 }

@@ -2,7 +2,7 @@
 
 package io.tributary.testbed.chaos;
 
-import io.tributary.job.config.JobOptions.TransportType;
+import io.tributary.testbed.transport.TransportKind;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -23,7 +23,7 @@ public record ChaosOptions(
         Duration length,
         Duration every,
         long seed,
-        TransportType transport,
+        TransportKind transport,
         List<Kind> kinds,
         int trainers,
         Path regions,
@@ -47,7 +47,7 @@ public record ChaosOptions(
      *
      * @param hosts whether it runs on hosts of its own
      */
-    public static List<Kind> kinds(TransportType transport, boolean hosts) {
+    public static List<Kind> kinds(TransportKind transport, boolean hosts) {
         if (hosts) {
             return List.of(
                     Kind.TASK_MANAGER,
@@ -57,7 +57,7 @@ public record ChaosOptions(
                     Kind.HOST,
                     Kind.LINK);
         }
-        Kind between = transport == TransportType.SHM ? Kind.AGENT : Kind.BROKER;
+        Kind between = transport.broker() ? Kind.BROKER : Kind.AGENT;
         return List.of(Kind.TASK_MANAGER, Kind.JOB_MANAGER, Kind.TRAINER, between);
     }
 }

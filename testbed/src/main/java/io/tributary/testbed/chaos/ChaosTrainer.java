@@ -4,7 +4,6 @@ package io.tributary.testbed.chaos;
 
 import io.tributary.job.config.JobSpec;
 import io.tributary.protocol.message.Receipt;
-import io.tributary.testbed.process.TrainerAddress;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
@@ -62,7 +61,7 @@ final class ChaosTrainer {
                         .job(job.name())
                         .id(id)
                         .group(group)
-                        .transport(TrainerAddress.of(job.transport()))
+                        .transport(job.followed().uri())
                         .receiptTimeout(Duration.ofSeconds(5))
                         .heartbeat(Duration.ofSeconds(1))
                         .connect()) {

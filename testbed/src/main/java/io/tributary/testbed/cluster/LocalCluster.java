@@ -5,9 +5,9 @@ package io.tributary.testbed.cluster;
 import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.FlinkRestException;
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.LocalFlink;
 import io.tributary.job.graph.ShmTransport;
-import io.tributary.job.graph.Transport;
 import io.tributary.node.PayloadStore;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.protocol.Json;
@@ -147,7 +147,7 @@ public final class LocalCluster {
     /**
      * A transport as this machine sees it: what is in memory on the first host is elsewhere here.
      */
-    public Transport seen(Transport transport) {
+    public JobTransport seen(JobTransport transport) {
         Optional<NetnsHosts> hosts = state().flatMap(State::hosts);
         if (hosts.isEmpty() || !(transport instanceof ShmTransport shm)) {
             return transport;

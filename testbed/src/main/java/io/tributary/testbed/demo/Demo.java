@@ -21,6 +21,7 @@ import io.tributary.testbed.digits.Digits;
 import io.tributary.testbed.digits.DirichletShares;
 import io.tributary.testbed.digits.DrawnDigits;
 import io.tributary.testbed.digits.IdxFiles;
+import io.tributary.testbed.transport.ManagedTransport;
 import io.tributary.trainer.TrainerClient;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -103,11 +104,13 @@ public final class Demo {
         writeInitial(initial);
         RoundBoard board = new RoundBoard(console::status, console::model);
         try (ManagedTransport transport =
-                        ManagedTransport.start(
-                                options.transport(), work, options.regions(), REGION_QUOTA_BYTES);
+                        options.transport()
+                                .managed()
+                                .start(work, options.regions(), REGION_QUOTA_BYTES);
                 LocalFlink flink = LocalFlink.start(options.uiPort(), work.path());
                 AutoCloseable ignored = transport.forJob().follow(JOB, board)) {
-            new FederationJob(graph(initial, models), transport.forJob(), Publish.COMMITTED)
+            new FederationJob(
+                            graph(initial, models), List.of(transport.forJob()), Publish.COMMITTED)
                     .build(flink.environment());
             flink.submit(JOB);
             console.say("Flink web UI: " + flink.url());
@@ -193,14 +196,14 @@ public final class Demo {
         List<Future<?>> trainers = new ArrayList<>();
         if (options.trainers() == 0) {
             console.say(
-                    "Waiting for %s of %s: ./tributary trainer --job %s %s --group %s"
+                    "Waiting for %s of %s: ./tributary trainer --job %s --transport %s --group %s"
                             .formatted(
                                     options.minimumTrainers() == 1
                                             ? "a trainer"
                                             : options.minimumTrainers() + " trainers",
                                     String.join(", ", options.topology().trainerGroups()),
                                     JOB,
-                                    transport.trainerOptions(),
+                                    transport.forJob().uri(),
                                     options.topology().trainerGroups().get(0)));
             return trainers;
         }
@@ -221,7 +224,7 @@ public final class Demo {
                                                 .job(JOB)
                                                 .id(id)
                                                 .group(group)
-                                                .transport(transport.forTrainers())
+                                                .transport(transport.forJob().uri())
                                                 .directory(work.directory(id))
                                                 .connect()) {
                                     client.join();
@@ -286,7 +289,7 @@ public final class Demo {
     private Map<String, Object> config() {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("topology", options.topologyName());
-        config.put("transport", options.transport().name().toLowerCase(Locale.ROOT));
+        config.put("transport", options.transport().scheme());
         config.put("trainers", options.trainers());
         config.put("groups", options.topology().trainerGroups());
         config.put("rounds", options.rounds());

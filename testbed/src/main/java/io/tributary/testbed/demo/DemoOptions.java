@@ -2,9 +2,9 @@
 
 package io.tributary.testbed.demo;
 
-import io.tributary.job.config.JobOptions.TransportType;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.testbed.transport.TransportKind;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -38,8 +38,8 @@ public record DemoOptions(
         double alpha,
         long seed,
         Timing timing,
-        TransportType transport,
-        Optional<Path> regions,
+        TransportKind transport,
+        Path regions,
         Optional<Integer> uiPort,
         Optional<Path> report,
         Optional<Path> out,

@@ -64,7 +64,7 @@ public final class BrokerProcess implements AutoCloseable {
 
     /** Where it listens. */
     public String url() {
-        return "tcp://%s:%d".formatted(address, port);
+        return "mqtt://%s:%d".formatted(address, port);
     }
 
     /** Its process. */

@@ -15,14 +15,13 @@ import java.util.concurrent.atomic.AtomicBoolean;
 public final class EmbeddedBroker implements AutoCloseable {
 
     private final WorkDirectory directory;
-    private final String address;
+    private final String url;
     private final int port;
     private final EmbeddedHiveMQ broker;
     private final AtomicBoolean closed = new AtomicBoolean();
 
-    private EmbeddedBroker(
-            WorkDirectory directory, String address, int port, EmbeddedHiveMQ broker) {
-        this.address = address;
+    private EmbeddedBroker(WorkDirectory directory, String url, int port, EmbeddedHiveMQ broker) {
+        this.url = url;
         this.directory = directory;
         this.port = port;
         this.broker = broker;
@@ -40,10 +39,38 @@ public final class EmbeddedBroker implements AutoCloseable {
 
     /** Starts a broker on an address and a port. */
     public static EmbeddedBroker start(String address, int port) {
+        return start(
+                "mqtt://%s:%d".formatted(address, port),
+                port,
+                """
+                <tcp-listener>
+                  <port>%d</port>
+                  <bind-address>%s</bind-address>
+                </tcp-listener>"""
+                        .formatted(port, address));
+    }
+
+    /** Starts a broker that speaks over WebSocket. */
+    public static EmbeddedBroker startWebSocket(int port) {
+        return start(
+                "ws://127.0.0.1:%d/mqtt".formatted(port),
+                port,
+                """
+                <websocket-listener>
+                  <port>%d</port>
+                  <bind-address>127.0.0.1</bind-address>
+                  <path>/mqtt</path>
+                  <subprotocols><subprotocol>mqtt</subprotocol></subprotocols>
+                  <allow-extensions>true</allow-extensions>
+                </websocket-listener>"""
+                        .formatted(port));
+    }
+
+    private static EmbeddedBroker start(String url, int port, String listener) {
         WorkDirectory directory = WorkDirectory.create("broker");
         try {
             Path configuration = directory.directory("conf");
-            Files.writeString(configuration.resolve("config.xml"), config(address, port));
+            Files.writeString(configuration.resolve("config.xml"), config(listener));
             EmbeddedHiveMQ broker =
                     EmbeddedHiveMQ.builder()
                             .withConfigurationFolder(configuration)
@@ -52,21 +79,18 @@ public final class EmbeddedBroker implements AutoCloseable {
                             .withoutLoggingBootstrap()
                             .build();
             broker.start().join();
-            return new EmbeddedBroker(directory, address, port, broker);
+            return new EmbeddedBroker(directory, url, port, broker);
         } catch (IOException e) {
             throw new UncheckedIOException("the broker cannot be configured", e);
         }
     }
 
-    private static String config(String address, int port) {
+    private static String config(String listener) {
         return """
                 <?xml version="1.0"?>
                 <hivemq>
                   <listeners>
-                    <tcp-listener>
-                      <port>%d</port>
-                      <bind-address>%s</bind-address>
-                    </tcp-listener>
+                %s
                   </listeners>
                   <mqtt>
                     <queued-messages><max-queue-size>500</max-queue-size></queued-messages>
@@ -75,12 +99,12 @@ public final class EmbeddedBroker implements AutoCloseable {
                   <anonymous-usage-statistics><enabled>false</enabled></anonymous-usage-statistics>
                 </hivemq>
                 """
-                .formatted(port, address);
+                .formatted(listener);
     }
 
     /** Where it listens. */
     public String url() {
-        return "tcp://%s:%d".formatted(address, port);
+        return url;
     }
 
     /** Its port. */

@@ -17,6 +17,7 @@ import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Receipt.Decision;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
@@ -26,7 +27,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
-import io.tributary.trainer.Transport;
+import io.tributary.trainer.TrainerTransport;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
@@ -136,8 +137,8 @@ public final class FakeJob implements AutoCloseable {
     }
 
     /** The way to it, for the builder of a client. */
-    public Transport transport() {
-        return Transport.shm(root, NO_AGENT);
+    public TrainerTransport transport() {
+        return TrainerTransport.shm(root, NO_AGENT);
     }
 
     /**
@@ -235,7 +236,7 @@ public final class FakeJob implements AutoCloseable {
 
     /** Tells its trainer that an update counts. */
     public void commit(ReceivedUpdate update) {
-        answer(update, Status.COMMITTED, RejectReason.NONE, "");
+        answer(update, Decision.of(Status.COMMITTED));
     }
 
     /**
@@ -244,36 +245,26 @@ public final class FakeJob implements AutoCloseable {
      * @param text one line for people
      */
     public void reject(ReceivedUpdate update, RejectReason reason, String text) {
-        answer(update, Status.REJECTED, reason, text);
+        answer(update, Decision.rejected(reason, text));
     }
 
-    private void answer(ReceivedUpdate update, Status status, RejectReason reason, String text) {
-        answer(update.description(), update.crc32c(), status, reason, text);
+    private void answer(ReceivedUpdate update, Decision decision) {
+        answer(update.description(), update.crc32c(), decision);
         RegionDirectory.release(update.payload());
     }
 
-    private void answer(
-            UpdateDescription update,
-            OptionalInt crc32c,
-            Status status,
-            RejectReason reason,
-            String text) {
+    private void answer(UpdateDescription update, OptionalInt crc32c, Decision decision) {
         RecentReceipts.add(
                 files.receipts(update.trainer()),
-                new Receipt(
+                Receipt.ofUpdate(
                         NAME,
-                        run.id(),
-                        update.trainer(),
-                        "",
-                        update.round(),
-                        update.epoch(),
-                        update.attempt(),
-                        crc32c.isPresent() ? Receipt.contentId(crc32c.getAsInt()) : "",
-                        0,
-                        status,
-                        reason,
-                        text,
-                        ""));
+                        run,
+                        new Receipt.Sending(
+                                update.trainer(),
+                                new RoundId(update.round(), update.epoch()),
+                                update.attempt(),
+                                crc32c.isPresent() ? Receipt.contentId(crc32c.getAsInt()) : ""),
+                        decision));
     }
 
     private synchronized void poll() {
@@ -309,20 +300,14 @@ public final class FakeJob implements AutoCloseable {
         if (!told) {
             RecentReceipts.add(
                     answers,
-                    new Receipt(
+                    Receipt.ofJoin(
                             NAME,
-                            run.id(),
+                            run,
                             trainer.trainer(),
                             trainer.instance(),
-                            plan.map(RoundPlan::round).orElse(1),
+                            new RoundId(plan.map(RoundPlan::round).orElse(1), 0),
                             0,
-                            0,
-                            "",
-                            0,
-                            Status.JOINED,
-                            RejectReason.NONE,
-                            "",
-                            run.token(trainer.trainer(), trainer.instance())));
+                            Decision.of(Status.JOINED)));
         }
     }
 
@@ -342,7 +327,7 @@ public final class FakeJob implements AutoCloseable {
         try {
             received.add(Optional.of(read(header, payload, description)));
         } catch (RejectedException e) {
-            answer(description, header.crc32c(), Status.REJECTED, e.reason(), e.getMessage());
+            answer(description, header.crc32c(), Decision.rejected(e.reason(), e.getMessage()));
             RegionDirectory.release(payload);
         }
     }

@@ -2,6 +2,7 @@
 
 package io.tributary.transport.kafka;
 
+import io.tributary.protocol.ShortText;
 import io.tributary.transport.HostPort;
 import io.tributary.transport.Secret;
 import java.io.Serializable;
@@ -20,6 +21,9 @@ import java.util.Set;
  */
 public record KafkaOptions(String bootstrapServers, Map<String, String> properties)
         implements Serializable {
+
+    /** What the URI of brokers begins with, before the colon. */
+    public static final String SCHEME = "kafka";
 
     /** A chunk of 1 MiB with its headers. */
     public static final int MAX_MESSAGE_BYTES = 2 << 20;
@@ -86,6 +90,26 @@ public record KafkaOptions(String bootstrapServers, Map<String, String> properti
     /** A broker without security. */
     public static KafkaOptions of(String bootstrapServers) {
         return new KafkaOptions(bootstrapServers, Map.of());
+    }
+
+    /**
+     * The brokers that {@code kafka://HOST:PORT[,HOST:PORT…]} names, without security.
+     *
+     * @throws IllegalArgumentException when it is something else
+     */
+    public static KafkaOptions ofUri(String uri) {
+        String prefix = SCHEME + "://";
+        if (!uri.startsWith(prefix)) {
+            throw new IllegalArgumentException(
+                    "'%s': expected kafka://HOST:PORT, several HOST:PORT separated by commas"
+                            .formatted(ShortText.of(uri, 200)));
+        }
+        return of(uri.substring(prefix.length()));
+    }
+
+    /** With properties that are handed to every Kafka client as they are. */
+    public KafkaOptions withProperties(Map<String, String> all) {
+        return new KafkaOptions(bootstrapServers, all);
     }
 
     /** What all clients need. */

@@ -6,11 +6,14 @@ import io.tributary.protocol.ShortText;
 import io.tributary.transport.HostPort;
 import java.io.Serializable;
 import java.time.Duration;
+import java.util.Map;
+import java.util.Set;
 
 /**
  * How to reach an MQTT broker. Immutable; the {@code with…} methods return changed copies.
  *
- * @param url {@code tcp://host:port}, or {@code ssl://host:port} for TLS
+ * @param url {@code mqtt://HOST:PORT}, {@code mqtts://HOST:PORT} for TLS, {@code
+ *     ws://HOST:PORT/PATH} for WebSocket, {@code wss://HOST:PORT/PATH} for both
  * @param userName empty for none
  * @param password empty for none; it may be kept elsewhere ({@link io.tributary.transport.Secret})
  * @param caFile PEM file with the certificates to trust; empty for the JVM's own
@@ -28,18 +31,26 @@ public record BrokerOptions(
         Duration patience)
         implements Serializable {
 
+    /**
+     * How MQTT is carried.
+     *
+     * @param paho Paho's word for it
+     * @param path whether an address may have a path
+     */
+    private record Carrier(String paho, boolean path) {}
+
+    private static final Map<String, Carrier> CARRIERS =
+            Map.of(
+                    "mqtt", new Carrier("tcp", false),
+                    "mqtts", new Carrier("ssl", false),
+                    "ws", new Carrier("ws", true),
+                    "wss", new Carrier("wss", true));
+
+    /** The schemes of a broker's URL. */
+    public static final Set<String> SCHEMES = Set.copyOf(CARRIERS.keySet());
+
     public BrokerOptions {
-        String[] parts = url.split("://", 2);
-        if (parts.length < 2 || !parts[0].matches("tcp|ssl")) {
-            throw new IllegalArgumentException(
-                    "broker '%s': expected tcp://HOST:PORT or ssl://HOST:PORT"
-                            .formatted(ShortText.of(url, 200)));
-        }
-        try {
-            HostPort.parse(parts[1]);
-        } catch (IllegalArgumentException e) {
-            throw new IllegalArgumentException("broker " + e.getMessage(), e);
-        }
+        serverUri(url);
         if (certificateFile.isEmpty() != keyFile.isEmpty()) {
             throw new IllegalArgumentException(
                     "a client certificate and its key go together; give both files or neither");
@@ -69,6 +80,34 @@ public record BrokerOptions(
     /** With another patience. */
     public BrokerOptions withPatience(Duration time) {
         return new BrokerOptions(url, userName, password, caFile, certificateFile, keyFile, time);
+    }
+
+    /** Whether the connection is encrypted. */
+    public boolean tls() {
+        return url.startsWith("mqtts:") || url.startsWith("wss:");
+    }
+
+    /** The URL as Paho reads it, with its port. */
+    String serverUri() {
+        return serverUri(url);
+    }
+
+    private static String serverUri(String url) {
+        String[] parts = url.split("://", 2);
+        Carrier carrier = CARRIERS.get(parts[0]);
+        if (parts.length < 2 || carrier == null) {
+            throw new IllegalArgumentException(
+                    "broker '%s': expected mqtt://HOST:PORT, mqtts://HOST:PORT, ws://HOST:PORT/PATH or wss://HOST:PORT/PATH"
+                            .formatted(ShortText.of(url, 200)));
+        }
+        int slash = carrier.path() ? parts[1].indexOf('/') : -1;
+        String authority = slash < 0 ? parts[1] : parts[1].substring(0, slash);
+        String path = slash < 0 ? "" : parts[1].substring(slash);
+        try {
+            return "%s://%s%s".formatted(carrier.paho(), HostPort.parse(authority), path);
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("broker " + e.getMessage(), e);
+        }
     }
 
     @Override

@@ -26,7 +26,7 @@ final class Connecting {
         connection.setReceiveMaximum(settings.receiveMaximum());
         connection.setMaximumPacketSize(MAX_PACKET_BYTES);
         authenticate(connection, broker);
-        if (broker.url().startsWith("ssl:")) {
+        if (broker.tls()) {
             connection.setSocketFactory(TlsContext.socketFactory(broker));
             connection.setHttpsHostnameVerificationEnabled(true);
         }

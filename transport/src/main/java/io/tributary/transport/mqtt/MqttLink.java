@@ -68,7 +68,7 @@ public final class MqttLink implements AutoCloseable {
         this.connection = Connecting.options(broker, settings);
         this.client =
                 new MqttAsyncClient(
-                        PayloadModules.PREFIX + broker.url(),
+                        PayloadModules.PREFIX + broker.serverUri(),
                         settings.clientId(),
                         new MemoryPersistence());
         client.setManualAcks(true);

@@ -20,7 +20,7 @@ import org.eclipse.paho.mqttv5.client.internal.TCPNetworkModule;
 import org.eclipse.paho.mqttv5.client.spi.NetworkModuleFactory;
 import org.eclipse.paho.mqttv5.common.MqttException;
 
-/** Paho's own connections, tcp and ssl, with payloads put aside. Found by Paho as a service. */
+/** Paho's own connections with payloads put aside. Found by Paho as a service. */
 public final class PayloadModules implements NetworkModuleFactory {
 
     /** Before the URL of a broker, makes Paho ask here. */
@@ -67,7 +67,7 @@ public final class PayloadModules implements NetworkModuleFactory {
 
     @Override
     public Set<String> getSupportedUriSchemes() {
-        return Set.of(PREFIX + "tcp", PREFIX + "ssl");
+        return Set.of(PREFIX + "tcp", PREFIX + "ssl", PREFIX + "ws", PREFIX + "wss");
     }
 
     @Override
@@ -79,7 +79,7 @@ public final class PayloadModules implements NetworkModuleFactory {
     public NetworkModule createNetworkModule(
             URI uri, MqttConnectionOptions options, String clientId) throws MqttException {
         NetworkModule paho =
-                uri.getScheme().endsWith("ssl") && uri.getHost().startsWith("[")
+                uri.getScheme().equals(PREFIX + "ssl") && uri.getHost().startsWith("[")
                         ? tlsToAddress(uri, options, clientId)
                         : NetworkModuleService.createInstance(plain(uri), options, clientId);
         return new Module(paho, (Options) options);

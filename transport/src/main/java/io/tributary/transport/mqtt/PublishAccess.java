@@ -26,7 +26,8 @@ public final class PublishAccess {
                 new MqttLink.Settings("tributary-probe-" + UUID.randomUUID(), 1, Optional.empty());
         try {
             MqttAsyncClient client =
-                    new MqttAsyncClient(broker.url(), settings.clientId(), new MemoryPersistence());
+                    new MqttAsyncClient(
+                            broker.serverUri(), settings.clientId(), new MemoryPersistence());
             client.connect(Connecting.options(broker, settings))
                     .waitForCompletion(MqttLink.ACK_TIMEOUT_MILLIS);
             try {

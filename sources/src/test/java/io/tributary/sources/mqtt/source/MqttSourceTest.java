@@ -30,7 +30,7 @@ class MqttSourceTest {
                 new MqttUpdateSource(
                         "job",
                         Run.of("secret"),
-                        BrokerOptions.of("tcp://localhost:1"),
+                        BrokerOptions.of("mqtt://localhost:1"),
                         () -> {
                             throw new AssertionError("not needed for topics");
                         },

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.testbed.demo;
+package io.tributary.testbed.transport;
 
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.ShmTransport;
-import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.memory.kernel.FoldKernel;
 import io.tributary.memory.region.SharedMemory;
@@ -35,14 +35,9 @@ final class ManagedShm implements ManagedTransport {
     }
 
     @Override
-    public Transport forJob() {
+    public JobTransport forJob() {
         return new ShmTransport(
                 new PayloadStore.Place(directory.path().toString()), quotaBytes, port);
-    }
-
-    @Override
-    public io.tributary.trainer.Transport forTrainers() {
-        return io.tributary.trainer.Transport.shm(directory.path(), port);
     }
 
     @Override
@@ -59,11 +54,6 @@ final class ManagedShm implements ManagedTransport {
     static String description(Path directory, Optional<String> memory, String mode, String fold) {
         return "Shared memory: %s%s%nDescriptors:   %s%nFold:          %s"
                 .formatted(directory, memory.map(found -> "; " + found).orElse(""), mode, fold);
-    }
-
-    @Override
-    public String trainerOptions() {
-        return "--transport shm --dir %s --agent-port %d".formatted(directory.path(), port);
     }
 
     @Override

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.testbed.demo;
+package io.tributary.testbed.transport;
 
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.MqttTransport;
-import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.sources.base.staging.Staging;
 import io.tributary.testbed.process.EmbeddedBroker;
@@ -25,23 +25,13 @@ final class ManagedMqtt implements ManagedTransport {
     }
 
     @Override
-    public Transport forJob() {
+    public JobTransport forJob() {
         return new MqttTransport(address(), staging);
-    }
-
-    @Override
-    public io.tributary.trainer.Transport forTrainers() {
-        return io.tributary.trainer.Transport.mqtt(address());
     }
 
     @Override
     public String description() {
         return "MQTT broker:  " + broker.url();
-    }
-
-    @Override
-    public String trainerOptions() {
-        return "--broker " + broker.url();
     }
 
     @Override

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.testbed.demo;
+package io.tributary.testbed.transport;
 
+import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.KafkaTransport;
-import io.tributary.job.graph.Transport;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.sources.base.staging.Staging;
 import io.tributary.testbed.process.KafkaProcess;
@@ -24,23 +24,13 @@ final class ManagedKafka implements ManagedTransport {
     }
 
     @Override
-    public Transport forJob() {
+    public JobTransport forJob() {
         return new KafkaTransport(kafka.options(), staging, true);
-    }
-
-    @Override
-    public io.tributary.trainer.Transport forTrainers() {
-        return io.tributary.trainer.Transport.kafka(kafka.options());
     }
 
     @Override
     public String description() {
         return "Kafka broker: " + kafka.options().bootstrapServers();
-    }
-
-    @Override
-    public String trainerOptions() {
-        return "--transport kafka --kafka " + kafka.options().bootstrapServers();
     }
 
     @Override

@@ -35,12 +35,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A trainer's link over Kafka: an idempotent producer for what it says, one consumer for plans,
- * models and receipts. There is no last will; the job finds a dead trainer by its silence.
+ * A trainer's connection over Kafka: an idempotent producer for what it says, one consumer for
+ * plans, models and receipts. There is no last will; the job finds a dead trainer by its silence.
  */
-final class KafkaTrainerLink implements TrainerConnection {
+final class KafkaTrainerConnection implements TrainerConnection {
 
-    private static final Logger LOG = LoggerFactory.getLogger(KafkaTrainerLink.class);
+    private static final Logger LOG = LoggerFactory.getLogger(KafkaTrainerConnection.class);
     private static final Duration POLL = Duration.ofMillis(200);
 
     /** Chunks whose acknowledgement is awaited while more are sent: 32 MiB. */
@@ -58,7 +58,7 @@ final class KafkaTrainerLink implements TrainerConnection {
     private volatile boolean asked;
     private volatile boolean closed;
 
-    KafkaTrainerLink(Identity self, KafkaOptions kafka, Path directory, Inbox inbox) {
+    KafkaTrainerConnection(Identity self, KafkaOptions kafka, Path directory, Inbox inbox) {
         this.self = self;
         this.key = self.trainer().getBytes(StandardCharsets.UTF_8);
         this.topics = new KafkaTopics(self.job());
@@ -155,7 +155,7 @@ final class KafkaTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public void say(Type type) {
+    public void sendControl(Type type) {
         ControlMessage message =
                 new ControlMessage(type, self.job(), self.trainer(), self.instance(), self.group());
         Future<RecordMetadata> sent =
@@ -164,7 +164,7 @@ final class KafkaTrainerLink implements TrainerConnection {
                         (metadata, e) -> {
                             if (e != null) {
                                 LOG.warn(
-                                        "{}: {} could not be said: {}",
+                                        "{}: {} could not be sent: {}",
                                         self.trainer(),
                                         type,
                                         e.getMessage());
@@ -176,7 +176,7 @@ final class KafkaTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public void ask() {
+    public void requestModel() {
         asked = true;
     }
 
@@ -221,12 +221,12 @@ final class KafkaTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public void answered(ModelUpdate update) {
+    public void acknowledge(ModelUpdate update) {
         update.owned().free();
     }
 
     @Override
-    public boolean keeps() {
+    public boolean isDurable() {
         return true;
     }
 

@@ -2,14 +2,13 @@
 
 package io.tributary.cli.command;
 
-import io.tributary.memory.mailbox.Mailbox;
 import io.tributary.memory.region.TrustedDirectory;
 import java.nio.file.Path;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
 
-/** Where shared memory is, on the command line. */
-final class ShmArguments {
+/** Where regions are, on the command line. */
+final class RegionArguments {
 
     /** The region directory unless another is given. */
     static final String DIRECTORY = TrustedDirectory.DEFAULT;
@@ -32,18 +31,7 @@ final class ShmArguments {
                     "The region directory; {uid} is this user's id. Default: ${DEFAULT-VALUE}.")
     private Path directory;
 
-    @Option(
-            names = "--agent-port",
-            paramLabel = "PORT",
-            defaultValue = "" + Mailbox.DEFAULT_PORT,
-            description = "The node agent's port. Default: ${DEFAULT-VALUE}.")
-    private int agentPort;
-
     Path directory() {
         return directory;
-    }
-
-    int agentPort() {
-        return Ports.requireAgent("--agent-port", agentPort);
     }
 }

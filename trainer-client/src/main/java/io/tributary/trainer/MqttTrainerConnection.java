@@ -24,10 +24,10 @@ import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** A trainer's link over MQTT: updates go in chunks, models come in chunks. */
-final class MqttTrainerLink implements TrainerConnection {
+/** A trainer's connection over MQTT: updates go in chunks, models come in chunks. */
+final class MqttTrainerConnection implements TrainerConnection {
 
-    private static final Logger LOG = LoggerFactory.getLogger(MqttTrainerLink.class);
+    private static final Logger LOG = LoggerFactory.getLogger(MqttTrainerConnection.class);
     private static final int RECEIVE_MAXIMUM = 16;
 
     private final Identity self;
@@ -36,7 +36,7 @@ final class MqttTrainerLink implements TrainerConnection {
     private final UpdateRegions regions;
     private final UpdateChunks chunks;
 
-    MqttTrainerLink(Identity self, BrokerOptions broker, Path directory, Inbox inbox) {
+    MqttTrainerConnection(Identity self, BrokerOptions broker, Path directory, Inbox inbox) {
         this.self = self;
         this.topics = new Topics(self.job());
         this.chunks = new UpdateChunks(self, inbox::token);
@@ -77,14 +77,14 @@ final class MqttTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public void say(Type type) {
+    public void sendControl(Type type) {
         try {
             link.publish(control(type));
         } catch (BrokerUnavailableException e) {
             if (type == Type.JOIN || e instanceof BrokerRefusedException) {
                 throw e;
             }
-            LOG.warn("{}: {} could not be said: {}", self.trainer(), type, e.getMessage());
+            LOG.warn("{}: {} could not be sent: {}", self.trainer(), type, e.getMessage());
         }
     }
 
@@ -95,13 +95,13 @@ final class MqttTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public void look() {
+    public void poll() {
         link.check();
     }
 
     /** A subscription that is made again brings what the broker keeps. */
     @Override
-    public void ask() {
+    public void requestModel() {
         link.subscribe(List.of(topics.modelChunkFilter()));
     }
 
@@ -127,7 +127,7 @@ final class MqttTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public void answered(ModelUpdate update) {
+    public void acknowledge(ModelUpdate update) {
         update.owned().free();
     }
 
@@ -137,7 +137,7 @@ final class MqttTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public boolean keeps() {
+    public boolean isDurable() {
         return false;
     }
 

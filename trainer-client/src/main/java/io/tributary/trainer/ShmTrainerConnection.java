@@ -27,12 +27,12 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A trainer's link over shared memory: its updates are folded where it writes them, the models it
- * maps are the job's. All is in the job's directory; the mailbox says when to look.
+ * A trainer's connection over shared memory: its updates are folded where it writes them, the
+ * models it maps are the job's. All is in the job's directory; the mailbox says when to look.
  */
-final class ShmTrainerLink implements TrainerConnection {
+final class ShmTrainerConnection implements TrainerConnection {
 
-    private static final Logger LOG = LoggerFactory.getLogger(ShmTrainerLink.class);
+    private static final Logger LOG = LoggerFactory.getLogger(ShmTrainerConnection.class);
     private static final Duration PATIENCE = Duration.ofMinutes(5);
 
     private final Identity self;
@@ -42,9 +42,9 @@ final class ShmTrainerLink implements TrainerConnection {
     private final UpdateRegions regions;
     private final Mailbox mailbox;
 
-    ShmTrainerLink(Identity self, Transport.Shm transport, Inbox inbox) {
+    ShmTrainerConnection(Identity self, Path directory, int agentPort, Inbox inbox) {
         this.self = self;
-        this.files = JobDirectory.of(transport.directory(), self.job());
+        this.files = JobDirectory.of(directory, self.job());
         this.job = EndpointId.lane(self.job(), Topics.lane(self.trainer()));
         this.inbox = inbox;
         this.regions =
@@ -53,17 +53,12 @@ final class ShmTrainerLink implements TrainerConnection {
                         id -> JobDirectory.updateName(Topics.lane(self.trainer()), id),
                         PATIENCE,
                         Optional.of(files));
-        this.mailbox =
-                Mailbox.open(
-                        transport.directory(),
-                        transport.agentPort(),
-                        self.trainer(),
-                        descriptor -> look());
+        this.mailbox = Mailbox.open(directory, agentPort, self.trainer(), descriptor -> poll());
         mailbox.listen(EndpointId.trainer(self.job(), self.trainer()));
     }
 
     @Override
-    public void say(Type type) {
+    public void sendControl(Type type) {
         Path file = files.trainer(self.trainer());
         if (type == Type.LEAVE) {
             withdraw(file);
@@ -131,7 +126,7 @@ final class ShmTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public void answered(ModelUpdate update) {
+    public void acknowledge(ModelUpdate update) {
         // The job releases the region when nothing can need it any more.
         update.owned().answered();
     }
@@ -142,7 +137,7 @@ final class ShmTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public void forget() {
+    public void forgetReceipts() {
         try {
             Files.deleteIfExists(files.receipts(self.trainer()));
         } catch (IOException e) {
@@ -152,7 +147,7 @@ final class ShmTrainerLink implements TrainerConnection {
 
     /** Also on the mailbox's thread. */
     @Override
-    public void look() {
+    public void poll() {
         try {
             Optional<RoundPlan> plan = JobDirectory.read(files.round(), RoundPlan.class);
             plan.ifPresent(
@@ -167,7 +162,7 @@ final class ShmTrainerLink implements TrainerConnection {
     }
 
     @Override
-    public boolean keeps() {
+    public boolean isDurable() {
         return true;
     }
 

@@ -18,11 +18,17 @@ import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.DataStreamSink;
 
-/** How a job hears from its trainers and speaks to them. */
-public interface Transport {
+/**
+ * How a job hears from its trainers and speaks to them. A job may have several. The trainers' side
+ * of the same transport is a {@code TrainerTransport}.
+ */
+public interface JobTransport {
 
-    /** Its name, in operators' names. */
-    String name();
+    /** What its URIs begin with; part of operators' names and ids. */
+    String scheme();
+
+    /** Where trainers reach it, without what is secret. */
+    String uri();
 
     /** Whether each host has trainers of its own, which hear of the job there. */
     default boolean onEachHost() {

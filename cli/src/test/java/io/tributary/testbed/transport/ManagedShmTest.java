@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.testbed.demo;
+package io.tributary.testbed.transport;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
