@@ -14,6 +14,7 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.Run;
@@ -215,15 +216,15 @@ final class KafkaBench {
                         topology,
                         new RoundRules(
                                 load.warmUp() + load.rounds(),
-                                load.trainers(),
-                                load.trainers(),
-                                Duration.ZERO,
-                                Duration.ZERO,
-                                Duration.ofHours(1),
-                                RoundRules.Timing.EAGER,
-                                UpdateKind.WEIGHTS,
+                                new RoundRules.Quorum(load.trainers(), load.trainers()),
+                                new RoundRules.Patience(
+                                        Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                                new RoundRules.Folding(
+                                        RoundRules.Timing.EAGER,
+                                        UpdateKind.WEIGHTS,
+                                        Algorithm.FEDAVG,
+                                        true),
                                 cohort,
-                                true,
                                 RoundRules.Limits.DEFAULT),
                         new ModelSpec(
                                 model.toString(),

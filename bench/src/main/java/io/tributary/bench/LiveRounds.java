@@ -19,6 +19,7 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
@@ -211,15 +212,15 @@ final class LiveRounds {
                             TreeSchemas.of(load.levels(), GROUPS, 1),
                             new RoundRules(
                                     load.warmUp() + load.rounds(),
-                                    load.trainers(),
-                                    load.trainers(),
-                                    Duration.ZERO,
-                                    Duration.ZERO,
-                                    Duration.ofHours(1),
-                                    RoundRules.Timing.EAGER,
-                                    UpdateKind.WEIGHTS,
+                                    new RoundRules.Quorum(load.trainers(), load.trainers()),
+                                    new RoundRules.Patience(
+                                            Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                                    new RoundRules.Folding(
+                                            RoundRules.Timing.EAGER,
+                                            UpdateKind.WEIGHTS,
+                                            Algorithm.FEDAVG,
+                                            true),
                                     Map.of(),
-                                    true,
                                     RoundRules.Limits.DEFAULT),
                             new ModelSpec(
                                     model.toString(),

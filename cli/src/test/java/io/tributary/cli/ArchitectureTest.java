@@ -2,6 +2,9 @@
 
 package io.tributary.cli;
 
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.type;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
@@ -159,6 +162,22 @@ class ArchitectureTest {
                     .orShould()
                     .dependOnClassesThat()
                     .areAssignableTo(Thread.class);
+
+    @ArchTest
+    static final ArchRule ALGORITHMS_ARE_ARITHMETIC =
+            classes()
+                    .that()
+                    .resideInAnyPackage(
+                            "io.tributary.operators.rule", "io.tributary.operators.optimizer")
+                    .should()
+                    .onlyDependOnClassesThat(
+                            resideInAnyPackage(
+                                            "io.tributary.operators.rule",
+                                            "io.tributary.operators.optimizer",
+                                            "io.tributary.protocol..",
+                                            "java.lang..",
+                                            "java.util..")
+                                    .or(type(java.io.Serializable.class)));
 
     @ArchTest
     static final ArchRule NO_CYCLES =

@@ -17,6 +17,7 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
@@ -114,15 +115,11 @@ public record TestJob(String name, Path work, int agentPort) {
         return start(
                 new RoundRules(
                         rounds,
-                        trainers,
-                        trainers,
-                        Duration.ZERO,
-                        Duration.ZERO,
-                        Duration.ofHours(1),
-                        RoundRules.Timing.EAGER,
-                        kind,
+                        new RoundRules.Quorum(trainers, trainers),
+                        new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                        new RoundRules.Folding(
+                                RoundRules.Timing.EAGER, kind, Algorithm.FEDAVG, true),
                         Map.of(),
-                        true,
                         RoundRules.Limits.DEFAULT),
                 transport,
                 more,
@@ -159,7 +156,7 @@ public record TestJob(String name, Path work, int agentPort) {
                         run,
                         TreeSchemas.of(4, GROUPS, 2),
                         rules,
-                        new ModelSpec(model.toString(), 100_000, rules.kind()),
+                        new ModelSpec(model.toString(), 100_000, rules.folding().kind()),
                         ModelDirectory.at(work.resolve(name)),
                         Surroundings.System.HERE);
         new FederationJob(graph, transports, Publish.COMMITTED).build(flink.environment());

@@ -9,6 +9,7 @@ import io.tributary.cli.testutils.TestJob;
 import io.tributary.node.PayloadStore;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Receipt;
@@ -51,15 +52,11 @@ class MixedTransportsITCase {
     private static RoundRules rules(int trainers) {
         return new RoundRules(
                 ROUNDS,
-                trainers,
-                trainers,
-                Duration.ZERO,
-                Duration.ZERO,
-                Duration.ofHours(1),
-                RoundRules.Timing.EAGER,
-                UpdateKind.WEIGHTS,
+                new RoundRules.Quorum(trainers, trainers),
+                new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                new RoundRules.Folding(
+                        RoundRules.Timing.EAGER, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                 Map.of(),
-                true,
                 RoundRules.Limits.DEFAULT);
     }
 

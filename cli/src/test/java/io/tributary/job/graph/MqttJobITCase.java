@@ -16,6 +16,7 @@ import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.DeadLetter;
@@ -83,15 +84,12 @@ class MqttJobITCase {
                         TreeSchemas.of(4, List.of("us/west", "us/east", "eu"), 2),
                         new RoundRules(
                                 rounds,
-                                trainers,
-                                trainers,
-                                Duration.ZERO,
-                                Duration.ofSeconds(30),
-                                Duration.ofHours(1),
-                                timing,
-                                UpdateKind.WEIGHTS,
+                                new RoundRules.Quorum(trainers, trainers),
+                                new RoundRules.Patience(
+                                        Duration.ZERO, Duration.ofSeconds(30), Duration.ofHours(1)),
+                                new RoundRules.Folding(
+                                        timing, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                                 Map.of(),
-                                true,
                                 RoundRules.Limits.DEFAULT),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
                         ModelDirectory.at(temp),

@@ -14,6 +14,7 @@ import io.tributary.memory.region.OwnedRegion;
 import io.tributary.memory.region.RecentReceipts;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Receipt;
@@ -69,15 +70,10 @@ class BrokenPromiseITCase {
         return job.start(
                 new RoundRules(
                         rounds,
-                        2,
-                        quorum,
-                        Duration.ZERO,
-                        Duration.ZERO,
-                        Duration.ofHours(1),
-                        timing,
-                        UpdateKind.WEIGHTS,
+                        new RoundRules.Quorum(2, quorum),
+                        new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                        new RoundRules.Folding(timing, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                         Map.of(),
-                        true,
                         RoundRules.Limits.DEFAULT),
                 new ShmTransport(new PayloadStore.Place(job.regions().toString()), QUOTA, NO_AGENT),
                 new Configuration(),

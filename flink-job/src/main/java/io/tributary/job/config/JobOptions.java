@@ -7,6 +7,7 @@ import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.operators.coordinator.RoundRules.Limits;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.UpdateKind;
 import java.lang.reflect.Modifier;
 import java.time.Duration;
@@ -19,12 +20,6 @@ import org.apache.flink.configuration.MemorySize;
 
 /** The keys of {@code job.yaml}. {@code docs/configuration.md} is made from them. */
 public final class JobOptions {
-
-    /** How updates become a model. */
-    public enum Algorithm {
-        /** The mean weighted by samples (McMahan et al., AISTATS 2017). */
-        FEDAVG
-    }
 
     /** The job's name. */
     public static final ConfigOption<String> NAME =
@@ -43,11 +38,21 @@ public final class JobOptions {
                             "File with Flame's schema.json, relative to this file. Required.");
 
     /** The algorithm. */
-    public static final ConfigOption<Algorithm> ALGORITHM =
+    public static final ConfigOption<String> ALGORITHM =
             ConfigOptions.key("algorithm")
-                    .enumType(Algorithm.class)
-                    .defaultValue(Algorithm.FEDAVG)
-                    .withDescription("How updates become a model.");
+                    .stringType()
+                    .defaultValue("fedavg")
+                    .withDescription(
+                            "How updates become a model: one of %s; see algorithms.md."
+                                    .formatted(String.join(", ", Algorithm.names())));
+
+    /** What it is given. */
+    public static final ConfigOption<Map<String, String>> ALGORITHM_PARAMETERS =
+            ConfigOptions.key("algorithm-parameters")
+                    .mapType()
+                    .defaultValue(Map.of())
+                    .withDescription(
+                            "The algorithm's parameters by name, numbers; see algorithms.md.");
 
     /** What updates are. */
     public static final ConfigOption<UpdateKind> UPDATES =

@@ -11,9 +11,11 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.sources.base.staging.Staging;
 import java.io.IOException;
@@ -25,6 +27,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import org.apache.flink.configuration.ConfigOption;
 
 /**
@@ -99,7 +102,7 @@ public record JobSpec(
         return new JobSpec(
                 name,
                 topology,
-                rules(yaml),
+                rules(yaml, model),
                 model,
                 directory.resolve(yaml.get(JobOptions.MODELS)).normalize(),
                 TransportSettings.read(yaml, staging(yaml)),
@@ -146,21 +149,67 @@ public record JobSpec(
         return yaml.get(option);
     }
 
-    private static RoundRules rules(JobYaml yaml) {
+    private static RoundRules rules(JobYaml yaml, ModelSpec model) {
         return new RoundRules(
                 positive(yaml, JobOptions.ROUNDS),
-                positive(yaml, JobOptions.MINIMUM_TRAINERS),
-                positive(yaml, JobOptions.QUORUM),
-                time(yaml, JobOptions.DEADLINE),
-                time(yaml, JobOptions.HEARTBEAT_TIMEOUT),
-                time(yaml, JobOptions.LINGER),
-                yaml.get(JobOptions.TIMING),
-                yaml.get(JobOptions.UPDATES),
+                new RoundRules.Quorum(
+                        positive(yaml, JobOptions.MINIMUM_TRAINERS),
+                        positive(yaml, JobOptions.QUORUM)),
+                new RoundRules.Patience(
+                        time(yaml, JobOptions.DEADLINE),
+                        time(yaml, JobOptions.HEARTBEAT_TIMEOUT),
+                        time(yaml, JobOptions.LINGER)),
+                new RoundRules.Folding(
+                        yaml.get(JobOptions.TIMING),
+                        yaml.get(JobOptions.UPDATES),
+                        algorithm(yaml, model),
+                        yaml.get(JobOptions.LOCALITY)),
                 Map.of(),
-                yaml.get(JobOptions.LOCALITY),
                 new RoundRules.Limits(
                         positive(yaml, JobOptions.MAX_TRAINERS),
                         positive(yaml, JobOptions.MAX_SAMPLES)));
+    }
+
+    private static Algorithm algorithm(JobYaml yaml, ModelSpec model) {
+        Map<String, Double> parameters = new TreeMap<>();
+        yaml.get(JobOptions.ALGORITHM_PARAMETERS)
+                .forEach((name, value) -> parameters.put(name, number(yaml, name, value)));
+        Algorithm algorithm;
+        try {
+            algorithm = Algorithm.named(yaml.get(JobOptions.ALGORITHM), parameters);
+        } catch (IllegalArgumentException e) {
+            throw parameters.isEmpty()
+                    ? yaml.wrong(JobOptions.ALGORITHM, e.getMessage())
+                    : yaml.wrongMap(JobOptions.ALGORITHM_PARAMETERS, e.getMessage());
+        }
+        SafetensorsHeader header = model.layout().header();
+        try {
+            algorithm.optimizer().check(header.tensors());
+        } catch (IllegalArgumentException e) {
+            throw yaml.wrong(JobOptions.ALGORITHM, e.getMessage());
+        }
+        long needed = yaml.get(JobOptions.MAX_TRAINERS) * header.fileLength();
+        if (algorithm.gathers() && needed > yaml.get(JobOptions.QUOTA).getBytes()) {
+            throw yaml.wrong(
+                    JobOptions.MAX_TRAINERS,
+                    "expected fewer, or a larger %s: algorithm '%s' keeps all updates of a round, here %d bytes"
+                            .formatted(
+                                    JobOptions.QUOTA.key(),
+                                    yaml.get(JobOptions.ALGORITHM),
+                                    needed));
+        }
+        return algorithm;
+    }
+
+    private static double number(JobYaml yaml, String name, String value) {
+        try {
+            return Double.parseDouble(value);
+        } catch (NumberFormatException e) {
+            throw yaml.wrong(
+                    JobOptions.ALGORITHM_PARAMETERS,
+                    name,
+                    "'%s', expected a number".formatted(value));
+        }
     }
 
     private static Staging staging(JobYaml yaml) {

@@ -23,7 +23,10 @@ import org.apache.flink.configuration.Configuration;
 public final class JobYaml {
 
     private static final Set<ConfigOption<?>> MAPS =
-            Set.of(JobOptions.KAFKA_PROPERTIES, JobOptions.KAFKA_TRAINER_PROPERTIES);
+            Set.of(
+                    JobOptions.ALGORITHM_PARAMETERS,
+                    JobOptions.KAFKA_PROPERTIES,
+                    JobOptions.KAFKA_TRAINER_PROPERTIES);
 
     /** The only option that has several values. */
     private static final ConfigOption<List<String>> LIST = JobOptions.TRANSPORTS;
@@ -207,6 +210,17 @@ public final class JobYaml {
                 option.key(),
                 found,
                 expectation);
+    }
+
+    /** A mistake in what a map has, on the line of its first value. */
+    public ConfigException wrongMap(ConfigOption<?> map, String why) {
+        int line =
+                lines.entrySet().stream()
+                        .filter(entry -> entry.getKey().startsWith(map.key() + "."))
+                        .mapToInt(Map.Entry::getValue)
+                        .min()
+                        .orElse(1);
+        return at(line, "'%s': %s", map.key(), why);
     }
 
     /** A mistake in a value of a list. */

@@ -14,6 +14,7 @@ import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PublishedModel;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Run;
@@ -191,15 +192,10 @@ public record FileAggregation(
         }
         return new RoundRules(
                 1,
-                updates.size(),
-                updates.size(),
-                Duration.ZERO,
-                Duration.ZERO,
-                Duration.ofHours(1),
-                Timing.LAZY,
-                kind,
+                new RoundRules.Quorum(updates.size(), updates.size()),
+                new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                new RoundRules.Folding(Timing.LAZY, kind, Algorithm.FEDAVG, true),
                 cohort,
-                true,
                 new RoundRules.Limits(updates.size(), Long.MAX_VALUE));
     }
 }

@@ -163,7 +163,12 @@ public record AggregationGraph(
                         .transform(
                                 levelName(levels, levels - 1),
                                 ModelShard.TYPE,
-                                new TopOperator(model, models, regions, partials))
+                                new TopOperator(
+                                        model,
+                                        models,
+                                        regions,
+                                        partials,
+                                        rules.folding().algorithm()))
                         .uid(uid(levels - 1));
         group.ifPresent(top.getTransformation()::setCoLocationGroupKey);
         return top;

@@ -195,7 +195,10 @@ public record FederationJob(
                         transport,
                         UPDATES,
                         transport.updates(
-                                graph.job(), graph.run(), graph.model(), graph.rules().timing()),
+                                graph.job(),
+                                graph.run(),
+                                graph.model(),
+                                graph.rules().folding().timing()),
                         readers));
         transport
                 .control(graph.job(), graph.run())

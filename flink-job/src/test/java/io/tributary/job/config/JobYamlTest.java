@@ -11,11 +11,14 @@ import io.tributary.job.graph.Publish;
 import io.tributary.job.graph.ShmTransport;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.testutils.SmallModel;
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.optimizer.Algorithm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -64,8 +67,8 @@ class JobYamlTest {
         JobSpec spec = parse(GOOD);
         assertThat(spec.name()).isEqualTo("digits");
         assertThat(spec.rules().rounds()).isEqualTo(3);
-        assertThat(spec.rules().deadline()).isEqualTo(Duration.ofMinutes(10));
-        assertThat(spec.rules().quorum()).as("the default").isEqualTo(1);
+        assertThat(spec.rules().patience().deadline()).isEqualTo(Duration.ofMinutes(10));
+        assertThat(spec.rules().quorum().updates()).as("the default").isEqualTo(1);
         assertThat(spec.publish()).isEqualTo(Publish.IMMEDIATE);
         assertThat(spec.models()).isEqualTo(temp.resolve("models"));
         assertThat(spec.checkpoints()).isEqualTo(temp.resolve("checkpoints").toUri().toString());
@@ -94,6 +97,16 @@ class JobYamlTest {
         assertThat(parse(text).transports())
                 .extracting(JobTransport::scheme)
                 .containsExactly("mqtt", "kafka", "shm");
+    }
+
+    @Test
+    void theAlgorithmIsRead() {
+        JobSpec spec =
+                parse(GOOD + "algorithm: fedadam\nalgorithm-parameters.learning-rate: 0.5\n");
+        assertThat(spec.rules().folding().algorithm())
+                .isEqualTo(Algorithm.named("fedadam", Map.of("learning-rate", 0.5)));
+        JobSpec median = parse(GOOD + "algorithm: median\nrounds.max-trainers: 9\n");
+        assertThat(median.rules().folding().timing()).isEqualTo(RoundRules.Timing.LAZY);
     }
 
     @Test
@@ -128,6 +141,12 @@ class JobYamlTest {
                 "- kafka://a:9092,b:9092 | [] | job.yaml:11: 'transports' is '[]', expected at least one URI",
                 "sasl.mechanism: PLAIN | acks: 1 | job.yaml:14: 'kafka.properties.acks': Kafka's property 'acks' is not to be chosen",
                 "sasl.mechanism: PLAIN | max.request.size: 10 | job.yaml:14: 'kafka.properties.max.request.size': Kafka's property",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedsgd' | job.yaml:3: 'algorithm' is 'fedsgd', 'fedsgd' is unknown, expected one of [fedadam, fedavg, median, scaffold]",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: scaffold' | job.yaml:3: 'algorithm' is 'scaffold', tensor 'layer.weight' of the model has no control variate",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta3: 1}' | job.yaml:4: 'algorithm-parameters': 'beta3' is unknown, expected one of [beta1, beta2, learning-rate, tau]",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: 1}' | job.yaml:4: 'algorithm-parameters': 'beta1' is 1.0, expected at least 0.0 and less than 1.0",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: x}' | job.yaml:4: 'algorithm-parameters.beta1': 'x', expected a number",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: median' | job.yaml:1: 'rounds.max-trainers' is '10000', expected fewer, or a larger regions.quota: algorithm 'median' keeps all updates of a round",
                 "topology: schema.json | topology: gone.json | job.yaml:2: 'topology' is 'gone.json', but there is no file",
                 "job.name: digits | job.name: a/b | job.yaml:1: 'job.name' is 'a/b', job 'a/b': allowed are",
                 "job.name: digits | parallelism: 2 | job.yaml: 'job.name' is missing",

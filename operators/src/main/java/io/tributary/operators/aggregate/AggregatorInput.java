@@ -33,7 +33,7 @@ public sealed interface AggregatorInput {
      * @param shard the shard
      * @param round the round
      * @param payload the update
-     * @param weight number of samples, &gt; 0
+     * @param weight what it weighs in a mean, &gt; 0
      * @param trainer who wrote it
      * @param scanned whether the job has read its values; otherwise the trainer promises that they
      *     are finite
@@ -61,6 +61,18 @@ public sealed interface AggregatorInput {
             implements AggregatorInput {}
 
     /**
+     * How a round ended.
+     *
+     * @param model the version of the model that it ends with
+     * @param base the version of the model that trainers started from
+     * @param counted updates that count
+     * @param trainers trainers that took part in the job then, ≥ counted
+     * @param lastUpdateMicros when the round's last update came, µs since 1970
+     */
+    record RoundEnd(
+            RoundId model, RoundId base, int counted, int trainers, long lastUpdateMicros) {}
+
+    /**
      * Emit as soon as all contributions have been folded; those of children may come after this.
      *
      * @param node the node
@@ -68,19 +80,10 @@ public sealed interface AggregatorInput {
      * @param round the round
      * @param parent where the sum goes; empty for the root
      * @param contributions number of updates or partial sums to be folded, ≥ 1
-     * @param model the version of the model that the round ends with
-     * @param base the version of the model that trainers started from
-     * @param lastUpdateMicros when the round's last update came, µs since 1970
+     * @param end how the round ended
      */
     record CloseNode(
-            String node,
-            int shard,
-            RoundId round,
-            String parent,
-            int contributions,
-            RoundId model,
-            RoundId base,
-            long lastUpdateMicros)
+            String node, int shard, RoundId round, String parent, int contributions, RoundEnd end)
             implements AggregatorInput {}
 
     /**

@@ -6,6 +6,7 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
 import io.tributary.operators.types.FlowSerializer;
 import io.tributary.protocol.message.RoundId;
 import java.io.IOException;
@@ -25,6 +26,9 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
     private static final int CLOSE_NODE = 3;
     private static final int DROP_ROUND = 4;
 
+    /** Since then a close says how many updates and trainers there were. */
+    private static final int CLOSE_NODE_COUNTED = 5;
+
     @Override
     public void serialize(AggregatorInput input, DataOutputView out) throws IOException {
         if (input instanceof FoldUpdate fold) {
@@ -38,12 +42,14 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
             out.writeDouble(fold.weight());
             writeSum(fold.sum(), out);
         } else if (input instanceof CloseNode close) {
-            begin(CLOSE_NODE, input, out);
+            begin(CLOSE_NODE_COUNTED, input, out);
             out.writeUTF(close.parent());
             out.writeInt(close.contributions());
-            writeRound(close.model(), out);
-            writeRound(close.base(), out);
-            out.writeLong(close.lastUpdateMicros());
+            writeRound(close.end().model(), out);
+            writeRound(close.end().base(), out);
+            out.writeLong(close.end().lastUpdateMicros());
+            out.writeInt(close.end().counted());
+            out.writeInt(close.end().trainers());
         } else {
             begin(DROP_ROUND, input, out);
         }
@@ -62,6 +68,19 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         return in.readBoolean()
                 ? new PartialSum.InRegion(readPayload(in))
                 : new PartialSum.Inline(readBytes(in));
+    }
+
+    private static RoundEnd readEnd(boolean counted, DataInputView in) throws IOException {
+        RoundId model = readRound(in);
+        RoundId base = readRound(in);
+        long lastUpdateMicros = in.readLong();
+        // A checkpoint of before does not say; the only algorithm of then does not ask.
+        return new RoundEnd(
+                model,
+                base,
+                counted ? in.readInt() : 1,
+                counted ? in.readInt() : 1,
+                lastUpdateMicros);
     }
 
     private static void begin(int tag, AggregatorInput input, DataOutputView out)
@@ -89,16 +108,14 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
                             in.readUTF(),
                             in.readBoolean());
             case FOLD_PARTIAL -> new FoldPartial(node, shard, round, in.readDouble(), readSum(in));
-            case CLOSE_NODE ->
+            case CLOSE_NODE, CLOSE_NODE_COUNTED ->
                     new CloseNode(
                             node,
                             shard,
                             round,
                             in.readUTF(),
                             in.readInt(),
-                            readRound(in),
-                            readRound(in),
-                            in.readLong());
+                            readEnd(tag == CLOSE_NODE_COUNTED, in));
             case DROP_ROUND -> new DropRound(node, shard, round);
             default -> throw new IOException("aggregator input with tag " + tag);
         };

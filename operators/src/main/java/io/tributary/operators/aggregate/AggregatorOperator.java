@@ -13,6 +13,7 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.Quarantine;
+import io.tributary.operators.rule.AggregationRule;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
 import java.util.LinkedHashMap;
@@ -65,6 +66,8 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     /** At most one; unlike an Optional, a list can be shipped. */
     private final List<RegionPool.Place> partials;
 
+    private final AggregationRule rule;
+
     private transient ModelLayout layout;
     private transient PayloadStore access;
     private transient FoldExecutor executor;
@@ -83,12 +86,15 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
      * @param models where models are, and what is found not to be finite is written down
      * @param regions where updates lie
      * @param partials where partial sums lie, so that they need not pass through Flink's network
+     * @param rule what becomes of updates; a level below the top only adds
      */
     AggregatorOperator(
             ModelSpec model,
             ModelDirectory models,
             PayloadStore.Place regions,
-            Optional<RegionPool.Place> partials) {
+            Optional<RegionPool.Place> partials,
+            AggregationRule rule) {
+        this.rule = rule;
         this.model = model;
         this.models = models;
         this.regions = regions;
@@ -150,6 +156,9 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
             flush(key, fold);
             emit(fold.close.get(), fold);
             forget(key, fold);
+        } else if (rule instanceof AggregationRule.Gathering) {
+            // All that it needs comes at the close, and no checkpoint comes in between.
+            return;
         } else if (fold.waiting.size() >= Columns.MAX) {
             flush(key, fold);
         } else if (!fold.waiting.isEmpty()) {
@@ -185,7 +194,10 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
                 updatesFolded.inc();
             }
         }
-        bytesFolded.inc(executor.flush(key.key().shard(), fold));
+        bytesFolded.inc(
+                rule instanceof AggregationRule.Gathering gathering
+                        ? executor.gather(key.key().shard(), fold, gathering)
+                        : executor.flush(key.key().shard(), fold));
         foldTime.inc((System.nanoTime() - start) / 1000);
     }
 

@@ -13,6 +13,7 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.model.Quarantine.Breach;
+import io.tributary.operators.rule.AggregationRule;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
@@ -118,6 +119,60 @@ final class FoldExecutor implements AutoCloseable {
         return bytes;
     }
 
+    /**
+     * Aggregates all that waits at once. The result stands as a sum of weight 1.
+     *
+     * @return bytes of updates read
+     */
+    long gather(int shard, LiveAccumulator fold, AggregationRule.Gathering rule) {
+        List<FoldUpdate> all = fold.waiting.stream().map(FoldUpdate.class::cast).toList();
+        fold.sum = Optional.of(sums.take(layout.sumBytes(shard)));
+        long faults = RegionMappings.faults();
+        GatheredRun run = new GatheredRun(all.stream().mapToLong(FoldUpdate::weight).toArray());
+        for (Segment segment : layout.segments(shard)) {
+            DType type = layout.type(segment);
+            for (int from = 0; from < segment.count(); from += GatheredRun.ELEMENTS) {
+                int count = Math.min(GatheredRun.ELEMENTS, segment.count() - from);
+                run.begin(count);
+                for (int k = 0; k < all.size(); k++) {
+                    // One after the other: there may be more than can be mapped at once.
+                    MappedUpdateCache.Update update = open(all.get(k), shard);
+                    long at = update.offset(segment) + (long) from * type.bytes();
+                    if (!run.read(k, type, update.file().mapped(), at)) {
+                        throw notFinite(all.get(k));
+                    }
+                }
+                run.aggregate(rule);
+                run.write(
+                        type,
+                        fold.sum.get().memory(),
+                        segment.sumAt() + (long) from * type.sumBytes());
+            }
+        }
+        if (RegionMappings.faults() > faults) {
+            throw truncated();
+        }
+        fold.weight = 1;
+        fold.contributions += all.size();
+        fold.waiting.clear();
+        fold.changed = true;
+        return (long) all.size() * layout.shardBytes(shard);
+    }
+
+    private RejectedException notFinite(FoldUpdate update) {
+        quarantine.put(update.trainer(), update.scanned() ? Breach.CHANGE : Breach.PROMISE);
+        return new RejectedException(
+                RejectReason.NOT_FINITE,
+                "an update was not finite when it was folded; its round goes on from the last checkpoint");
+    }
+
+    private static RejectedException truncated() {
+        // Zeros were read. The checkpoint before knows better.
+        return new RejectedException(
+                RejectReason.PAYLOAD_LOST,
+                "an update was truncated while it was folded; its round goes on from the last checkpoint");
+    }
+
     /** The memory of a fold's sum, all zero where there is nothing in it. */
     Memory sum(int shard, LiveAccumulator fold) {
         if (fold.sum.isEmpty()) {
@@ -176,31 +231,24 @@ final class FoldExecutor implements AutoCloseable {
      * stays so, and the round is refused at the top: finite F64 values may have such a sum.
      */
     private void requireFinite(Segment segment) {
-        boolean found = false;
+        Optional<RejectedException> found = Optional.empty();
         for (int i = 0; i < open.size(); i++) {
             if (!kernel.finite(
                     layout.type(segment),
                     open.get(i).file().mapped(),
                     open.get(i).offset(segment),
                     segment.count())) {
-                FoldUpdate update = folding.get(i);
-                quarantine.put(update.trainer(), update.scanned() ? Breach.CHANGE : Breach.PROMISE);
-                found = true;
+                found = Optional.of(notFinite(folding.get(i)));
             }
         }
-        if (found) {
-            throw new RejectedException(
-                    RejectReason.NOT_FINITE,
-                    "an update was not finite when it was folded; its round goes on from the last checkpoint");
+        if (found.isPresent()) {
+            throw found.get();
         }
     }
 
     private void requireUndamaged() {
         if (open.stream().anyMatch(o -> RegionMappings.damaged(o.file().mapped()))) {
-            // Zeros are in the sum. The checkpoint before knows better.
-            throw new RejectedException(
-                    RejectReason.PAYLOAD_LOST,
-                    "an update was truncated while it was folded; its round goes on from the last checkpoint");
+            throw truncated();
         }
     }
 

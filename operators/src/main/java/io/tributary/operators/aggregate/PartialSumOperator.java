@@ -8,6 +8,7 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.rule.WeightedMean;
 import java.util.Optional;
 
 /** A level below the top: hands its unnormalised sum to the parent. */
@@ -20,7 +21,7 @@ public final class PartialSumOperator extends AggregatorOperator<AggregatorInput
             ModelDirectory models,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> partials) {
-        super(model, models, regions, partials);
+        super(model, models, regions, partials, new WeightedMean());
     }
 
     @Override

@@ -32,27 +32,40 @@ final class ShardMean {
     }
 
     /**
-     * Writes the means where the sums are.
+     * Writes the means of a run where its sums are.
      *
      * @param weight Σ weights, &gt; 0
      * @param base the shard of a model that means are added to; without, there is none
-     * @return why the shard cannot be used; empty where it can
+     * @return why the run cannot be used; empty where it can
      */
-    Optional<String> write(int shard, Memory sum, double weight, Optional<Memory> base) {
-        Optional<String> flaw = Optional.empty();
-        for (Segment segment : layout.segments(shard)) {
-            DType type = layout.type(segment);
-            Optional<String> its;
-            if (type == DType.F32) {
-                its = floats(segment, sum, weight, base);
-            } else if (type.floating()) {
-                its = others(segment, sum, weight, base);
-            } else {
-                its = integers(segment, sum, weight, base);
-            }
-            flaw = flaw.or(() -> its);
+    Optional<String> write(Segment segment, Memory sum, double weight, Optional<Memory> base) {
+        DType type = layout.type(segment);
+        if (type == DType.F32) {
+            return floats(segment, sum, weight, base);
         }
-        return flaw;
+        return type.floating()
+                ? others(segment, sum, weight, base)
+                : integers(segment, sum, weight, base);
+    }
+
+    /**
+     * Writes other elements of a floating run where its sums are, each rounded once.
+     *
+     * @return why the run cannot be used; empty where it can
+     */
+    Optional<String> put(Segment segment, Memory sum, double[] values) {
+        DType type = layout.type(segment);
+        ByteBuffer to = elements(segment, sum);
+        for (int i = 0; i < segment.count(); i++) {
+            type.put(to, i * type.bytes(), values[i]);
+        }
+        return finite(segment, sum);
+    }
+
+    private Optional<String> finite(Segment segment, Memory sum) {
+        return kernel.finite(layout.type(segment), sum, segment.fileAt(), segment.count())
+                ? Optional.empty()
+                : Optional.of(notFinite(segment, sum));
     }
 
     private Optional<String> floats(
@@ -80,9 +93,7 @@ final class ShardMean {
             int at = i * type.bytes();
             type.put(to, at, start.isPresent() ? type.get(start.get(), at) + mean : mean);
         }
-        return kernel.finite(type, sum, segment.fileAt(), segment.count())
-                ? Optional.empty()
-                : Optional.of(notFinite(segment, sum));
+        return finite(segment, sum);
     }
 
     private Optional<String> integers(

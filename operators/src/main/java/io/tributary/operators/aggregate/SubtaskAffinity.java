@@ -16,8 +16,9 @@ import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
  * that keys, state and the order of the stream need to know nothing of hosts: {@code leaf@0.3/6} is
  * the node {@code leaf} at the subtasks 0 and 3 of 6. Its shards are dealt out to them. When the
  * job goes on with another parallelism, what is under such a name stays together all the same.
- * Nodes of no host are at all subtasks: {@code top@/6}. Flink's own hash of a shard would do as
- * well, were it not that a few shards then often meet at the same subtask.
+ * Nodes of no host are at all subtasks: {@code middle@/6}, and {@code top@*}, whose keys are the
+ * same at any parallelism. Flink's own hash of a shard would do as well, were it not that a few
+ * shards then often meet at the same subtask.
  *
  * @param subtasks their numbers, ascending; none where all are meant
  * @param parallelism of the level
@@ -25,10 +26,16 @@ import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
 public record SubtaskAffinity(List<Integer> subtasks, int parallelism) {
 
     /** Number of key groups; never changes, or no state could be restored. */
-    public static final int KEY_GROUPS = 128;
+    public static final int KEY_GROUPS = 1 << SubtaskAffinity.KEY_GROUP_BITS;
+
+    private static final int KEY_GROUP_BITS = 7;
 
     private static final Pattern SUFFIX =
             Pattern.compile("@(\\d{1,3}(?:\\.\\d{1,3})*)?/(\\d{1,3})");
+
+    /** What the name of a node ends with whose keys are the same at any parallelism. */
+    private static final String ANY = "@*";
+
     private static final int[] HASHES = hashes();
 
     /** For each key group, a hash that leads there. */
@@ -56,6 +63,14 @@ public record SubtaskAffinity(List<Integer> subtasks, int parallelism) {
         return new SubtaskAffinity(List.of(), parallelism);
     }
 
+    /**
+     * The name of a tree node that is at all subtasks, however many: what it remembers from round
+     * to round is found again when the job goes on with another parallelism.
+     */
+    public static String anywhere(String node) {
+        return node + ANY;
+    }
+
     /** The name of a tree node that is at home here. */
     public String name(String node) {
         return "%s@%s/%d"
@@ -75,6 +90,11 @@ public record SubtaskAffinity(List<Integer> subtasks, int parallelism) {
      * no home, as in checkpoints of versions before nodes were at home everywhere.
      */
     static int hash(String name, int shard) {
+        if (name.endsWith(ANY)) {
+            // Key groups are dealt out in ranges; in this order each next shard is far from the
+            // last.
+            return HASHES[Integer.reverse(shard % KEY_GROUPS) >>> Integer.SIZE - KEY_GROUP_BITS];
+        }
         int at = name.lastIndexOf('@');
         Matcher suffix = SUFFIX.matcher(at < 0 ? "" : name.substring(at));
         if (!suffix.matches()) {

@@ -2,23 +2,27 @@
 
 package io.tributary.operators.aggregate;
 
-import io.tributary.memory.kernel.Memory;
 import io.tributary.memory.region.MappedFile;
 import io.tributary.memory.region.RegionPool;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
+import io.tributary.operators.aggregate.SlotState.Slots;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.PayloadRef;
-import io.tributary.protocol.message.UpdateKind;
+import java.io.IOException;
 import java.util.Optional;
+import org.apache.flink.api.common.state.ValueState;
+import org.apache.flink.api.common.state.ValueStateDescriptor;
 
 /**
- * The top level: the only one that divides. Its mean is FedAvg's (McMahan et al., AISTATS 2017,
- * algorithm 1). With deltas it adds the mean to the model that trainers started from, which it
- * reads where that was published: whether a round's model was accepted is decided further down,
- * when all shards are there, so it could not know by itself. It tells when a shard is not finite.
+ * The top level: the only one that divides, and the one where the server optimizer steps. It reads
+ * the model that trainers started from where that was published: whether a round's model was taken
+ * is decided further down, when all shards are there, so it could not know by itself. It tells when
+ * a shard is not finite.
  */
 public final class TopOperator extends AggregatorOperator<ModelShard> {
 
@@ -26,57 +30,111 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
 
     private final ModelSpec model;
     private final ModelDirectory models;
-    private transient ShardMean mean;
+    private final Algorithm algorithm;
+    private transient ShardStep step;
+    private transient ValueState<SlotState> slots;
 
     /**
      * @param models where models are published
+     * @param algorithm how updates become a model
      */
     public TopOperator(
             ModelSpec model,
             ModelDirectory models,
             PayloadStore.Place regions,
-            Optional<RegionPool.Place> partials) {
-        super(model, models, regions, partials);
+            Optional<RegionPool.Place> partials,
+            Algorithm algorithm) {
+        super(model, models, regions, partials, algorithm.rule());
         this.model = model;
         this.models = models;
+        this.algorithm = algorithm;
     }
 
     @Override
     public void open() throws Exception {
         super.open();
-        mean = new ShardMean(layout());
+        step = new ShardStep(layout(), model.kind(), algorithm.optimizer());
+        slots =
+                getRuntimeContext()
+                        .getState(
+                                new ValueStateDescriptor<>(
+                                        "optimizer", SlotStateSerializer.INSTANCE));
     }
 
     @Override
     void emit(CloseNode close, LiveAccumulator fold) throws Exception {
-        Memory sum = executor().sum(close.shard(), fold);
-        Optional<String> flaw;
-        if (model.kind() == UpdateKind.DELTA) {
-            try (MappedFile base = MappedFile.open(base(close))) {
-                flaw = mean.write(close.shard(), sum, fold.weight, Optional.of(base));
-            }
-        } else {
-            flaw = mean.write(close.shard(), sum, fold.weight, Optional.empty());
+        RoundEnd end = close.end();
+        int shard = close.shard();
+        boolean remembers = !algorithm.optimizer().slots().isEmpty();
+        Slots before = remembers ? slots(end) : Slots.NONE;
+        ShardStep.Made made;
+        try (BaseShard base = new BaseShard(end, shard)) {
+            made =
+                    step.make(
+                            new ShardStep.Sums(
+                                    shard,
+                                    executor().sum(shard, fold),
+                                    fold.weight,
+                                    end,
+                                    base::mapped),
+                            before);
         }
-        PartialSum shard = executor().detachSum(fold, layout().shardBytes(close.shard()));
+        if (remembers) {
+            slots.update(new SlotState(end.model(), before, made.slots()));
+        }
+        PartialSum bytes = executor().detachSum(fold, layout().shardBytes(shard));
         collect(
                 new ModelShard(
-                        close.model(),
-                        close.base(),
-                        close.shard(),
-                        shard instanceof PartialSum.Inline values ? values.sum() : new byte[0],
-                        shard instanceof PartialSum.InRegion region
+                        end.model(),
+                        end.base(),
+                        shard,
+                        bytes instanceof PartialSum.Inline values ? values.sum() : new byte[0],
+                        bytes instanceof PartialSum.InRegion region
                                 ? Optional.of(region.payload())
                                 : Optional.empty(),
-                        flaw.orElse(""),
-                        close.lastUpdateMicros()));
+                        made.flaw().orElse(""),
+                        end.lastUpdateMicros()));
     }
 
-    private PayloadRef base(CloseNode close) {
-        return new PayloadRef(
-                models.base(close.base(), model).toString(),
-                layout().fileOffset(close.shard()),
-                layout().shardBytes(close.shard()),
-                0);
+    /** What the optimizer remembers of the rounds whose models were taken. */
+    private Slots slots(RoundEnd end) throws IOException {
+        SlotState last = slots.value();
+        if (last == null) {
+            return Slots.NONE;
+        }
+        boolean rejected = last.version().equals(end.base()) && models.rejected(last.version());
+        return rejected ? last.before() : last.after();
+    }
+
+    /** The shard of the model that trainers started from, mapped when it is asked for. */
+    private final class BaseShard implements AutoCloseable {
+
+        private final RoundEnd end;
+        private final int shard;
+        private Optional<MappedFile> mapped = Optional.empty();
+
+        BaseShard(RoundEnd end, int shard) {
+            this.end = end;
+            this.shard = shard;
+        }
+
+        MappedFile mapped() {
+            if (mapped.isEmpty()) {
+                mapped =
+                        Optional.of(
+                                MappedFile.open(
+                                        new PayloadRef(
+                                                models.base(end.base(), model).toString(),
+                                                layout().fileOffset(shard),
+                                                layout().shardBytes(shard),
+                                                0)));
+            }
+            return mapped.get();
+        }
+
+        @Override
+        public void close() {
+            mapped.ifPresent(MappedFile::close);
+        }
     }
 }

@@ -34,41 +34,50 @@ final class AggregationPlacement {
     record Seat(String name, String parent, int contributions) {}
 
     /**
-     * What the leaf of an update is called on the host where that lies.
+     * Among which subtasks the folds of a round are dealt out.
      *
-     * @param subtasks that nodes without a home are dealt out to, or 0
+     * @param homes for each host, its subtasks; none where that is of no use
+     * @param subtasks that nodes without a home are dealt out to; 0 where Flink's hash decides
+     * @param root the top, which has the same keys at any parallelism; empty where it has not
      */
-    static String leaf(AcceptedUpdate update, Map<String, SubtaskAffinity> homes, int subtasks) {
-        return name(update.leaf(), home(update, homes), subtasks);
-    }
+    record Deal(Map<String, SubtaskAffinity> homes, int subtasks, String root) {
 
-    private static Optional<SubtaskAffinity> home(
-            AcceptedUpdate update, Map<String, SubtaskAffinity> homes) {
-        return Optional.ofNullable(homes.get(update.claim().payload().node()));
-    }
-
-    private static String name(String node, Optional<SubtaskAffinity> home, int subtasks) {
-        if (node.isEmpty() || home.isEmpty() && subtasks == 0) {
-            return node;
+        private String name(String node, Optional<SubtaskAffinity> home) {
+            if (node.isEmpty()) {
+                return node;
+            }
+            if (node.equals(root)) {
+                return SubtaskAffinity.anywhere(node);
+            }
+            if (home.isPresent()) {
+                return home.get().name(node);
+            }
+            return subtasks == 0 ? node : SubtaskAffinity.everywhere(subtasks).name(node);
         }
-        return home.orElseGet(() -> SubtaskAffinity.everywhere(subtasks)).name(node);
+
+        private Optional<SubtaskAffinity> home(AcceptedUpdate update) {
+            return Optional.ofNullable(homes.get(update.claim().payload().node()));
+        }
     }
 
-    /**
-     * For each level of the tree, the lowest first, the nodes that get anything.
-     *
-     * @param subtasks that nodes without a home are dealt out to, or 0
-     */
+    /** What the leaf of an update is called on the host where that lies. */
+    static String leaf(AcceptedUpdate update, Deal deal) {
+        return deal.name(update.leaf(), deal.home(update));
+    }
+
+    /** What the top of a tree is called. */
+    static String top(List<List<Node>> tree, Deal deal) {
+        return deal.name(tree.get(tree.size() - 1).get(0).name(), Optional.empty());
+    }
+
+    /** For each level of the tree, the lowest first, the nodes that get anything. */
     static List<List<Seat>> seats(
-            List<List<Node>> tree,
-            Iterable<AcceptedUpdate> updates,
-            Map<String, SubtaskAffinity> homes,
-            int subtasks) {
+            List<List<Node>> tree, Iterable<AcceptedUpdate> updates, Deal deal) {
         List<List<Seat>> levels = new ArrayList<>();
         Map<String, Map<Optional<SubtaskAffinity>, Integer>> gets = new TreeMap<>();
         for (AcceptedUpdate update : updates) {
             gets.computeIfAbsent(update.leaf(), leaf -> new HashMap<>())
-                    .merge(home(update, homes), 1, Integer::sum);
+                    .merge(deal.home(update), 1, Integer::sum);
         }
         for (int level = 0; level < tree.size(); level++) {
             boolean belowTop = level + 2 < tree.size();
@@ -85,8 +94,8 @@ final class AggregationPlacement {
                                 (home, contributions) -> {
                                     seats.add(
                                             new Seat(
-                                                    name(node.name(), home, subtasks),
-                                                    name(node.parent(), parentHome, subtasks),
+                                                    deal.name(node.name(), home),
+                                                    deal.name(node.parent(), parentHome),
                                                     contributions));
                                     above.computeIfAbsent(node.parent(), parent -> new HashMap<>())
                                             .merge(parentHome, 1, Integer::sum);

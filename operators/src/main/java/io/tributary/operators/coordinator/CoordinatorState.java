@@ -7,6 +7,7 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.operators.aggregate.SubtaskAffinity;
+import io.tributary.operators.coordinator.AggregationPlacement.Deal;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
@@ -124,6 +125,12 @@ public final class CoordinatorState {
      */
     int subtasks;
 
+    /**
+     * Whether the top's keys are the same at any parallelism, in the open round; not in one that an
+     * earlier version opened.
+     */
+    boolean anyParallelism;
+
     TreeSet<String> awaited = new TreeSet<>();
 
     /** Those that were awaited and have left; when they come back in time they are again. */
@@ -158,6 +165,13 @@ public final class CoordinatorState {
         return phase == Phase.OPEN && !tree.isEmpty() ? tree : topology.nodes();
     }
 
+    /** Among which subtasks the open round's folds are dealt out. */
+    Deal deal(Topology topology) {
+        List<List<Node>> now = tree(topology);
+        return new Deal(
+                homes, subtasks, anyParallelism ? now.get(now.size() - 1).get(0).name() : "");
+    }
+
     /** Opens the current round for the trainers that are there. */
     void open(
             long deadlineNanos,
@@ -168,6 +182,7 @@ public final class CoordinatorState {
         tree = topology.nodes();
         homes = new TreeMap<>(newHomes);
         subtasks = parallelism;
+        anyParallelism = true;
         roundEpoch = epoch;
         deadline = deadlineNanos;
         awaited = new TreeSet<>(members.keySet());

@@ -137,12 +137,12 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
                 new RoundStateMachine.Policies(
                         topology,
                         rules,
-                        new Admission(job, rules.kind(), rules.limits().maxSamples()),
+                        new Admission(job, rules.folding().kind(), rules.limits().maxSamples()),
                         new Trust(new Quarantine(models).read()),
                         new RoundLifecycle(rules),
                         assigner,
                         new TrainerRegistry(topology, assigner, rules.limits().maxTrainers()),
-                        new FoldPlanner(topology, rules.timing(), model.layout().shards()));
+                        new FoldPlanner(topology, rules.folding(), model.layout().shards()));
         services =
                 new RoundStateMachine.Services(
                         job,
@@ -150,8 +150,10 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
                         access,
                         new CheckpointedReleases(access),
                         new Locations(
-                                regions.manyHosts() && rules.locality(), topology, parallelism),
-                        new JobTime(surroundings.nanoTime(), rules.heartbeatTimeout()),
+                                regions.manyHosts() && rules.folding().locality(),
+                                topology,
+                                parallelism),
+                        new JobTime(surroundings.nanoTime(), rules.patience().heartbeatTimeout()),
                         surroundings);
         stateHandle =
                 getRuntimeContext()

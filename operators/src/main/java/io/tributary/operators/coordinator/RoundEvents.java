@@ -84,8 +84,8 @@ final class RoundEvents {
                         state.roundEpoch,
                         state.modelRound,
                         state.modelEpoch,
-                        rules.kind(),
-                        rules.deadline().toMillis() / 1000.0,
+                        rules.folding().kind(),
+                        rules.patience().deadline().toMillis() / 1000.0,
                         state.restores,
                         speaker.run().id(),
                         state.phase == CoordinatorState.Phase.ENDED ? speaker.run().end() : ""));
@@ -95,8 +95,9 @@ final class RoundEvents {
         out.collect(RoundProgress.of(speaker.job(), state, shown));
     }
 
+    /** An update counts, and a checkpoint from now on holds it. */
     void counted(Claim claim) {
-        answer(transport(), Sending.of(claim), Decision.of(Status.COMMITTED));
+        answer(transportOf(claim.trainer()), Sending.of(claim), Decision.of(Status.COMMITTED));
     }
 
     void duplicate(Claim claim) {
@@ -111,11 +112,11 @@ final class RoundEvents {
 
     /** An update that was counted cannot be folded any more. */
     void lost(Claim claim, Verdict.Reject reject) {
-        String transport =
-                Optional.ofNullable(state.members.get(claim.trainer()))
-                        .map(Member::transport)
-                        .orElse("");
-        rejected(transport, claim, reject);
+        rejected(transportOf(claim.trainer()), claim, reject);
+    }
+
+    private String transportOf(String trainer) {
+        return Optional.ofNullable(state.members.get(trainer)).map(Member::transport).orElse("");
     }
 
     private void rejected(String transport, Claim claim, Verdict.Reject reject) {

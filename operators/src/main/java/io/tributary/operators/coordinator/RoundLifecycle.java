@@ -25,11 +25,11 @@ final class RoundLifecycle {
         long now = state.ranNanos;
         return switch (state.phase) {
             case WAITING ->
-                    state.members.size() >= rules.minimumTrainers()
+                    state.members.size() >= rules.quorum().trainers()
                             ? Verdict.OPEN
                             : Verdict.NOTHING;
             case OPEN -> {
-                boolean quorum = state.counted.size() >= rules.quorum();
+                boolean quorum = state.counted.size() >= rules.quorum().updates();
                 if (quorum && state.awaited.isEmpty()) {
                     yield Verdict.CLOSE;
                 }
@@ -46,11 +46,13 @@ final class RoundLifecycle {
 
     /** When a job whose last round closes now ends at the latest, in the job's time. */
     long end(CoordinatorState state) {
-        return state.ranNanos + rules.linger().toNanos();
+        return state.ranNanos + rules.patience().linger().toNanos();
     }
 
     /** When a round opened now ends at the latest, in the job's time; 0 means never. */
     long deadline(CoordinatorState state) {
-        return rules.deadline().isZero() ? 0 : state.ranNanos + rules.deadline().toNanos();
+        return rules.patience().deadline().isZero()
+                ? 0
+                : state.ranNanos + rules.patience().deadline().toNanos();
     }
 }

@@ -2,6 +2,7 @@
 
 package io.tributary.operators.coordinator;
 
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.UpdateKind;
 import java.io.Serializable;
 import java.time.Duration;
@@ -11,32 +12,74 @@ import java.util.Map;
  * How rounds are run.
  *
  * @param rounds number of rounds, ≥ 1
- * @param minimumTrainers trainers that must have joined before a round is opened, ≥ 1
- * @param quorum updates without which a round is not closed, ≥ 1
- * @param deadline time from the opening in which the job runs, at which a round is closed or, below
- *     the quorum, abandoned; zero means none
- * @param heartbeatTimeout silence after which a trainer counts as gone; zero means never
- * @param linger time after the last round in which trainers are still answered; the job ends
- *     earlier when all have left
- * @param timing when updates are folded
- * @param kind what updates are
+ * @param quorum how many trainers a round needs
+ * @param patience how long it waits for them
+ * @param folding what becomes of their updates
  * @param cohort trainers, with their groups, that take part without having to join
- * @param locality whether updates are folded on the host where they lie
  * @param limits what trainers may ask for
  */
 public record RoundRules(
         int rounds,
-        int minimumTrainers,
-        int quorum,
-        Duration deadline,
-        Duration heartbeatTimeout,
-        Duration linger,
-        Timing timing,
-        UpdateKind kind,
+        Quorum quorum,
+        Patience patience,
+        Folding folding,
         Map<String, String> cohort,
-        boolean locality,
         Limits limits)
         implements Serializable {
+
+    /**
+     * How many trainers a round needs.
+     *
+     * @param trainers that must have joined before a round is opened, ≥ 1
+     * @param updates without which a round is not closed, ≥ 1
+     */
+    public record Quorum(int trainers, int updates) implements Serializable {
+
+        public Quorum {
+            require(trainers >= 1, "minimum trainers", trainers, "1 or more");
+            require(updates >= 1, "quorum", updates, "1 or more");
+        }
+    }
+
+    /**
+     * How long a round waits for trainers.
+     *
+     * @param deadline time from the opening in which the job runs, at which a round is closed or,
+     *     below the quorum, abandoned; zero means none
+     * @param heartbeatTimeout silence after which a trainer counts as gone; zero means never
+     * @param linger time after the last round in which trainers are still answered; the job ends
+     *     earlier when all have left
+     */
+    public record Patience(Duration deadline, Duration heartbeatTimeout, Duration linger)
+            implements Serializable {
+
+        public Patience {
+            require(!deadline.isNegative(), "deadline", deadline, "zero or more");
+            require(!linger.isNegative(), "linger", linger, "zero or more");
+            require(
+                    !heartbeatTimeout.isNegative(),
+                    "heartbeat timeout",
+                    heartbeatTimeout,
+                    "≥ zero");
+        }
+    }
+
+    /**
+     * What becomes of updates.
+     *
+     * @param timing when they are folded; an algorithm that gathers them works at the close
+     *     whatever this says
+     * @param kind what they are
+     * @param algorithm how they become a model
+     * @param locality whether they are folded on the host where they lie
+     */
+    public record Folding(Timing timing, UpdateKind kind, Algorithm algorithm, boolean locality)
+            implements Serializable {
+
+        public Folding {
+            timing = algorithm.gathers() ? Timing.LAZY : timing;
+        }
+    }
 
     /**
      * What trainers may ask for.
@@ -65,11 +108,6 @@ public record RoundRules(
 
     public RoundRules {
         require(rounds >= 1, "rounds", rounds, "1 or more");
-        require(minimumTrainers >= 1, "minimum trainers", minimumTrainers, "1 or more");
-        require(quorum >= 1, "quorum", quorum, "1 or more");
-        require(!deadline.isNegative(), "deadline", deadline, "zero or more");
-        require(!linger.isNegative(), "linger", linger, "zero or more");
-        require(!heartbeatTimeout.isNegative(), "heartbeat timeout", heartbeatTimeout, "≥ zero");
         cohort = Map.copyOf(cohort);
     }
 

@@ -84,7 +84,9 @@ final class RoundStateMachine {
             events.rejected(claim, reject);
         } else {
             spare(claim);
-            events.duplicate(claim);
+            if (!promisesAtClose() || !state.id().equals(claim.id())) {
+                events.duplicate(claim);
+            }
         }
         changed = true;
     }
@@ -120,13 +122,23 @@ final class RoundStateMachine {
                                                         .formatted(claim.payload().path())));
     }
 
+    /**
+     * Whether an update is promised to count only when the round closes: until then it is in no
+     * sum, and if its region is lost, so is the update.
+     */
+    private boolean promisesAtClose() {
+        return policies.rules().folding().algorithm().gathers();
+    }
+
     private void count(Claim claim) {
         state.count(claim, state.members.get(claim.trainer()), services.surroundings().micros());
         policies.planner().counted(state, state.counted.get(claim.trainer()), this::command);
-        if (policies.rules().timing() == RoundRules.Timing.EAGER) {
+        if (policies.rules().folding().timing() == RoundRules.Timing.EAGER) {
             services.releases().whenCheckpointed(claim.payload());
         }
-        events.counted(claim);
+        if (!promisesAtClose()) {
+            events.counted(claim);
+        }
         LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
     }
 
@@ -145,14 +157,15 @@ final class RoundStateMachine {
     }
 
     void expire() {
-        if (policies.rules().heartbeatTimeout().isZero()) {
+        if (policies.rules().patience().heartbeatTimeout().isZero()) {
             return;
         }
-        for (String trainer : state.silent(policies.rules().heartbeatTimeout().toNanos())) {
+        for (String trainer :
+                state.silent(policies.rules().patience().heartbeatTimeout().toNanos())) {
             LOG.info(
                     "trainer {} was not heard of for {}",
                     trainer,
-                    policies.rules().heartbeatTimeout());
+                    policies.rules().patience().heartbeatTimeout());
             state.remove(trainer);
             changed = true;
         }
@@ -221,7 +234,7 @@ final class RoundStateMachine {
 
     /** Updates that were to be folded at the close, and cannot be. */
     void dropLost() {
-        if (policies.rules().timing() != RoundRules.Timing.LAZY) {
+        if (policies.rules().folding().timing() != RoundRules.Timing.LAZY) {
             return;
         }
         for (AcceptedUpdate update : List.copyOf(state.counted.values())) {
@@ -242,8 +255,11 @@ final class RoundStateMachine {
 
     private void close() {
         policies.planner().closed(state, this::command);
-        if (policies.rules().timing() == RoundRules.Timing.LAZY) {
+        if (policies.rules().folding().timing() == RoundRules.Timing.LAZY) {
             releaseCounted();
+        }
+        if (promisesAtClose()) {
+            state.counted.values().forEach(update -> events.counted(update.claim()));
         }
         events.ledger();
         events.status(RoundStatus.State.CLOSED);
@@ -262,7 +278,7 @@ final class RoundStateMachine {
 
     private void abandon() {
         policies.planner().abandoned(state, this::command);
-        if (policies.rules().timing() == RoundRules.Timing.LAZY) {
+        if (policies.rules().folding().timing() == RoundRules.Timing.LAZY) {
             releaseCounted();
         }
         events.status(RoundStatus.State.ABANDONED);
@@ -270,7 +286,7 @@ final class RoundStateMachine {
                 "round {} abandoned at its deadline: {} updates, the quorum is {}",
                 state.id(),
                 state.counted.size(),
-                policies.rules().quorum());
+                policies.rules().quorum().updates());
         state.abandon();
     }
 

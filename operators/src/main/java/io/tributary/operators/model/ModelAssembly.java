@@ -136,6 +136,7 @@ final class ModelAssembly implements AutoCloseable {
      * @param former the file of the version that trainers started from
      */
     Path refuse(Path former) throws IOException {
+        models.reject(version, refusal().orElseThrow());
         Files.copy(former, file, StandardCopyOption.REPLACE_EXISTING);
         return finish();
     }

@@ -23,6 +23,7 @@ import java.util.UUID;
  *
  * <pre>
  * DIRECTORY/versions/ROUND.EPOCH.safetensors   each version
+ * DIRECTORY/versions/ROUND.EPOCH.rejected      why it is the former model once more, if it is
  * DIRECTORY/model-ROUND.safetensors            the newest version of a round, the same file once more
  * DIRECTORY/model-ROUND.json                   its ledger
  * </pre>
@@ -58,6 +59,24 @@ public record ModelDirectory(String directory) implements Serializable {
         return file;
     }
 
+    /** Why a version is the former model once more; a file that is there only in that case. */
+    private Path rejection(RoundId version) {
+        return versions().resolve(version + ".rejected");
+    }
+
+    /**
+     * Whether a version is the former model once more, because what its round brought was rejected.
+     * It is known as soon as the version's file is there.
+     */
+    public boolean rejected(RoundId version) {
+        return Files.exists(rejection(version));
+    }
+
+    /** Notes that a version will be the former model once more; before its file is there. */
+    void reject(RoundId version, String why) throws IOException {
+        Files.writeString(rejection(version), why + "\n");
+    }
+
     /** The newest model of a round. */
     public Path model(int round) {
         return Path.of(directory, "model-" + round + ".safetensors");
@@ -89,6 +108,9 @@ public record ModelDirectory(String directory) implements Serializable {
 
     /** Waits until a version is on the disk. */
     void force(RoundId version) throws IOException {
+        if (rejected(version)) {
+            force(rejection(version));
+        }
         Path file = version(version);
         force(file);
         force(file.getParent());

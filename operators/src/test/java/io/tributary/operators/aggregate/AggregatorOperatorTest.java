@@ -18,6 +18,7 @@ import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.model.Quarantine.Breach;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
@@ -212,7 +213,11 @@ class AggregatorOperatorTest {
                     var top =
                             harness(
                                     new TopOperator(
-                                            spec, models(), PayloadStore.Place.NONE, partials))) {
+                                            spec,
+                                            models(),
+                                            PayloadStore.Place.NONE,
+                                            partials,
+                                            Algorithm.FEDAVG))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(1, shard), 0);
                     leaf.processElement(fold(2, shard), 0);
@@ -238,7 +243,11 @@ class AggregatorOperatorTest {
         try (var top =
                 harness(
                         new TopOperator(
-                                spec, models(), PayloadStore.Place.NONE, Optional.empty()))) {
+                                spec,
+                                models(),
+                                PayloadStore.Place.NONE,
+                                Optional.empty(),
+                                Algorithm.FEDAVG))) {
             for (int shard = 0; shard < layout.shards(); shard++) {
                 for (int u = 0; u < weights.length; u++) {
                     top.processElement(
@@ -285,7 +294,8 @@ class AggregatorOperatorTest {
                                         spec(UpdateKind.WEIGHTS),
                                         models(),
                                         PayloadStore.Place.NONE,
-                                        regions))) {
+                                        regions,
+                                        Algorithm.FEDAVG))) {
             for (int i = 0; i < 3; i++) {
                 top.processElement(
                         new FoldUpdate(
@@ -338,7 +348,13 @@ class AggregatorOperatorTest {
     }
 
     private static CloseNode close(int shard, String node, String parent, int contributions) {
-        return new CloseNode(node, shard, ROUND, parent, contributions, ROUND, BASE, 77);
+        return new CloseNode(
+                node,
+                shard,
+                ROUND,
+                parent,
+                contributions,
+                new AggregatorInput.RoundEnd(ROUND, BASE, contributions, contributions, 77));
     }
 
     @Test
@@ -353,7 +369,8 @@ class AggregatorOperatorTest {
                                 spec(UpdateKind.DELTA),
                                 models(),
                                 PayloadStore.Place.NONE,
-                                Optional.empty()))) {
+                                Optional.empty(),
+                                Algorithm.FEDAVG))) {
             top(harness, ROUND, BASE, first);
             snapshot = harness.snapshot(1, 1);
         }
@@ -371,7 +388,8 @@ class AggregatorOperatorTest {
                                 spec(UpdateKind.DELTA),
                                 models(),
                                 PayloadStore.Place.NONE,
-                                Optional.empty()),
+                                Optional.empty(),
+                                Algorithm.FEDAVG),
                         snapshot)) {
             top(harness, new RoundId(2, 0), ROUND, second);
         }
@@ -391,7 +409,15 @@ class AggregatorOperatorTest {
         var layout = spec(UpdateKind.DELTA).layout();
         byte[] model = new byte[(int) (HEADER.fileLength() - HEADER.dataOffset())];
         for (int shard = 0; shard < layout.shards(); shard++) {
-            harness.processElement(new CloseNode("top", shard, round, "", 3, round, from, 77), 0);
+            harness.processElement(
+                    new CloseNode(
+                            "top",
+                            shard,
+                            round,
+                            "",
+                            3,
+                            new AggregatorInput.RoundEnd(round, from, 3, 3, 77)),
+                    0);
         }
         for (int u = weights.length - 1; u >= 0; u--) {
             double[] values = TestModels.values(updates.get(u));
@@ -447,7 +473,14 @@ class AggregatorOperatorTest {
                             true),
                     0);
             harness.processElement(
-                    new CloseNode("leaf", 0, new RoundId(1, 1), "top", 1, ROUND, BASE, 0), 0);
+                    new CloseNode(
+                            "leaf",
+                            0,
+                            new RoundId(1, 1),
+                            "top",
+                            1,
+                            new AggregatorInput.RoundEnd(ROUND, BASE, 1, 1, 0)),
+                    0);
 
             FoldPartial partial = (FoldPartial) harness.extractOutputValues().get(0);
             assertThat(partial.weight()).isEqualTo(10.0);

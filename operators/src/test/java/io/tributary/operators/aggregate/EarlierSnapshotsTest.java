@@ -10,6 +10,7 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
@@ -64,15 +65,14 @@ class EarlierSnapshotsTest {
         RoundRules rules =
                 new RoundRules(
                         5,
-                        3,
-                        1,
-                        Duration.ZERO,
-                        Duration.ZERO,
-                        Duration.ofHours(1),
-                        RoundRules.Timing.EAGER,
-                        UpdateKind.WEIGHTS,
+                        new RoundRules.Quorum(3, 1),
+                        new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                        new RoundRules.Folding(
+                                RoundRules.Timing.EAGER,
+                                UpdateKind.WEIGHTS,
+                                Algorithm.FEDAVG,
+                                true),
                         Map.of(),
-                        true,
                         RoundRules.Limits.DEFAULT);
         return new CoordinatorHarness(TREE, rules, model, restored);
     }
@@ -122,7 +122,14 @@ class EarlierSnapshotsTest {
             aggregator.processElement(partial("open", 3, 10, 20, 30, 40), 0);
             aggregator.processElement(partial("closing", 2, 1, 2, 3, 4), 0);
             aggregator.processElement(
-                    new CloseNode("closing", 0, ROUND, "top", 2, ROUND, BASE, 99), 0);
+                    new CloseNode(
+                            "closing",
+                            0,
+                            ROUND,
+                            "top",
+                            2,
+                            new AggregatorInput.RoundEnd(ROUND, BASE, 2, 2, 99)),
+                    0);
             OperatorSnapshotUtil.writeStateHandle(
                     aggregator.snapshot(1, 1), directory + "/aggregator");
         }
@@ -164,7 +171,14 @@ class EarlierSnapshotsTest {
         use(version);
         try (var aggregator = aggregator(read(version + "/aggregator"))) {
             aggregator.processElement(
-                    new CloseNode("open", 0, ROUND, "top", 2, ROUND, BASE, 99), 0);
+                    new CloseNode(
+                            "open",
+                            0,
+                            ROUND,
+                            "top",
+                            2,
+                            new AggregatorInput.RoundEnd(ROUND, BASE, 2, 2, 99)),
+                    0);
             aggregator.processElement(partial("closing", 1, 1, 1, 1, 1), 0);
             assertThat(aggregator.extractOutputValues())
                     .extracting(FoldPartial.class::cast)

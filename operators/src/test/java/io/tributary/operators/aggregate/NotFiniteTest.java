@@ -11,6 +11,7 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
@@ -77,7 +78,8 @@ class NotFiniteTest {
                                         spec,
                                         ModelDirectory.at(temp.resolve("models")),
                                         PayloadStore.Place.NONE,
-                                        pool))) {
+                                        pool,
+                                        Algorithm.FEDAVG))) {
             int number = 0;
             for (Update update : updates) {
                 Path file = write(temp.resolve("u-" + number++), type, update.values());
@@ -93,8 +95,24 @@ class NotFiniteTest {
                         0);
             }
             leaf.processElement(
-                    new CloseNode("leaf", 0, ROUND, "top", updates.length, ROUND, BASE, 0), 0);
-            top.processElement(new CloseNode("top", 0, ROUND, "", 1, ROUND, BASE, 0), 0);
+                    new CloseNode(
+                            "leaf",
+                            0,
+                            ROUND,
+                            "top",
+                            updates.length,
+                            new AggregatorInput.RoundEnd(
+                                    ROUND, BASE, updates.length, updates.length, 0)),
+                    0);
+            top.processElement(
+                    new CloseNode(
+                            "top",
+                            0,
+                            ROUND,
+                            "",
+                            1,
+                            new AggregatorInput.RoundEnd(ROUND, BASE, 1, 1, 0)),
+                    0);
             top.processElement((FoldPartial) leaf.extractOutputValues().get(0), 0);
             ModelShard shard = top.extractOutputValues().get(0);
             if (shard.region().isEmpty()) {

@@ -132,6 +132,14 @@ class RemoteUpdatesTest {
             int shard)
             throws Exception {
         leaf.processElement(new FoldUpdate("leaf", shard, ROUND, payload, WEIGHT, "t", true), 0);
-        leaf.processElement(new CloseNode("leaf", shard, ROUND, "top", 1, ROUND, ROUND, 0), 0);
+        leaf.processElement(
+                new CloseNode(
+                        "leaf",
+                        shard,
+                        ROUND,
+                        "top",
+                        1,
+                        new AggregatorInput.RoundEnd(ROUND, ROUND, 1, 1, 0)),
+                0);
     }
 }

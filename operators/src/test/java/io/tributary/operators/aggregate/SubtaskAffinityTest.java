@@ -67,4 +67,21 @@ class SubtaskAffinityTest {
         assertThat(subtask("leaf@/999", shard, parallelism)).isEqualTo(top);
         assertThat(subtask("leaf@/0", shard, parallelism)).isEqualTo(top);
     }
+
+    /** What the top remembers is found again, and no subtask gets much more than another. */
+    @Property
+    void aNodeAnywhereHasTheSameKeysAtAnyParallelism(
+            @ForAll @IntRange(min = 1, max = 16) int parallelism,
+            @ForAll @IntRange(min = 1, max = 500) int shards) {
+        String name = SubtaskAffinity.anywhere("top");
+        assertThat(name).isEqualTo("top@*");
+        int[] counts = new int[parallelism];
+        for (int shard = 0; shard < shards; shard++) {
+            counts[subtask(name, shard, parallelism)]++;
+        }
+        int most = Arrays.stream(counts).max().getAsInt();
+        int fewest = Arrays.stream(counts).min().getAsInt();
+        boolean powerOfTwo = Integer.bitCount(parallelism) == 1;
+        assertThat(most).isLessThanOrEqualTo(fewest + (powerOfTwo ? 1 : 4 + shards / 64));
+    }
 }

@@ -11,6 +11,7 @@ import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
@@ -143,15 +144,10 @@ class TreePropertyTest {
         RoundRules rules =
                 new RoundRules(
                         1,
-                        trainers,
-                        trainers,
-                        Duration.ZERO,
-                        Duration.ZERO,
-                        Duration.ofHours(1),
-                        timing,
-                        UpdateKind.WEIGHTS,
+                        new RoundRules.Quorum(trainers, trainers),
+                        new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                        new RoundRules.Folding(timing, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                         Map.of(),
-                        true,
                         RoundRules.Limits.DEFAULT);
         Random random = new Random(seed);
         List<Integer> order = new ArrayList<>();
@@ -200,7 +196,8 @@ class TreePropertyTest {
                                 spec,
                                 ModelDirectory.at(model.resolveSibling("models")),
                                 PayloadStore.Place.NONE,
-                                pool),
+                                pool,
+                                Algorithm.FEDAVG),
                         inputs.get(levels - 1));
         assertThat(shards).hasSize(layout.shards());
         for (ModelShard shard : shards) {

@@ -42,6 +42,9 @@ class AggregationPlacementTest {
                     List.of(new Node("m1", "", "top"), new Node("m2", "", "top")),
                     List.of(new Node("top", "", "")));
 
+    private static final AggregationPlacement.Deal DEAL =
+            new AggregationPlacement.Deal(HOMES, 6, "top");
+
     private static AcceptedUpdate update(String leaf, String node) {
         PayloadRef payload = new PayloadRef("/x", 0, 1, 1).on(node);
         Claim claim =
@@ -50,7 +53,7 @@ class AggregationPlacementTest {
     }
 
     private static List<List<Seat>> seats(AcceptedUpdate... updates) {
-        return AggregationPlacement.seats(TREE, List.of(updates), HOMES, 6);
+        return AggregationPlacement.seats(TREE, List.of(updates), DEAL);
     }
 
     @Example
@@ -80,7 +83,7 @@ class AggregationPlacementTest {
     @Example
     void theTopHasNoHome() {
         List<Seat> top = seats(update("l1", "a"), update("l4", "b")).get(2);
-        assertThat(top).extracting(Seat::name).containsExactly("top@/6");
+        assertThat(top).extracting(Seat::name).containsExactly("top@*");
         assertThat(top.get(0).contributions()).isEqualTo(2);
     }
 
@@ -100,7 +103,7 @@ class AggregationPlacementTest {
         for (int each : where) {
             updates.add(update("l" + (1 + each % 4), nodes.get(each / 4)));
         }
-        List<List<Seat>> seats = AggregationPlacement.seats(TREE, updates, HOMES, 6);
+        List<List<Seat>> seats = AggregationPlacement.seats(TREE, updates, DEAL);
         assertThat(seats.get(0).stream().mapToInt(Seat::contributions).sum())
                 .isEqualTo(updates.size());
         for (int level = 0; level + 1 < seats.size(); level++) {
@@ -118,6 +121,6 @@ class AggregationPlacementTest {
                                                 seat.name()
                                                         .equals(
                                                                 AggregationPlacement.leaf(
-                                                                        update, HOMES, 6))));
+                                                                        update, DEAL))));
     }
 }

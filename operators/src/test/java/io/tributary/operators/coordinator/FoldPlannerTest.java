@@ -11,10 +11,12 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
 import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
 import java.util.ArrayList;
 import java.util.List;
@@ -62,7 +64,14 @@ class FoldPlannerTest {
     }
 
     private FoldPlanner planner(Timing timing) {
-        return new FoldPlanner(topology, timing, SHARDS);
+        return planner(timing, Algorithm.FEDAVG);
+    }
+
+    private FoldPlanner planner(Timing timing, Algorithm algorithm) {
+        return new FoldPlanner(
+                topology,
+                new RoundRules.Folding(timing, UpdateKind.WEIGHTS, algorithm, true),
+                SHARDS);
     }
 
     private static List<CloseNode> closes(List<AggregatorInput> commands) {
@@ -130,5 +139,29 @@ class FoldPlannerTest {
                 .extracting(AggregatorInput::node)
                 .containsOnly(state.members.get("c").leaf());
         assertThat(top).isEmpty();
+    }
+
+    /** A median needs all updates of a shard at once, so nothing is done below the top. */
+    @Test
+    void whatIsGatheredGoesToTheTopAloneAtTheClose() {
+        FoldPlanner planner = planner(Timing.EAGER, Algorithm.named("median", Map.of()));
+        planner.counted(state, count("a"), this::send);
+        planner.counted(state, count("c"), this::send);
+        assertThat(leaves).isEmpty();
+        planner.closed(state, this::send);
+        assertThat(leaves).isEmpty();
+        for (int shard = 0; shard < SHARDS; shard++) {
+            int its = shard;
+            List<AggregatorInput> commands = top.stream().filter(c -> c.shard() == its).toList();
+            assertThat(commands)
+                    .hasExactlyElementsOfTypes(FoldUpdate.class, FoldUpdate.class, CloseNode.class)
+                    .extracting(AggregatorInput::node)
+                    .containsOnly("r2@*");
+            CloseNode close = (CloseNode) commands.get(2);
+            assertThat(close.contributions()).isEqualTo(2);
+            assertThat(close.parent()).isEmpty();
+            assertThat(close.end().counted()).isEqualTo(2);
+            assertThat(close.end().trainers()).isEqualTo(3);
+        }
     }
 }

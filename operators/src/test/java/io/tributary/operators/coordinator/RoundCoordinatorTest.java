@@ -17,6 +17,7 @@ import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.model.Quarantine.Breach;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
@@ -74,15 +75,10 @@ class RoundCoordinatorTest {
     private static RoundRules rules(int minimum, int quorum, Duration deadline, Timing timing) {
         return new RoundRules(
                 3,
-                minimum,
-                quorum,
-                deadline,
-                Duration.ZERO,
-                LINGER,
-                timing,
-                UpdateKind.WEIGHTS,
+                new RoundRules.Quorum(minimum, quorum),
+                new RoundRules.Patience(deadline, Duration.ZERO, LINGER),
+                new RoundRules.Folding(timing, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                 Map.of(),
-                true,
                 RoundRules.Limits.DEFAULT);
     }
 
@@ -269,15 +265,10 @@ class RoundCoordinatorTest {
     private static RoundRules patient(int quorum, Duration silence) {
         return new RoundRules(
                 3,
-                2,
-                quorum,
-                Duration.ZERO,
-                silence,
-                LINGER,
-                Timing.EAGER,
-                UpdateKind.WEIGHTS,
+                new RoundRules.Quorum(2, quorum),
+                new RoundRules.Patience(Duration.ZERO, silence, LINGER),
+                new RoundRules.Folding(Timing.EAGER, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                 Map.of(),
-                true,
                 RoundRules.Limits.DEFAULT);
     }
 
@@ -571,15 +562,10 @@ class RoundCoordinatorTest {
     private static RoundRules limited(RoundRules.Limits limits) {
         return new RoundRules(
                 3,
-                2,
-                2,
-                Duration.ZERO,
-                Duration.ZERO,
-                LINGER,
-                Timing.EAGER,
-                UpdateKind.WEIGHTS,
+                new RoundRules.Quorum(2, 2),
+                new RoundRules.Patience(Duration.ZERO, Duration.ZERO, LINGER),
+                new RoundRules.Folding(Timing.EAGER, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                 Map.of(),
-                true,
                 limits);
     }
 
@@ -898,7 +884,7 @@ class RoundCoordinatorTest {
                         .hasSize(6);
                 assertThat(harness.commands(1))
                         .hasSize(3)
-                        .allMatch(c -> c.node().equals("r2@/4"))
+                        .allMatch(c -> c.node().equals("r2@*"))
                         .allMatch(c -> ((CloseNode) c).contributions() == 2);
             }
         }
@@ -1010,6 +996,7 @@ class RoundCoordinatorTest {
                     .allMatch(
                             c ->
                                     ((CloseNode) c)
+                                            .end()
                                             .model()
                                             .equals(new RoundId(1, RoundId.epoch(1, 0))));
         }
@@ -1052,6 +1039,66 @@ class RoundCoordinatorTest {
             harness.send(new TrainerEvent.CapacityFreed("a", new RoundId(1, 0), 5));
             assertThat(harness.receipt().status()).isEqualTo(Status.RESEND);
             assertThat(harness.receipt().trainer()).isEqualTo("a");
+        }
+    }
+
+    /**
+     * Until the close a median's updates are in no sum; a region that is lost then is an update
+     * lost.
+     */
+    @Test
+    void whatIsGatheredIsPromisedAtTheClose() throws Exception {
+        RoundRules rules =
+                new RoundRules(
+                        3,
+                        new RoundRules.Quorum(2, 2),
+                        new RoundRules.Patience(Duration.ZERO, Duration.ZERO, LINGER),
+                        new RoundRules.Folding(
+                                Timing.EAGER,
+                                UpdateKind.WEIGHTS,
+                                Algorithm.named("median", Map.of()),
+                                true),
+                        Map.of(),
+                        RoundRules.Limits.DEFAULT);
+        try (CoordinatorHarness harness = harness(rules)) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.receipts())
+                    .extracting(Receipt::status)
+                    .containsExactly(Status.JOINED, Status.JOINED);
+            harness.update("b", 1, 0, 20);
+            assertThat(harness.receipts())
+                    .extracting(Receipt::status)
+                    .containsExactly(
+                            Status.JOINED, Status.JOINED, Status.COMMITTED, Status.COMMITTED);
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.receipt().status()).isEqualTo(Status.DUPLICATE);
+        }
+    }
+
+    /** Shared memory knows which of its own clients live, and nothing of those at a broker. */
+    @Test
+    void aClientThatLivesIsNotReplacedByOneOfAnotherTransport() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            TrainerEvent sole =
+                    new TrainerEvent.Control(
+                            new ControlMessage(
+                                    ControlMessage.Type.JOIN,
+                                    CoordinatorHarness.JOB,
+                                    "a",
+                                    "i-2",
+                                    "g0"),
+                            true);
+            harness.send("shm", sole);
+            assertRejected(harness, RejectReason.DUPLICATE_TRAINER);
+            assertThat(harness.outbound())
+                    .extracting(OutboundReceipt::transport)
+                    .containsExactly("mqtt", "shm");
+            harness.send("mqtt", sole);
+            assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
         }
     }
 }

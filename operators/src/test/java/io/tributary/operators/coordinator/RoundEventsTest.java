@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.operators.coordinator.Admission.Verdict;
 import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
@@ -50,15 +51,12 @@ class RoundEventsTest {
         RoundRules rules =
                 new RoundRules(
                         2,
-                        1,
-                        1,
-                        Duration.ofSeconds(90),
-                        Duration.ZERO,
-                        Duration.ZERO,
-                        RoundRules.Timing.EAGER,
-                        UpdateKind.DELTA,
+                        new RoundRules.Quorum(1, 1),
+                        new RoundRules.Patience(
+                                Duration.ofSeconds(90), Duration.ZERO, Duration.ZERO),
+                        new RoundRules.Folding(
+                                RoundRules.Timing.EAGER, UpdateKind.DELTA, Algorithm.FEDAVG, true),
                         Map.of(),
-                        true,
                         RoundRules.Limits.DEFAULT);
         events =
                 new RoundEvents(

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.operators.coordinator.RoundLifecycle.Verdict;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.message.Claim;
@@ -28,15 +29,14 @@ class RoundLifecycleTest {
         return new RoundLifecycle(
                 new RoundRules(
                         3,
-                        2,
-                        2,
-                        deadline,
-                        Duration.ZERO,
-                        LINGER,
-                        RoundRules.Timing.EAGER,
-                        UpdateKind.WEIGHTS,
+                        new RoundRules.Quorum(2, 2),
+                        new RoundRules.Patience(deadline, Duration.ZERO, LINGER),
+                        new RoundRules.Folding(
+                                RoundRules.Timing.EAGER,
+                                UpdateKind.WEIGHTS,
+                                Algorithm.FEDAVG,
+                                true),
                         Map.of(),
-                        true,
                         RoundRules.Limits.DEFAULT));
     }
 

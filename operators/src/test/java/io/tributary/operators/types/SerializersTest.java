@@ -41,7 +41,13 @@ class SerializersTest {
                                 "leaf", 7, ROUND, payload, 1L << 40, "t", true)),
                 Arguments.of(
                         AggregatorInput.TYPE,
-                        new AggregatorInput.CloseNode("leaf", 7, ROUND, "top", 3, ROUND, BASE, 99)),
+                        new AggregatorInput.CloseNode(
+                                "leaf",
+                                7,
+                                ROUND,
+                                "top",
+                                3,
+                                new AggregatorInput.RoundEnd(ROUND, BASE, 3, 3, 99))),
                 Arguments.of(AggregatorInput.TYPE, new AggregatorInput.DropRound("leaf", 7, ROUND)),
                 Arguments.of(
                         AggregatorInput.TYPE,

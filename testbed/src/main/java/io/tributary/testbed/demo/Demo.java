@@ -12,6 +12,7 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
@@ -136,15 +137,12 @@ public final class Demo {
                 options.topology(),
                 new RoundRules(
                         options.rounds(),
-                        trainers,
-                        trainers,
-                        Duration.ofMinutes(10),
-                        Duration.ofSeconds(30),
-                        LINGER,
-                        options.timing(),
-                        UpdateKind.WEIGHTS,
+                        new RoundRules.Quorum(trainers, trainers),
+                        new RoundRules.Patience(
+                                Duration.ofMinutes(10), Duration.ofSeconds(30), LINGER),
+                        new RoundRules.Folding(
+                                options.timing(), UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                         Map.of(),
-                        true,
                         RoundRules.Limits.DEFAULT),
                 new ModelSpec(
                         initial.toAbsolutePath().toString(),

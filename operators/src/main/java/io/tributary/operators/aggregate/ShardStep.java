@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.memory.kernel.Memory;
+import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
+import io.tributary.operators.aggregate.SlotState.Slots;
+import io.tributary.operators.optimizer.ServerOptimizer;
+import io.tributary.operators.optimizer.TensorStep;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.ModelLayout.Segment;
+import java.nio.ByteBuffer;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.function.Supplier;
+
+/**
+ * Makes one shard of a new model of its sums, in their memory, as the server optimizer says. A run
+ * of integers becomes its mean. Not thread-safe.
+ */
+final class ShardStep {
+
+    private final ModelLayout layout;
+    private final ShardMean mean;
+    private final UpdateKind kind;
+    private final ServerOptimizer optimizer;
+
+    ShardStep(ModelLayout layout, UpdateKind kind, ServerOptimizer optimizer) {
+        this.layout = layout;
+        this.mean = new ShardMean(layout);
+        this.kind = kind;
+        this.optimizer = optimizer;
+    }
+
+    /**
+     * What a round has brought for a shard.
+     *
+     * @param shard which
+     * @param sum the unnormalised sums, over which the new elements are written
+     * @param weight Σ weights, &gt; 0
+     * @param end how the round ended
+     * @param model the shard of the model that trainers started from; asked for only if needed
+     */
+    record Sums(int shard, Memory sum, double weight, RoundEnd end, Supplier<Memory> model) {}
+
+    /**
+     * What has become of it.
+     *
+     * @param flaw why the shard cannot be used; empty where it can
+     * @param slots what the optimizer remembers now
+     */
+    record Made(Optional<String> flaw, Slots slots) {}
+
+    /**
+     * Writes the new elements where the sums are.
+     *
+     * @param slots what the optimizer remembered before
+     */
+    Made make(Sums sums, Slots slots) {
+        Map<String, double[]> changed = new TreeMap<>();
+        for (String name : optimizer.slots()) {
+            changed.put(name, slots.copy(name, layout.shardLength(sums.shard())));
+        }
+        Optional<String> flaw = Optional.empty();
+        for (Segment segment : layout.segments(sums.shard())) {
+            Optional<String> its =
+                    layout.type(segment).floating()
+                            ? step(segment, sums, slots.steps(), changed)
+                            : takeMean(segment, sums);
+            flaw = flaw.or(() -> its);
+        }
+        return new Made(flaw, slots.next(changed));
+    }
+
+    private Optional<String> takeMean(Segment segment, Sums sums) {
+        return mean.write(
+                segment,
+                sums.sum(),
+                sums.weight(),
+                kind == UpdateKind.DELTA ? Optional.of(sums.model().get()) : Optional.empty());
+    }
+
+    private Optional<String> step(
+            Segment segment, Sums sums, int steps, Map<String, double[]> slots) {
+        Run run = new Run(segment, sums, steps, slots);
+        optimizer.step(run);
+        run.keepSlots();
+        return run.flaw.orElseThrow(
+                () ->
+                        new IllegalStateException(
+                                "%s wrote nothing for tensor '%s'"
+                                        .formatted(optimizer, run.tensor())));
+    }
+
+    /** A run of elements while the optimizer works on it. */
+    private final class Run implements TensorStep {
+
+        private final Segment segment;
+        private final Sums sums;
+        private final int steps;
+        private final Map<String, double[]> shardSlots;
+        private final Map<String, double[]> runSlots = new TreeMap<>();
+
+        /** Present when something is written; then empty where all elements are finite. */
+        private Optional<Optional<String>> flaw = Optional.empty();
+
+        Run(Segment segment, Sums sums, int steps, Map<String, double[]> shardSlots) {
+            this.segment = segment;
+            this.sums = sums;
+            this.steps = steps;
+            this.shardSlots = shardSlots;
+        }
+
+        @Override
+        public String tensor() {
+            return layout.header().tensors().get(segment.tensor()).name();
+        }
+
+        @Override
+        public int counted() {
+            return sums.end().counted();
+        }
+
+        @Override
+        public int trainers() {
+            return sums.end().trainers();
+        }
+
+        @Override
+        public int steps() {
+            return steps;
+        }
+
+        @Override
+        public double[] model() {
+            DType type = layout.type(segment);
+            ByteBuffer from =
+                    sums.model().get().slice(segment.fileAt(), segment.count() * type.bytes());
+            double[] values = new double[segment.count()];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = type.get(from, i * type.bytes());
+            }
+            return values;
+        }
+
+        @Override
+        public double[] change() {
+            if (flaw.isPresent()) {
+                throw new IllegalStateException("the sums are written over already");
+            }
+            ByteBuffer from = sums.sum().slice(segment.sumAt(), segment.count() * Double.BYTES);
+            double[] values = kind == UpdateKind.DELTA ? new double[segment.count()] : model();
+            for (int i = 0; i < values.length; i++) {
+                values[i] = from.getDouble(i * Double.BYTES) / sums.weight() - values[i];
+            }
+            return values;
+        }
+
+        @Override
+        public double[] slot(String name) {
+            return runSlots.computeIfAbsent(
+                    name,
+                    slot -> {
+                        double[] values = new double[segment.count()];
+                        System.arraycopy(
+                                shardSlots.get(slot), segment.at(), values, 0, values.length);
+                        return values;
+                    });
+        }
+
+        void keepSlots() {
+            runSlots.forEach(
+                    (name, values) ->
+                            System.arraycopy(
+                                    values, 0, shardSlots.get(name), segment.at(), values.length));
+        }
+
+        @Override
+        public void write(double[] elements) {
+            flaw = Optional.of(mean.put(segment, sums.sum(), elements));
+        }
+
+        @Override
+        public void takeMean() {
+            flaw = Optional.of(ShardStep.this.takeMean(segment, sums));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import io.tributary.operators.aggregate.SlotState.Slots;
+import io.tributary.operators.types.FlowSerializer;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Map;
+import java.util.TreeMap;
+import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
+import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
+import org.apache.flink.core.memory.DataInputView;
+import org.apache.flink.core.memory.DataOutputView;
+
+/** The version, then steps and vectors of before and after, each a name and float64 values. */
+final class SlotStateSerializer extends FlowSerializer<SlotState> {
+
+    static final SlotStateSerializer INSTANCE = new SlotStateSerializer();
+
+    private static final long serialVersionUID = 1L;
+
+    @Override
+    public void serialize(SlotState state, DataOutputView out) throws IOException {
+        writeRound(state.version(), out);
+        write(state.before(), out);
+        write(state.after(), out);
+    }
+
+    private static void write(Slots slots, DataOutputView out) throws IOException {
+        out.writeInt(slots.steps());
+        out.writeInt(slots.vectors().size());
+        for (Map.Entry<String, double[]> slot : slots.vectors().entrySet()) {
+            out.writeUTF(slot.getKey());
+            ByteBuffer bytes =
+                    ByteBuffer.allocate(Math.multiplyExact(slot.getValue().length, Double.BYTES))
+                            .order(ByteOrder.LITTLE_ENDIAN);
+            bytes.asDoubleBuffer().put(slot.getValue());
+            writeBytes(bytes.array(), out);
+        }
+    }
+
+    @Override
+    public SlotState deserialize(DataInputView in) throws IOException {
+        return new SlotState(readRound(in), read(in), read(in));
+    }
+
+    private static Slots read(DataInputView in) throws IOException {
+        int steps = in.readInt();
+        int count = in.readInt();
+        Map<String, double[]> vectors = new TreeMap<>();
+        for (int i = 0; i < count; i++) {
+            String name = in.readUTF();
+            ByteBuffer bytes = ByteBuffer.wrap(readBytes(in)).order(ByteOrder.LITTLE_ENDIAN);
+            double[] values = new double[bytes.capacity() / Double.BYTES];
+            bytes.asDoubleBuffer().get(values);
+            vectors.put(name, values);
+        }
+        return new Slots(steps, vectors);
+    }
+
+    @Override
+    public TypeSerializerSnapshot<SlotState> snapshotConfiguration() {
+        return new Snapshot();
+    }
+
+    /** The first version. */
+    public static final class Snapshot extends SimpleTypeSerializerSnapshot<SlotState> {
+        public Snapshot() {
+            super(() -> INSTANCE);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.optimizer;
+
+import io.tributary.operators.rule.AggregationRule;
+import io.tributary.operators.rule.CoordinateMedian;
+import io.tributary.operators.rule.Parameters;
+import io.tributary.operators.rule.WeightedMean;
+import java.io.Serializable;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.Function;
+
+/**
+ * How updates become a model. Immutable and thread-safe.
+ *
+ * @param rule how a round's updates become one value for each element
+ * @param optimizer how that changes the model
+ */
+public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) implements Serializable {
+
+    /** The mean of a round's updates is the new model. */
+    public static final Algorithm FEDAVG = new Algorithm(new WeightedMean(), new FedAvg());
+
+    private static final Map<String, Function<Parameters, Algorithm>> BY_NAME = new TreeMap<>();
+
+    /** All algorithms. A new optimizer, or a new rule, adds a line here. */
+    static {
+        BY_NAME.put("fedavg", given -> FEDAVG);
+        BY_NAME.put("fedadam", given -> mean(FedAdam.of(given)));
+        BY_NAME.put("scaffold", given -> mean(Scaffold.of(given)));
+        BY_NAME.put("median", given -> new Algorithm(new CoordinateMedian(), new FedAvg()));
+    }
+
+    private static Algorithm mean(ServerOptimizer optimizer) {
+        return new Algorithm(new WeightedMean(), optimizer);
+    }
+
+    /** The names of all algorithms. */
+    public static Set<String> names() {
+        return BY_NAME.keySet();
+    }
+
+    /**
+     * The algorithm of that name.
+     *
+     * @param parameters what it is given
+     * @throws IllegalArgumentException when there is none of that name, or it does not take what it
+     *     is given
+     */
+    public static Algorithm named(String name, Map<String, Double> parameters) {
+        Function<Parameters, Algorithm> maker = BY_NAME.get(name);
+        if (maker == null) {
+            throw new IllegalArgumentException(
+                    "'%s' is unknown, expected one of %s".formatted(name, names()));
+        }
+        Parameters given = new Parameters(parameters);
+        Algorithm algorithm = maker.apply(given);
+        given.requireKnown();
+        return algorithm;
+    }
+
+    /** Whether all updates of a round are needed at once. */
+    public boolean gathers() {
+        return rule instanceof AggregationRule.Gathering;
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.optimizer;
+
+import io.tributary.protocol.tensor.TensorInfo;
+import java.io.Serializable;
+import java.util.List;
+
+/**
+ * How a round's aggregate changes the global model: pure arithmetic, element by element. It keeps
+ * nothing itself. What it remembers from round to round are vectors with names, its slots; the top
+ * of the tree keeps them in Flink's state, and forgets what a rejected round has changed.
+ * Implementations are immutable and thread-safe.
+ */
+public interface ServerOptimizer extends Serializable {
+
+    /** Names of the vectors that it keeps: a float64 for each element of the model, at first 0. */
+    default List<String> slots() {
+        return List.of();
+    }
+
+    /**
+     * Looks whether it can work on a model.
+     *
+     * @throws IllegalArgumentException when not, with what to change
+     */
+    default void check(List<TensorInfo> tensors) {}
+
+    /**
+     * Makes new elements of a run of one tensor. It must write all of them, by {@link
+     * TensorStep#write} or {@link TensorStep#takeMean}. Tensors of integers are not asked for: they
+     * become their mean.
+     */
+    void step(TensorStep step);
+}

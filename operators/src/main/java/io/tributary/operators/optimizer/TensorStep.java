@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.optimizer;
+
+/**
+ * What a server optimizer works on: a run of elements of one floating tensor, in one round. Arrays
+ * have an entry for each element of the run. Not thread-safe, and of no use after the step.
+ */
+public interface TensorStep {
+
+    /** The tensor's name. */
+    String tensor();
+
+    /** Updates that are in the aggregate, ≥ 1. */
+    int counted();
+
+    /** Trainers that take part in the job, ≥ {@link #counted}. */
+    int trainers();
+
+    /** Steps that were made before this one; those of rejected rounds are not among them. */
+    int steps();
+
+    /** The elements that trainers started from; may be changed. */
+    double[] model();
+
+    /**
+     * The aggregate of what changed, with a weighted mean Σ nₖ·(wₖ − w) / Σ nₖ, whether trainers
+     * send weights or deltas; may be changed.
+     */
+    double[] change();
+
+    /** A slot's elements; what is changed in it is what the next step finds. */
+    double[] slot(String name);
+
+    /** These are the new elements; each is rounded to the tensor's type once. */
+    void write(double[] elements);
+
+    /**
+     * The new elements are the aggregate itself: that of weights, or the model plus that of deltas.
+     * It is rounded once, and reads the model only if it has to.
+     */
+    void takeMean();
+}

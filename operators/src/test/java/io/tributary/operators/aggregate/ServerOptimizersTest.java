@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.aggregate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.tributary.node.PayloadStore;
+import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
+import io.tributary.operators.model.ModelDirectory;
+import io.tributary.operators.model.ModelShard;
+import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.Quarantine;
+import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.testutils.TestModels;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.DType;
+import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.protocol.tensor.TensorInfo;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.function.DoubleSupplier;
+import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * Several rounds at the top, each compared with the formula in float64. One round is rejected, and
+ * the operator is restored while another is open.
+ */
+class ServerOptimizersTest {
+
+    private static final long[] WEIGHTS = {2, 5, 11};
+    private static final int TRAINERS = 8;
+    private static final int ROUNDS = 5;
+    private static final int REJECTED = 2;
+    private static final int RESTORED = 4;
+
+    @TempDir Path temp;
+
+    private SafetensorsHeader header;
+    private UpdateKind kind;
+    private Algorithm algorithm;
+    private ModelDirectory models;
+    private Path initial;
+
+    @BeforeEach
+    void makeDirectory() throws IOException {
+        models = ModelDirectory.at(temp.resolve("models"));
+        Files.createDirectories(temp.resolve("models/versions"));
+    }
+
+    private void use(SafetensorsHeader itsHeader, UpdateKind itsKind, Algorithm its) {
+        header = itsHeader;
+        kind = itsKind;
+        algorithm = its;
+        initial = TestModels.write(temp.resolve("initial"), header, small(1));
+    }
+
+    private static DoubleSupplier small(long seed) {
+        Random random = new Random(seed);
+        return () -> 4 * random.nextGaussian();
+    }
+
+    private ModelSpec spec() {
+        return TestModels.spec(initial, 4, kind);
+    }
+
+    private KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> top(
+            OperatorSubtaskState... restored) throws Exception {
+        var harness =
+                new KeyedOneInputStreamOperatorTestHarness<>(
+                        new TopOperator(
+                                spec(),
+                                models,
+                                PayloadStore.Place.NONE,
+                                Optional.empty(),
+                                algorithm),
+                        AggregatorOperator.KEY,
+                        NodeShard.TYPE);
+        harness.setup();
+        for (OperatorSubtaskState state : restored) {
+            harness.initializeState(state);
+        }
+        harness.open();
+        return harness;
+    }
+
+    private Path update(int round, int which) {
+        return temp.resolve("update-%d-%d".formatted(round, which));
+    }
+
+    private Path base(int round) {
+        return round == 1 ? initial : models.version(new RoundId(round - 1, 0));
+    }
+
+    /** Values of the updates of a round, and the files that hold them. */
+    private List<double[]> write(int round) {
+        List<double[]> values = new ArrayList<>();
+        for (int which = 0; which < WEIGHTS.length; which++) {
+            TestModels.write(update(round, which), header, small(100 * round + which));
+            values.add(TestModels.values(update(round, which)));
+        }
+        return values;
+    }
+
+    private void send(
+            KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> top,
+            int round)
+            throws Exception {
+        for (int shard = 0; shard < spec().layout().shards(); shard++) {
+            for (int which = 0; which < WEIGHTS.length; which++) {
+                top.processElement(
+                        new FoldUpdate(
+                                "top@*",
+                                shard,
+                                new RoundId(round, 0),
+                                TestModels.payload(update(round, which)),
+                                WEIGHTS[which],
+                                "t-" + which,
+                                true),
+                        0);
+            }
+        }
+    }
+
+    private void close(
+            KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> top,
+            int round)
+            throws Exception {
+        for (int shard = 0; shard < spec().layout().shards(); shard++) {
+            top.processElement(
+                    new CloseNode(
+                            "top@*",
+                            shard,
+                            new RoundId(round, 0),
+                            "",
+                            WEIGHTS.length,
+                            new RoundEnd(
+                                    new RoundId(round, 0),
+                                    new RoundId(round - 1, 0),
+                                    WEIGHTS.length,
+                                    TRAINERS,
+                                    0)),
+                    0);
+        }
+    }
+
+    /** The elements of the model that has come out. */
+    private double[] publish(List<ModelShard> shards, int round) throws IOException {
+        ModelLayout layout = spec().layout();
+        byte[] data = new byte[(int) (header.fileLength() - header.dataOffset())];
+        for (ModelShard shard : shards) {
+            int at = (int) (layout.fileOffset(shard.shard()) - header.dataOffset());
+            System.arraycopy(shard.bytes(), 0, data, at, layout.shardBytes(shard.shard()));
+        }
+        Path file = models.version(new RoundId(round, 0));
+        if (round == REJECTED) {
+            Files.writeString(
+                    file.resolveSibling(new RoundId(round, 0) + ".rejected"), "not finite\n");
+            Files.copy(base(round), file);
+        } else {
+            ByteBuffer whole = ByteBuffer.allocate((int) header.fileLength());
+            Files.write(file, whole.put(header.bytes()).put(data).array());
+        }
+        return TestModels.values(header, data);
+    }
+
+    /** What a formula says of the new elements. */
+    @FunctionalInterface
+    private interface Reference {
+        double[] step(double[] model, double[] change, boolean taken);
+    }
+
+    private void requireRounds(Reference reference) throws Exception {
+        var top = top();
+        try {
+            for (int round = 1; round <= ROUNDS; round++) {
+                double[] model = TestModels.values(base(round));
+                double[] change = change(write(round), model);
+                send(top, round);
+                if (round == RESTORED) {
+                    OperatorSubtaskState snapshot = top.snapshot(1, 1);
+                    top.close();
+                    top = top(snapshot);
+                }
+                int before = top.extractOutputValues().size();
+                close(top, round);
+                List<ModelShard> all = top.extractOutputValues();
+                double[] found = publish(all.subList(before, all.size()), round);
+                double[] expected =
+                        TestModels.rounded(
+                                header, reference.step(model, change, round != REJECTED));
+                assertThat(found).as("round %d", round).containsExactly(expected);
+            }
+        } finally {
+            top.close();
+        }
+    }
+
+    /** The weighted mean of what changed, in float64. */
+    private double[] change(List<double[]> updates, double[] model) {
+        double[] change = new double[model.length];
+        double weight = Arrays.stream(WEIGHTS).sum();
+        for (int i = 0; i < change.length; i++) {
+            double sum = 0;
+            for (int which = 0; which < WEIGHTS.length; which++) {
+                sum += WEIGHTS[which] * updates.get(which)[i];
+            }
+            change[i] = sum / weight - (kind == UpdateKind.WEIGHTS ? model[i] : 0);
+        }
+        return change;
+    }
+
+    private static SafetensorsHeader floats() {
+        return TestModels.header(
+                SafetensorsHeader.tensor("a", DType.F32, 7),
+                SafetensorsHeader.tensor("b", DType.BF16, 5),
+                SafetensorsHeader.tensor("c", DType.F64, 2));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void fedAdamIsItsFormula(UpdateKind updates) throws Exception {
+        double rate = 0.05;
+        double beta1 = 0.8;
+        double beta2 = 0.95;
+        double tau = 0.01;
+        use(
+                floats(),
+                updates,
+                Algorithm.named(
+                        "fedadam",
+                        Map.of("learning-rate", rate, "beta1", beta1, "beta2", beta2, "tau", tau)));
+        double[][] slots = new double[2][14];
+        requireRounds(
+                (model, change, taken) -> {
+                    double[] next = new double[model.length];
+                    double[] m = slots[0].clone();
+                    double[] v = slots[1].clone();
+                    for (int i = 0; i < next.length; i++) {
+                        m[i] = beta1 * m[i] + (1 - beta1) * change[i];
+                        v[i] = beta2 * v[i] + (1 - beta2) * change[i] * change[i];
+                        next[i] = model[i] + rate * m[i] / (Math.sqrt(v[i]) + tau);
+                    }
+                    if (taken) {
+                        slots[0] = m;
+                        slots[1] = v;
+                    }
+                    return next;
+                });
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void scaffoldTakesTheControlVariatesInProportionToThoseWhoSent(UpdateKind updates)
+            throws Exception {
+        use(
+                TestModels.header(
+                        SafetensorsHeader.tensor("a", DType.F32, 6),
+                        SafetensorsHeader.tensor("control/a", DType.F32, 6)),
+                updates,
+                Algorithm.named("scaffold", Map.of("learning-rate", 0.5)));
+        requireRounds(
+                (model, change, taken) -> {
+                    double[] next = new double[model.length];
+                    for (int i = 0; i < next.length; i++) {
+                        double rate = i < 6 ? 0.5 : (double) WEIGHTS.length / TRAINERS;
+                        next[i] = model[i] + rate * change[i];
+                    }
+                    return next;
+                });
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theMedianIsThatOfEachElement(UpdateKind updates) throws Exception {
+        use(
+                TestModels.header(
+                        SafetensorsHeader.tensor("a", DType.F32, 9),
+                        SafetensorsHeader.tensor("n", DType.I64, 3),
+                        SafetensorsHeader.tensor("u", DType.U8, 2)),
+                updates,
+                Algorithm.named("median", Map.of()));
+        try (var top = top()) {
+            double[] model = TestModels.values(base(1));
+            List<double[]> values = write(1);
+            send(top, 1);
+            assertThat(top.extractOutputValues()).isEmpty();
+            close(top, 1);
+            double[] expected = new double[model.length];
+            for (int i = 0; i < expected.length; i++) {
+                int element = i;
+                expected[i] =
+                        values.stream()
+                                        .mapToDouble(u -> u[element])
+                                        .sorted()
+                                        .skip(1)
+                                        .findFirst()
+                                        .getAsDouble()
+                                + (updates == UpdateKind.DELTA ? model[i] : 0);
+            }
+            assertThat(publish(top.extractOutputValues(), 1))
+                    .containsExactly(TestModels.rounded(header, expected));
+        }
+    }
+
+    /** A writer that promised finite values and has others is named, and nothing leaves. */
+    @Test
+    void aGatheredUpdateThatIsNotFiniteIsNamed() throws Exception {
+        use(
+                TestModels.header(SafetensorsHeader.tensor("a", DType.F32, 3)),
+                UpdateKind.WEIGHTS,
+                Algorithm.named("median", Map.of()));
+        write(1);
+        TestModels.write(update(1, 1), header, () -> Double.NaN);
+        try (var top = top()) {
+            send(top, 1);
+            assertThatThrownBy(() -> close(top, 1))
+                    .isInstanceOfSatisfying(
+                            RejectedException.class,
+                            e -> assertThat(e.reason()).isEqualTo(RejectReason.NOT_FINITE));
+            assertThat(top.extractOutputValues()).isEmpty();
+        }
+        assertThat(new Quarantine(models).read()).containsOnlyKeys("t-1");
+    }
+
+    @Test
+    void integersBecomeTheirMeanWhateverTheOptimizer() throws Exception {
+        use(
+                TestModels.header(
+                        SafetensorsHeader.tensor("n", DType.I32, 5),
+                        SafetensorsHeader.tensor("a", DType.F32, 2)),
+                UpdateKind.WEIGHTS,
+                Algorithm.named("fedadam", Map.of()));
+        try (var top = top()) {
+            double[] model = TestModels.values(base(1));
+            double[] change = change(write(1), model);
+            send(top, 1);
+            close(top, 1);
+            double[] found = publish(top.extractOutputValues(), 1);
+            int firstInteger = header.tensors().get(0).dtype() == DType.I32 ? 0 : 2;
+            for (int i = firstInteger; i < firstInteger + 5; i++) {
+                assertThat(found[i]).isEqualTo(Math.rint(model[i] + change[i]));
+            }
+        }
+    }
+
+    @Test
+    void scaffoldSaysWhichControlVariateAModelLacks() {
+        List<TensorInfo> tensors = floats().tensors();
+        assertThatThrownBy(() -> Algorithm.named("scaffold", Map.of()).optimizer().check(tensors))
+                .hasMessage(
+                        "tensor 'a' of the model has no control variate; add a floating tensor 'control/a' of shape [7], all zero");
+    }
+}
