@@ -5,7 +5,7 @@
 // Endpoints are TCP clients of the node agent on this host. `established` puts each of them into a
 // map while connect() is still under way; `deliver` looks at what an endpoint sends and moves a
 // descriptor for another endpoint straight into that one's receive queue. Whatever is not clearly
-// such a descriptor goes on to the agent, which relays, answers or refuses it: nothing is dropped
+// such a descriptor goes on to the agent, which relays, answers or rejects it: nothing is dropped
 // here, because a dropped message would make the sender's socket fail for ever.
 
 #include <linux/bpf.h>

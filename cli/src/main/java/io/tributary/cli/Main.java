@@ -16,7 +16,7 @@ import io.tributary.cli.command.TrainerCommand;
 import io.tributary.cli.command.UsageException;
 import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.FlinkRestException;
-import io.tributary.node.NodeRefusedException;
+import io.tributary.node.NodeRejectedException;
 import io.tributary.node.NodeUnavailableException;
 import io.tributary.node.agent.AgentException;
 import io.tributary.protocol.RejectedException;
@@ -177,7 +177,7 @@ public final class Main {
                 || e instanceof RejectedException
                 || e instanceof TopologyException
                 || e instanceof TrainerException
-                || e instanceof NodeRefusedException
+                || e instanceof NodeRejectedException
                 || e instanceof IllegalArgumentException;
     }
 

@@ -174,9 +174,9 @@ class MainTest {
     void reapingLeavesAloneWhatIsNoRegionDirectory() throws IOException {
         Path foreign = Files.writeString(temp.resolve("mine.region"), "not a region");
         Files.setLastModifiedTime(foreign, FileTime.fromMillis(0));
-        Cli refused = Cli.run("regions", "reap", "--dir", temp.toString(), "--older-than", "0");
-        assertThat(refused.exit()).isEqualTo(2);
-        assertThat(refused.err()).contains("expected a region directory");
+        Cli rejected = Cli.run("regions", "reap", "--dir", temp.toString(), "--older-than", "0");
+        assertThat(rejected.exit()).isEqualTo(2);
+        assertThat(rejected.err()).contains("expected a region directory");
         assertThat(foreign).exists();
 
         Path regions = temp.resolve("regions");

@@ -28,18 +28,18 @@ final class BarrierService {
      * Waits until so many are here.
      *
      * @return which one this was, from 0 on
-     * @throws NodeRefusedException when the others do not come in time, or expect another number
+     * @throws NodeRejectedException when the others do not come in time, or expect another number
      */
     synchronized int await(String name, int parties, long patienceMillis)
-            throws NodeRefusedException {
+            throws NodeRejectedException {
         Names.check("barrier", name);
         if (parties < 1) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "barrier %s: expected 1 or more parties, got %d".formatted(name, parties));
         }
         Gathering gathering = gatherings.computeIfAbsent(name, n -> new Gathering(parties));
         if (gathering.parties != parties) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "barrier %s: expected %d parties, as those who wait do, got %d"
                             .formatted(name, gathering.parties, parties));
         }
@@ -58,7 +58,7 @@ final class BarrierService {
                     if (gathering.here == 0) {
                         gatherings.remove(name, gathering);
                     }
-                    throw new NodeRefusedException(
+                    throw new NodeRejectedException(
                             "barrier %s: expected %d parties within %d ms, %d came"
                                     .formatted(name, parties, patienceMillis, gathering.here + 1));
                 }
@@ -66,7 +66,7 @@ final class BarrierService {
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
-            throw new NodeRefusedException("the node is closing");
+            throw new NodeRejectedException("the node is closing");
         }
         return mine;
     }

@@ -93,12 +93,12 @@ final class ClusterMembership implements AutoCloseable {
      * Joins by another node; one that cannot be reached is tried again and again, also later,
      * should it go and come back.
      *
-     * @throws NodeRefusedException when it refuses
+     * @throws NodeRejectedException when it rejects
      */
-    void join(String host, int port) throws NodeRefusedException {
+    void join(String host, int port) throws NodeRejectedException {
         try {
             greetSeed(host, port);
-        } catch (NodeRefusedException e) {
+        } catch (NodeRejectedException e) {
             throw e;
         } catch (IOException e) {
             LOG.warn("{}:{} cannot be joined yet: {}", host, port, e.getMessage());
@@ -141,12 +141,13 @@ final class ClusterMembership implements AutoCloseable {
      *
      * @param node who has shown to be its sender
      * @return this node's own
-     * @throws NodeRefusedException when another living node has the name
+     * @throws NodeRejectedException when another living node has the name
      */
-    NodeRequest.Gossip greeted(String node, NodeRequest.Gossip theirs) throws NodeRefusedException {
+    NodeRequest.Gossip greeted(String node, NodeRequest.Gossip theirs)
+            throws NodeRejectedException {
         Optional<Member> holder = holder(theirs.members().get(0));
         if (holder.isPresent()) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "the name %s belongs to the node at %s, which lives; choose another with --node"
                             .formatted(node, holder.get().place()));
         }
@@ -158,10 +159,10 @@ final class ClusterMembership implements AutoCloseable {
         return new NodeRequest.Gossip(living(), listener.endpoints());
     }
 
-    private void take(String node, NodeRequest.Gossip theirs) throws NodeRefusedException {
+    private void take(String node, NodeRequest.Gossip theirs) throws NodeRejectedException {
         Member sender = theirs.members().get(0);
         if (!sender.node().equals(node)) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "expected node %s to speak for itself, got %s".formatted(node, sender.node()));
         }
         for (Member member : theirs.members()) {
@@ -297,9 +298,9 @@ final class ClusterMembership implements AutoCloseable {
     /**
      * Where a node is, whether it lives or not.
      *
-     * @throws NodeRefusedException when it is not known
+     * @throws NodeRejectedException when it is not known
      */
-    InetSocketAddress address(String node) throws NodeRefusedException {
+    InetSocketAddress address(String node) throws NodeRejectedException {
         Member member =
                 all().stream()
                         .map(MemberStatus::member)
@@ -307,7 +308,7 @@ final class ClusterMembership implements AutoCloseable {
                         .findFirst()
                         .orElseThrow(
                                 () ->
-                                        new NodeRefusedException(
+                                        new NodeRejectedException(
                                                 "node %s: expected one of %s; has it joined?"
                                                         .formatted(node, names(all()))));
         // Not under the lock: a name server may take its time.
@@ -315,12 +316,12 @@ final class ClusterMembership implements AutoCloseable {
     }
 
     /**
-     * @throws NodeRefusedException when it is not known, or lost
+     * @throws NodeRejectedException when it is not known, or lost
      */
-    void requireAlive(String node) throws NodeRefusedException {
+    void requireAlive(String node) throws NodeRejectedException {
         if (living().stream().noneMatch(m -> m.node().equals(node))) {
             address(node);
-            throw new NodeRefusedException("node lost: " + node);
+            throw new NodeRejectedException("node lost: " + node);
         }
     }
 

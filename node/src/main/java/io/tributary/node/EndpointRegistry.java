@@ -50,7 +50,7 @@ final class EndpointRegistry {
      * Has calls answered by a connection until it ends. Who comes again under its name takes the
      * place of its former self.
      *
-     * @throws NodeRefusedException when another user's process answers there
+     * @throws NodeRejectedException when another user's process answers there
      */
     void serve(int user, String endpoint, NodeChannel channel) throws IOException {
         Names.check("endpoint", endpoint);
@@ -66,7 +66,7 @@ final class EndpointRegistry {
                             return mine;
                         });
         if (before != mine) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "endpoint %s belongs to user %d".formatted(endpoint, before.user));
         }
         channel.send(NodeAnswer.of(endpoint));
@@ -84,27 +84,28 @@ final class EndpointRegistry {
     /**
      * Calls an endpoint.
      *
-     * @throws NodeRefusedException when nobody answers there, or refuses
+     * @throws NodeRejectedException when nobody answers there, or rejects
      */
     byte[] call(String endpoint, byte[] bytes) throws IOException {
         if (bytes.length > MAX_BYTES) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "expected a call of at most %d bytes, got %d"
                             .formatted(MAX_BYTES, bytes.length));
         }
         Endpoint called = all.get(endpoint);
         if (called == null) {
-            throw new NodeRefusedException("endpoint %s: nobody answers there".formatted(endpoint));
+            throw new NodeRejectedException(
+                    "endpoint %s: nobody answers there".formatted(endpoint));
         }
         try {
             return called.call(bytes);
-        } catch (NodeRefusedException e) {
+        } catch (NodeRejectedException e) {
             throw e;
         } catch (IOException e) {
             all.remove(endpoint, called);
             called.channel.close();
             called.gone.countDown();
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "endpoint %s went away: %s".formatted(endpoint, e.getMessage()));
         }
     }

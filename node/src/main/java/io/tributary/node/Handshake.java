@@ -8,32 +8,33 @@ import java.net.InetSocketAddress;
 
 /**
  * How two nodes begin. Who connects says its version and name and a number; the other answers with
- * its own and a proof that it has the secret, or with a refusal; then the first proves that it has
- * it too.
+ * its own and a proof that it has the secret, or with a rejection; then the first proves that it
+ * has it too.
  */
 final class Handshake {
 
     /** Of the protocol between nodes. */
-    static final int VERSION = 3;
+    static final int VERSION = 4;
 
     private static final String MAGIC = "tributary-node";
 
     /** What who connects says first. */
     private record Hello(String magic, int version, String node, String nonce) {}
 
-    /** The answer; of a refusal only that and the version count. */
-    private record Welcome(String refusal, int version, String node, String nonce, String proof) {}
+    /** The answer; of a rejection only that and the version count. */
+    private record Welcome(
+            String rejection, int version, String node, String nonce, String proof) {}
 
     private record Proof(String proof) {}
 
-    private record Verdict(String refusal) {}
+    private record Verdict(String rejection) {}
 
     private Handshake() {}
 
     /**
      * Connects to a certain node.
      *
-     * @throws NodeRefusedException also when another one answers
+     * @throws NodeRejectedException also when another one answers
      */
     static NodeChannel open(
             InetSocketAddress address, String self, NodeSecret secret, String wanted)
@@ -42,7 +43,7 @@ final class Handshake {
         try {
             String found = connect(channel, self, secret);
             if (!found.equals(wanted)) {
-                throw new NodeRefusedException(
+                throw new NodeRejectedException(
                         "expected node %s at %s, found %s"
                                 .formatted(wanted, channel.peer(), found));
             }
@@ -58,26 +59,26 @@ final class Handshake {
      *
      * @param self this node
      * @return the other's name
-     * @throws NodeRefusedException when the other refuses, or does not have the secret
+     * @throws NodeRejectedException when the other rejects, or does not have the secret
      */
     static String connect(NodeChannel channel, String self, NodeSecret secret) throws IOException {
         String nonce = NodeSecret.nonce();
         channel.send(new Hello(MAGIC, VERSION, self, nonce));
         Welcome welcome = channel.receiveSoon(Welcome.class);
-        if (!welcome.refusal().isEmpty()) {
-            throw new NodeRefusedException(channel.peer() + ": " + welcome.refusal());
+        if (!welcome.rejection().isEmpty()) {
+            throw new NodeRejectedException(channel.peer() + ": " + welcome.rejection());
         }
         String expected = secret.proof("server", welcome.node(), self, nonce, welcome.nonce());
         if (!NodeSecret.same(expected, welcome.proof())) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "%s, which calls itself %s, has another secret"
                             .formatted(channel.peer(), welcome.node()));
         }
         channel.send(
                 new Proof(secret.proof("client", self, welcome.node(), welcome.nonce(), nonce)));
         Verdict verdict = channel.receiveSoon(Verdict.class);
-        if (!verdict.refusal().isEmpty()) {
-            throw new NodeRefusedException(channel.peer() + ": " + verdict.refusal());
+        if (!verdict.rejection().isEmpty()) {
+            throw new NodeRejectedException(channel.peer() + ": " + verdict.rejection());
         }
         channel.greeted();
         return welcome.node();
@@ -87,19 +88,19 @@ final class Handshake {
      * Begins as who is connected to.
      *
      * @return the other's name
-     * @throws NodeRefusedException when the other was refused
+     * @throws NodeRejectedException when the other was rejected
      */
     static String accept(NodeChannel channel, String self, NodeSecret secret) throws IOException {
         Hello hello = channel.receiveSoon(Hello.class);
         if (!hello.magic().equals(MAGIC)) {
-            throw new NodeRefusedException(channel.peer() + " is no node");
+            throw new NodeRejectedException(channel.peer() + " is no node");
         }
         if (hello.version() != VERSION) {
-            String refusal =
+            String rejection =
                     "node %s speaks version %d of the protocol, node %s version %d; run the same Tributary on both"
                             .formatted(self, VERSION, hello.node(), hello.version());
-            channel.send(new Welcome(refusal, VERSION, self, "", ""));
-            throw new NodeRefusedException(refusal);
+            channel.send(new Welcome(rejection, VERSION, self, "", ""));
+            throw new NodeRejectedException(rejection);
         }
         Names.check("node", hello.node());
         String nonce = NodeSecret.nonce();
@@ -113,9 +114,9 @@ final class Handshake {
         Proof proof = channel.receiveSoon(Proof.class);
         String expected = secret.proof("client", hello.node(), self, nonce, hello.nonce());
         if (!NodeSecret.same(expected, proof.proof())) {
-            String refusal = "node %s has another secret than %s".formatted(hello.node(), self);
-            channel.send(new Verdict(refusal));
-            throw new NodeRefusedException(refusal);
+            String rejection = "node %s has another secret than %s".formatted(hello.node(), self);
+            channel.send(new Verdict(rejection));
+            throw new NodeRejectedException(rejection);
         }
         channel.send(new Verdict(""));
         channel.greeted();

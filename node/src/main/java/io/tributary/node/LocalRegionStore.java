@@ -75,31 +75,31 @@ final class LocalRegionStore {
         return Path.of(name + RegionDirectory.SUFFIX);
     }
 
-    private FileBelow file(String name) throws NodeRefusedException {
-        // A name that is none is refused before it becomes a path.
+    private FileBelow file(String name) throws NodeRejectedException {
+        // A name that is none is rejected before it becomes a path.
         new RegionRef(node, name, 1, 0, 0);
         Optional<FileBelow> file;
         try {
             file = FileBelow.open(root, relative(name));
         } catch (IOException e) {
-            throw new NodeRefusedException(e.getMessage());
+            throw new NodeRejectedException(e.getMessage());
         }
         return file.orElseThrow(
                 () ->
-                        new NodeRefusedException(
+                        new NodeRejectedException(
                                 "there is no region %s on %s".formatted(name, node)));
     }
 
-    private static RegionHeader header(FileBelow file) throws NodeRefusedException {
+    private static RegionHeader header(FileBelow file) throws NodeRejectedException {
         try {
             return RegionHeader.read(file);
         } catch (RejectedException e) {
-            throw new NodeRefusedException(e.getMessage());
+            throw new NodeRejectedException(e.getMessage());
         }
     }
 
     /** The region of a name. */
-    RegionInfo find(int user, String name) throws NodeRefusedException {
+    RegionInfo find(int user, String name) throws NodeRejectedException {
         try (FileBelow file = readable(user, name)) {
             return info(name, file, header(file));
         }
@@ -126,7 +126,7 @@ final class LocalRegionStore {
             if (name.startsWith(prefix)) {
                 try {
                     all.add(find(user, name));
-                } catch (NodeRefusedException | RejectedException e) {
+                } catch (NodeRejectedException | RejectedException e) {
                     // Released meanwhile, not for this user, or nothing that could be asked for.
                 }
             }
@@ -139,7 +139,7 @@ final class LocalRegionStore {
      * says whether the region was the same all the while.
      *
      * @param identity as it was found
-     * @throws NodeRefusedException before anything is sent
+     * @throws NodeRejectedException before anything is sent
      */
     void send(int user, RegionRef ref, String identity, NodeChannel channel) throws IOException {
         try (FileBelow file = readable(user, ref.name())) {
@@ -173,8 +173,8 @@ final class LocalRegionStore {
         NodeAnswer end = NodeAnswer.of(ref);
         try {
             requireReadable(ref, identity, file);
-        } catch (NodeRefusedException e) {
-            end = NodeAnswer.refused("it changed while it was read: " + e.getMessage());
+        } catch (NodeRejectedException e) {
+            end = NodeAnswer.rejected("it changed while it was read: " + e.getMessage());
         }
         channel.send(end);
     }
@@ -182,9 +182,9 @@ final class LocalRegionStore {
     /**
      * Where a range lies, for a process of this host, which opens it by its own rights.
      *
-     * @throws NodeRefusedException when it is not there to be read
+     * @throws NodeRejectedException when it is not there to be read
      */
-    PayloadRef readable(int user, RegionRef ref) throws NodeRefusedException {
+    PayloadRef readable(int user, RegionRef ref) throws NodeRejectedException {
         try (FileBelow file = readable(user, ref.name())) {
             RegionHeader header = header(file);
             info(ref.name(), file, header).requireReadable(ref);
@@ -194,7 +194,7 @@ final class LocalRegionStore {
 
     /** Makes a region of zeros, READY. */
     RegionInfo allocate(int user, String name, long length) throws IOException {
-        // A name that is none is refused before it becomes a path.
+        // A name that is none is rejected before it becomes a path.
         new RegionRef(node, name, 1, 0, length);
         Path relative = relative(name);
         Path above = relative.getParent() == null ? Path.of("") : relative.getParent();
@@ -217,13 +217,13 @@ final class LocalRegionStore {
         return find(user, name);
     }
 
-    private NodeRefusedException isThere(String name) {
-        return new NodeRefusedException("region %s on %s is there already".formatted(name, node));
+    private NodeRejectedException isThere(String name) {
+        return new NodeRejectedException("region %s on %s is there already".formatted(name, node));
     }
 
     private void requireRoom(String name, long length) throws IOException {
         if (length > Files.getFileStore(root).getUsableSpace() - RegionLayout.PAYLOAD_OFFSET) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "region %s on %s: no room for its %d bytes".formatted(name, node, length));
         }
     }
@@ -235,7 +235,7 @@ final class LocalRegionStore {
      * Writes a range: an answer, then the bytes come, then an answer with the reference of what is
      * there now.
      *
-     * @throws NodeRefusedException before any byte is taken
+     * @throws NodeRejectedException before any byte is taken
      */
     void write(int user, RegionRef ref, NodeChannel channel) throws IOException {
         try (FileBelow file = owned(user, ref.name())) {
@@ -254,7 +254,7 @@ final class LocalRegionStore {
                                         ref.offset(),
                                         ref.length())));
             } catch (RejectedException e) {
-                throw new NodeRefusedException(e.getMessage());
+                throw new NodeRejectedException(e.getMessage());
             }
         }
     }
@@ -277,7 +277,7 @@ final class LocalRegionStore {
     }
 
     /** Lets somebody read a region. */
-    void grant(int user, RegionRef ref, Reader reader) throws NodeRefusedException {
+    void grant(int user, RegionRef ref, Reader reader) throws NodeRejectedException {
         owned(user, ref.name()).close();
         readers.computeIfAbsent(ref.name(), name -> ConcurrentHashMap.newKeySet()).add(reader);
     }
@@ -287,7 +287,7 @@ final class LocalRegionStore {
      *
      * @return to be closed
      */
-    private FileBelow readable(int user, String name) throws NodeRefusedException {
+    private FileBelow readable(int user, String name) throws NodeRejectedException {
         FileBelow file = file(name);
         boolean may = false;
         try {
@@ -298,7 +298,7 @@ final class LocalRegionStore {
             }
         }
         if (!may) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "region %s on %s: user %d may not read it; its owner may grant it"
                             .formatted(name, node, user));
         }
@@ -320,7 +320,7 @@ final class LocalRegionStore {
      *
      * @return to be closed
      */
-    private FileBelow owned(int user, String name) throws NodeRefusedException {
+    private FileBelow owned(int user, String name) throws NodeRejectedException {
         FileBelow file = file(name);
         boolean owns = false;
         try {
@@ -331,14 +331,14 @@ final class LocalRegionStore {
             }
         }
         if (!owns) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "region %s on %s: user %d is not its owner".formatted(name, node, user));
         }
         return file;
     }
 
     /** What this node has made says for whom; of other files the description is not believed. */
-    private static boolean owns(int user, FileBelow file) throws NodeRefusedException {
+    private static boolean owns(int user, FileBelow file) throws NodeRejectedException {
         if (user == ROOT || user == file.user() && user != TrustedDirectory.user()) {
             return true;
         }
@@ -351,14 +351,14 @@ final class LocalRegionStore {
                             .path("owner");
             return user == (owner.isInt() ? owner.asInt() : file.user());
         } catch (RejectedException e) {
-            throw new NodeRefusedException(e.getMessage());
+            throw new NodeRejectedException(e.getMessage());
         }
     }
 
     private static void requireGeneration(RegionRef ref, RegionHeader header)
-            throws NodeRefusedException {
+            throws NodeRejectedException {
         if (header.generation() != ref.generation()) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "region %s on %s: expected generation %d, it is in generation %d"
                             .formatted(
                                     ref.name(), ref.node(), ref.generation(), header.generation()));
@@ -366,12 +366,12 @@ final class LocalRegionStore {
     }
 
     private RegionHeader requireReadable(RegionRef ref, String identity, FileBelow file)
-            throws NodeRefusedException {
+            throws NodeRejectedException {
         RegionHeader header = header(file);
         RegionInfo info = info(ref.name(), file, header);
         info.requireReadable(ref);
         if (!info.identity().equals(identity)) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "region %s on %s is another than it was".formatted(ref.name(), ref.node()));
         }
         return header;

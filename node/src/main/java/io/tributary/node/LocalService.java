@@ -60,8 +60,8 @@ final class LocalService {
                     } else {
                         channel.send(NodeAnswer.of(answer(user, request)));
                     }
-                } catch (NodeRefusedException | RejectedException | UncheckedIOException e) {
-                    channel.send(NodeAnswer.refused(e.getMessage()));
+                } catch (NodeRejectedException | RejectedException | UncheckedIOException e) {
+                    channel.send(NodeAnswer.rejected(e.getMessage()));
                 }
             }
         } finally {
@@ -86,7 +86,7 @@ final class LocalService {
                     ? handler.answer(user, addressed)
                     : forward(user, addressed);
         }
-        throw new NodeRefusedException("%s is for nodes alone".formatted(request));
+        throw new NodeRejectedException("%s is for nodes alone".formatted(request));
     }
 
     private PayloadRef fetch(int user, RegionRef ref) throws IOException {
@@ -97,10 +97,10 @@ final class LocalService {
             RemoteRegions.Fetched fetched = remote.fetch(user, ref);
             held.computeIfAbsent(ref, key -> new ArrayDeque<>()).add(fetched.copy());
             return fetched.payload();
-        } catch (NodeRefusedException e) {
+        } catch (NodeRejectedException e) {
             throw e;
         } catch (IOException e) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "region %s on %s cannot be read: %s"
                             .formatted(ref.name(), ref.node(), e.getMessage()));
         }
@@ -119,10 +119,10 @@ final class LocalService {
             return again
                     ? connections.use(request.node(), ask)
                     : connections.useFresh(request.node(), ask);
-        } catch (NodeRefusedException e) {
+        } catch (NodeRejectedException e) {
             throw e;
         } catch (IOException e) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "node %s does not answer: %s".formatted(request.node(), e.getMessage()));
         }
     }

@@ -143,9 +143,9 @@ public final class Node implements AutoCloseable {
     /**
      * Joins the nodes that another one knows. One that cannot be reached is tried again and again.
      *
-     * @throws NodeRefusedException when it refuses: wrong secret, another version, a taken name
+     * @throws NodeRejectedException when it rejects: wrong secret, another version, a taken name
      */
-    public void join(String host, int port) throws NodeRefusedException {
+    public void join(String host, int port) throws NodeRejectedException {
         membership.join(host, port);
     }
 
@@ -204,7 +204,7 @@ public final class Node implements AutoCloseable {
         Optional<Door.Visitor> visitor = door.redeem(enter.token());
         if (visitor.isEmpty()) {
             channel.send(
-                    NodeAnswer.refused(
+                    NodeAnswer.rejected(
                             "expected a token that the node has just given at its door"));
             return;
         }
@@ -235,13 +235,13 @@ public final class Node implements AutoCloseable {
                 } else {
                     channel.send(NodeAnswer.of(answer(other, asked.request())));
                 }
-            } catch (NodeRefusedException | RejectedException | UncheckedIOException e) {
-                channel.send(NodeAnswer.refused(e.getMessage()));
+            } catch (NodeRejectedException | RejectedException | UncheckedIOException e) {
+                channel.send(NodeAnswer.rejected(e.getMessage()));
             }
         }
     }
 
-    private Object answer(String other, NodeRequest request) throws NodeRefusedException {
+    private Object answer(String other, NodeRequest request) throws NodeRejectedException {
         if (request instanceof NodeRequest.Gossip gossip) {
             return membership.greeted(other, gossip);
         }
@@ -253,7 +253,7 @@ public final class Node implements AutoCloseable {
             membership.left(leave.member());
             return List.of();
         }
-        throw new NodeRefusedException("%s is not for other nodes".formatted(request));
+        throw new NodeRejectedException("%s is not for other nodes".formatted(request));
     }
 
     /** Its name. */

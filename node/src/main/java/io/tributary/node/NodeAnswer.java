@@ -8,25 +8,25 @@ import io.tributary.protocol.Json;
 /**
  * What comes back.
  *
- * @param refusal why not; empty when all is well
+ * @param rejection why not; empty when all is well
  * @param value what was asked for
  */
-record NodeAnswer(String refusal, JsonNode value) {
+record NodeAnswer(String rejection, JsonNode value) {
 
     static NodeAnswer of(Object value) {
         return new NodeAnswer("", Json.tree(Json.encode(value)));
     }
 
-    static NodeAnswer refused(String why) {
+    static NodeAnswer rejected(String why) {
         return new NodeAnswer(why, Json.tree(Json.encode("")));
     }
 
     /**
-     * @throws NodeRefusedException when it is a refusal
+     * @throws NodeRejectedException when it is a rejection
      */
-    <T> T as(Class<T> type) throws NodeRefusedException {
-        if (!refusal.isEmpty()) {
-            throw new NodeRefusedException(refusal);
+    <T> T as(Class<T> type) throws NodeRejectedException {
+        if (!rejection.isEmpty()) {
+            throw new NodeRejectedException(rejection);
         }
         return Json.decode(Json.encode(value), type);
     }

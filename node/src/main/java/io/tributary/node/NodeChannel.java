@@ -130,7 +130,7 @@ final class NodeChannel implements AutoCloseable {
     void send(Object message) throws IOException {
         byte[] json = Json.encode(message);
         if (json.length > MAX_MESSAGE_BYTES) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "expected a message of at most %d bytes, it would have %d; ask for less at a time"
                             .formatted(MAX_MESSAGE_BYTES, json.length));
         }

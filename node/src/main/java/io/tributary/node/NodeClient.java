@@ -74,7 +74,7 @@ public final class NodeClient implements AutoCloseable {
             boolean kept = channel.isPresent();
             try {
                 return ask(request, type);
-            } catch (NodeRefusedException e) {
+            } catch (NodeRejectedException e) {
                 throw e;
             } catch (IOException e) {
                 if (!kept) {
@@ -93,7 +93,7 @@ public final class NodeClient implements AutoCloseable {
                     open.receive(NodeAnswer.class);
                 }
                 return open.receive(NodeAnswer.class).as(type);
-            } catch (NodeRefusedException e) {
+            } catch (NodeRejectedException e) {
                 throw e;
             } catch (IOException | RuntimeException e) {
                 close();
@@ -190,11 +190,11 @@ public final class NodeClient implements AutoCloseable {
          * To be called when the memory has been read: what lies on this host may have been written
          * to meanwhile. A copy never changes.
          *
-         * @throws NodeRefusedException when it is another by now
+         * @throws NodeRejectedException when it is another by now
          */
-        public void requireUnchanged() throws NodeRefusedException {
+        public void requireUnchanged() throws NodeRejectedException {
             if (RegionMappings.over(payload)) {
-                throw new NodeRefusedException(
+                throw new NodeRejectedException(
                         "region %s on %s: it changed while it was read"
                                 .formatted(ref.name(), ref.node()));
             }
@@ -226,7 +226,7 @@ public final class NodeClient implements AutoCloseable {
     /**
      * Maps a range of a region, wherever it lies.
      *
-     * @throws NodeRefusedException with the reason: no such node, node lost, no such region, in
+     * @throws NodeRejectedException with the reason: no such node, node lost, no such region, in
      *     another generation, a range beyond its end, changed while it was copied
      * @throws NodeUnavailableException when this host's node cannot be reached
      */
@@ -260,7 +260,7 @@ public final class NodeClient implements AutoCloseable {
     /**
      * Makes a region of zeros, which belongs to this process's user, and is READY.
      *
-     * @throws NodeRefusedException when there is one of that name, or no room
+     * @throws NodeRejectedException when there is one of that name, or no room
      */
     public RegionRef allocate(String node, String name, long length) throws IOException {
         return ask(new NodeRequest.Allocate(node, name, length), RegionInfo.class).ref();
@@ -268,10 +268,10 @@ public final class NodeClient implements AutoCloseable {
 
     /**
      * Writes the remaining bytes of a buffer over a range of the same length. Whoever reads the
-     * region meanwhile is refused.
+     * region meanwhile is rejected.
      *
      * @return the range in the region's next generation
-     * @throws NodeRefusedException when the region is in another generation, or belongs to another
+     * @throws NodeRejectedException when the region is in another generation, or belongs to another
      *     user
      */
     public RegionRef write(RegionRef range, ByteBuffer bytes) throws IOException {
@@ -315,7 +315,7 @@ public final class NodeClient implements AutoCloseable {
      * Waits until so many are at a node's barrier.
      *
      * @return which one this was, from 0 on
-     * @throws NodeRefusedException when the others do not come within the patience
+     * @throws NodeRejectedException when the others do not come within the patience
      */
     public int barrier(String node, String name, int parties, Duration patience)
             throws IOException {
@@ -335,7 +335,7 @@ public final class NodeClient implements AutoCloseable {
      *
      * @param bytes at most 64 KiB
      * @return the answer, likewise
-     * @throws NodeRefusedException when nobody answers there, or refuses
+     * @throws NodeRejectedException when nobody answers there, or rejects
      */
     public byte[] call(String node, String endpoint, byte[] bytes) throws IOException {
         return ask(new NodeRequest.Call(node, endpoint, bytes), byte[].class);
@@ -353,7 +353,7 @@ public final class NodeClient implements AutoCloseable {
     /**
      * Answers calls of an endpoint of this host's node, in a thread, one at a time, until closed.
      *
-     * @throws NodeRefusedException when another user's process answers there
+     * @throws NodeRejectedException when another user's process answers there
      */
     public AutoCloseable serve(String endpoint, Answerer answerer) throws IOException {
         NodeChannel channel = connect(directory, address);
@@ -377,7 +377,7 @@ public final class NodeClient implements AutoCloseable {
                 try {
                     channel.send(NodeAnswer.of(answerer.answer(call)));
                 } catch (IllegalArgumentException e) {
-                    channel.send(NodeAnswer.refused(e.getMessage()));
+                    channel.send(NodeAnswer.rejected(e.getMessage()));
                 }
             }
         } catch (IOException expected) {

@@ -41,7 +41,7 @@ final class NodeConnectionPool implements AutoCloseable {
      * Does something with a connection to a node, that may be done again: a connection that was
      * kept may have died unnoticed, and then another is used.
      *
-     * @throws NodeRefusedException when the node refuses, is not known, or is lost meanwhile
+     * @throws NodeRejectedException when the node rejects, is not known, or is lost meanwhile
      */
     <T> T use(String node, Use<T> use) throws IOException {
         membership.requireAlive(node);
@@ -49,7 +49,7 @@ final class NodeConnectionPool implements AutoCloseable {
         if (kept.isPresent()) {
             try {
                 return use(node, kept.get(), use);
-            } catch (NodeRefusedException e) {
+            } catch (NodeRejectedException e) {
                 throw e;
             } catch (IOException e) {
                 return useFresh(node, use);
@@ -63,7 +63,7 @@ final class NodeConnectionPool implements AutoCloseable {
         membership.requireAlive(node);
         try {
             return use(node, connect(node), use);
-        } catch (NodeRefusedException e) {
+        } catch (NodeRejectedException e) {
             throw e;
         } catch (IOException e) {
             membership.requireAlive(node);
@@ -77,7 +77,7 @@ final class NodeConnectionPool implements AutoCloseable {
             T result = use.with(channel);
             whole = true;
             return result;
-        } catch (NodeRefusedException e) {
+        } catch (NodeRejectedException e) {
             // It was said in full, so the connection is as good as before.
             whole = true;
             throw e;

@@ -58,15 +58,15 @@ record NodeRequestHandler(
         if (request instanceof NodeRequest.Call call) {
             return endpoints.call(call.endpoint(), call.bytes());
         }
-        throw new NodeRefusedException("%s cannot be answered so".formatted(request));
+        throw new NodeRejectedException("%s cannot be answered so".formatted(request));
     }
 
     /**
-     * @throws NodeRefusedException when another node is meant
+     * @throws NodeRejectedException when another node is meant
      */
-    void requireHere(String wanted) throws NodeRefusedException {
+    void requireHere(String wanted) throws NodeRejectedException {
         if (!wanted.equals(node)) {
-            throw new NodeRefusedException("expected node %s, this is %s".formatted(wanted, node));
+            throw new NodeRejectedException("expected node %s, this is %s".formatted(wanted, node));
         }
     }
 }

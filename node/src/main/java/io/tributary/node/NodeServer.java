@@ -129,12 +129,12 @@ final class NodeServer implements AutoCloseable {
     /**
      * A stranger has shown who it is.
      *
-     * @throws NodeRefusedException where it has too many connections already
+     * @throws NodeRejectedException where it has too many connections already
      */
-    void recognise(NodeChannel channel, String who) throws NodeRefusedException {
+    void recognise(NodeChannel channel, String who) throws NodeRejectedException {
         Optional<String> known = Optional.of(who);
         if (!visitors.admit(known)) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "expected at most %d connections of one node".formatted(MAX_OF_ONE));
         }
         visitors.gone(channel.from());
@@ -146,7 +146,7 @@ final class NodeServer implements AutoCloseable {
             service.serve(channel);
         } catch (EOFException | AsynchronousCloseException expected) {
             // The other end has gone, or this one goes.
-        } catch (NodeRefusedException | RejectedException e) {
+        } catch (NodeRejectedException | RejectedException e) {
             LOG.info("{}: {}", channel.peer(), e.getMessage());
         } catch (IOException e) {
             LOG.debug("{}: {}", channel.peer(), e.getMessage());

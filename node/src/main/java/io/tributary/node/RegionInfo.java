@@ -15,11 +15,11 @@ import io.tributary.protocol.message.RegionRef;
 public record RegionInfo(RegionRef ref, State state, String identity) {
 
     /**
-     * @throws NodeRefusedException when this range of it is not there to be read
+     * @throws NodeRejectedException when this range of it is not there to be read
      */
-    void requireReadable(RegionRef range) throws NodeRefusedException {
+    void requireReadable(RegionRef range) throws NodeRejectedException {
         if (ref.generation() != range.generation() || state != State.READY) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "region %s on %s: expected generation %d, READY, it is in generation %d, %s"
                             .formatted(
                                     range.name(),
@@ -32,11 +32,11 @@ public record RegionInfo(RegionRef ref, State state, String identity) {
     }
 
     /**
-     * @throws NodeRefusedException when a range reaches beyond it
+     * @throws NodeRejectedException when a range reaches beyond it
      */
-    void requireWithin(RegionRef range) throws NodeRefusedException {
+    void requireWithin(RegionRef range) throws NodeRejectedException {
         if (range.end() > ref.length()) {
-            throw new NodeRefusedException(
+            throw new NodeRejectedException(
                     "region %s on %s: expected a range within its %d bytes, got %d at %d"
                             .formatted(
                                     range.name(),

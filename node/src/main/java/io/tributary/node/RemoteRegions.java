@@ -217,7 +217,7 @@ final class RemoteRegions implements AutoCloseable {
             }
             if (heldBytes() + bytes > most
                     || bytes > Files.getFileStore(directory).getUsableSpace()) {
-                throw new NodeRefusedException(
+                throw new NodeRejectedException(
                         "no room for %d bytes more of other nodes' regions: %d of %d are in use"
                                 .formatted(bytes, heldBytes(), most));
             }
@@ -255,7 +255,7 @@ final class RemoteRegions implements AutoCloseable {
                     boolean damaged = !sent.flip().equals(found.flip());
                     channel.receiveSoon(NodeAnswer.class).as(RegionRef.class);
                     if (damaged) {
-                        throw new NodeRefusedException(
+                        throw new NodeRejectedException(
                                 "region %s on %s: its bytes changed while they were read"
                                         .formatted(ref.name(), ref.node()));
                     }

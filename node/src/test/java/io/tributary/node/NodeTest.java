@@ -150,10 +150,10 @@ class NodeTest {
         NodeClient regions = client(a);
 
         assertThatThrownBy(() -> regions.open(new RegionRef("c", "job/x", 1, 0, 1)))
-                .isInstanceOf(NodeRefusedException.class)
+                .isInstanceOf(NodeRejectedException.class)
                 .hasMessage("node c: expected one of a, b; has it joined?");
         assertThatThrownBy(() -> regions.open(new RegionRef("b", "job/x", 1, 0, 1)))
-                .isInstanceOf(NodeRefusedException.class)
+                .isInstanceOf(NodeRejectedException.class)
                 .hasMessage("there is no region job/x on b");
         assertThatThrownBy(() -> regions.open(new RegionRef("b", ref.name(), 1, 900, 101)))
                 .hasMessageContaining("expected a range within its 1000 bytes, got 101 at 900");
@@ -165,7 +165,7 @@ class NodeTest {
     }
 
     @Test
-    void aRegionThatChangesWhileItIsReadIsRefused() throws Exception {
+    void aRegionThatChangesWhileItIsReadIsRejected() throws Exception {
         Node a = start("a");
         Node b = start("b", 20L * PIECE, SECRET);
         b.join("127.0.0.1", a.address().getPort());
@@ -182,7 +182,7 @@ class NodeTest {
             RegionDirectory.release(region.payload());
             region.reuse(24L * PIECE);
             assertThatThrownBy(read::get)
-                    .hasRootCauseInstanceOf(NodeRefusedException.class)
+                    .hasRootCauseInstanceOf(NodeRejectedException.class)
                     .hasMessageContaining(
                             "expected generation 1, READY, it is in generation 2, WRITING");
         } finally {
@@ -192,25 +192,25 @@ class NodeTest {
     }
 
     @Test
-    void aWrongSecretAnotherVersionAndATakenNameAreRefused() throws Exception {
+    void aWrongSecretAnotherVersionAndATakenNameAreRejected() throws Exception {
         Node a = start("a");
         Node stranger = start("s", 0, new NodeSecret("another secret, as long"));
         assertThatThrownBy(() -> stranger.join("127.0.0.1", a.address().getPort()))
-                .isInstanceOf(NodeRefusedException.class)
+                .isInstanceOf(NodeRejectedException.class)
                 .hasMessageContaining("which calls itself a, has another secret");
 
         Node second = start("a");
         assertThatThrownBy(() -> second.join("127.0.0.1", a.address().getPort()))
-                .isInstanceOf(NodeRefusedException.class)
+                .isInstanceOf(NodeRejectedException.class)
                 .hasMessageContaining("the name a belongs to the node at");
 
         try (NodeChannel channel = NodeChannel.connect(a.address())) {
             channel.send(
                     java.util.Map.of(
                             "magic", "tributary-node", "version", 7, "node", "x", "nonce", "00"));
-            assertThat(channel.receiveSoon(java.util.Map.class).get("refusal"))
+            assertThat(channel.receiveSoon(java.util.Map.class).get("rejection"))
                     .isEqualTo(
-                            "node a speaks version 3 of the protocol, node x version 7; run the same Tributary on both");
+                            "node a speaks version 4 of the protocol, node x version 7; run the same Tributary on both");
         }
         try (NodeChannel channel = NodeChannel.connect(a.address())) {
             channel.write(ByteBuffer.wrap("GET / HTTP/1.1\r\n\r\n".getBytes()));
@@ -237,7 +237,7 @@ class NodeTest {
                 .until(() -> alive(a).equals(List.of("a", "c")));
         Awaitility.await().until(() -> alive(c).equals(List.of("c", "a")));
         assertThatThrownBy(() -> read(client(a), ref))
-                .isInstanceOf(NodeRefusedException.class)
+                .isInstanceOf(NodeRejectedException.class)
                 .hasMessage("node lost: b");
 
         Node again = start("b");
@@ -492,7 +492,7 @@ class NodeTest {
                                 })) {
             assertThat(here.call("b", "reverse", "abc".getBytes())).isEqualTo("cba".getBytes());
             assertThatThrownBy(() -> here.call("b", "reverse", new byte[0]))
-                    .isInstanceOf(NodeRefusedException.class)
+                    .isInstanceOf(NodeRejectedException.class)
                     .hasMessage("expected some bytes");
             assertThatThrownBy(() -> here.call("b", "reverse", new byte[70_000]))
                     .hasMessage("expected a call of at most 65536 bytes, got 70000");

@@ -181,7 +181,7 @@ class OthersFilesTest {
 
     /** A file of which nothing takes memory may have any length. */
     @Test
-    void aRegionThatIsLargerThanItsFileSystemIsRefused() throws Exception {
+    void aRegionThatIsLargerThanItsFileSystemIsRejected() throws Exception {
         Path path = region(root, "x", "{}");
         long most = Files.getFileStore(root).getTotalSpace();
         try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
@@ -235,7 +235,7 @@ class OthersFilesTest {
                                     try {
                                         store.allocate(0, name, 100);
                                         return "made";
-                                    } catch (NodeRefusedException e) {
+                                    } catch (NodeRejectedException e) {
                                         return e.getMessage();
                                     }
                                 });

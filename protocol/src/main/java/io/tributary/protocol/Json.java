@@ -12,11 +12,13 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.regex.Pattern;
 
 /**
  * The one JSON codec. Unknown fields are ignored, so that a newer peer can say more; missing
- * primitive fields, trailing bytes and wrong types are refused. Thread-safe.
+ * primitive fields, trailing bytes and wrong types are rejected. Thread-safe.
  */
 public final class Json {
 
@@ -79,11 +81,15 @@ public final class Json {
     /**
      * Reads a {@code type} from UTF-8 JSON.
      *
-     * @throws RejectedException MALFORMED, naming the type and the place
+     * @throws RejectedException MALFORMED, naming the type and the place; UNSUPPORTED for a message
+     *     that asks for more than this version understands
      */
     public static <T> T decode(byte[] json, Class<T> type) {
         try {
-            T value = MAPPER.readValue(json, type);
+            T value =
+                    WireMessage.class.isAssignableFrom(type)
+                            ? MAPPER.treeToValue(understood(json), type)
+                            : MAPPER.readValue(json, type);
             if (value == null) {
                 throw new RejectedException(
                         RejectReason.MALFORMED,
@@ -93,6 +99,14 @@ public final class Json {
         } catch (IOException e) {
             throw malformed("a " + type.getSimpleName() + " in JSON", e);
         }
+    }
+
+    private static JsonNode understood(byte[] json) throws IOException {
+        JsonNode message = MAPPER.readTree(json);
+        List<String> must = new ArrayList<>();
+        message.path(WireMessage.MUST_FIELD).forEach(name -> must.add(name.asText()));
+        WireMessage.requireUnderstood(must);
+        return message;
     }
 
     /**

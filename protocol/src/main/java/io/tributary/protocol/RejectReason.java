@@ -3,13 +3,15 @@
 package io.tributary.protocol;
 
 /**
- * Why an input was refused; the same word stands in the receipt, the dead letter and the metric.
+ * Why an input was rejected; the same word stands in the receipt, the dead letter and the metric.
  */
 public enum RejectReason {
-    /** Not a refusal. */
+    /** Not a rejection. */
     NONE,
     /** Bytes that are not the message or the file that they should be. */
     MALFORMED,
+    /** It must be read with something that this version of the protocol does not have. */
+    UNSUPPORTED,
     /** Tensors missing, extra, reshaped or of another element type than the model's. */
     WRONG_SHAPE,
     /** A NaN or an infinity among the values. */

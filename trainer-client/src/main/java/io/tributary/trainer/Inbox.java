@@ -2,6 +2,8 @@
 
 package io.tributary.trainer;
 
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
@@ -34,6 +36,7 @@ final class Inbox {
     private Optional<ModelVersion> model = Optional.empty();
     private long chunks;
     private long chunksBefore;
+    private Optional<String> unsupported = Optional.empty();
     private Optional<RuntimeException> failure = Optional.empty();
 
     Inbox(String instance, Path directory) {
@@ -71,6 +74,19 @@ final class Inbox {
                     plan.job());
         }
         return forged;
+    }
+
+    /** What came could not be used. A trainer that waits in vain is told why. */
+    synchronized void ignored(String where, RejectedException why) {
+        LOG.warn("ignored {}: {}", where, why.getMessage());
+        if (why.reason() == RejectReason.UNSUPPORTED) {
+            unsupported = Optional.of(why.getMessage());
+        }
+    }
+
+    /** Why something that the job said could not be understood; empty where all was. */
+    synchronized Optional<String> unsupported() {
+        return unsupported;
     }
 
     /** Takes all receipts that there are. */

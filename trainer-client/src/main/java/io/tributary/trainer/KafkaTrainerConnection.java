@@ -150,7 +150,7 @@ final class KafkaTrainerConnection implements TrainerConnection {
                 inbox.receipt(Json.decode(record.value(), Receipt.class));
             }
         } catch (RejectedException e) {
-            LOG.warn("ignored on {}: {}", record.topic(), e.getMessage());
+            inbox.ignored("on " + record.topic(), e);
         }
     }
 

@@ -11,7 +11,7 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Topics;
 import io.tributary.transport.mqtt.BrokerOptions;
-import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.BrokerRejectedException;
 import io.tributary.transport.mqtt.BrokerUnavailableException;
 import io.tributary.transport.mqtt.Delivery;
 import io.tributary.transport.mqtt.MqttLink;
@@ -72,7 +72,7 @@ final class MqttTrainerConnection implements TrainerConnection {
                 inbox.receipt(Json.decode(message.payload(), Receipt.class));
             }
         } catch (RejectedException e) {
-            LOG.warn("ignored on {}: {}", message.topic(), e.getMessage());
+            inbox.ignored("on " + message.topic(), e);
         }
     }
 
@@ -81,7 +81,7 @@ final class MqttTrainerConnection implements TrainerConnection {
         try {
             link.publish(control(type));
         } catch (BrokerUnavailableException e) {
-            if (type == Type.JOIN || e instanceof BrokerRefusedException) {
+            if (type == Type.JOIN || e instanceof BrokerRejectedException) {
                 throw e;
             }
             LOG.warn("{}: {} could not be sent: {}", self.trainer(), type, e.getMessage());

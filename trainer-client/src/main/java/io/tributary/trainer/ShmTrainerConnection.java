@@ -23,8 +23,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * A trainer's connection over shared memory: its updates are folded where it writes them, the
@@ -32,7 +30,6 @@ import org.slf4j.LoggerFactory;
  */
 final class ShmTrainerConnection implements TrainerConnection {
 
-    private static final Logger LOG = LoggerFactory.getLogger(ShmTrainerConnection.class);
     private static final Duration PATIENCE = Duration.ofMinutes(5);
 
     private final Identity self;
@@ -145,19 +142,30 @@ final class ShmTrainerConnection implements TrainerConnection {
         }
     }
 
-    /** Also on the mailbox's thread. */
+    /** Also on the mailbox's thread. A plan that cannot be read keeps no receipt away. */
     @Override
     public void poll() {
+        usable(
+                () ->
+                        JobDirectory.read(files.round(), RoundPlan.class)
+                                .ifPresent(
+                                        p ->
+                                                inbox.plan(
+                                                        p,
+                                                        new ModelRegion(
+                                                                p.model(),
+                                                                files.model(p.run(), p.model())))));
+        usable(
+                () ->
+                        inbox.receipts(
+                                RecentReceipts.read(files.receipts(self.trainer())).receipts()));
+    }
+
+    private void usable(Runnable reading) {
         try {
-            Optional<RoundPlan> plan = JobDirectory.read(files.round(), RoundPlan.class);
-            plan.ifPresent(
-                    p ->
-                            inbox.plan(
-                                    p,
-                                    new ModelRegion(p.model(), files.model(p.run(), p.model()))));
-            inbox.receipts(RecentReceipts.read(files.receipts(self.trainer())).receipts());
+            reading.run();
         } catch (RejectedException e) {
-            LOG.warn("ignored in {}: {}", files.path(), e.getMessage());
+            inbox.ignored("in " + files.path(), e);
         }
     }
 
@@ -173,7 +181,7 @@ final class ShmTrainerConnection implements TrainerConnection {
 
     @Override
     public void close() {
-        // Also what a join that was refused has left: this process lives on, this client does not.
+        // Also what a join that was rejected has left: this process lives on, this client does not.
         try (regions;
                 mailbox) {
             withdraw(files.trainer(self.trainer()));

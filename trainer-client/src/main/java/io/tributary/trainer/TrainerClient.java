@@ -111,7 +111,7 @@ public final class TrainerClient implements AutoCloseable {
     /**
      * Takes part from now on. Waits for the job, asking again while it does not answer.
      *
-     * @throws TrainerException when the job refuses, with its reason
+     * @throws TrainerException when the job rejects, with its reason
      */
     public void join() {
         while (!join(SILENCE)) {
@@ -127,7 +127,7 @@ public final class TrainerClient implements AutoCloseable {
      * The same, for a while.
      *
      * @return whether the job has answered
-     * @throws TrainerException when the job refuses, with its reason
+     * @throws TrainerException when the job rejects, with its reason
      */
     public boolean join(Duration patience) {
         long end = System.nanoTime() + patience.toNanos();
@@ -201,7 +201,13 @@ public final class TrainerClient implements AutoCloseable {
             if (rest.isNegative()) {
                 throw new TrainerException(
                         RejectReason.NONE,
-                        "job '%s': no new round within %s".formatted(self.job(), timeout));
+                        "job '%s': no new round within %s%s"
+                                .formatted(
+                                        self.job(),
+                                        timeout,
+                                        inbox.unsupported()
+                                                .map(why -> "; what it says cannot be read: " + why)
+                                                .orElse("")));
             }
             found = await(() -> inbox.task(taken), shorter(rest, ASK_AGAIN), LOOK, inbox::otherRun);
             if (inbox.otherRun()) {

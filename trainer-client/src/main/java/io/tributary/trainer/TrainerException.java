@@ -4,7 +4,7 @@ package io.tributary.trainer;
 
 import io.tributary.protocol.RejectReason;
 
-/** The job refused the trainer, or did not answer in time. */
+/** The job rejected the trainer, or did not answer in time. */
 public final class TrainerException extends RuntimeException {
 
     private final RejectReason reason;
@@ -14,7 +14,7 @@ public final class TrainerException extends RuntimeException {
         this.reason = reason;
     }
 
-    /** Why the job refused; NONE where it did not answer. */
+    /** Why the job rejected; NONE where it did not answer. */
     public RejectReason reason() {
         return reason;
     }

@@ -49,7 +49,7 @@ class HostPortTest {
                 "a b:1",
                 "[::1:1883"
             })
-    void whatIsNoneIsRefused(String text) {
+    void whatIsNoneIsRejected(String text) {
         assertThatThrownBy(() -> HostPort.parse(text))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("expected HOST:PORT");

@@ -91,10 +91,11 @@ public final class AggregateCommand implements Callable<Integer> {
         for (String update : updates) {
             files.add(parse(update));
         }
-        List<String> refused = new FileAggregation(files, base, out, tree, fanIn).run();
-        if (!refused.isEmpty()) {
-            String more = refused.size() == 1 ? "" : " (and %d more)".formatted(refused.size() - 1);
-            throw new RejectedException(RejectReason.MALFORMED, refused.get(0) + more);
+        List<String> rejected = new FileAggregation(files, base, out, tree, fanIn).run();
+        if (!rejected.isEmpty()) {
+            String more =
+                    rejected.size() == 1 ? "" : " (and %d more)".formatted(rejected.size() - 1);
+            throw new RejectedException(RejectReason.MALFORMED, rejected.get(0) + more);
         }
         System.out.printf(
                 "%s: the mean of %d update%s%n", out, files.size(), files.size() == 1 ? "" : "s");

@@ -151,14 +151,14 @@ public final class ChaosCommand implements Callable<Integer> {
     private static void print(ChaosReport report) {
         System.out.printf(
                 Locale.ROOT,
-                "%nrounds %d, kills %s%nupdates: sent %d, counted once %d, counted twice %d, lost %d; refused %d, unanswered %d%nworst model error %.1e%n",
+                "%nrounds %d, kills %s%nupdates: sent %d, counted once %d, counted twice %d, lost %d; rejected %d, unanswered %d%nworst model error %.1e%n",
                 report.rounds(),
                 report.kills(),
                 report.sent(),
                 report.countedOnce(),
                 report.countedTwice(),
                 report.lost(),
-                report.refused(),
+                report.rejected(),
                 report.unanswered(),
                 report.worstError());
         if (!report.recoverySeconds().isEmpty()) {

@@ -121,7 +121,7 @@ public final class TrainerCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** Who starts again under its id is refused until the job has found its former self dead. */
+    /** Who starts again under its id is rejected until the job has found its former self dead. */
     private static void join(TrainerClient client, String name) throws InterruptedException {
         long end = System.nanoTime() + TAKEN_PATIENCE.toNanos();
         boolean told = false;

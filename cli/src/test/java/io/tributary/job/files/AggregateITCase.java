@@ -105,7 +105,7 @@ class AggregateITCase {
                 .order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    private void assertRefused(Cli cli, String... words) {
+    private void assertRejected(Cli cli, String... words) {
         assertThat(cli.exit()).isEqualTo(2);
         assertThat(cli.err().lines()).singleElement();
         assertThat(cli.err()).startsWith("tributary: ").contains(words);
@@ -116,7 +116,7 @@ class AggregateITCase {
     void badFilesAreNamedWithWhatIsWrong() throws IOException {
         Path good = floats("good", 1, 2, 3);
         Path nan = floats("nan", 1, Float.POSITIVE_INFINITY, 3);
-        assertRefused(
+        assertRejected(
                 aggregate(List.of(), List.of(good.toString(), nan.toString())),
                 nan.toString(),
                 "tensor 'w' has Inf at index [1]");
@@ -124,22 +124,23 @@ class AggregateITCase {
                 Files.write(
                         temp.resolve("short"),
                         Arrays.copyOf(Files.readAllBytes(good), (int) THREE.fileLength() - 3));
-        assertRefused(
+        assertRejected(
                 aggregate(List.of(), List.of(good.toString(), truncated.toString())),
                 truncated.toString(),
                 "it is truncated");
         Path text = Files.writeString(temp.resolve("text"), "hello, this is text");
-        assertRefused(
+        assertRejected(
                 aggregate(List.of(), List.of(text.toString())), "is this a safetensors file?");
         Path other = SmallModel.write(temp.resolve("other"), 1);
-        assertRefused(
+        assertRejected(
                 aggregate(List.of(), List.of(good.toString(), other.toString())),
                 "tensor 'w' is missing");
-        assertRefused(aggregate(List.of(), List.of(temp + "/none")), "none: there is no such file");
+        assertRejected(
+                aggregate(List.of(), List.of(temp + "/none")), "none: there is no such file");
     }
 
     @Test
-    void aMeanThatIsNotFiniteIsRefusedAndWhatWasThereStays() throws IOException {
+    void aMeanThatIsNotFiniteIsRejectedAndWhatWasThereStays() throws IOException {
         SafetensorsHeader wide =
                 SafetensorsHeader.create(
                         List.of(SafetensorsHeader.tensor("w", DType.F64, 1)), Map.of());
@@ -161,13 +162,13 @@ class AggregateITCase {
     @Test
     void badUsageIsNamed() throws IOException {
         Path good = floats("good", 1, 2, 3);
-        assertRefused(aggregate(List.of(), List.of(good + ":0")), "samples are '0'");
-        assertRefused(aggregate(List.of(), List.of(good + ":-3")), "samples are '-3'");
-        assertRefused(aggregate(List.of(), List.of(good + ":x")), "whole number of 1 or more");
-        assertRefused(
+        assertRejected(aggregate(List.of(), List.of(good + ":0")), "samples are '0'");
+        assertRejected(aggregate(List.of(), List.of(good + ":-3")), "samples are '-3'");
+        assertRejected(aggregate(List.of(), List.of(good + ":x")), "whole number of 1 or more");
+        assertRejected(
                 aggregate(List.of("--tree", "5"), List.of(good.toString())), "expected 2, 3 or 4");
-        assertRefused(aggregate(List.of(), List.of()), "UPDATE.safetensors");
-        assertRefused(
+        assertRejected(aggregate(List.of(), List.of()), "UPDATE.safetensors");
+        assertRejected(
                 Cli.run("aggregate", "--out", temp + "/no/such/x", good.toString()),
                 "there is no directory");
     }

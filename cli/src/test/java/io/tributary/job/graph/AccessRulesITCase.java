@@ -21,7 +21,7 @@ import io.tributary.transport.kafka.KafkaTopics;
 import io.tributary.transport.kafka.TopicAccess;
 import io.tributary.transport.kafka.TopicSetup;
 import io.tributary.transport.mqtt.BrokerOptions;
-import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.BrokerRejectedException;
 import io.tributary.transport.mqtt.PublishAccess;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -137,10 +137,10 @@ class AccessRulesITCase {
                                     .warning("digits"))
                     .as("nothing has been tried")
                     .hasValueSatisfying(
-                            w -> assertThat(w).contains("could not be told", "refuses user 't-1'"));
+                            w -> assertThat(w).contains("could not be told", "rejects user 't-1'"));
             TrainerClient another = job.client("t-2", TrainerTransport.mqtt(trainer));
             assertThatThrownBy(another::join)
-                    .isInstanceOf(BrokerRefusedException.class)
+                    .isInstanceOf(BrokerRejectedException.class)
                     .hasMessageContaining("user 't-1' publish to " + TOPICS.control("t-2"))
                     .hasMessageContaining("a trainer's user is its id");
             another.close();

@@ -16,7 +16,7 @@ import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.transport.mqtt.BrokerOptions;
-import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.BrokerRejectedException;
 import io.tributary.transport.mqtt.BrokerUnavailableException;
 import io.tributary.transport.mqtt.MqttLink;
 import io.tributary.transport.mqtt.Publication;
@@ -39,7 +39,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What a broker says of itself, and how it refuses, is listened to. */
+/** What a broker says of itself, and how it rejects, is listened to. */
 class BrokerLimitsITCase {
 
     private static final String OPEN = "allow_anonymous true";
@@ -125,11 +125,11 @@ class BrokerLimitsITCase {
         "max_qos 0, does not take QoS 1",
         "max_packet_size 16000, 'takes packets of at most 16000 bytes, expected 17408 or more'"
     })
-    void aBrokerThatLacksWhatIsNeededIsRefusedAtOnce(String setting, String words)
+    void aBrokerThatLacksWhatIsNeededIsRejectedAtOnce(String setting, String words)
             throws Exception {
         try (Mosquitto ignored = Mosquitto.start(port, OPEN, setting)) {
             assertThatThrownBy(() -> link(options()))
-                    .isInstanceOf(BrokerRefusedException.class)
+                    .isInstanceOf(BrokerRejectedException.class)
                     .hasMessageContaining("127.0.0.1:" + port)
                     .hasMessageContaining(words);
         }
@@ -163,7 +163,7 @@ class BrokerLimitsITCase {
             trainer.join();
             TrainingRound round = trainer.awaitRound(TestJob.PATIENCE).orElseThrow();
             assertThatThrownBy(() -> trainer.send(TestJob.update(round, "t-1")))
-                    .isInstanceOf(BrokerRefusedException.class)
+                    .isInstanceOf(BrokerRejectedException.class)
                     .hasMessageContaining("does not let clients without a name publish to")
                     .hasMessageContaining("not authorized");
             flink.check();
@@ -214,11 +214,11 @@ class BrokerLimitsITCase {
 
     @ParameterizedTest
     @ValueSource(ints = {0x88, 0x89, 0x97, 0x9F})
-    void whatIsRefusedForNowIsTriedAgainAndSaid(int reason) throws Exception {
+    void whatIsRejectedForNowIsTriedAgainAndSaid(int reason) throws Exception {
         try (Scripted broker = new Scripted(connack(reason))) {
             assertThatThrownBy(() -> link(broker.options()))
                     .isInstanceOf(BrokerUnavailableException.class)
-                    .isNotInstanceOf(BrokerRefusedException.class)
+                    .isNotInstanceOf(BrokerRejectedException.class)
                     .hasMessageContaining("(reason code 0x%02X)".formatted(reason));
             assertThat(broker.connections).hasValueGreaterThan(1);
         }
@@ -226,10 +226,10 @@ class BrokerLimitsITCase {
 
     @ParameterizedTest
     @ValueSource(ints = {0x84, 0x85, 0x86, 0x87, 0x8A, 0x9D})
-    void whatIsRefusedForGoodIsSaidAtOnce(int reason) throws Exception {
+    void whatIsRejectedForGoodIsSaidAtOnce(int reason) throws Exception {
         try (Scripted broker = new Scripted(connack(reason))) {
             assertThatThrownBy(() -> link(broker.options()))
-                    .isInstanceOf(BrokerRefusedException.class)
+                    .isInstanceOf(BrokerRejectedException.class)
                     .hasMessageContaining("(reason code 0x%02X)".formatted(reason));
             assertThat(broker.connections).hasValue(1);
         }
@@ -275,7 +275,7 @@ class BrokerLimitsITCase {
     }
 
     @Test
-    void anEgressThatIsRefusedSaysSoToWhoeverSends() throws Exception {
+    void anEgressThatIsRejectedSaysSoToWhoeverSends() throws Exception {
         Path acl = Files.writeString(temp.resolve("acl"), "topic readwrite allowed\n");
         try (Mosquitto ignored = Mosquitto.start(port, OPEN, "acl_file " + acl);
                 Egress<String> egress =
@@ -297,7 +297,7 @@ class BrokerLimitsITCase {
                     .as("no restart mends it")
                     .isInstanceOf(
                             org.apache.flink.runtime.execution.SuppressRestartsException.class)
-                    .hasRootCauseInstanceOf(BrokerRefusedException.class);
+                    .hasRootCauseInstanceOf(BrokerRejectedException.class);
         }
     }
 }

@@ -9,7 +9,7 @@ import io.tributary.cli.testutils.Mosquitto;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.transport.mqtt.BrokerOptions;
-import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.BrokerRejectedException;
 import io.tributary.transport.mqtt.BrokerUnavailableException;
 import io.tributary.transport.mqtt.MqttLink;
 import io.tributary.transport.mqtt.Publication;
@@ -145,9 +145,9 @@ class BrokerSecurityITCase {
                     BrokerOptions.of("mqtt://127.0.0.1:" + port).withPatience(BRIEF);
             roundTrip(options.withPassword("ada", "secret"));
             assertThatThrownBy(() -> roundTrip(options.withPassword("ada", "wrong")))
-                    .isInstanceOf(BrokerRefusedException.class)
+                    .isInstanceOf(BrokerRejectedException.class)
                     .hasMessageContaining("broker mqtt://127.0.0.1:" + port)
-                    .hasMessageContaining("refuses user 'ada'");
+                    .hasMessageContaining("rejects user 'ada'");
         }
     }
 

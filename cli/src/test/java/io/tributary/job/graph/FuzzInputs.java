@@ -74,7 +74,7 @@ final class FuzzInputs {
         this.run = run;
         this.round = round;
         byte[] update = SmallModel.bytes(7);
-        // Small ones, which are refused when they are whole, are quick to send.
+        // Small ones, which are rejected when they are whole, are quick to send.
         payloads.add(update);
         payloads.add(Arrays.copyOf(update, 3000));
         payloads.add(new byte[] {1});

@@ -258,9 +258,9 @@ class MqttJobITCase {
                 TrainingRound round = bad.awaitRound(PATIENCE).orElseThrow();
                 ModelUpdate nan = update(round, 1).samples(3);
                 nan.floats("layer.weight").put(2_001, Float.NaN);
-                Receipt refused = bad.send(nan);
-                assertThat(refused.status()).isEqualTo(Status.REJECTED);
-                assertThat(refused.text())
+                Receipt rejected = bad.send(nan);
+                assertThat(rejected.status()).isEqualTo(Status.REJECTED);
+                assertThat(rejected.text())
                         .isEqualTo(
                                 "update from trainer bad for round "
                                         + round.id()

@@ -122,7 +122,7 @@ class ShmJobITCase {
                                     .readAllBytes());
             assertThat(metrics)
                     .as("the job's sinks may ring")
-                    .contains("tributary_agent_refused_total{reason=\"NO_HELLO\"} 0");
+                    .contains("tributary_agent_rejected_total{reason=\"NO_HELLO\"} 0");
         }
         assertThat(deadLetters(job)).isEmpty();
     }
@@ -153,7 +153,7 @@ class ShmJobITCase {
     }
 
     @Test
-    void badRegionsAreRefusedWithAReasonAndTheRoundGoesOn() throws Exception {
+    void badRegionsAreRejectedWithAReasonAndTheRoundGoesOn() throws Exception {
         TestJob job = new TestJob("it", temp, port);
         JobDirectory directory = JobDirectory.of(job.regions(), "it");
         try (NodeAgent agent = agent(AgentOptions.Bpf.AUTO);
@@ -179,9 +179,9 @@ class ShmJobITCase {
                     .hasMessageContaining("have not been written");
             ModelUpdate infinite = TestJob.update(round, "bad");
             infinite.floats("layer.bias").put(7, Float.NaN);
-            Receipt refused = bad.send(infinite);
-            assertThat(refused.status()).isEqualTo(Status.REJECTED);
-            assertThat(refused.text()).contains("tensor 'layer.bias' has NaN at index [7]");
+            Receipt rejected = bad.send(infinite);
+            assertThat(rejected.status()).isEqualTo(Status.REJECTED);
+            assertThat(rejected.text()).contains("tensor 'layer.bias' has NaN at index [7]");
 
             try (RegionWriter wrong = write(directory, file, "bad", "it")) {
                 wrong.publish(0xBAD, description("bad", "it", round.id()));
@@ -317,7 +317,7 @@ class ShmJobITCase {
     }
 
     @Test
-    void anUpdateThatCanNeverFitIsRefusedAtOnce() throws Exception {
+    void anUpdateThatCanNeverFitIsRejectedAtOnce() throws Exception {
         TestJob job = new TestJob("it", temp, port);
         long update = SmallModel.HEADER.fileLength() + 4096;
         try (LocalFlink flink = job.start(1, 1, 3 * update);

@@ -201,8 +201,8 @@ class TrainerClientITCase {
                 .atMost(TestJob.PATIENCE)
                 .ignoreExceptionsMatching(
                         e ->
-                                e instanceof TrainerException refused
-                                        && refused.reason() == RejectReason.DUPLICATE_TRAINER)
+                                e instanceof TrainerException rejected
+                                        && rejected.reason() == RejectReason.DUPLICATE_TRAINER)
                 .until(
                         () -> {
                             client.join();

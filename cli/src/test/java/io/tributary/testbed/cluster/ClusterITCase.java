@@ -304,7 +304,7 @@ class ClusterITCase {
                         + "kafka.properties:\n  %s: '%s'\n".formatted(property, value));
     }
 
-    /** Kafka refuses transactions that last longer than it allows, and will do so for ever. */
+    /** Kafka rejects transactions that last longer than it allows, and will do so for ever. */
     @Test
     void aJobThatNoRestartMendsEndsAndSaysWhy() throws Exception {
         Path config =
@@ -462,7 +462,7 @@ class ClusterITCase {
     }
 
     @Test
-    void aSecondJobOfTheNameIsRefusedAndASavepointOnlyFitsItsTopology() throws Exception {
+    void aSecondJobOfTheNameIsRejectedAndASavepointOnlyFitsItsTopology() throws Exception {
         Path config = config("named", 2, schema(4, TestJob.GROUPS, 2));
         JobSpec spec = JobSpec.read(config);
         String job = submission().run(spec, config, Optional.empty());
@@ -494,12 +494,12 @@ class ClusterITCase {
                 .hasMessageContaining("aggregate-leaf-aggregator");
 
         Path otherGroups = config("named", 2, schema(4, List.of("us", "eu"), 1));
-        String refused =
+        String rejected =
                 submission().run(JobSpec.read(otherGroups), otherGroups, Optional.of(savepoint));
         Awaitility.await()
                 .atMost(PATIENCE)
-                .until(() -> cluster.rest().state(refused).equals("FAILED"));
-        assertThat(cluster.rest().failure(refused).orElseThrow())
+                .until(() -> cluster.rest().state(rejected).equals("FAILED"));
+        assertThat(cluster.rest().failure(rejected).orElseThrow())
                 .contains("the savepoint is of another topology: its groups are")
                 .contains("us/west");
 

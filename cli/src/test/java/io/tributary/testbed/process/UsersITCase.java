@@ -394,9 +394,9 @@ class UsersITCase {
         Path theirs = Files.createDirectory(temp.resolve("theirs"));
         run("chown", NOBODY, theirs.toString());
         String below = theirs.resolve("regions").toString();
-        Ended refused = call("root", "root", "agent", "--group", GAMES, "--dir", below);
-        assertThat(refused.exit()).isEqualTo(2);
-        assertThat(refused.out()).contains("%s belongs to user 65534, mode 755".formatted(theirs));
+        Ended rejected = call("root", "root", "agent", "--group", GAMES, "--dir", below);
+        assertThat(rejected.exit()).isEqualTo(2);
+        assertThat(rejected.out()).contains("%s belongs to user 65534, mode 755".formatted(theirs));
         assertThat(theirs.resolve("regions")).doesNotExist();
 
         Files.createDirectory(memory);

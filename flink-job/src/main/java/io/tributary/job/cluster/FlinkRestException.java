@@ -2,7 +2,7 @@
 
 package io.tributary.job.cluster;
 
-/** Flink refused what it was asked, with its reason. */
+/** Flink rejected what it was asked, with its reason. */
 public final class FlinkRestException extends RuntimeException {
 
     private static final long serialVersionUID = 1L;

@@ -8,7 +8,7 @@ import io.tributary.transport.kafka.KafkaTopics;
 import io.tributary.transport.kafka.KafkaUnavailableException;
 import io.tributary.transport.kafka.TopicAccess;
 import io.tributary.transport.mqtt.BrokerOptions;
-import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.BrokerRejectedException;
 import io.tributary.transport.mqtt.BrokerUnavailableException;
 import io.tributary.transport.mqtt.PublishAccess;
 import java.util.Optional;
@@ -58,7 +58,7 @@ public record ForeignClient(Optional<BrokerOptions> mqtt, Optional<KafkaOptions>
     private static boolean admits(BrokerOptions client, String topic) {
         try {
             return PublishAccess.admits(client, topic);
-        } catch (BrokerRefusedException e) {
+        } catch (BrokerRejectedException e) {
             if (client.userName().isEmpty()) {
                 // Who shows nothing is not even let in.
                 return false;

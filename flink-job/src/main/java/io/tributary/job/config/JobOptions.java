@@ -103,7 +103,7 @@ public final class JobOptions {
                     .intType()
                     .defaultValue(Limits.DEFAULT.maxTrainers())
                     .withDescription(
-                            "Trainers that may take part at one time; a further one is refused.");
+                            "Trainers that may take part at one time; a further one is rejected.");
 
     /** The largest weight. */
     public static final ConfigOption<Long> MAX_SAMPLES =
@@ -111,7 +111,7 @@ public final class JobOptions {
                     .longType()
                     .defaultValue(Limits.DEFAULT.maxSamples())
                     .withDescription(
-                            "The most samples, and so the largest weight, that an update may have; one with more is refused.");
+                            "The most samples, and so the largest weight, that an update may have; one with more is rejected.");
 
     /** When a silent trainer counts as gone. */
     public static final ConfigOption<Duration> HEARTBEAT_TIMEOUT =

@@ -58,14 +58,14 @@ public record FileAggregation(
     /**
      * What the job says at the end.
      *
-     * @param refused what was wrong with a file, or with the mean; empty for a model
+     * @param rejected what was wrong with a file, or with the mean; empty for a model
      * @param model the model's file; empty where there is none
      */
-    public record Outcome(String refused, String model) {}
+    public record Outcome(String rejected, String model) {}
 
     private static Outcome outcome(PublishedModel published) {
-        String refused = published.description().refused();
-        return new Outcome(refused, refused.isEmpty() ? published.path() : "");
+        String rejected = published.description().rejected();
+        return new Outcome(rejected, rejected.isEmpty() ? published.path() : "");
     }
 
     static String trainer(int index) {
@@ -75,7 +75,7 @@ public record FileAggregation(
     /**
      * Runs the job.
      *
-     * @return what was refused, in the order of the files' arrival; with none, the model is there
+     * @return what was rejected, in the order of the files' arrival; with none, the model is there
      */
     public List<String> run() throws Exception {
         Path layoutOf = base.orElseGet(() -> Path.of(updates.get(0).path()));
@@ -129,31 +129,31 @@ public record FileAggregation(
                 outputs.deadLetters()
                         .map(letter -> new Outcome(letter.text(), ""))
                         .returns(OUTCOME)
-                        .uid("refused")
+                        .uid("rejected")
                         .union(
                                 outputs.models()
                                         .map(FileAggregation::outcome)
                                         .returns(OUTCOME)
                                         .uid("done"));
-        List<String> refused = new ArrayList<>();
+        List<String> rejected = new ArrayList<>();
         Optional<Path> mean = Optional.empty();
         try (CloseableIterator<Outcome> all = outcomes.executeAndCollect(JOB)) {
             while (all.hasNext()) {
                 Outcome outcome = all.next();
-                if (outcome.refused().isEmpty()) {
+                if (outcome.rejected().isEmpty()) {
                     mean = Optional.of(Path.of(outcome.model()));
                 } else {
-                    refused.add(outcome.refused());
+                    rejected.add(outcome.rejected());
                 }
             }
         }
-        if (mean.isEmpty() && refused.isEmpty()) {
+        if (mean.isEmpty() && rejected.isEmpty()) {
             throw new IllegalStateException("the job ended without a model");
         }
         if (mean.isPresent()) {
             ModelDirectory.replace(mean.get(), out.toAbsolutePath());
         }
-        return refused;
+        return rejected;
     }
 
     private static StreamExecutionEnvironment environment(WorkDirectory work) {

@@ -72,7 +72,7 @@ public record AggregationGraph(
      * @param plans what trainers are to do
      * @param receipts answers to trainers, each with the transport by which it goes
      * @param ledgers which updates are in a model
-     * @param deadLetters what was refused
+     * @param deadLetters what was rejected
      * @param shards the global models' shards, as the top emits them
      * @param models the global models
      */

@@ -32,7 +32,7 @@ interface EgressTransport extends JobTransport {
     /** How the round stands. */
     Egress.Factory<RoundStatus> status(String job);
 
-    /** What was refused. */
+    /** What was rejected. */
     Egress.Factory<DeadLetter> deadLetters(String job);
 
     @Override

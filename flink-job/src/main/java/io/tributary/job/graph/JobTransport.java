@@ -65,7 +65,7 @@ public interface JobTransport {
     /** How the round stands. */
     DataStreamSink<?> status(String job, DataStream<RoundStatus> status);
 
-    /** What was refused. */
+    /** What was rejected. */
     DataStreamSink<?> deadLetters(String job, DataStream<DeadLetter> letters);
 
     /** Shows what a job says of its rounds, until closed. */

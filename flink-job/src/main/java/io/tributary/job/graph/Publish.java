@@ -8,7 +8,7 @@ public enum Publish {
     COMMITTED,
     /**
      * At once. A restore may undo what was sent; the model that comes instead has a higher epoch,
-     * and updates based on the one before are refused.
+     * and updates based on the one before are rejected.
      */
     IMMEDIATE
 }

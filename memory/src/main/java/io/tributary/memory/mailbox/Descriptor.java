@@ -27,7 +27,7 @@ import java.util.UUID;
  * so a lost one costs time and nothing else.
  *
  * @param kind what it is about
- * @param code why, where something is refused; in HELLO {@link #THIS_HOST}, or 0; 0 otherwise
+ * @param code why, where something is rejected; in HELLO {@link #THIS_HOST}, or 0; 0 otherwise
  * @param to whom it is for
  * @param from whom it comes from, as the sender's socket says; ignored in what is sent
  * @param number round and epoch, or a count
@@ -49,7 +49,7 @@ public record Descriptor(
         /** Agent to endpoint: you are. */
         WELCOME(2),
         /** Agent to endpoint: no, {@code code} says why; the connection ends. */
-        REFUSED(3),
+        REJECTED(3),
         /** Endpoint to agent: I have read {@code number} descriptors. */
         READ(4),
         /** Agent to endpoint: there is no {@code from} that a descriptor could go to. */

@@ -9,7 +9,7 @@ package io.tributary.memory.mailbox;
  *    0  4  magic "TRIB"
  *    4  1  version, 1
  *    5  1  kind, see {@link Descriptor.Kind}; below 16 it is between an endpoint and the agent
- *    6  2  code: why, where something is refused
+ *    6  2  code: why, where something is rejected
  *    8 16  endpoint it is for: two u64, high word first
  *   24 16  endpoint it comes from; filled in by who delivers it, by the sender's socket
  *   40  8  round in the low, epoch in the high half; or a count of descriptors read

@@ -204,8 +204,8 @@ public final class Mailbox implements AutoCloseable {
     }
 
     private void take(Descriptor descriptor) throws IOException {
-        if (descriptor.kind() == Kind.REFUSED) {
-            throw new IOException("refused: %s".formatted(Refusal.of(descriptor.code()).text()));
+        if (descriptor.kind() == Kind.REJECTED) {
+            throw new IOException("rejected: %s".formatted(Rejection.of(descriptor.code()).text()));
         }
         if (descriptor.kind() == Kind.WELCOME) {
             welcomes++;

@@ -96,7 +96,7 @@ final class SocketDiag {
             if (error == ENOENT) {
                 return Optional.empty();
             }
-            throw error("refuses", error);
+            throw error("rejects", error);
         }
         if (answer.get(STATE_AT) != ESTABLISHED) {
             return Optional.empty();

@@ -220,7 +220,7 @@ public record JobDirectory(Path path) {
         return path.resolve("models.jsonl");
     }
 
-    /** A line for each input that was refused. */
+    /** A line for each input that was rejected. */
     public Path deadLetters() {
         return path.resolve("dead-letters.jsonl");
     }

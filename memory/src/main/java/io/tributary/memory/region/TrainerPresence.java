@@ -2,6 +2,7 @@
 
 package io.tributary.memory.region;
 
+import io.tributary.protocol.WireMessage;
 import io.tributary.protocol.message.Names;
 
 /**
@@ -12,7 +13,8 @@ import io.tributary.protocol.message.Names;
  * @param group the tag under which the topology places it
  * @param owner its process; when that ends, the trainer has left
  */
-public record TrainerPresence(String trainer, String instance, String group, Owner owner) {
+public record TrainerPresence(String trainer, String instance, String group, Owner owner)
+        implements WireMessage {
 
     public TrainerPresence {
         Names.check("trainer", trainer);

@@ -3,7 +3,7 @@
 package io.tributary.node.agent;
 
 import io.tributary.memory.mailbox.EndpointId;
-import io.tributary.memory.mailbox.Refusal;
+import io.tributary.memory.mailbox.Rejection;
 import io.tributary.memory.peer.Door;
 import io.tributary.memory.region.RegionDirectory;
 import java.io.IOException;
@@ -27,7 +27,7 @@ final class AgentMetrics {
     private final AgentOptions options;
     private final String mode;
     private final Endpoints endpoints;
-    private final Map<Refusal, Long> refused = new EnumMap<>(Refusal.class);
+    private final Map<Rejection, Long> rejected = new EnumMap<>(Rejection.class);
     private Optional<StatusServer> server = Optional.empty();
     private long reaped;
     private volatile Regions regions = new Regions(0, 0, System.nanoTime() - COUNTED_FOR.toNanos());
@@ -75,8 +75,8 @@ final class AgentMetrics {
     }
 
     /** Guarded by the endpoints, as all here. */
-    void refused(Refusal reason) {
-        refused.merge(reason, 1L, Long::sum);
+    void rejected(Rejection reason) {
+        rejected.merge(reason, 1L, Long::sum);
     }
 
     void reaped(int regions) {
@@ -94,11 +94,11 @@ final class AgentMetrics {
         counter(text, "tributary_agent_undeliverable_total", endpoints.undeliverable());
         counter(text, "tributary_agent_regions_reaped_total", reaped);
         gauge(text, "tributary_agent_regions", regions.count());
-        text.append("# TYPE tributary_agent_refused_total counter\n");
-        for (Refusal reason : Refusal.values()) {
+        text.append("# TYPE tributary_agent_rejected_total counter\n");
+        for (Rejection reason : Rejection.values()) {
             text.append(
-                    "tributary_agent_refused_total{reason=\"%s\"} %d%n"
-                            .formatted(reason, refused.getOrDefault(reason, 0L)));
+                    "tributary_agent_rejected_total{reason=\"%s\"} %d%n"
+                            .formatted(reason, rejected.getOrDefault(reason, 0L)));
         }
         for (String name : new String[] {"sent", "sent_bytes", "delivered", "delivered_bytes"}) {
             text.append("# TYPE tributary_endpoint_%s_total counter%n".formatted(name));
@@ -139,12 +139,12 @@ final class AgentMetrics {
                 "regions:     %d, %d MB, in %s%n"
                         .formatted(regions.count(), regions.bytes() >> 20, options.directory()));
         text.append(
-                "relayed %d, dropped %d, undeliverable %d, refused %d%n"
+                "relayed %d, dropped %d, undeliverable %d, rejected %d%n"
                         .formatted(
                                 endpoints.relayed(),
                                 endpoints.dropped(),
                                 endpoints.undeliverable(),
-                                refused.values().stream().mapToLong(Long::longValue).sum()));
+                                rejected.values().stream().mapToLong(Long::longValue).sum()));
         text.append(
                 "%-36s  %8s  %6s  %-6s  %12s  %12s%n"
                         .formatted("endpoint", "pid", "port", "by", "kernel sent", "kernel got"));

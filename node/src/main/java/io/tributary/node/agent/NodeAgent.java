@@ -5,7 +5,7 @@ package io.tributary.node.agent;
 import io.tributary.memory.mailbox.Descriptor;
 import io.tributary.memory.mailbox.Descriptor.Kind;
 import io.tributary.memory.mailbox.EndpointId;
-import io.tributary.memory.mailbox.Refusal;
+import io.tributary.memory.mailbox.Rejection;
 import io.tributary.memory.peer.Door;
 import io.tributary.memory.peer.PeerProcess;
 import io.tributary.memory.region.TrustedDirectory;
@@ -62,7 +62,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private volatile Optional<Node> node = Optional.empty();
     private final AtomicBoolean closed = new AtomicBoolean();
     private SelectionKey accepting;
-    private long refusedAt;
+    private long rejectedAt;
 
     private NodeAgent(AgentOptions options, Optional<BpfMailbox> bpf, String mode)
             throws IOException {
@@ -167,7 +167,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     @Override
     public void evict(EndpointId id) {
         synchronized (endpoints) {
-            endpoints.owner(id).ifPresent(connection -> refuse(connection, Refusal.TAKEN));
+            endpoints.owner(id).ifPresent(connection -> reject(connection, Rejection.TAKEN));
         }
     }
 
@@ -235,7 +235,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
                 }
             } catch (RejectedException e) {
                 LOG.info("port {}: {}", connection.port(), e.getMessage());
-                refuse(connection, Refusal.MALFORMED);
+                reject(connection, Rejection.MALFORMED);
             } catch (IOException e) {
                 end(connection);
             } catch (UncheckedIOException e) {
@@ -256,12 +256,13 @@ public final class NodeAgent implements Exchange, AutoCloseable {
             LOG.warn("a connection could not be accepted: {}", e.getMessage());
             // No descriptor is free, say; the kernel would go on saying that somebody waits.
             accepting.interestOps(0);
-            refusedAt = System.nanoTime();
+            rejectedAt = System.nanoTime();
         }
     }
 
     private void acceptAgain() {
-        if (accepting.interestOps() == 0 && System.nanoTime() - refusedAt >= LOOK_EVERY.toNanos()) {
+        if (accepting.interestOps() == 0
+                && System.nanoTime() - rejectedAt >= LOOK_EVERY.toNanos()) {
             accepting.interestOps(SelectionKey.OP_ACCEPT);
         }
     }
@@ -307,12 +308,12 @@ public final class NodeAgent implements Exchange, AutoCloseable {
     private boolean take(Connection from, Descriptor descriptor) {
         try {
             if (descriptor.kind() == Kind.HELLO) {
-                Optional<Refusal> refusal = hello(from, descriptor);
-                refusal.ifPresent(r -> refuse(from, r));
-                return refusal.isEmpty();
+                Optional<Rejection> rejection = hello(from, descriptor);
+                rejection.ifPresent(r -> reject(from, r));
+                return rejection.isEmpty();
             }
             if (from.ids().isEmpty()) {
-                refuse(from, Refusal.NO_HELLO);
+                reject(from, Rejection.NO_HELLO);
                 return false;
             }
             if (descriptor.kind() == Kind.READ) {
@@ -327,34 +328,34 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         }
     }
 
-    private Optional<Refusal> hello(Connection from, Descriptor hello) throws IOException {
+    private Optional<Rejection> hello(Connection from, Descriptor hello) throws IOException {
         EndpointId id = hello.from();
         if (from.visitor().isEmpty()) {
             reception.redeem(hello).ifPresent(from::visitor);
         }
         if (from.visitor().isEmpty()) {
-            return Optional.of(Refusal.TOKEN);
+            return Optional.of(Rejection.TOKEN);
         }
         if (from.ids().size() >= MAX_IDS || id.equals(EndpointId.NONE)) {
-            return Optional.of(Refusal.MALFORMED);
+            return Optional.of(Rejection.MALFORMED);
         }
         boolean hereOnly = hello.code() == Descriptor.THIS_HOST;
         boolean elsewhere = !hereOnly && node.flatMap(n -> n.owner(id)).isPresent();
         if (elsewhere || !endpoints.add(from, id, hereOnly)) {
-            return Optional.of(Refusal.TAKEN);
+            return Optional.of(Rejection.TAKEN);
         }
         reception.greeted(from);
         from.send(new Descriptor(Kind.WELCOME, 0, id, EndpointId.NONE, 0, Optional.empty()));
         return Optional.empty();
     }
 
-    private void refuse(Connection connection, Refusal refusal) {
-        metrics.refused(refusal);
+    private void reject(Connection connection, Rejection rejection) {
+        metrics.rejected(rejection);
         try {
             connection.send(
                     new Descriptor(
-                            Kind.REFUSED,
-                            refusal.code(),
+                            Kind.REJECTED,
+                            rejection.code(),
                             EndpointId.NONE,
                             EndpointId.NONE,
                             0,

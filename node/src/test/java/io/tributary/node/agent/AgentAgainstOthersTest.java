@@ -8,7 +8,7 @@ import static org.awaitility.Awaitility.await;
 import io.tributary.memory.mailbox.Descriptor;
 import io.tributary.memory.mailbox.Descriptor.Kind;
 import io.tributary.memory.mailbox.EndpointId;
-import io.tributary.memory.mailbox.Refusal;
+import io.tributary.memory.mailbox.Rejection;
 import io.tributary.memory.peer.Door;
 import io.tributary.memory.peer.PeerProcess;
 import io.tributary.node.Node;
@@ -110,7 +110,7 @@ class AgentAgainstOthersTest {
             a.mailbox.send(Descriptor.ring(Kind.PING, B));
             assertThat(next(victim).from()).isEqualTo(A);
             thief.write(Descriptor.ring(Kind.UPDATE, A).encode());
-            assertThat(next(thief).kind()).as("it is no endpoint").isEqualTo(Kind.REFUSED);
+            assertThat(next(thief).kind()).as("it is no endpoint").isEqualTo(Kind.REJECTED);
             thief.close();
             a.mailbox.send(Descriptor.ring(Kind.PING, B));
             assertThat(next(victim).from()).as("nothing of it is left").isEqualTo(A);
@@ -140,7 +140,7 @@ class AgentAgainstOthersTest {
                                 });
                 a.got.clear();
                 heir.write(Descriptor.ring(Kind.PING, A).encode());
-                assertThat(Refusal.of(next(heir).code())).isEqualTo(Refusal.NO_HELLO);
+                assertThat(Rejection.of(next(heir).code())).isEqualTo(Rejection.NO_HELLO);
                 assertThat(a.got).isEmpty();
             }
         }

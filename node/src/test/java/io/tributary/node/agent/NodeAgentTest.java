@@ -10,7 +10,7 @@ import io.tributary.memory.mailbox.Descriptor;
 import io.tributary.memory.mailbox.Descriptor.Kind;
 import io.tributary.memory.mailbox.EndpointId;
 import io.tributary.memory.mailbox.Mailbox;
-import io.tributary.memory.mailbox.Refusal;
+import io.tributary.memory.mailbox.Rejection;
 import io.tributary.memory.peer.Door;
 import io.tributary.memory.region.RegionDirectory;
 import io.tributary.memory.region.RegionLayout;
@@ -137,7 +137,7 @@ class NodeAgentTest {
         try (Box b = new Box(temp, port, B);
                 Mailbox second = Mailbox.open(temp, port, "second", d -> {})) {
             second.listen(A);
-            await().until(() -> metric("tributary_agent_refused_total{reason=\"TAKEN\"}") > 0);
+            await().until(() -> metric("tributary_agent_rejected_total{reason=\"TAKEN\"}") > 0);
             b.mailbox.send(Descriptor.ring(Kind.PING, A));
             assertThat(first.next().from()).isEqualTo(B);
 
@@ -213,39 +213,39 @@ class NodeAgentTest {
 
     @ParameterizedTest
     @EnumSource(names = {"OFF", "REQUIRE"})
-    void garbageIsRefusedAndNobodyElseNotices(Bpf bpf) throws Exception {
+    void garbageIsRejectedAndNobodyElseNotices(Bpf bpf) throws Exception {
         start(bpf);
         Random random = new Random(7);
         try (Box a = new Box(temp, port, A);
                 Box b = new Box(temp, port, B)) {
-            int refused = 0;
+            int rejected = 0;
             for (int i = 0; i < 10_000; i++) {
                 try (SocketChannel vandal = connect()) {
                     byte[] garbage = new byte[64 + random.nextInt(3)];
                     random.nextBytes(garbage);
                     vandal.write(ByteBuffer.wrap(garbage));
                     if (i % 1000 == 0) {
-                        assertThat(refusal(vandal)).isEqualTo(Refusal.MALFORMED);
+                        assertThat(rejection(vandal)).isEqualTo(Rejection.MALFORMED);
                         a.mailbox.send(Descriptor.ring(Kind.PING, B));
                         assertThat(b.next().from()).isEqualTo(A);
                     }
                 }
             }
             await().until(() -> metric("tributary_agent_endpoints") == 2);
-            assertThat(metric("tributary_agent_refused_total{reason=\"MALFORMED\"}")).isPositive();
+            assertThat(metric("tributary_agent_rejected_total{reason=\"MALFORMED\"}")).isPositive();
         }
     }
 
     /** The agent's last word on a connection. */
-    private static Refusal refusal(SocketChannel channel) throws IOException {
+    private static Rejection rejection(SocketChannel channel) throws IOException {
         ByteBuffer answer = ByteBuffer.allocate(64);
         while (answer.hasRemaining() && channel.read(answer) >= 0) {
             // Until it is whole.
         }
         Descriptor descriptor = Descriptor.decode(answer, 0);
-        assertThat(descriptor.kind()).isEqualTo(Kind.REFUSED);
+        assertThat(descriptor.kind()).isEqualTo(Kind.REJECTED);
         assertThat(channel.read(ByteBuffer.allocate(1))).as("the end").isNegative();
-        return Refusal.of(descriptor.code());
+        return Rejection.of(descriptor.code());
     }
 
     @ParameterizedTest
@@ -262,13 +262,13 @@ class NodeAgentTest {
             channel.write(ByteBuffer.allocate(65).put(one).put((byte) 1).flip());
             assertThat(b.next().from()).isEqualTo(A);
             channel.write(ByteBuffer.allocate(64));
-            assertThat(refusal(channel)).isEqualTo(Refusal.MALFORMED);
+            assertThat(rejection(channel)).isEqualTo(Rejection.MALFORMED);
         }
     }
 
     @ParameterizedTest
     @EnumSource(names = {"OFF", "REQUIRE"})
-    void strangersAreRefused(Bpf bpf) throws Exception {
+    void strangersAreRejected(Bpf bpf) throws Exception {
         start(bpf);
         UUID used = Door.enter(temp, port);
         try (SocketChannel welcome = connect()) {
@@ -281,17 +281,17 @@ class NodeAgentTest {
                             Optional.of(used))) {
                 try (SocketChannel channel = connect()) {
                     channel.write(hello(A, token));
-                    assertThat(refusal(channel)).isEqualTo(Refusal.TOKEN);
+                    assertThat(rejection(channel)).isEqualTo(Rejection.TOKEN);
                 }
             }
         }
         try (SocketChannel channel = connect()) {
             channel.write(Descriptor.ring(Kind.PING, B).encode());
-            assertThat(refusal(channel)).isEqualTo(Refusal.NO_HELLO);
+            assertThat(rejection(channel)).isEqualTo(Rejection.NO_HELLO);
         }
         try (SocketChannel nobody = connect()) {
             nobody.write(hello(EndpointId.NONE));
-            assertThat(refusal(nobody)).as("the nil UUID").isEqualTo(Refusal.MALFORMED);
+            assertThat(rejection(nobody)).as("the nil UUID").isEqualTo(Rejection.MALFORMED);
         }
     }
 

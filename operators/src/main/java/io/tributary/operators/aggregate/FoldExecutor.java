@@ -228,7 +228,7 @@ final class FoldExecutor implements AutoCloseable {
     /**
      * A sum is not finite. Where that is because an update is not, nothing has left yet that holds
      * it: its trainer is written down, and the last checkpoint does better. Where none is, the sum
-     * stays so, and the round is refused at the top: finite F64 values may have such a sum.
+     * stays so, and the round is rejected at the top: finite F64 values may have such a sum.
      */
     private void requireFinite(Segment segment) {
         Optional<RejectedException> found = Optional.empty();

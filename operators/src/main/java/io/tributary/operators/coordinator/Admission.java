@@ -135,12 +135,19 @@ final class Admission {
     }
 
     /**
-     * Whether the round need not wait for an update that was refused for this reason: its trainer
+     * Whether the round need not wait for an update that was rejected for this reason: its trainer
      * is told, and sends it again only if somebody mends it.
      */
     static boolean isFinal(RejectReason reason) {
         return switch (reason) {
-            case MALFORMED, WRONG_SHAPE, NOT_FINITE, BAD_SAMPLES, TOO_LARGE, CHECKSUM, WRONG_KIND ->
+            case MALFORMED,
+                    UNSUPPORTED,
+                    WRONG_SHAPE,
+                    NOT_FINITE,
+                    BAD_SAMPLES,
+                    TOO_LARGE,
+                    CHECKSUM,
+                    WRONG_KIND ->
                     true;
             default -> false;
         };

@@ -38,7 +38,7 @@ public final class CoordinatorOutputs {
     public static final OutputTag<RoundLedger> LEDGERS =
             new OutputTag<>("ledgers", StreamType.json(RoundLedger.class));
 
-    /** What was refused. */
+    /** What was rejected. */
     public static final OutputTag<DeadLetter> DEAD_LETTERS =
             new OutputTag<>("dead-letters", StreamType.json(DeadLetter.class));
 

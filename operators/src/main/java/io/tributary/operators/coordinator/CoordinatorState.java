@@ -293,8 +293,8 @@ public final class CoordinatorState {
         return silent;
     }
 
-    /** Its update for the open round is refused for good, so the round does not wait for it. */
-    void refused(String trainer) {
+    /** Its update for the open round is rejected for good, so the round does not wait for it. */
+    void rejected(String trainer) {
         awaited.remove(trainer);
     }
 

@@ -193,8 +193,8 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
             rounds.update(staged.claim());
         } else if (event instanceof TrainerEvent.Control control) {
             rounds.control(control);
-        } else if (event instanceof TrainerEvent.InputRejected refused) {
-            rounds.refused(refused);
+        } else if (event instanceof TrainerEvent.InputRejected rejected) {
+            rounds.rejected(rejected);
         } else if (event instanceof TrainerEvent.CapacityFreed room) {
             rounds.room(room);
         } else if (event instanceof TrainerEvent.SubtaskLocated located) {

@@ -134,26 +134,26 @@ final class RoundEvents {
     }
 
     /** A source could not use an input; what concerns an update is answered. */
-    void refused(TrainerEvent.InputRejected refused) {
-        DeadLetter letter = refused.deadLetter();
+    void rejected(TrainerEvent.InputRejected input) {
+        DeadLetter letter = input.deadLetter();
         deadLetter(letter);
-        Decision rejected = Decision.rejected(letter.reason(), letter.text());
-        if (!refused.instance().isEmpty()) {
-            answer(letter.trainer(), refused.instance(), rejected);
-        } else if (refused.answer()) {
+        Decision decision = Decision.rejected(letter.reason(), letter.text());
+        if (!input.instance().isEmpty()) {
+            answer(letter.trainer(), input.instance(), decision);
+        } else if (input.answer()) {
             state.rejected++;
             RoundId id = new RoundId(letter.round(), letter.epoch());
             settle(letter.trainer(), id, letter.reason());
-            answer(transport(), new Sending(letter.trainer(), id, refused.attempt(), ""), rejected);
+            answer(transport(), new Sending(letter.trainer(), id, input.attempt(), ""), decision);
         }
     }
 
-    /** An update that is refused for good is not waited for, though a mended one still counts. */
+    /** An update that is rejected for good is not waited for, though a mended one still counts. */
     private void settle(String trainer, RoundId id, RejectReason reason) {
         if (Admission.isFinal(reason)
                 && state.phase == CoordinatorState.Phase.OPEN
                 && state.id().equals(id)) {
-            state.refused(trainer);
+            state.rejected(trainer);
         }
     }
 
@@ -191,7 +191,7 @@ final class RoundEvents {
         answer(message.trainer(), message.instance(), Decision.of(Status.JOINED));
     }
 
-    void joinRefused(ControlMessage message, RejectReason reason, String text) {
+    void joinRejected(ControlMessage message, RejectReason reason, String text) {
         answer(message.trainer(), message.instance(), Decision.rejected(reason, text));
         deadLetter(new DeadLetter("control", message.trainer(), 0, 0, reason, text));
     }

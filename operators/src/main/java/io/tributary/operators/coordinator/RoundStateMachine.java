@@ -71,11 +71,11 @@ final class RoundStateMachine {
     void update(Claim claim) {
         Verdict verdict = policies.admission().judge(state, claim);
         if (verdict instanceof Verdict.Count) {
-            Optional<Verdict.Reject> refused =
+            Optional<Verdict.Reject> rejected =
                     policies.trust().judge(claim).or(() -> unreadable(claim));
-            if (refused.isPresent()) {
+            if (rejected.isPresent()) {
                 services.regions().release(claim.payload());
-                events.rejected(claim, refused.get());
+                events.rejected(claim, rejected.get());
             } else {
                 count(claim);
             }
@@ -147,8 +147,8 @@ final class RoundStateMachine {
         changed |= policies.registry().take(control, state, events);
     }
 
-    void refused(TrainerEvent.InputRejected refused) {
-        events.refused(refused);
+    void rejected(TrainerEvent.InputRejected rejected) {
+        events.rejected(rejected);
         changed = true;
     }
 

@@ -54,7 +54,7 @@ final class TrainerRegistry {
         ControlMessage message = control.message();
         String trainer = message.trainer();
         if (known.isPresent() && !same && !replaces(control, known.get(), events.transport())) {
-            events.joinRefused(
+            events.joinRejected(
                     message,
                     RejectReason.DUPLICATE_TRAINER,
                     "trainer %s takes part already; choose another id, or wait until the one before is found dead"
@@ -62,7 +62,7 @@ final class TrainerRegistry {
             return false;
         }
         if (known.isEmpty() && state.members.size() >= maxTrainers) {
-            events.joinRefused(
+            events.joinRejected(
                     message,
                     RejectReason.TOO_MANY_TRAINERS,
                     "trainer %s: the job has %d trainers and takes no more; raise rounds.max-trainers"
@@ -74,7 +74,7 @@ final class TrainerRegistry {
                         .map(Member::leaf)
                         .or(() -> assigner.leaf(message.group(), state));
         if (leaf.isEmpty()) {
-            events.joinRefused(
+            events.joinRejected(
                     message,
                     RejectReason.UNKNOWN_GROUP,
                     "trainer %s: group '%s' is not in the topology, which has %s"

@@ -25,14 +25,14 @@ record TreeShape(List<String> levels, Map<String, List<String>> groups) {
      */
     void requireSame(TreeShape now) {
         if (!levels.equals(now.levels)) {
-            throw refused("levels", levels, now.levels);
+            throw rejected("levels", levels, now.levels);
         }
         if (!groups.equals(now.groups)) {
-            throw refused("groups", groups, now.groups);
+            throw rejected("groups", groups, now.groups);
         }
     }
 
-    private static SuppressRestartsException refused(String what, Object before, Object now) {
+    private static SuppressRestartsException rejected(String what, Object before, Object now) {
         return new SuppressRestartsException(
                 new IllegalArgumentException(
                         "the savepoint is of another topology: its %s are %s, this job's are %s; submit with the savepoint's topology, or without the savepoint"

@@ -105,8 +105,8 @@ final class ModelAssembly implements AutoCloseable {
     }
 
     /** Why the model is not the mean of the round's updates; empty when it is. */
-    Optional<String> refusal() {
-        return verdict.refusal();
+    Optional<String> rejection() {
+        return verdict.rejection();
     }
 
     /** When the round's last update came, µs since 1970. */
@@ -135,8 +135,8 @@ final class ModelAssembly implements AutoCloseable {
      *
      * @param former the file of the version that trainers started from
      */
-    Path refuse(Path former) throws IOException {
-        models.reject(version, refusal().orElseThrow());
+    Path reject(Path former) throws IOException {
+        models.reject(version, rejection().orElseThrow());
         Files.copy(former, file, StandardCopyOption.REPLACE_EXISTING);
         return finish();
     }

@@ -37,8 +37,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Writes each shard of a new global model at its place in a file, and announces the file when all
- * are there, with the ledger of its updates. A model that is not finite is refused as a whole: then
- * the former one is announced once more, under the new version. Parallelism 1.
+ * are there, with the ledger of its updates. A model that is not finite is rejected as a whole:
+ * then the former one is announced once more, under the new version. Parallelism 1.
  *
  * <p>Files are not trusted to outlive a failure before they are on the disk. A checkpoint holds the
  * shards of a model that is not whole, so whoever restores it writes them again; and when a
@@ -47,7 +47,7 @@ import org.slf4j.LoggerFactory;
 public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLedger, PublishedModel>
         implements CheckpointedFunction {
 
-    /** Which updates are in a model, or were refused with it. */
+    /** Which updates are in a model, or were rejected with it. */
     public static final OutputTag<RoundLedger> LEDGERS =
             new OutputTag<>("model-ledgers", StreamType.json(RoundLedger.class));
 
@@ -165,15 +165,15 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
             return;
         }
         assemblies.remove(assembly.version());
-        String refused = assembly.refusal().orElse("");
-        if (!refused.isEmpty()) {
-            LOG.warn("model {} is refused: {}", assembly.version(), refused);
+        String rejected = assembly.rejection().orElse("");
+        if (!rejected.isEmpty()) {
+            LOG.warn("model {} is rejected: {}", assembly.version(), rejected);
         }
         try (assembly) {
             Path file =
-                    refused.isEmpty()
+                    rejected.isEmpty()
                             ? assembly.finish()
-                            : assembly.refuse(models.base(assembly.base(), model));
+                            : assembly.reject(models.base(assembly.base(), model));
             unforced.add(assembly.version());
             out.collect(
                     new PublishedModel(
@@ -182,12 +182,12 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
                                     run,
                                     assembly.version(),
                                     Files.size(file),
-                                    refused.isEmpty() ? assembly.crc32c() : crc32c(file),
+                                    rejected.isEmpty() ? assembly.crc32c() : crc32c(file),
                                     assembly.lastUpdateMicros(),
-                                    refused),
+                                    rejected),
                             file.toString()));
         }
-        context.output(LEDGERS, assembly.ledger().orElseThrow().refused(refused));
+        context.output(LEDGERS, assembly.ledger().orElseThrow().rejected(rejected));
     }
 
     @Override
@@ -225,12 +225,18 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
     /**
      * Describes a model file.
      *
-     * @param refused why it is the former model once more; empty where it is not
+     * @param rejected why it is the former model once more; empty where it is not
      */
     public static ModelDescription describe(
-            String job, String run, RoundId round, Path file, long lastUpdateMicros, String refused)
+            String job,
+            String run,
+            RoundId round,
+            Path file,
+            long lastUpdateMicros,
+            String rejected)
             throws IOException {
-        return describe(job, run, round, Files.size(file), crc32c(file), lastUpdateMicros, refused);
+        return describe(
+                job, run, round, Files.size(file), crc32c(file), lastUpdateMicros, rejected);
     }
 
     private static ModelDescription describe(
@@ -240,7 +246,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
             long length,
             int crc32c,
             long lastUpdateMicros,
-            String refused) {
+            String rejected) {
         Duration since =
                 Duration.between(Instant.EPOCH.plusNanos(lastUpdateMicros * 1000), Instant.now());
         return new ModelDescription(
@@ -252,7 +258,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
                 ChunkPart.MAX_CHUNK_BYTES,
                 crc32c,
                 lastUpdateMicros == 0 ? 0 : since.toNanos() / 1e6,
-                refused);
+                rejected);
     }
 
     private static int crc32c(Path file) throws IOException {

@@ -27,7 +27,7 @@ public record PublishedModel(ModelDescription description, String path) {
                         description.chunkBytes(),
                         description.crc32c(),
                         description.lastUpdateToModelMs(),
-                        description.refused()),
+                        description.rejected()),
                 path);
     }
 }

@@ -7,14 +7,14 @@ import java.util.Optional;
 
 /**
  * Decides whether a round's new model is the global model, when all of its shards have been seen:
- * one shard that is not finite refuses them all. It is taken here, downstream of the sums, because
+ * one shard that is not finite rejects them all. It is taken here, downstream of the sums, because
  * the coordinator cannot know them. Pure; not thread-safe.
  */
 final class RoundVerdict {
 
     private final int shards;
     private final BitSet seen = new BitSet();
-    private Optional<String> refusal = Optional.empty();
+    private Optional<String> rejection = Optional.empty();
 
     RoundVerdict(int shards) {
         this.shards = shards;
@@ -27,8 +27,8 @@ final class RoundVerdict {
      */
     void take(int shard, String flaw) {
         seen.set(shard);
-        if (refusal.isEmpty() && !flaw.isEmpty()) {
-            refusal = Optional.of(flaw);
+        if (rejection.isEmpty() && !flaw.isEmpty()) {
+            rejection = Optional.of(flaw);
         }
     }
 
@@ -37,8 +37,8 @@ final class RoundVerdict {
         return seen.cardinality() == shards;
     }
 
-    /** Why the model is refused, by the first shard that was flawed; empty when it is not. */
-    Optional<String> refusal() {
-        return refusal;
+    /** Why the model is rejected, by the first shard that was flawed; empty when it is not. */
+    Optional<String> rejection() {
+        return rejection;
     }
 }

@@ -194,7 +194,7 @@ class RoundCoordinatorTest {
     }
 
     @Test
-    void aSecondClientWithTheSameIdIsRefusedWhileTheFirstLives() throws Exception {
+    void aSecondClientWithTheSameIdIsRejectedWhileTheFirstLives() throws Exception {
         try (CoordinatorHarness harness = harness()) {
             harness.control(Type.JOIN, "a", "one", "g0");
             harness.control(Type.JOIN, "a", "two", "g0");
@@ -227,7 +227,7 @@ class RoundCoordinatorTest {
     }
 
     @Test
-    void anUnknownGroupIsRefusedWithThoseThatThereAre() throws Exception {
+    void anUnknownGroupIsRejectedWithThoseThatThereAre() throws Exception {
         try (CoordinatorHarness harness = harness()) {
             harness.join("a", "mars");
             assertRejected(harness, RejectReason.UNKNOWN_GROUP);
@@ -419,7 +419,7 @@ class RoundCoordinatorTest {
 
     /** Item 6: one NaN loss is everyday life. */
     @Test
-    void aRoundDoesNotWaitForATrainerWhoseUpdateWasRefusedForGood() throws Exception {
+    void aRoundDoesNotWaitForATrainerWhoseUpdateWasRejectedForGood() throws Exception {
         try (CoordinatorHarness harness = harness(rules(2, 1, Duration.ZERO, Timing.EAGER))) {
             harness.join("a", "g0");
             harness.join("b", "g1");
@@ -436,7 +436,7 @@ class RoundCoordinatorTest {
                                     "a", 2, 0, -1, 10, new PayloadRef("/x", 0, 1, 0))));
             assertRejected(harness, RejectReason.BAD_SAMPLES);
             harness.update("b", 2, 0, 10);
-            assertThat(harness.plan().round()).as("refused by the coordinator").isEqualTo(3);
+            assertThat(harness.plan().round()).as("rejected by the coordinator").isEqualTo(3);
         }
     }
 
@@ -458,7 +458,7 @@ class RoundCoordinatorTest {
     }
 
     @Test
-    void aRefusalThatIsNotFinalOrNotOfThisRoundChangesNothing() throws Exception {
+    void aRejectionThatIsNotFinalOrNotOfThisRoundChangesNothing() throws Exception {
         try (CoordinatorHarness harness = harness(rules(2, 1, Duration.ZERO, Timing.EAGER))) {
             harness.join("a", "g0");
             harness.join("b", "g1");
@@ -891,7 +891,7 @@ class RoundCoordinatorTest {
     }
 
     @Test
-    void whatASourceRefusedIsAnswered() throws Exception {
+    void whatASourceRejectedIsAnswered() throws Exception {
         try (CoordinatorHarness harness = harness()) {
             DeadLetter letter = new DeadLetter("topic", "a", 1, 0, RejectReason.NOT_FINITE, "text");
             harness.send(new TrainerEvent.InputRejected(letter, true, 5));

@@ -167,7 +167,7 @@ class RoundEventsTest {
     void anInputOfNobodyIsADeadLetterAlone() {
         DeadLetter letter =
                 new DeadLetter("topic", "", 0, 0, RejectReason.MALFORMED, "no such thing");
-        events.refused(new TrainerEvent.InputRejected(letter));
+        events.rejected(new TrainerEvent.InputRejected(letter));
         assertThat(only(CoordinatorOutputs.DEAD_LETTERS)).isEqualTo(letter);
         assertThat(emitted).doesNotContainKey(CoordinatorOutputs.RECEIPTS.getId());
         assertThat(state.rejected).isZero();

@@ -140,7 +140,7 @@ class ModelPublisherTest {
             assertThat(published.path()).isEqualTo(models.version(ROUND).toString());
             assertThat(published.description().id()).isEqualTo(ROUND);
             assertThat(published.description().run()).isEqualTo("run");
-            assertThat(published.description().refused()).isEmpty();
+            assertThat(published.description().rejected()).isEmpty();
             assertThat(published.description().crc32c())
                     .isEqualTo(ChunkPart.crc(ByteBuffer.wrap(Files.readAllBytes(expected))));
             assertThat(ledgers(harness)).containsExactly(ledger(ROUND));
@@ -214,7 +214,7 @@ class ModelPublisherTest {
 
     /** Item 12: one bad shard, whichever comes when, and no shard is advanced. */
     @Test
-    void aModelThatIsNotFiniteIsRefusedAsAWhole() throws Exception {
+    void aModelThatIsNotFiniteIsRejectedAsAWhole() throws Exception {
         RoundId next = new RoundId(4, 1);
         try (var harness = harness()) {
             harness.processElement2(ledger(ROUND), 0);
@@ -224,18 +224,18 @@ class ModelPublisherTest {
                         shard(next, ROUND, shard, shard == 2 ? "tensor 'a' is NaN" : ""), 0);
             }
             harness.processElement2(ledger(next), 0);
-            PublishedModel refused = harness.extractOutputValues().get(1);
-            assertThat(refused.description().id()).isEqualTo(next);
-            assertThat(refused.description().refused()).isEqualTo("tensor 'a' is NaN");
+            PublishedModel rejected = harness.extractOutputValues().get(1);
+            assertThat(rejected.description().id()).isEqualTo(next);
+            assertThat(rejected.description().rejected()).isEqualTo("tensor 'a' is NaN");
             assertThat(ledgers(harness).get(1))
-                    .isEqualTo(ledger(next).refused("tensor 'a' is NaN"));
+                    .isEqualTo(ledger(next).rejected("tensor 'a' is NaN"));
             harness.snapshot(1, 1);
         }
         assertThat(models.version(next)).hasSameBinaryContentAs(models.version(ROUND));
     }
 
     @Test
-    void aRefusedFirstRoundPublishesTheInitialModelAlsoAfterARestore() throws Exception {
+    void aRejectedFirstRoundPublishesTheInitialModelAlsoAfterARestore() throws Exception {
         OperatorSubtaskState snapshot;
         try (var harness = harness()) {
             harness.processElement1(shard(ROUND, INITIAL, 2, "flaw"), 0);
@@ -244,7 +244,7 @@ class ModelPublisherTest {
         }
         try (var harness = harness(snapshot)) {
             take(harness, 0, 1, 3, 4);
-            assertThat(harness.extractOutputValues().get(0).description().refused())
+            assertThat(harness.extractOutputValues().get(0).description().rejected())
                     .isEqualTo("flaw");
         }
         assertThat(models.version(ROUND)).hasSameBinaryContentAs(initial);

@@ -10,7 +10,6 @@ import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import java.nio.charset.StandardCharsets;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 
@@ -74,7 +73,7 @@ public record ChunkHeader(
 
     /** As string properties, in a fixed order. */
     public Map<String, String> toProperties() {
-        Map<String, String> p = new LinkedHashMap<>();
+        Map<String, String> p = PropertyReader.begin();
         p.put("job", job);
         p.put("trainer", trainer);
         p.put("round", Integer.toString(round));
@@ -95,7 +94,7 @@ public record ChunkHeader(
      * @throws RejectedException MALFORMED, naming the property
      */
     public static ChunkHeader fromProperties(Map<String, String> p) {
-        PropertyReader read = new PropertyReader(p);
+        PropertyReader read = PropertyReader.understood(p);
         String kind = read.text("kind");
         UpdateKind parsed;
         try {

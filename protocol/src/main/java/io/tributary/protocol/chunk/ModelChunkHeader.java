@@ -3,7 +3,6 @@
 package io.tributary.protocol.chunk;
 
 import io.tributary.protocol.message.RoundId;
-import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -18,7 +17,7 @@ public record ModelChunkHeader(String job, String run, RoundId id, ChunkPart par
 
     /** As string properties, in a fixed order. */
     public Map<String, String> toProperties() {
-        Map<String, String> p = new LinkedHashMap<>();
+        Map<String, String> p = PropertyReader.begin();
         p.put("job", job);
         p.put("run", run);
         p.put("round", Integer.toString(id.round()));
@@ -33,7 +32,7 @@ public record ModelChunkHeader(String job, String run, RoundId id, ChunkPart par
      * @throws io.tributary.protocol.RejectedException MALFORMED, naming the property
      */
     public static ModelChunkHeader fromProperties(Map<String, String> p) {
-        PropertyReader read = new PropertyReader(p);
+        PropertyReader read = PropertyReader.understood(p);
         return new ModelChunkHeader(
                 read.text("job"),
                 read.text("run"),

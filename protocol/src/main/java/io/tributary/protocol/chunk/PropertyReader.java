@@ -4,11 +4,34 @@ package io.tributary.protocol.chunk;
 
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.WireMessage;
 import io.tributary.protocol.message.RoundId;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /** Reads typed values from string properties, naming the property that is missing or wrong. */
 record PropertyReader(Map<String, String> properties) {
+
+    /**
+     * The properties beside a chunk.
+     *
+     * @throws RejectedException UNSUPPORTED where they ask for more than this version understands
+     */
+    static PropertyReader understood(Map<String, String> properties) {
+        String must = properties.getOrDefault(WireMessage.MUST_FIELD, "");
+        if (!must.isEmpty()) {
+            WireMessage.requireUnderstood(List.of(must.split(",")));
+        }
+        return new PropertyReader(properties);
+    }
+
+    /** Begins properties with the version of what follows. */
+    static Map<String, String> begin() {
+        Map<String, String> properties = new LinkedHashMap<>();
+        properties.put(WireMessage.VERSION_FIELD, Integer.toString(WireMessage.VERSION));
+        return properties;
+    }
 
     /** Longer than any name, number or token. */
     private static final int MAX_LENGTH = 256;

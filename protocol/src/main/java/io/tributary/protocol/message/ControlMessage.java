@@ -3,6 +3,7 @@
 package io.tributary.protocol.message;
 
 import io.tributary.protocol.Json;
+import io.tributary.protocol.WireMessage;
 
 /**
  * A trainer's word about itself.
@@ -14,7 +15,8 @@ import io.tributary.protocol.Json;
  *     told apart
  * @param group the tag under which the topology places it
  */
-public record ControlMessage(Type type, String job, String trainer, String instance, String group) {
+public record ControlMessage(Type type, String job, String trainer, String instance, String group)
+        implements WireMessage {
 
     /** What a control message says. */
     public enum Type {

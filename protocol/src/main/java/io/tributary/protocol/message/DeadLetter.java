@@ -4,9 +4,10 @@ package io.tributary.protocol.message;
 
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.ShortText;
+import io.tributary.protocol.WireMessage;
 
 /**
- * An input that was refused.
+ * An input that was rejected.
  *
  * <p>What quotes input is bounded, so that a letter never has more than 4 KiB, whatever came.
  *
@@ -18,7 +19,8 @@ import io.tributary.protocol.ShortText;
  * @param text why, for people, in one line of at most 600 bytes
  */
 public record DeadLetter(
-        String source, String trainer, int round, long epoch, RejectReason reason, String text) {
+        String source, String trainer, int round, long epoch, RejectReason reason, String text)
+        implements WireMessage {
 
     /** How many bytes of a text for people are kept. */
     static final int MAX_TEXT_BYTES = 600;

@@ -2,6 +2,9 @@
 
 package io.tributary.protocol.message;
 
+import com.fasterxml.jackson.annotation.JsonAlias;
+import io.tributary.protocol.WireMessage;
+
 /**
  * A published global model.
  *
@@ -14,8 +17,8 @@ package io.tributary.protocol.message;
  * @param crc32c CRC32C of the file
  * @param lastUpdateToModelMs from the arrival of the last counted update at the coordinator to the
  *     complete file, in ms
- * @param refused why the round's own model was refused, and this is the former one once more; empty
- *     where it was not
+ * @param rejected why the round's own model was rejected, and this is the former one once more;
+ *     empty where it was not
  */
 public record ModelDescription(
         String job,
@@ -26,7 +29,8 @@ public record ModelDescription(
         int chunkBytes,
         int crc32c,
         double lastUpdateToModelMs,
-        String refused) {
+        @JsonAlias("refused") String rejected)
+        implements WireMessage {
 
     /** The same in shorter chunks, where those of now are longer than that. */
     public ModelDescription cut(int mostBytes) {
@@ -39,7 +43,7 @@ public record ModelDescription(
                 Math.min(chunkBytes, mostBytes),
                 crc32c,
                 lastUpdateToModelMs,
-                refused);
+                rejected);
     }
 
     /** The version. */

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.ShortText;
+import io.tributary.protocol.WireMessage;
 
 /**
  * The job's answer to a trainer.
@@ -38,7 +39,8 @@ public record Receipt(
         Status status,
         RejectReason reason,
         String text,
-        String token) {
+        String token)
+        implements WireMessage {
 
     /** One of an earlier version, which a checkpoint may hold, says less. */
     @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
@@ -166,7 +168,7 @@ public record Receipt(
         COMMITTED(true),
         /** It had been counted before; a completed checkpoint holds the first one. */
         DUPLICATE(true),
-        /** The update does not count, or the join is refused. */
+        /** The update does not count, or the join is rejected. */
         REJECTED(false),
         /** There was no room for the update when it came; there is now: send it again. */
         RESEND(false);

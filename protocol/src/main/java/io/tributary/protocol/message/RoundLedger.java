@@ -2,6 +2,8 @@
 
 package io.tributary.protocol.message;
 
+import com.fasterxml.jackson.annotation.JsonAlias;
+import io.tributary.protocol.WireMessage;
 import java.util.List;
 
 /**
@@ -11,12 +13,18 @@ import java.util.List;
  * @param round the round
  * @param epoch the epoch that the updates were for
  * @param modelEpoch the epoch of the model
- * @param refused why the mean of the updates was refused, and the model is the former one once
+ * @param rejected why the mean of the updates was rejected, and the model is the former one once
  *     more; empty where the model is their mean
  * @param updates the updates of the round, by trainer
  */
 public record RoundLedger(
-        String job, int round, long epoch, long modelEpoch, String refused, List<Entry> updates) {
+        String job,
+        int round,
+        long epoch,
+        long modelEpoch,
+        @JsonAlias("refused") String rejected,
+        List<Entry> updates)
+        implements WireMessage {
 
     public RoundLedger {
         updates = List.copyOf(updates);
@@ -31,8 +39,8 @@ public record RoundLedger(
      */
     public record Entry(String trainer, long samples, String crc32c) {}
 
-    /** The same for a round whose model was refused. */
-    public RoundLedger refused(String why) {
+    /** The same for a round whose model was rejected. */
+    public RoundLedger rejected(String why) {
         return new RoundLedger(job, round, epoch, modelEpoch, why, updates);
     }
 

@@ -2,6 +2,8 @@
 
 package io.tributary.protocol.message;
 
+import io.tributary.protocol.WireMessage;
+
 /**
  * What trainers are asked to do now.
  *
@@ -29,7 +31,8 @@ public record RoundPlan(
         double deadlineSeconds,
         int restores,
         String run,
-        String end) {
+        String end)
+        implements WireMessage {
 
     /** Whether the round takes updates. */
     public enum State {

@@ -2,6 +2,7 @@
 
 package io.tributary.protocol.message;
 
+import io.tributary.protocol.WireMessage;
 import java.util.Map;
 
 /**
@@ -26,7 +27,8 @@ public record RoundStatus(
         int expected,
         Map<String, GroupStatus> groups,
         int rejected,
-        int duplicates) {
+        int duplicates)
+        implements WireMessage {
 
     /** The states of a round. */
     public enum State {

@@ -82,7 +82,7 @@ public record Topics(String job) implements Serializable {
         return root() + "/status";
     }
 
-    /** What was refused, and why. */
+    /** What was rejected, and why. */
     public String deadLetter() {
         return root() + "/dead-letter";
     }

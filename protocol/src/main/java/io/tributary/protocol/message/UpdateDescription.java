@@ -6,6 +6,7 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.Json;
+import io.tributary.protocol.WireMessage;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
@@ -30,7 +31,8 @@ public record UpdateDescription(
         long attempt,
         long samples,
         UpdateKind kind,
-        Map<String, Double> metrics) {
+        Map<String, Double> metrics)
+        implements WireMessage {
 
     public UpdateDescription {
         Names.check("job", job);

@@ -25,7 +25,7 @@ record RolePath(List<Role> roles, List<Channel> channels) {
 
     static RolePath of(Schema schema) {
         Role trainer = trainer(schema);
-        refuseCycles(schema);
+        rejectCycles(schema);
         requireAllReachable(schema, trainer);
         List<Role> roles = new ArrayList<>(List.of(trainer));
         List<Channel> channels = new ArrayList<>();
@@ -121,7 +121,7 @@ record RolePath(List<Role> roles, List<Channel> channels) {
     }
 
     /** Union-find over the channels: one whose two roles are linked already closes a cycle. */
-    private static void refuseCycles(Schema schema) {
+    private static void rejectCycles(Schema schema) {
         Map<String, String> parent = new HashMap<>();
         for (Channel channel : schema.channels()) {
             String a = find(parent, channel.pair().get(0));

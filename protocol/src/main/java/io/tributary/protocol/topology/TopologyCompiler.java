@@ -26,10 +26,10 @@ final class TopologyCompiler {
         Schema schema = Schema.parse(schemaDocument);
         RolePath path = RolePath.of(schema);
         for (int i = 1; i + 1 < path.roles().size(); i++) {
-            refuseFinerGrouping(
+            rejectFinerGrouping(
                     path.roles().get(i), path.channels().get(i - 1), path.channels().get(i));
         }
-        refuseSeveralModels(path);
+        rejectSeveralModels(path);
         List<Task> tasks = new ArrayList<>();
         for (Role role : path.roles().subList(1, path.roles().size())) {
             for (Map<String, String> association : role.associations()) {
@@ -47,7 +47,7 @@ final class TopologyCompiler {
     }
 
     /** Flame gives each group of the root a worker, and so a model, of its own. */
-    private static void refuseSeveralModels(RolePath path) {
+    private static void rejectSeveralModels(RolePath path) {
         Role root = path.roles().get(path.roles().size() - 1);
         Channel below = path.channels().get(path.channels().size() - 1);
         if (below.groups().size() > 1) {
@@ -61,7 +61,7 @@ final class TopologyCompiler {
     }
 
     /** One group below must flow into one group above, and not into a narrower one. */
-    private static void refuseFinerGrouping(Role role, Channel below, Channel above) {
+    private static void rejectFinerGrouping(Role role, Channel below, Channel above) {
         Map<String, String> up = new HashMap<>();
         for (int i = 0; i < role.associations().size(); i++) {
             Map<String, String> association = role.associations().get(i);

@@ -5,6 +5,7 @@ package io.tributary.protocol.chunk;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
@@ -52,7 +53,7 @@ class ChunkHeaderTest {
     }
 
     @Property
-    void garbageIsRefused(
+    void garbageIsRejected(
             @ForAll @IntRange(min = 0, max = 15) int property, @ForAll String garbage) {
         Map<String, String> p =
                 new HashMap<>(
@@ -126,5 +127,32 @@ class ChunkHeaderTest {
     @Test
     void crcIsCastagnolis() {
         assertThat(ChunkPart.crc(ByteBuffer.wrap("123456789".getBytes()))).isEqualTo(0xE3069283);
+    }
+
+    @Test
+    void whatMustBeUnderstoodBesideAChunkIsNotIgnored() {
+        ChunkHeader header =
+                new ChunkHeader(
+                        "j",
+                        "t",
+                        1,
+                        0,
+                        "i",
+                        "",
+                        1,
+                        1,
+                        UpdateKind.WEIGHTS,
+                        Map.of(),
+                        new ChunkPart(0, 1, 10, 10, 0, 0));
+        Map<String, String> p = new HashMap<>(header.toProperties());
+        assertThat(p).containsEntry("version", "1");
+        p.put("later", "x");
+        assertThat(ChunkHeader.fromProperties(p)).isEqualTo(header);
+        p.put("must", "encoding,signature");
+        assertThatThrownBy(() -> ChunkHeader.fromProperties(p))
+                .isInstanceOfSatisfying(
+                        RejectedException.class,
+                        e -> assertThat(e.reason()).isEqualTo(RejectReason.UNSUPPORTED))
+                .hasMessageContaining("must be read with [encoding, signature]");
     }
 }

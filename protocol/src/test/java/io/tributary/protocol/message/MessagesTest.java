@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.WireMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import java.util.Arrays;
 import java.util.Map;
@@ -81,7 +82,7 @@ class MessagesTest {
     }
 
     @Property
-    void garbageIsRefused(@ForAll byte[] garbage) {
+    void garbageIsRejected(@ForAll byte[] garbage) {
         try {
             Json.decode(garbage, ControlMessage.class);
         } catch (RejectedException expected) {
@@ -91,7 +92,7 @@ class MessagesTest {
     }
 
     @Property
-    void truncatedMessagesAreRefused(
+    void truncatedMessagesAreRejected(
             @ForAll @net.jqwik.api.constraints.IntRange(max = 60) int cut) {
         byte[] whole = Json.encode(new ControlMessage(Type.JOIN, "job", "trainer", "i", "group"));
         assertThatThrownBy(
@@ -103,7 +104,7 @@ class MessagesTest {
     }
 
     @Test
-    void missingFieldsAreRefused() {
+    void missingFieldsAreRejected() {
         assertThatThrownBy(
                         () -> Json.decode("{\"type\":\"JOIN\"}".getBytes(), ControlMessage.class))
                 .isInstanceOf(RejectedException.class)
@@ -116,6 +117,40 @@ class MessagesTest {
                 "{\"type\":\"JOIN\",\"job\":\"j\",\"trainer\":\"t\",\"instance\":\"i\","
                         + "\"group\":\"g\",\"battery\":0.3}";
         assertThat(ControlMessage.decode(json.getBytes()).trainer()).isEqualTo("t");
+    }
+
+    /** Who must not ignore something is asked by name, and says what it does not know. */
+    @Test
+    void whatMustBeUnderstoodIsNotIgnored() {
+        String json =
+                "{\"version\":2,\"must\":[%s],\"type\":\"JOIN\",\"job\":\"j\",\"trainer\":\"t\","
+                        + "\"instance\":\"i\",\"group\":\"g\"}";
+        assertThat(ControlMessage.decode(json.formatted("").getBytes()).trainer()).isEqualTo("t");
+        assertThatThrownBy(() -> ControlMessage.decode(json.formatted("\"masks\"").getBytes()))
+                .isInstanceOfSatisfying(
+                        RejectedException.class,
+                        e -> assertThat(e.reason()).isEqualTo(RejectReason.UNSUPPORTED))
+                .hasMessage(
+                        "it must be read with [masks], which version 1 of the protocol does not have; use a newer version of Tributary here");
+    }
+
+    @ParameterizedTest
+    @MethodSource("messages")
+    void eachMessageSaysItsVersion(Object message) {
+        if (message instanceof WireMessage) {
+            assertThat(Json.tree(Json.encode(message)).get("version").asInt()).isEqualTo(1);
+        }
+    }
+
+    /** State of before has another word. */
+    @Test
+    void aModelOfAnEarlierVersionIsRead() {
+        byte[] json =
+                Json.encode(new ModelDescription("j", "run", 2, 0, 8, 8, 99, 12.5, "not finite"));
+        String earlier = new String(json).replace("\"rejected\"", "\"refused\"");
+        assertThat(earlier).contains("refused");
+        assertThat(Json.decode(earlier.getBytes(), ModelDescription.class).rejected())
+                .isEqualTo("not finite");
     }
 
     @ParameterizedTest

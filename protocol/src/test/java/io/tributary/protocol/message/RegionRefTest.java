@@ -62,14 +62,14 @@ class RegionRefTest {
             strings = {
                 "", "/a", "a/", "a//b", "../a", "a/..", "a/../b", ".a", "a/.lock", "a\0b", "a b"
             })
-    void namesThatLeadElsewhereAreRefused(String name) {
+    void namesThatLeadElsewhereAreRejected(String name) {
         assertThatThrownBy(() -> new RegionRef("n", name, 1, 0, 1))
                 .isInstanceOf(RejectedException.class)
                 .hasMessageStartingWith("region '");
     }
 
     @Test
-    void rangesThatAreNoneAreRefused() {
+    void rangesThatAreNoneAreRejected() {
         assertThatThrownBy(() -> ref(-1, 1)).hasMessageContaining("1 bytes at -1");
         assertThatThrownBy(() -> ref(Long.MAX_VALUE, 1))
                 .hasMessageContaining("expected a generation");

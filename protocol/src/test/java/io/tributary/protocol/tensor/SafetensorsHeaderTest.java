@@ -99,7 +99,7 @@ class SafetensorsHeaderTest {
     }
 
     @Test
-    void refusesAHeaderOfMoreThan100Megabytes(@TempDir Path directory) throws IOException {
+    void rejectsAHeaderOfMoreThan100Megabytes(@TempDir Path directory) throws IOException {
         Path file = directory.resolve("x");
         byte[] start =
                 ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN).putLong(100_000_001).array();
@@ -111,7 +111,7 @@ class SafetensorsHeaderTest {
     }
 
     @Test
-    void refusesWhatIsNoFile(@TempDir Path directory) throws IOException {
+    void rejectsWhatIsNoFile(@TempDir Path directory) throws IOException {
         assertThatThrownBy(() -> SafetensorsHeader.read(directory.resolve("none")))
                 .hasMessageContaining("there is no such file");
         Path tiny = Files.write(directory.resolve("tiny"), new byte[3]);
@@ -119,7 +119,7 @@ class SafetensorsHeaderTest {
     }
 
     @Property(tries = 2000)
-    void damageIsRefusedOrHarmless(
+    void damageIsRejectedOrHarmless(
             @ForAll @Size(min = 1, max = 8) List<@IntRange(min = 0, max = 5000) Integer> places,
             @ForAll byte damage) {
         SafetensorsHeader header =

@@ -73,7 +73,7 @@ class TopologyTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"0", "-3", "1000000", "2147483647", "1.5"})
-    void aReplicaThatCannotBeMeantIsRefused(String replica) {
+    void aReplicaThatCannotBeMeantIsRejected(String replica) {
         assertThatThrownBy(
                         () -> parse(HIERARCHY.replace("\"replica\":1", "\"replica\":" + replica)))
                 .isInstanceOf(TopologyException.class)

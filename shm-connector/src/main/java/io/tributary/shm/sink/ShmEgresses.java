@@ -198,7 +198,7 @@ public record ShmEgresses(String job, PayloadStore.Place regions, long quotaByte
         return one("status", purpose -> lines(JobDirectory::status));
     }
 
-    /** What was refused, a line for each. */
+    /** What was rejected, a line for each. */
     public Egress.Factory<DeadLetter> deadLetters() {
         return one("dead-letters", purpose -> lines(JobDirectory::deadLetters));
     }

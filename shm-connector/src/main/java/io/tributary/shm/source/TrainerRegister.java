@@ -2,6 +2,7 @@
 
 package io.tributary.shm.source;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.memory.mailbox.EndpointId;
 import io.tributary.memory.region.JobDirectory;
 import io.tributary.memory.region.TrainerPresence;
@@ -9,6 +10,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.TrainerEvent;
 import java.io.IOException;
@@ -92,12 +94,33 @@ final class TrainerRegister {
             return presence.filter(p -> p.trainer().equals(trainer));
         } catch (RejectedException e) {
             if (unreadable.add(file)) {
+                // Who asks for what this job does not have is told, or would ask for ever.
+                String instance = instance(file);
                 out.accept(
                         new TrainerEvent.InputRejected(
                                 new DeadLetter(
-                                        file.toString(), "", 0, 0, e.reason(), e.getMessage())));
+                                        file.toString(),
+                                        instance.isEmpty() ? "" : trainer,
+                                        0,
+                                        0,
+                                        e.reason(),
+                                        e.getMessage()),
+                                false,
+                                0,
+                                instance));
             }
             return Optional.empty();
+        }
+    }
+
+    /** The client that a file is of, as far as it says so. */
+    private static String instance(Path file) {
+        try {
+            return JobDirectory.readSmall(file, JsonNode.class)
+                    .map(json -> Names.check("instance", json.path("instance").asText()))
+                    .orElse("");
+        } catch (RejectedException e) {
+            return "";
         }
     }
 

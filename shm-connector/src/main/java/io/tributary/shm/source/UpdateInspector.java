@@ -85,7 +85,7 @@ final class UpdateInspector {
 
     /** To ask again for what cannot be answered is vain, and says nothing new. */
     private static boolean answered(TrainerEvent event) {
-        return !(event instanceof TrainerEvent.InputRejected refused) || refused.answer();
+        return !(event instanceof TrainerEvent.InputRejected rejected) || rejected.answer();
     }
 
     /** Bytes of the payload behind an event. */
@@ -103,11 +103,11 @@ final class UpdateInspector {
         if (seen.containsKey(file)) {
             return Optional.empty();
         }
-        TrainerEvent refused =
+        TrainerEvent rejected =
                 new TrainerEvent.InputRejected(
                         new DeadLetter(file.toString(), "", 0, 0, e.reason(), e.getMessage()));
-        seen.put(file, new Seen(0, refused));
-        return Optional.of(refused);
+        seen.put(file, new Seen(0, rejected));
+        return Optional.of(rejected);
     }
 
     private TrainerEvent check(Path file, RegionHeader header) {
@@ -141,7 +141,7 @@ final class UpdateInspector {
                 // Of one that nobody is told of it stays: released, it would be sent for ever.
                 RegionDirectory.release(payload);
             }
-            return refusal(file, author, e);
+            return rejection(file, author, e);
         }
     }
 
@@ -187,7 +187,7 @@ final class UpdateInspector {
         }
     }
 
-    private static TrainerEvent refusal(Path file, Author author, RejectedException e) {
+    private static TrainerEvent rejection(Path file, Author author, RejectedException e) {
         String about =
                 author.trainer().isEmpty()
                         ? "region " + file

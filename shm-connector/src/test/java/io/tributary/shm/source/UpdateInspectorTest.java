@@ -56,8 +56,8 @@ class UpdateInspectorTest {
         return inspector.inspect(region.file(), true);
     }
 
-    /** An update that is claimed is not the trainer's to send again; one that is refused is. */
-    private static TrainerEvent.InputRejected refused(Optional<TrainerEvent> event) {
+    /** An update that is claimed is not the trainer's to send again; one that is rejected is. */
+    private static TrainerEvent.InputRejected rejected(Optional<TrainerEvent> event) {
         return (TrainerEvent.InputRejected) event.orElseThrow();
     }
 
@@ -74,11 +74,11 @@ class UpdateInspectorTest {
             throws IOException {
         try (OwnedRegion region =
                 region(HEADER.fileLength(), GOOD.replace(right, wrong == null ? "" : wrong))) {
-            TrainerEvent.InputRejected refused = refused(rung(region));
-            assertThat(refused.deadLetter().reason()).isEqualTo(reason);
-            assertThat(refused.deadLetter().trainer()).isEqualTo("t");
-            assertThat(refused.answer()).isTrue();
-            assertThat(refused.attempt()).isEqualTo(7);
+            TrainerEvent.InputRejected rejected = rejected(rung(region));
+            assertThat(rejected.deadLetter().reason()).isEqualTo(reason);
+            assertThat(rejected.deadLetter().trainer()).isEqualTo("t");
+            assertThat(rejected.answer()).isTrue();
+            assertThat(rejected.attempt()).isEqualTo(7);
             assertThat(region.released()).as("it is its trainer's again").isTrue();
         }
     }
@@ -88,7 +88,7 @@ class UpdateInspectorTest {
     @ValueSource(strings = {"{}", "nonsense", "{'trainer':'a b'}", "[1]"})
     void whatNobodyCanBeToldOfStaysAndIsSaidOnce(String description) throws IOException {
         try (OwnedRegion region = region(HEADER.fileLength(), description)) {
-            assertThat(refused(rung(region)).answer()).isFalse();
+            assertThat(rejected(rung(region)).answer()).isFalse();
             assertThat(region.released()).isFalse();
             assertThat(rung(region)).isEmpty();
             assertThat(inspector.inspect(region.file(), false)).isEmpty();
@@ -98,10 +98,10 @@ class UpdateInspectorTest {
     @Test
     void anUpdateThatIsTooLargeIsCalledSo() throws IOException {
         try (OwnedRegion region = region(MODEL.maxUpdateBytes() + 1, GOOD)) {
-            TrainerEvent.InputRejected refused = refused(rung(region));
-            assertThat(refused.deadLetter().reason()).isEqualTo(RejectReason.TOO_LARGE);
-            assertThat(refused.deadLetter().text()).contains("at most " + MODEL.maxUpdateBytes());
-            assertThat(refused.answer()).isTrue();
+            TrainerEvent.InputRejected rejected = rejected(rung(region));
+            assertThat(rejected.deadLetter().reason()).isEqualTo(RejectReason.TOO_LARGE);
+            assertThat(rejected.deadLetter().text()).contains("at most " + MODEL.maxUpdateBytes());
+            assertThat(rejected.answer()).isTrue();
         }
     }
 

@@ -163,7 +163,7 @@ public final class KafkaEventSource
 
     private void ensureTopics() {
         try {
-            Refusal.watch(() -> TopicSetup.ensure(kafka, topics));
+            Rejection.watch(() -> TopicSetup.ensure(kafka, topics));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

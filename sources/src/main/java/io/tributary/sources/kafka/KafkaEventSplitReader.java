@@ -107,7 +107,7 @@ final class KafkaEventSplitReader implements SplitReader<Step, KafkaPartitionSpl
 
     @Override
     public RecordsWithSplitIds<Step> fetch() throws IOException {
-        return Refusal.watch(this::steps);
+        return Rejection.watch(this::steps);
     }
 
     private RecordsWithSplitIds<Step> steps() throws IOException {

@@ -25,8 +25,8 @@ import org.apache.flink.streaming.api.connector.sink2.SupportsPostCommitTopology
 import org.apache.flink.streaming.api.datastream.DataStream;
 
 /**
- * A sink of Flink's connector, but what Kafka refuses for good ends the job ({@link Refusal}), and
- * does not restart it for ever.
+ * A sink of Flink's connector, but what Kafka rejects for good ends the job ({@link Rejection}),
+ * and does not restart it for ever.
  *
  * @param <T> the values' type
  */
@@ -73,7 +73,7 @@ final class StoppingSink<T>
 
     @Override
     public Writer createWriter(WriterInitContext context) throws IOException {
-        return Refusal.watch(
+        return Rejection.watch(
                 () -> {
                     preparation.run();
                     return new Writer(writers().createWriter(context));
@@ -83,7 +83,7 @@ final class StoppingSink<T>
     @Override
     public Writer restoreWriter(WriterInitContext context, Collection<KafkaWriterState> state)
             throws IOException {
-        return Refusal.watch(
+        return Rejection.watch(
                 () -> {
                     preparation.run();
                     return new Writer(writers().restoreWriter(context, state));
@@ -124,7 +124,7 @@ final class StoppingSink<T>
 
         @Override
         public void write(T value, Context context) throws IOException {
-            Refusal.watch(
+            Rejection.watch(
                     () -> {
                         writer.write(value, context);
                         return value;
@@ -133,7 +133,7 @@ final class StoppingSink<T>
 
         @Override
         public void flush(boolean endOfInput) throws IOException {
-            Refusal.watch(
+            Rejection.watch(
                     () -> {
                         writer.flush(endOfInput);
                         return endOfInput;
@@ -142,12 +142,12 @@ final class StoppingSink<T>
 
         @Override
         public Collection<KafkaCommittable> prepareCommit() throws IOException {
-            return Refusal.watch(writer::prepareCommit);
+            return Rejection.watch(writer::prepareCommit);
         }
 
         @Override
         public List<KafkaWriterState> snapshotState(long checkpoint) throws IOException {
-            return Refusal.watch(() -> writer.snapshotState(checkpoint));
+            return Rejection.watch(() -> writer.snapshotState(checkpoint));
         }
 
         @Override
@@ -162,7 +162,7 @@ final class StoppingSink<T>
         @Override
         public void commit(Collection<CommitRequest<KafkaCommittable>> requests)
                 throws IOException {
-            Refusal.watch(
+            Rejection.watch(
                     () -> {
                         committer.commit(requests);
                         return requests;

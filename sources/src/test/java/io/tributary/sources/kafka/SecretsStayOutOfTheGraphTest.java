@@ -74,14 +74,14 @@ class SecretsStayOutOfTheGraphTest {
     }
 
     private static void fails(RuntimeException cause) throws IOException {
-        Refusal.watch(
+        Rejection.watch(
                 () -> {
                     throw new KafkaException("somewhere", cause);
                 });
     }
 
     @Test
-    void onlyWhatIsRefusedForGoodEndsAJob() {
+    void onlyWhatIsRejectedForGoodEndsAJob() {
         for (RuntimeException permanent :
                 List.of(
                         new KafkaException(

@@ -295,7 +295,7 @@ public final class Chaos {
                 oracle.countedOnce(),
                 oracle.countedTwice(),
                 oracle.lost(),
-                oracle.refused(),
+                oracle.rejected(),
                 oracle.unanswered(),
                 oracle.worstError(),
                 complete.stream().map(Recovery::seconds).toList(),

@@ -17,7 +17,7 @@ import java.util.Map;
  * @param countedOnce updates in one model, once
  * @param countedTwice updates that were counted more than once
  * @param lost updates whose receipt says that they count, and that no model has
- * @param refused updates whose receipt says that they do not count
+ * @param rejected updates whose receipt says that they do not count
  * @param unanswered updates of trainers that were killed before they had a receipt
  * @param worstError largest error of a model against the float64 mean of its updates, relative to
  *     the mean's largest magnitude
@@ -36,7 +36,7 @@ public record ChaosReport(
         int countedOnce,
         int countedTwice,
         int lost,
-        int refused,
+        int rejected,
         int unanswered,
         double worstError,
         List<Double> recoverySeconds,

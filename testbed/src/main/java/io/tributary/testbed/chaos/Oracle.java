@@ -70,7 +70,7 @@ final class Oracle {
             if (counts && !counted.containsKey(update)) {
                 faults.add("lost: %s holds a receipt and is in no model".formatted(update));
             } else if (!counts && counted.containsKey(update)) {
-                faults.add("refused, but counted: " + update);
+                faults.add("rejected, but counted: " + update);
             }
         }
         counted.forEach(
@@ -143,7 +143,7 @@ final class Oracle {
         return (int) faults.stream().filter(fault -> fault.startsWith("lost:")).count();
     }
 
-    int refused() {
+    int rejected() {
         return (int) answers.values().stream().filter(a -> !a.equals("counts")).count();
     }
 

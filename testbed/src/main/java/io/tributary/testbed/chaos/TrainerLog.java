@@ -29,7 +29,7 @@ final class TrainerLog {
      * @param round the update's round
      * @param epoch its epoch
      * @param status the answer; empty before there is one
-     * @param text why it was refused
+     * @param text why it was rejected
      */
     record Line(int round, long epoch, String status, String text) {
 

@@ -38,12 +38,12 @@ public final class Console {
         out.println(line);
     }
 
-    /** Says so when a round's own model was refused; otherwise its line says enough. */
+    /** Says so when a round's own model was rejected; otherwise its line says enough. */
     public void model(ModelDescription model) {
-        if (!model.refused().isEmpty()) {
+        if (!model.rejected().isEmpty()) {
             say(
-                    "round %2d  its model is refused, the one before goes on: %s"
-                            .formatted(model.round(), model.refused()));
+                    "round %2d  its model is rejected, the one before goes on: %s"
+                            .formatted(model.round(), model.rejected()));
         }
     }
 

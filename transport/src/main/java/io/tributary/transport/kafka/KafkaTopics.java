@@ -54,7 +54,7 @@ public record KafkaTopics(String job) implements Serializable {
         return job + ".status";
     }
 
-    /** What was refused, and why. */
+    /** What was rejected, and why. */
     public String deadLetters() {
         return job + ".dead-letters";
     }

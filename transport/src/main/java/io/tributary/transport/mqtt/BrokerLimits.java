@@ -26,24 +26,24 @@ record BrokerLimits(int receiveMaximum, long maximumPacketBytes) {
      * Reads a CONNACK.
      *
      * @param said its properties; null where it has none
-     * @throws BrokerRefusedException when the broker lacks what Tributary needs
+     * @throws BrokerRejectedException when the broker lacks what Tributary needs
      */
     static BrokerLimits of(BrokerOptions broker, MqttProperties said) {
         if (said == null) {
             return NONE;
         }
         if (said.getMaximumQoS() != null && said.getMaximumQoS() < 1) {
-            throw BrokerRefusedException.unfit(broker, ReasonCode.NO_QOS.toString());
+            throw BrokerRejectedException.unfit(broker, ReasonCode.NO_QOS.toString());
         }
         if (Boolean.FALSE.equals(said.isRetainAvailable())) {
-            throw BrokerRefusedException.unfit(broker, ReasonCode.NO_RETAIN.toString());
+            throw BrokerRejectedException.unfit(broker, ReasonCode.NO_RETAIN.toString());
         }
         BrokerLimits limits =
                 new BrokerLimits(
                         Optional.ofNullable(said.getReceiveMaximum()).orElse(UNLIMITED_MESSAGES),
                         Optional.ofNullable(said.getMaximumPacketSize()).orElse(Long.MAX_VALUE));
         if (limits.maximumPacketBytes - BESIDE_PAYLOAD < ChunkPart.MIN_CHUNK_BYTES) {
-            throw BrokerRefusedException.unfit(
+            throw BrokerRejectedException.unfit(
                     broker,
                     "it takes packets of at most %d bytes, expected %d or more; raise its largest packet"
                             .formatted(

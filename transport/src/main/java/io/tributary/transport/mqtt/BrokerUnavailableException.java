@@ -4,9 +4,9 @@ package io.tributary.transport.mqtt;
 
 import org.eclipse.paho.mqttv5.common.MqttException;
 
-/** The broker could not be reached within the patience, or refuses what is asked of it. */
+/** The broker could not be reached within the patience, or rejects what is asked of it. */
 public sealed class BrokerUnavailableException extends RuntimeException
-        permits BrokerRefusedException {
+        permits BrokerRejectedException {
 
     BrokerUnavailableException(BrokerOptions broker, Throwable cause) {
         super(
@@ -20,7 +20,7 @@ public sealed class BrokerUnavailableException extends RuntimeException
     }
 
     /** The broker is there, and says no again and again. */
-    static BrokerUnavailableException refusing(
+    static BrokerUnavailableException rejecting(
             BrokerOptions broker, ReasonCode reason, Throwable cause) {
         return new BrokerUnavailableException(
                 "broker %s has not taken what it was sent for %d s: %s"

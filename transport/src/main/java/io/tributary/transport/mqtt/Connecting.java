@@ -51,7 +51,7 @@ final class Connecting {
      * Connects a client once.
      *
      * @return what the broker says of itself
-     * @throws BrokerRefusedException when it does not let the client in, or lacks what is needed
+     * @throws BrokerRejectedException when it does not let the client in, or lacks what is needed
      * @throws MqttException when it may be tried again
      */
     static BrokerLimits connect(
@@ -64,13 +64,13 @@ final class Connecting {
         } catch (MqttException e) {
             ReasonCode reason = ReasonCode.of(e).orElse(ReasonCode.UNSPECIFIED);
             if (reason.permanent()) {
-                throw BrokerRefusedException.connection(broker, reason);
+                throw BrokerRejectedException.connection(broker, reason);
             }
             throw e;
         }
         try {
             return BrokerLimits.of(broker, connected.getResponseProperties());
-        } catch (BrokerRefusedException e) {
+        } catch (BrokerRejectedException e) {
             client.disconnectForcibly(0, 0, false);
             throw e;
         }

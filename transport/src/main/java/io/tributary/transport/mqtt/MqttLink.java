@@ -48,7 +48,7 @@ public final class MqttLink implements AutoCloseable {
     private volatile Semaphore window = new Semaphore(0);
     private volatile Optional<ReasonCode> parting = Optional.empty();
     private volatile Optional<MqttException> broken = Optional.empty();
-    private volatile Optional<BrokerRefusedException> refusal = Optional.empty();
+    private volatile Optional<BrokerRejectedException> rejection = Optional.empty();
     private volatile boolean closed;
 
     /**
@@ -81,7 +81,7 @@ public final class MqttLink implements AutoCloseable {
      * Connects, trying again with a growing pause.
      *
      * @param listener called on the link's own thread; blocking it stops the reading
-     * @throws BrokerRefusedException at once when the broker does not let it in, or lacks what is
+     * @throws BrokerRejectedException at once when the broker does not let it in, or lacks what is
      *     needed
      * @throws BrokerUnavailableException after the broker's patience
      */
@@ -113,12 +113,12 @@ public final class MqttLink implements AutoCloseable {
     /**
      * Does nothing while there is hope.
      *
-     * @throws BrokerRefusedException when the broker has turned this link away for longer than its
+     * @throws BrokerRejectedException when the broker has turned this link away for longer than its
      *     patience
      */
     public void check() {
-        if (refusal.isPresent()) {
-            throw refusal.get();
+        if (rejection.isPresent()) {
+            throw rejection.get();
         }
     }
 
@@ -171,7 +171,7 @@ public final class MqttLink implements AutoCloseable {
     private BrokerUnavailableException unavailable(MqttException last) {
         Optional<ReasonCode> why = ReasonCode.of(last).or(() -> parting);
         return why.isPresent()
-                ? BrokerUnavailableException.refusing(broker, why.get(), last)
+                ? BrokerUnavailableException.rejecting(broker, why.get(), last)
                 : new BrokerUnavailableException(broker, broken.orElse(last));
     }
 
@@ -198,7 +198,7 @@ public final class MqttLink implements AutoCloseable {
             for (String filter : filters) {
                 await(client.subscribe(filter, QOS), "subscribe to", filter);
             }
-        } catch (MqttException | BrokerRefusedException e) {
+        } catch (MqttException | BrokerRejectedException e) {
             // Connected but deaf is worse than not connected, which is tried again.
             client.disconnectForcibly(0, 0, false);
             throw e;
@@ -207,7 +207,7 @@ public final class MqttLink implements AutoCloseable {
 
     private void keepConnected() {
         long pause = FIRST_PAUSE_MILLIS;
-        Optional<Long> refusedSince = Optional.empty();
+        Optional<Long> rejectedSince = Optional.empty();
         while (!closed) {
             try {
                 if (client.isConnected()) {
@@ -215,13 +215,13 @@ public final class MqttLink implements AutoCloseable {
                 } else {
                     connectOnce();
                 }
-                refusedSince = Optional.empty();
-            } catch (BrokerRefusedException e) {
+                rejectedSince = Optional.empty();
+            } catch (BrokerRejectedException e) {
                 // A password is changed at one of two places first.
                 long now = System.nanoTime();
-                refusedSince = refusedSince.or(() -> Optional.of(now));
-                if (now - refusedSince.get() > broker.patience().toNanos()) {
-                    refuse(e);
+                rejectedSince = rejectedSince.or(() -> Optional.of(now));
+                if (now - rejectedSince.get() > broker.patience().toNanos()) {
+                    reject(e);
                     return;
                 }
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
@@ -237,9 +237,9 @@ public final class MqttLink implements AutoCloseable {
         }
     }
 
-    private void refuse(BrokerRefusedException e) {
+    private void reject(BrokerRejectedException e) {
         LOG.warn("{}: {}", settings.clientId(), e.getMessage());
-        refusal = Optional.of(e);
+        rejection = Optional.of(e);
     }
 
     /** Subscribes; the subscription lasts through reconnections. */
@@ -262,7 +262,7 @@ public final class MqttLink implements AutoCloseable {
      * Sends messages in order and returns when the broker has them all. Where the connection
      * breaks, those not known to have arrived are sent again; receivers get them at least once.
      *
-     * @throws BrokerRefusedException at once when the broker says no for good
+     * @throws BrokerRejectedException at once when the broker says no for good
      * @throws BrokerUnavailableException when the broker stays away longer than its patience
      */
     public void publish(Iterable<Publication> publications) {
@@ -273,7 +273,7 @@ public final class MqttLink implements AutoCloseable {
 
     private void await(IMqttToken asked, String action, String topic) throws MqttException {
         asked.waitForCompletion(ACK_TIMEOUT_MILLIS);
-        BrokerRefusedException.check(broker, action, topic, asked.getReasonCodes());
+        BrokerRejectedException.check(broker, action, topic, asked.getReasonCodes());
     }
 
     /** Breaks the connection without a word, as a crash would: the broker sends the will. */

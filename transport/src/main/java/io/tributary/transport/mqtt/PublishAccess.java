@@ -18,7 +18,7 @@ public final class PublishAccess {
     /**
      * Whether a broker lets a client publish to a topic. It is tried, once, with an empty message.
      *
-     * @throws BrokerRefusedException when it does not let the client in
+     * @throws BrokerRejectedException when it does not let the client in
      * @throws BrokerUnavailableException when that cannot be told
      */
     public static boolean admits(BrokerOptions broker, String topic) {
@@ -43,7 +43,7 @@ public final class PublishAccess {
         } catch (MqttException e) {
             ReasonCode reason = ReasonCode.of(e).orElse(ReasonCode.UNSPECIFIED);
             if (reason.permanent()) {
-                throw BrokerRefusedException.connection(broker, reason);
+                throw BrokerRejectedException.connection(broker, reason);
             }
             throw new BrokerUnavailableException(broker, e);
         }

@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.Optional;
 import org.eclipse.paho.mqttv5.common.MqttException;
 
-/** MQTT 5's reason codes that refuse something (OASIS MQTT 5.0, section 2.4), and what to do. */
+/** MQTT 5's reason codes that reject something (OASIS MQTT 5.0, section 2.4), and what to do. */
 enum ReasonCode {
     UNSPECIFIED(0x80, false, "it does not say why"),
     MALFORMED(0x81, true, "it cannot read what was sent"),
@@ -52,7 +52,7 @@ enum ReasonCode {
     NO_WILDCARDS(
             0xA2, true, "it has no subscriptions with wildcards, which the job needs; allow them");
 
-    /** From here on codes refuse. */
+    /** From here on codes reject. */
     private static final int REFUSES = 0x80;
 
     /** What brokers of MQTT 3 say to who connects: version, client id, login, not authorized. */
@@ -68,7 +68,7 @@ enum ReasonCode {
         this.words = words;
     }
 
-    /** What a broker's answer refuses with; empty where it does not refuse. */
+    /** What a broker's answer rejects with; empty where it does not reject. */
     static Optional<ReasonCode> of(int code) {
         if (code < REFUSES) {
             return Optional.empty();

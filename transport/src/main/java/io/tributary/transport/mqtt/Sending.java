@@ -53,7 +53,7 @@ final class Sending {
      *
      * @param window the messages that the broker lets all senders of this connection have under way
      * @throws MqttException when it has to be begun again
-     * @throws BrokerRefusedException when that is vain
+     * @throws BrokerRejectedException when that is vain
      */
     void run(MqttAsyncClient client, Semaphore window) throws MqttException {
         Deque<IMqttToken> tokens = new ArrayDeque<>();
@@ -77,7 +77,7 @@ final class Sending {
     private void acknowledge(Deque<IMqttToken> tokens) throws MqttException {
         IMqttToken oldest = tokens.remove();
         oldest.waitForCompletion(MqttLink.ACK_TIMEOUT_MILLIS);
-        BrokerRefusedException.check(
+        BrokerRejectedException.check(
                 broker, "publish to", unacknowledged.peek().topic(), oldest.getReasonCodes());
         bytesUnderWay -= unacknowledged.remove().payload().length;
         acknowledged++;

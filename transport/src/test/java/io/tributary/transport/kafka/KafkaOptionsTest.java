@@ -51,7 +51,7 @@ class KafkaOptionsTest {
                 "value.deserializer",
                 "transactional.id"
             })
-    void whatIsNotIsRefusedByName(String key) {
+    void whatIsNotIsRejectedByName(String key) {
         assertThatThrownBy(() -> new KafkaOptions("h:1", Map.of(key, "x")))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("'" + key + "'");
@@ -69,8 +69,8 @@ class KafkaOptionsTest {
                 KafkaOptions options = new KafkaOptions("h:1", Map.of(key, "99999999"));
                 assertThat(options.consumer().getProperty(key, "99999999")).isEqualTo("99999999");
                 assertThat(options.producer().getProperty(key, "99999999")).isEqualTo("99999999");
-            } catch (IllegalArgumentException refused) {
-                assertThat(refused).hasMessageContaining("'" + key + "'");
+            } catch (IllegalArgumentException rejected) {
+                assertThat(rejected).hasMessageContaining("'" + key + "'");
             }
         }
     }

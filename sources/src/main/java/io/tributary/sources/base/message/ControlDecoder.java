@@ -16,14 +16,14 @@ import java.util.function.LongSupplier;
 public final class ControlDecoder implements MessageDecoder {
 
     private final String job;
-    private final RefusalBudget refusals;
+    private final RejectionBudget rejections;
 
     /**
      * @param nanoTime the clock
      */
     public ControlDecoder(String job, LongSupplier nanoTime) {
         this.job = job;
-        this.refusals = RefusalBudget.ofStrangers(nanoTime);
+        this.rejections = RejectionBudget.ofStrangers(nanoTime);
     }
 
     @Override
@@ -38,15 +38,15 @@ public final class ControlDecoder implements MessageDecoder {
             }
             out.accept(new TrainerEvent.Control(control));
         } catch (RejectedException e) {
-            refuse(message, e, out);
+            reject(message, e, out);
         }
         message.done().run();
     }
 
     /** Whoever sends it is told, as far as it can be told who that is: else it asks for ever. */
-    private void refuse(Message message, RejectedException why, Consumer<TrainerEvent> out) {
+    private void reject(Message message, RejectedException why, Consumer<TrainerEvent> out) {
         String trainer = name(message.sender());
-        refusals.tell(
+        rejections.tell(
                 new TrainerEvent.InputRejected(
                         new DeadLetter(
                                 message.source(),

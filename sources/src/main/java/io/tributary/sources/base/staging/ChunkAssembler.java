@@ -95,7 +95,7 @@ final class ChunkAssembler implements AutoCloseable {
         this.nanoTime = nanoTime;
     }
 
-    /** Takes a chunk; emits a claim or a refusal, if that follows from it. */
+    /** Takes a chunk; emits a claim or a rejection, if that follows from it. */
     void accept(Message message, Consumer<TrainerEvent> out) throws IOException {
         Optional<Chunk> chunk = gate.admit(message, out);
         if (chunk.isEmpty()) {
@@ -236,7 +236,7 @@ final class ChunkAssembler implements AutoCloseable {
                 out.accept(new TrainerEvent.UpdateStaged(finish(assembly.get())));
             }
         } catch (RejectedException e) {
-            gate.refuse(message, chunk.sender(), Optional.of(header), e, out);
+            gate.reject(message, chunk.sender(), Optional.of(header), e, out);
         }
         message.done().run();
         return true;
@@ -259,7 +259,7 @@ final class ChunkAssembler implements AutoCloseable {
                         RejectReason.CHUNK_DUPLICATE,
                         "its update has been dealt with; a resend needs a new attempt");
             }
-            refuseSuperseded(before.superseded(), header);
+            rejectSuperseded(before.superseded(), header);
         }
         Assembly current = assemblies.get(header.trainer());
         if (current != null && current.header().id().compareTo(header.id()) > 0) {
@@ -278,7 +278,7 @@ final class ChunkAssembler implements AutoCloseable {
                 }
                 return Optional.of(current);
             }
-            refuseSuperseded(current.superseded(), header);
+            rejectSuperseded(current.superseded(), header);
             if (current.header().sameUpdate(header)) {
                 // Its trainer lost patience; were its progress thrown away, it could starve.
                 current.resend(header);
@@ -289,7 +289,7 @@ final class ChunkAssembler implements AutoCloseable {
     }
 
     /** Attempts tell sendings apart; they need not rise, since clocks may be set back. */
-    private static void refuseSuperseded(Superseded superseded, ChunkHeader header) {
+    private static void rejectSuperseded(Superseded superseded, ChunkHeader header) {
         if (superseded.contains(header.attempt())) {
             throw new RejectedException(
                     RejectReason.CHUNK_UNKNOWN_ATTEMPT,

@@ -9,7 +9,7 @@ import io.tributary.protocol.chunk.ChunkSender;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.sources.base.message.Message;
-import io.tributary.sources.base.message.RefusalBudget;
+import io.tributary.sources.base.message.RejectionBudget;
 import java.nio.ByteBuffer;
 import java.util.Map;
 import java.util.Optional;
@@ -25,11 +25,11 @@ final class ChunkGate {
     private final String job;
     private final Run run;
 
-    /** The last sending of each trainer that was refused because its token is not of this run. */
+    /** The last sending of each trainer that was rejected because its token is not of this run. */
     private final Map<String, Long> strangers = new Remembered<>();
 
-    private final RefusalBudget ofStrangers;
-    private final Map<String, RefusalBudget> ofMembers = new Remembered<>();
+    private final RejectionBudget ofStrangers;
+    private final Map<String, RejectionBudget> ofMembers = new Remembered<>();
     private final LongSupplier nanoTime;
 
     /**
@@ -41,13 +41,13 @@ final class ChunkGate {
         this.job = job;
         this.run = run;
         this.nanoTime = nanoTime;
-        this.ofStrangers = RefusalBudget.ofStrangers(nanoTime);
+        this.ofStrangers = RejectionBudget.ofStrangers(nanoTime);
     }
 
     /**
      * Looks at a message.
      *
-     * @param out is given the refusal of one that is not let in
+     * @param out is given the rejection of one that is not let in
      * @return the chunk, if it is let in
      */
     Optional<Chunk> admit(Message message, Consumer<TrainerEvent> out) {
@@ -55,11 +55,11 @@ final class ChunkGate {
         try {
             sender = named(message);
         } catch (RejectedException e) {
-            ofStrangers.tell(Refusals.of(message, Optional.empty(), Optional.empty(), e), out);
+            ofStrangers.tell(Rejections.of(message, Optional.empty(), Optional.empty(), e), out);
             return Optional.empty();
         }
         if (!run.gave(sender.token(), sender.trainer(), sender.instance())) {
-            refuseStranger(message, sender, out);
+            rejectStranger(message, sender, out);
             return Optional.empty();
         }
         Optional<ChunkHeader> header = Optional.empty();
@@ -73,21 +73,21 @@ final class ChunkGate {
             header.get().part().check(ByteBuffer.wrap(message.payload()));
             return Optional.of(new Chunk(sender, header.get(), message));
         } catch (RejectedException e) {
-            refuse(message, sender, header, e, out);
+            reject(message, sender, header, e, out);
             return Optional.empty();
         }
     }
 
     /** Says why a member's chunk cannot be used. */
-    void refuse(
+    void reject(
             Message message,
             ChunkSender sender,
             Optional<ChunkHeader> header,
             RejectedException why,
             Consumer<TrainerEvent> out) {
         ofMembers
-                .computeIfAbsent(sender.trainer(), ignored -> RefusalBudget.ofMember(nanoTime))
-                .tell(Refusals.of(message, Optional.of(sender), header, why), out);
+                .computeIfAbsent(sender.trainer(), ignored -> RejectionBudget.ofMember(nanoTime))
+                .tell(Rejections.of(message, Optional.of(sender), header, why), out);
     }
 
     private ChunkSender named(Message message) {
@@ -102,11 +102,11 @@ final class ChunkGate {
     }
 
     /** Once for each sending: it may be a member's, whose job has been submitted again. */
-    private void refuseStranger(Message message, ChunkSender sender, Consumer<TrainerEvent> out) {
+    private void rejectStranger(Message message, ChunkSender sender, Consumer<TrainerEvent> out) {
         Long before = strangers.put(sender.trainer(), sender.attempt());
         if (before == null || before != sender.attempt()) {
             ofStrangers.tell(
-                    Refusals.of(
+                    Rejections.of(
                             message,
                             Optional.of(sender),
                             Optional.empty(),

@@ -4,7 +4,7 @@ package io.tributary.sources.mqtt.sink;
 
 import io.tributary.sources.base.sink.Egress;
 import io.tributary.transport.mqtt.BrokerOptions;
-import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.BrokerRejectedException;
 import io.tributary.transport.mqtt.MqttLink;
 import io.tributary.transport.mqtt.Publication;
 import java.util.Iterator;
@@ -69,13 +69,13 @@ public final class MqttEgress<T> implements Egress<T> {
                     broker,
                     new MqttLink.Settings("tributary-" + name, 1, Optional.empty()),
                     message -> message.done().run());
-        } catch (BrokerRefusedException e) {
+        } catch (BrokerRejectedException e) {
             throw stopping(e);
         }
     }
 
     /** A restart would not mend it, and whoever submitted the job is to see it. */
-    private static RuntimeException stopping(BrokerRefusedException e) {
+    private static RuntimeException stopping(BrokerRejectedException e) {
         return new SuppressRestartsException(e);
     }
 
@@ -91,7 +91,7 @@ public final class MqttEgress<T> implements Egress<T> {
             }
         } catch (InterruptedException e) {
             // Closed.
-        } catch (BrokerRefusedException e) {
+        } catch (BrokerRejectedException e) {
             fail(stopping(e));
         } catch (RuntimeException e) {
             fail(e);

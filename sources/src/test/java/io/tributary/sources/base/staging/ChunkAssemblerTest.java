@@ -145,12 +145,12 @@ class ChunkAssemblerTest {
         return ((TrainerEvent.UpdateStaged) events.get(event)).claim();
     }
 
-    private void assertRefused(RejectReason reason, boolean answer, String... words) {
-        TrainerEvent.InputRejected refused =
+    private void assertRejected(RejectReason reason, boolean answer, String... words) {
+        TrainerEvent.InputRejected rejected =
                 (TrainerEvent.InputRejected) events.get(events.size() - 1);
-        assertThat(refused.deadLetter().reason()).isEqualTo(reason);
-        assertThat(refused.answer()).isEqualTo(answer);
-        assertThat(refused.deadLetter().text()).contains(words).doesNotContain("\n");
+        assertThat(rejected.deadLetter().reason()).isEqualTo(reason);
+        assertThat(rejected.answer()).isEqualTo(answer);
+        assertThat(rejected.deadLetter().text()).contains(words).doesNotContain("\n");
     }
 
     private long regions() throws IOException {
@@ -182,11 +182,11 @@ class ChunkAssemblerTest {
         List<Message> chunks = chunks("t-1", 1, update(1));
         assembler.accept(chunks.get(0), events::add);
         assembler.accept(chunks.get(0), events::add);
-        assertRefused(RejectReason.CHUNK_DUPLICATE, false, "trainer t-1 for round 4.0");
+        assertRejected(RejectReason.CHUNK_DUPLICATE, false, "trainer t-1 for round 4.0");
         accept(chunks.subList(1, chunks.size()));
         assertThat(claim(1).trainer()).isEqualTo("t-1");
         assembler.accept(chunks.get(2), events::add);
-        assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has been dealt with");
+        assertRejected(RejectReason.CHUNK_DUPLICATE, false, "has been dealt with");
         assertThat(done).hasValue(chunks.size() + 2);
     }
 
@@ -196,9 +196,9 @@ class ChunkAssemblerTest {
         byte[] damaged = chunks.get(0).payload().clone();
         damaged[7] ^= 1;
         assembler.accept(chunk("t-1", chunks.get(0).properties(), damaged), events::add);
-        assertRefused(RejectReason.CHUNK_CORRUPT, false, "should have CRC32C");
+        assertRejected(RejectReason.CHUNK_CORRUPT, false, "should have CRC32C");
         assembler.accept(with(chunks.get(0), "chunk", "77"), events::add);
-        assertRefused(RejectReason.CHUNK_OUT_OF_RANGE, false, "chunk 77 of");
+        assertRejected(RejectReason.CHUNK_OUT_OF_RANGE, false, "chunk 77 of");
         accept(chunks);
         assertThat(claim(2).trainer()).isEqualTo("t-1");
     }
@@ -211,7 +211,7 @@ class ChunkAssemblerTest {
         for (int i = 0; i < 3; i++) {
             assembler.accept(large.get(i), events::add);
         }
-        assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has been dealt with");
+        assertRejected(RejectReason.CHUNK_DUPLICATE, false, "has been dealt with");
         accept(chunks.subList(2, chunks.size()));
         assertThat(assembler.staging()).isLessThanOrEqualTo(1);
         assembler.close();
@@ -224,7 +224,7 @@ class ChunkAssemblerTest {
         Message late = with(chunks("t-1", 1, update(2)).get(0), "round", "3");
         accept(chunks.subList(0, 2));
         assembler.accept(late, events::add);
-        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "round 4.0 already");
+        assertRejected(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "round 4.0 already");
         accept(chunks.subList(2, chunks.size()));
         assertThat(claim(1).round()).isEqualTo(4);
     }
@@ -275,12 +275,12 @@ class ChunkAssemblerTest {
         accept(first.subList(0, 2));
         accept(second.subList(0, 1));
         assembler.accept(first.get(2), events::add);
-        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "attempt 5 was superseded");
+        assertRejected(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "attempt 5 was superseded");
         accept(second.subList(1, second.size()));
         assertThat(claim(1).trainer()).isEqualTo("t-1");
         assertThat(regions()).isEqualTo(1);
         assembler.accept(first.get(3), events::add);
-        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "superseded");
+        assertRejected(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "superseded");
     }
 
     @Test
@@ -291,7 +291,7 @@ class ChunkAssemblerTest {
         accept(second.subList(0, 2));
         assertThat(events).as("chunks that were written before are no mistake").isEmpty();
         assembler.accept(second.get(1), events::add);
-        assertRefused(RejectReason.CHUNK_DUPLICATE, false, "has come already");
+        assertRejected(RejectReason.CHUNK_DUPLICATE, false, "has come already");
 
         assembler.accept(second.get(4), events::add);
         assertThat(claim(1).trainer()).isEqualTo("t-1");
@@ -307,55 +307,55 @@ class ChunkAssemblerTest {
                         .putLong(1_900_000)
                         .array();
         accept(chunks("t-1", 1, Arrays.copyOf(update, 1_040_000)));
-        assertRefused(RejectReason.MALFORMED, true, "header of 1900000 bytes, allowed are 2 to");
+        assertRejected(RejectReason.MALFORMED, true, "header of 1900000 bytes, allowed are 2 to");
     }
 
     @Test
     void oneAttemptIsOneUpdate() throws IOException {
         assembler.accept(chunks("t-1", 1, update(1)).get(0), events::add);
         assembler.accept(chunks("t-1", 1, update(2)).get(1), events::add);
-        assertRefused(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "contradicts the first chunk");
+        assertRejected(RejectReason.CHUNK_UNKNOWN_ATTEMPT, false, "contradicts the first chunk");
     }
 
     @Test
-    void updatesThatCannotBeFoldedAreRefusedAndLeaveNoRegion() throws IOException {
+    void updatesThatCannotBeFoldedAreRejectedAndLeaveNoRegion() throws IOException {
         accept(chunks("t-1", 1, update(Float.NaN)));
-        assertRefused(RejectReason.NOT_FINITE, true, "tensor 'w' has NaN at index [0]");
+        assertRejected(RejectReason.NOT_FINITE, true, "tensor 'w' has NaN at index [0]");
         SafetensorsHeader other =
                 SafetensorsHeader.create(
                         List.of(SafetensorsHeader.tensor("w", DType.F32, 1200)), Map.of());
         byte[] small = Arrays.copyOf(other.bytes(), (int) other.fileLength());
         accept(chunks("t-2", 1, small));
-        assertRefused(
+        assertRejected(
                 RejectReason.WRONG_SHAPE,
                 true,
                 "update from trainer t-2 for round 4.0: tensor 'w' has shape [1200], the model has"
                         + " [1100]");
         accept(chunks("t-3", 1, Arrays.copyOf("this is not a safetensors file".getBytes(), 5000)));
-        assertRefused(RejectReason.MALFORMED, true, "is this a safetensors file?");
+        assertRejected(RejectReason.MALFORMED, true, "is this a safetensors file?");
         List<Message> wrongSum = chunks("t-4", 1, update(1));
         wrongSum.replaceAll(c -> with(c, "crc32c", "00000001"));
         accept(wrongSum);
-        assertRefused(RejectReason.CHECKSUM, true, "should have CRC32C 00000001");
+        assertRejected(RejectReason.CHECKSUM, true, "should have CRC32C 00000001");
         assertThat(ready()).isZero();
         accept(chunks("t-1", 2, update(1)));
         assertThat(claim(events.size() - 1).trainer()).isEqualTo("t-1");
     }
 
     @Test
-    void whatIsNotAnUpdateOfThisJobIsRefused() throws IOException {
+    void whatIsNotAnUpdateOfThisJobIsRejected() throws IOException {
         Message chunk = chunks("t-1", 1, update(1)).get(0);
         assembler.accept(chunk("t-1", Map.of(), new byte[3]), events::add);
-        assertRefused(RejectReason.MALFORMED, false, "message from t-1");
+        assertRejected(RejectReason.MALFORMED, false, "message from t-1");
         assembler.accept(with(chunk, "job", "other"), events::add);
-        assertRefused(RejectReason.WRONG_JOB, true, "'other'");
+        assertRejected(RejectReason.WRONG_JOB, true, "'other'");
         assembler.accept(with(chunk, "trainer", "t-2"), events::add);
-        assertRefused(RejectReason.MALFORMED, false, "the sender is 't-1'");
+        assertRejected(RejectReason.MALFORMED, false, "the sender is 't-1'");
         assertThat(done).hasValue(3);
     }
 
     @Test
-    void anUpdateLargerThanTheModelsIsRefusedAtItsFirstChunk() throws IOException {
+    void anUpdateLargerThanTheModelsIsRejectedAtItsFirstChunk() throws IOException {
         int chunkBytes = 1 << 20;
         long length = 1L << 40;
         byte[] payload = new byte[chunkBytes];
@@ -379,7 +379,7 @@ class ChunkAssemblerTest {
                                 0,
                                 ChunkPart.crc(ByteBuffer.wrap(payload))));
         assembler.accept(chunk("t-1", header.toProperties(), payload), events::add);
-        assertRefused(RejectReason.TOO_LARGE, true, "1099511627776 bytes");
+        assertRejected(RejectReason.TOO_LARGE, true, "1099511627776 bytes");
         assertThat(regions()).isZero();
     }
 
@@ -526,7 +526,7 @@ class ChunkAssemblerTest {
             }
             lying = with(lying, "attempt", "" + (100 + events.size()));
             assembler.accept(lying, events::add);
-            assertRefused(RejectReason.UNKNOWN_TRAINER, true, "join again");
+            assertRejected(RejectReason.UNKNOWN_TRAINER, true, "join again");
             int told = events.size();
             for (int i = 0; i < 1000; i++) {
                 assembler.accept(lying, events::add);
@@ -565,9 +565,9 @@ class ChunkAssemblerTest {
         }
         assertThat(events).as("a hundred each second").hasSize(1_200);
         assertThat(((TrainerEvent.InputRejected) events.get(1_100)).deadLetter().text())
-                .contains("38999 refusals before this one", "its token was not given");
+                .contains("38999 rejections before this one", "its token was not given");
         assertThat(((TrainerEvent.InputRejected) events.get(1_101)).deadLetter().text())
-                .doesNotContain("refusals before");
+                .doesNotContain("rejections before");
     }
 
     @Test
@@ -582,11 +582,11 @@ class ChunkAssemblerTest {
                         Map.of("samples", "9".repeat(1_200_000)))) {
             Map.Entry<String, String> property = wrong.entrySet().iterator().next();
             assembler.accept(with(chunk, property.getKey(), property.getValue()), events::add);
-            assertRefused(RejectReason.MALFORMED, true, property.getKey());
-            TrainerEvent.InputRejected refused =
+            assertRejected(RejectReason.MALFORMED, true, property.getKey());
+            TrainerEvent.InputRejected rejected =
                     (TrainerEvent.InputRejected) events.get(events.size() - 1);
-            assertThat(refused.deadLetter().trainer()).isEqualTo("t-1");
-            assertThat(refused.attempt()).isEqualTo(9);
+            assertThat(rejected.deadLetter().trainer()).isEqualTo("t-1");
+            assertThat(rejected.attempt()).isEqualTo(9);
         }
         for (String metrics : List.of("{\"loss\": NaN}", "{\"loss\": \"x\"}", "[", "7", "")) {
             accept(
@@ -705,15 +705,15 @@ class ChunkAssemblerTest {
                                 .properties(),
                         new byte[1]);
         assembler.accept(tiny, events::add);
-        assertRefused(RejectReason.CHUNK_OUT_OF_RANGE, false, "expected 1024 or more");
+        assertRejected(RejectReason.CHUNK_OUT_OF_RANGE, false, "expected 1024 or more");
         accept(chunks("t-2", 1, new byte[1]));
-        assertRefused(RejectReason.WRONG_SHAPE, true, "it has 1 bytes");
+        assertRejected(RejectReason.WRONG_SHAPE, true, "it has 1 bytes");
         assertThat(regions()).isZero();
     }
 
-    /** Whatever comes, each message is done or waits, and nothing but a refusal comes out. */
+    /** Whatever comes, each message is done or waits, and nothing but a rejection comes out. */
     @Property(tries = 200)
-    void garbageIsRefused(@ForAll Map<String, String> properties, @ForAll byte[] payload)
+    void garbageIsRejected(@ForAll Map<String, String> properties, @ForAll byte[] payload)
             throws IOException {
         Path directory = Files.createTempDirectory("assembler");
         AtomicInteger handled = new AtomicInteger();
@@ -749,11 +749,11 @@ class ChunkAssemblerTest {
                 .singleElement()
                 .isInstanceOfSatisfying(
                         TrainerEvent.InputRejected.class,
-                        refused -> {
-                            assertThat(refused.answer()).isTrue();
-                            assertThat(refused.attempt()).isEqualTo(5);
-                            assertThat(refused.deadLetter().trainer()).isEqualTo("t");
-                            assertThat(refused.deadLetter().reason()).isEqualTo(reason);
+                        rejected -> {
+                            assertThat(rejected.answer()).isTrue();
+                            assertThat(rejected.attempt()).isEqualTo(5);
+                            assertThat(rejected.deadLetter().trainer()).isEqualTo("t");
+                            assertThat(rejected.deadLetter().reason()).isEqualTo(reason);
                         });
         assertThat(done).hasValue(1);
     }

@@ -56,10 +56,10 @@ class MqttSourceTest {
                         "{'type':'JION','job':'job','trainer':'t-1','instance':'i-7','group':'eu'}",
                         "{'instance':'i-7'}")) {
             decoder.accept(message("t-1", wrong.replace('\'', '"').getBytes()), out::add);
-            TrainerEvent.InputRejected refused =
+            TrainerEvent.InputRejected rejected =
                     (TrainerEvent.InputRejected) out.get(out.size() - 1);
-            assertThat(refused.deadLetter().trainer()).isEqualTo("t-1");
-            assertThat(refused.instance()).isEqualTo("i-7");
+            assertThat(rejected.deadLetter().trainer()).isEqualTo("t-1");
+            assertThat(rejected.instance()).isEqualTo("i-7");
         }
         decoder.accept(message("not a name", "{}".getBytes()), out::add);
         TrainerEvent.InputRejected nobody = (TrainerEvent.InputRejected) out.get(out.size() - 1);

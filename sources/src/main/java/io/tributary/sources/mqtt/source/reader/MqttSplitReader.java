@@ -12,7 +12,7 @@ import io.tributary.sources.base.message.Message;
 import io.tributary.sources.base.message.MessageDecoder;
 import io.tributary.sources.base.source.LaneSplit;
 import io.tributary.transport.mqtt.BrokerOptions;
-import io.tributary.transport.mqtt.BrokerRefusedException;
+import io.tributary.transport.mqtt.BrokerRejectedException;
 import io.tributary.transport.mqtt.Delivery;
 import io.tributary.transport.mqtt.MqttLink;
 import java.io.IOException;
@@ -117,7 +117,7 @@ public final class MqttSplitReader implements SplitReader<TrainerEvent, LaneSpli
                                         this::enqueue));
             }
             link.get().subscribe(topics);
-        } catch (BrokerRefusedException e) {
+        } catch (BrokerRejectedException e) {
             // A restart would not mend it, and whoever submitted the job is to see it.
             throw new SuppressRestartsException(e);
         }
@@ -126,7 +126,7 @@ public final class MqttSplitReader implements SplitReader<TrainerEvent, LaneSpli
     private void check() {
         try {
             link.ifPresent(MqttLink::check);
-        } catch (BrokerRefusedException e) {
+        } catch (BrokerRejectedException e) {
             throw new SuppressRestartsException(e);
         }
     }

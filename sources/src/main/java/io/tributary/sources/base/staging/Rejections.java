@@ -11,12 +11,12 @@ import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.sources.base.message.Message;
 import java.util.Optional;
 
-/** Says why a chunk was refused, and whether its update is. */
-final class Refusals {
+/** Says why a chunk was rejected, and whether its update is. */
+final class Rejections {
 
-    private Refusals() {}
+    private Rejections() {}
 
-    /** A refused chunk is not a refused update: its trainer sends the update again. */
+    /** A rejected chunk is not a rejected update: its trainer sends the update again. */
     private static boolean concernsUpdate(RejectReason reason) {
         return switch (reason) {
             case CHUNK_DUPLICATE, CHUNK_CORRUPT, CHUNK_OUT_OF_RANGE, CHUNK_UNKNOWN_ATTEMPT -> false;

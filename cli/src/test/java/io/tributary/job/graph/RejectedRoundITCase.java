@@ -37,7 +37,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** A round whose mean is not finite, though all of its updates are. */
 @Timeout(180)
-class RefusedRoundITCase {
+class RejectedRoundITCase {
 
     private static final long QUOTA = 1 << 28;
 
@@ -48,7 +48,7 @@ class RefusedRoundITCase {
 
     @Test
     void overSharedMemory() throws Exception {
-        TestJob job = new TestJob("refused", temp, 1);
+        TestJob job = new TestJob("rejected", temp, 1);
         theModelOfBeforeGoesOn(
                 job,
                 new ShmTransport(new PayloadStore.Place(job.regions().toString()), QUOTA, 1),
@@ -57,7 +57,7 @@ class RefusedRoundITCase {
 
     @Test
     void overMqtt() throws Exception {
-        TestJob job = new TestJob("refused", temp, 1);
+        TestJob job = new TestJob("rejected", temp, 1);
         try (EmbeddedBroker broker = EmbeddedBroker.start()) {
             theModelOfBeforeGoesOn(
                     job,
@@ -80,7 +80,7 @@ class RefusedRoundITCase {
                                 UpdateKind.DELTA);
                 AutoCloseable ignored =
                         transport.follow(
-                                "refused", new RoundBoard(console::status, console::model));
+                                "rejected", new RoundBoard(console::status, console::model));
                 TrainerClient client = job.client("t-1", trainers)) {
             client.join();
             for (short half : new short[] {HALF, HALF, 0}) {
@@ -92,7 +92,7 @@ class RefusedRoundITCase {
             Awaitility.await().atMost(TestJob.PATIENCE).until(() -> Files.exists(file(3)));
             flink.check();
         }
-        try (TensorFile initial = TensorFile.open(temp.resolve("refused-0.safetensors"));
+        try (TensorFile initial = TensorFile.open(temp.resolve("rejected-0.safetensors"));
                 TensorFile first = TensorFile.open(job.model(1))) {
             double[] before = SmallModel.values(initial, "half");
             double[] after = SmallModel.values(first, "half");
@@ -107,14 +107,14 @@ class RefusedRoundITCase {
             assertThat(SmallModel.values(third, "half"))
                     .isEqualTo(SmallModel.values(first, "half"));
         }
-        assertThat(ledger(1).refused()).isEmpty();
-        assertThat(ledger(2).refused()).contains("'half'", "Inf");
+        assertThat(ledger(1).rejected()).isEmpty();
+        assertThat(ledger(2).rejected()).contains("'half'", "Inf");
         assertThat(ledger(2).updates()).hasSize(1);
-        assertThat(ledger(3).refused()).isEmpty();
+        assertThat(ledger(3).rejected()).isEmpty();
         assertThat(said.toString(StandardCharsets.UTF_8).lines())
                 .singleElement()
                 .asString()
-                .startsWith("round  2  its model is refused, the one before goes on: ")
+                .startsWith("round  2  its model is rejected, the one before goes on: ")
                 .contains("'half'");
     }
 
@@ -123,7 +123,7 @@ class RefusedRoundITCase {
     }
 
     private Path file(int round) {
-        return ModelDirectory.at(temp.resolve("refused")).ledger(round);
+        return ModelDirectory.at(temp.resolve("rejected")).ledger(round);
     }
 
     private static ModelUpdate delta(TrainingRound round, short half) {

@@ -4,8 +4,8 @@ package io.tributary.memory.mailbox;
 
 import java.util.Arrays;
 
-/** Why the agent refuses an endpoint. */
-public enum Refusal {
+/** Why the agent rejects an endpoint. */
+public enum Rejection {
     /** Bytes that are not descriptors of 64 bytes. */
     MALFORMED(1, "it sent bytes that are not descriptors of 64 bytes"),
     /** The id belongs to another living endpoint. */
@@ -20,7 +20,7 @@ public enum Refusal {
     private final int code;
     private final String text;
 
-    Refusal(int code, String text) {
+    Rejection(int code, String text) {
         this.code = code;
         this.text = text;
     }
@@ -35,8 +35,8 @@ public enum Refusal {
         return text;
     }
 
-    /** The refusal with this code. */
-    public static Refusal of(int code) {
+    /** The rejection with this code. */
+    public static Rejection of(int code) {
         return Arrays.stream(values()).filter(r -> r.code == code).findFirst().orElse(UNKNOWN);
     }
 }

@@ -14,14 +14,14 @@ import org.apache.kafka.common.errors.RecordTooLargeException;
 import org.apache.kafka.common.protocol.Errors;
 
 /**
- * What Kafka refuses for good: credentials, rights, settings. A restart does not mend it, so the
+ * What Kafka rejects for good: credentials, rights, settings. A restart does not mend it, so the
  * job fails with it, and whoever submitted the job sees why.
  */
-final class Refusal {
+final class Rejection {
 
-    private Refusal() {}
+    private Rejection() {}
 
-    /** Something that may be refused. */
+    /** Something that may be rejected. */
     @FunctionalInterface
     interface Action<T> {
         T run() throws IOException, InterruptedException;
@@ -30,7 +30,7 @@ final class Refusal {
     /**
      * Does it.
      *
-     * @throws SuppressRestartsException when it is refused for good
+     * @throws SuppressRestartsException when it is rejected for good
      */
     static <T> T watch(Action<T> action) throws IOException {
         try {

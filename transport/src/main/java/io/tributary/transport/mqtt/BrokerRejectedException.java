@@ -5,21 +5,21 @@ package io.tributary.transport.mqtt;
 import org.eclipse.paho.mqttv5.common.MqttException;
 
 /** The broker has answered, and does not let this client do what it wants: to ask again is vain. */
-public final class BrokerRefusedException extends BrokerUnavailableException {
+public final class BrokerRejectedException extends BrokerUnavailableException {
 
-    private BrokerRefusedException(String message, Throwable cause) {
+    private BrokerRejectedException(String message, Throwable cause) {
         super(message, cause);
     }
 
     /** The broker does not let it in, or not in a way that is of use. */
-    static BrokerRefusedException connection(BrokerOptions broker, ReasonCode reason) {
-        return new BrokerRefusedException(
-                "broker %s refuses %s: %s".formatted(broker, who(broker), reason), null);
+    static BrokerRejectedException connection(BrokerOptions broker, ReasonCode reason) {
+        return new BrokerRejectedException(
+                "broker %s rejects %s: %s".formatted(broker, who(broker), reason), null);
     }
 
     /** What the broker says of itself does not suffice. */
-    static BrokerRefusedException unfit(BrokerOptions broker, String why) {
-        return new BrokerRefusedException(
+    static BrokerRejectedException unfit(BrokerOptions broker, String why) {
+        return new BrokerRejectedException(
                 "broker %s cannot be used: %s".formatted(broker, why), null);
     }
 
@@ -27,7 +27,7 @@ public final class BrokerRefusedException extends BrokerUnavailableException {
      * Takes a broker's answer for one.
      *
      * @param codes MQTT 5's reason codes; null where it has given none
-     * @throws BrokerRefusedException when it says no for good
+     * @throws BrokerRejectedException when it says no for good
      * @throws MqttException when it says no for now
      */
     static void check(BrokerOptions broker, String action, String topic, int[] codes)
@@ -35,7 +35,7 @@ public final class BrokerRefusedException extends BrokerUnavailableException {
         for (int code : codes == null ? new int[0] : codes) {
             ReasonCode reason = ReasonCode.of(code).orElse(null);
             if (reason != null && reason.permanent()) {
-                throw new BrokerRefusedException(
+                throw new BrokerRejectedException(
                         "broker %s does not let %s %s %s: %s"
                                 .formatted(broker, who(broker), action, topic, reason),
                         null);

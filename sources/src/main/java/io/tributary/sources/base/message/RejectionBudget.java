@@ -8,12 +8,12 @@ import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 
 /**
- * How many refusals are told to anybody: so many at once, and so many each second after that. A
- * refusal is longer than the message that it answers, and goes out twice, so without a bound
- * whoever sends rubbish would make the job send more. The next refusal that is told says how many
+ * How many rejections are told to anybody: so many at once, and so many each second after that. A
+ * rejection is longer than the message that it answers, and goes out twice, so without a bound
+ * whoever sends rubbish would make the job send more. The next rejection that is told says how many
  * were not. Not thread-safe.
  */
-public final class RefusalBudget {
+public final class RejectionBudget {
 
     private final int burst;
     private final long nanosEach;
@@ -25,11 +25,11 @@ public final class RefusalBudget {
     private long untold;
 
     /**
-     * @param burst refusals that are told at once
-     * @param perSecond refusals that are told each second in the long run
+     * @param burst rejections that are told at once
+     * @param perSecond rejections that are told each second in the long run
      * @param nanoTime the clock
      */
-    public RefusalBudget(int burst, int perSecond, LongSupplier nanoTime) {
+    public RejectionBudget(int burst, int perSecond, LongSupplier nanoTime) {
         this.burst = burst;
         this.nanosEach = 1_000_000_000L / perSecond;
         this.nanoTime = nanoTime;
@@ -37,29 +37,29 @@ public final class RefusalBudget {
     }
 
     /** Of those whom the job does not know, all together. */
-    public static RefusalBudget ofStrangers(LongSupplier nanoTime) {
-        return new RefusalBudget(1_000, 100, nanoTime);
+    public static RejectionBudget ofStrangers(LongSupplier nanoTime) {
+        return new RejectionBudget(1_000, 100, nanoTime);
     }
 
     /** Of one member of the job. */
-    public static RefusalBudget ofMember(LongSupplier nanoTime) {
-        return new RefusalBudget(100, 10, nanoTime);
+    public static RejectionBudget ofMember(LongSupplier nanoTime) {
+        return new RejectionBudget(100, 10, nanoTime);
     }
 
-    /** Hands a refusal on, if there is something left. */
-    public void tell(TrainerEvent.InputRejected refusal, Consumer<TrainerEvent> out) {
+    /** Hands a rejection on, if there is something left. */
+    public void tell(TrainerEvent.InputRejected rejection, Consumer<TrainerEvent> out) {
         long now = nanoTime.getAsLong();
         if (whole - now > (burst - 1) * nanosEach) {
             untold++;
             return;
         }
         whole = Math.max(whole - now, 0) + now + nanosEach;
-        out.accept(untold == 0 ? refusal : withUntold(refusal));
+        out.accept(untold == 0 ? rejection : withUntold(rejection));
         untold = 0;
     }
 
-    private TrainerEvent.InputRejected withUntold(TrainerEvent.InputRejected refusal) {
-        DeadLetter letter = refusal.deadLetter();
+    private TrainerEvent.InputRejected withUntold(TrainerEvent.InputRejected rejection) {
+        DeadLetter letter = rejection.deadLetter();
         return new TrainerEvent.InputRejected(
                 new DeadLetter(
                         letter.source(),
@@ -67,10 +67,10 @@ public final class RefusalBudget {
                         letter.round(),
                         letter.epoch(),
                         letter.reason(),
-                        "(%d refusals before this one came too fast to be told) %s"
+                        "(%d rejections before this one came too fast to be told) %s"
                                 .formatted(untold, letter.text())),
-                refusal.answer(),
-                refusal.attempt(),
-                refusal.instance());
+                rejection.answer(),
+                rejection.attempt(),
+                rejection.instance());
     }
 }

@@ -5,11 +5,11 @@ package io.tributary.node;
 import java.io.IOException;
 
 /** Another node does not want to do what it was asked, and says why. */
-public final class NodeRefusedException extends IOException {
+public final class NodeRejectedException extends IOException {
 
     private static final long serialVersionUID = 1L;
 
-    NodeRefusedException(String message) {
+    NodeRejectedException(String message) {
         super(message);
     }
 }
