@@ -4,6 +4,8 @@ package io.tributary.testbed.process;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
 
 /** Issue 13, item 6: a process of the cluster is told apart without a clock. */
@@ -30,9 +32,15 @@ class ProcessIdentityTest {
     @Test
     void aZombieIsDead() throws Exception {
         Process parent =
-                new ProcessBuilder("bash", "-c", "sleep 0 & echo $!; exec sleep 60").start();
+                new ProcessBuilder("bash", "-c", "cat <&0 & echo $!; exec sleep 60").start();
         try {
             long pid = Long.parseLong(parent.inputReader().readLine());
+            // Until then the parent is a shell, which does want to know.
+            while (!Files.readString(Path.of("/proc", "" + parent.pid(), "comm"))
+                    .startsWith("sleep")) {
+                Thread.onSpinWait();
+            }
+            parent.outputWriter().close();
             while (ProcessIdentity.of(pid).alive()) {
                 Thread.onSpinWait();
             }
