@@ -12,8 +12,8 @@ import io.tributary.job.graph.WorkDirectory;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
@@ -230,7 +230,7 @@ final class KafkaBench {
                                 model.toString(),
                                 ModelSpec.DEFAULT_SHARD_ELEMENTS,
                                 UpdateKind.WEIGHTS),
-                        ModelDirectory.at(work.resolve("models")),
+                        PosixModelStore.at(work.resolve("models")),
                         new Surroundings.Known(0));
         TopProbe.reset(graph.model().layout().shards(), flink);
         new FederationJob(

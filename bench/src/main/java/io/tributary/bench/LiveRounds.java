@@ -17,8 +17,8 @@ import io.tributary.node.agent.FreePorts;
 import io.tributary.node.agent.NodeAgent;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
@@ -226,7 +226,7 @@ final class LiveRounds {
                                     model.toString(),
                                     ModelSpec.DEFAULT_SHARD_ELEMENTS,
                                     UpdateKind.WEIGHTS),
-                            ModelDirectory.at(models),
+                            PosixModelStore.at(models),
                             Surroundings.System.HERE);
             int shards = graph.model().layout().shards();
             TopProbe.reset(shards, flink);

@@ -4,7 +4,7 @@ package io.tributary.cli.command;
 
 import io.tributary.job.files.FileAggregation;
 import io.tributary.job.files.FileUpdate;
-import io.tributary.operators.model.ModelDirectory;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import java.nio.file.FileAlreadyExistsException;
@@ -79,7 +79,7 @@ public final class AggregateCommand implements Callable<Integer> {
             directory = out.getParent();
         }
         try {
-            ModelDirectory.requireRegular(out);
+            PosixModelStore.requireRegular(out);
         } catch (FileAlreadyExistsException e) {
             throw new UsageException("--out %s: %s".formatted(out, e.getReason()));
         }

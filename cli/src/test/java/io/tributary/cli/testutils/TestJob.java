@@ -15,8 +15,8 @@ import io.tributary.node.PayloadStore;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
@@ -157,7 +157,7 @@ public record TestJob(String name, Path work, int agentPort) {
                         TreeSchemas.of(4, GROUPS, 2),
                         rules,
                         new ModelSpec(model.toString(), 100_000, rules.folding().kind()),
-                        ModelDirectory.at(work.resolve(name)),
+                        PosixModelStore.at(work.resolve(name)),
                         Surroundings.System.HERE);
         new FederationJob(graph, transports, Publish.COMMITTED).build(flink.environment());
         flink.submit(name);
@@ -176,7 +176,7 @@ public record TestJob(String name, Path work, int agentPort) {
     }
 
     public Path model(int round) {
-        return ModelDirectory.at(work.resolve(name)).model(round);
+        return PosixModelStore.at(work.resolve(name)).model(round);
     }
 
     /** Waits until a round's model is there. */

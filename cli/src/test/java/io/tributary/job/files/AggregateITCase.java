@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.cli.testutils.Cli;
 import io.tributary.job.testutils.SmallModel;
-import io.tributary.operators.model.ModelDirectory;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import java.io.IOException;
@@ -199,7 +199,7 @@ class AggregateITCase {
     void noModelIsRenamedOverWhatIsNoFile() throws Exception {
         Path next = Files.writeString(temp.resolve("next"), "x");
         Path directory = Files.createDirectory(temp.resolve("model-1.safetensors"));
-        assertThatThrownBy(() -> ModelDirectory.replace(next, directory))
+        assertThatThrownBy(() -> PosixModelStore.replace(next, directory))
                 .hasMessageContaining("model-1.safetensors")
                 .hasMessageContaining("it is no regular file");
         assertThat(next).exists();

@@ -14,8 +14,8 @@ import io.tributary.node.agent.FreePorts;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
@@ -92,7 +92,7 @@ class MqttJobITCase {
                                 Map.of(),
                                 RoundRules.Limits.DEFAULT),
                         new ModelSpec(model.toString(), 100_000, UpdateKind.WEIGHTS),
-                        ModelDirectory.at(temp),
+                        PosixModelStore.at(temp),
                         Surroundings.System.HERE);
         new FederationJob(
                         graph,

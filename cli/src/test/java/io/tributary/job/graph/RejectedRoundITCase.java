@@ -8,7 +8,7 @@ import io.tributary.cli.testutils.TestJob;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.memory.region.TensorFile;
 import io.tributary.node.PayloadStore;
-import io.tributary.operators.model.ModelDirectory;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.RoundLedger;
@@ -123,7 +123,7 @@ class RejectedRoundITCase {
     }
 
     private Path file(int round) {
-        return ModelDirectory.at(temp.resolve("rejected")).ledger(round);
+        return PosixModelStore.at(temp.resolve("rejected")).ledger(round);
     }
 
     private static ModelUpdate delta(TrainingRound round, short half) {

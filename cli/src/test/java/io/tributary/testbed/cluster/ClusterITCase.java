@@ -16,7 +16,7 @@ import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.TreeSchemas;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.memory.region.RegionDirectory;
-import io.tributary.operators.model.ModelDirectory;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundLedger;
@@ -154,7 +154,7 @@ class ClusterITCase {
     }
 
     private Path model(int round) {
-        return ModelDirectory.at(temp.resolve("models")).model(round);
+        return PosixModelStore.at(temp.resolve("models")).model(round);
     }
 
     private void assertRight(String name, int rounds) throws IOException {
@@ -164,7 +164,7 @@ class ClusterITCase {
             RoundLedger ledger =
                     Json.decode(
                             Files.readAllBytes(
-                                    ModelDirectory.at(temp.resolve("models")).ledger(round)),
+                                    PosixModelStore.at(temp.resolve("models")).ledger(round)),
                             RoundLedger.class);
             assertThat(ledger.updates()).extracting(Entry::trainer).isEqualTo(IDS);
         }

@@ -9,8 +9,8 @@ import io.tributary.job.graph.Publish;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Names;
@@ -252,7 +252,7 @@ public record JobSpec(
                         topology,
                         rules,
                         model,
-                        ModelDirectory.at(models),
+                        PosixModelStore.at(models),
                         Surroundings.System.HERE),
                 transports(),
                 publish);

@@ -11,8 +11,8 @@ import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.types.StreamType;
@@ -91,7 +91,7 @@ public record FileAggregation(
         Path beside = out.toAbsolutePath().getParent();
         try (WorkDirectory work = WorkDirectory.create("aggregate");
                 WorkDirectory models = WorkDirectory.create(beside, ".tributary-aggregate")) {
-            return run(model, ModelDirectory.at(models.path()), environment(work));
+            return run(model, PosixModelStore.at(models.path()), environment(work));
         }
     }
 
@@ -103,7 +103,8 @@ public record FileAggregation(
         }
     }
 
-    private List<String> run(ModelSpec model, ModelDirectory models, StreamExecutionEnvironment env)
+    private List<String> run(
+            ModelSpec model, PosixModelStore models, StreamExecutionEnvironment env)
             throws Exception {
         AggregationGraph.Outputs outputs =
                 new AggregationGraph(
@@ -151,7 +152,7 @@ public record FileAggregation(
             throw new IllegalStateException("the job ended without a model");
         }
         if (mean.isPresent()) {
-            ModelDirectory.replace(mean.get(), out.toAbsolutePath());
+            PosixModelStore.replace(mean.get(), out.toAbsolutePath());
         }
         return rejected;
     }

@@ -15,10 +15,10 @@ import io.tributary.operators.coordinator.OutboundReceipt;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.DeadLetter;
@@ -53,7 +53,7 @@ public record AggregationGraph(
         Topology topology,
         RoundRules rules,
         ModelSpec model,
-        ModelDirectory models,
+        ModelStore models,
         Surroundings surroundings) {
 
     /** Type of published models. */

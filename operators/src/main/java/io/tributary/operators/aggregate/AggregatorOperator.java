@@ -10,8 +10,8 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.rule.AggregationRule;
 import io.tributary.protocol.message.RoundId;
@@ -60,7 +60,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private static final long EVICT_MILLIS = 1000;
 
     private final ModelSpec model;
-    private final ModelDirectory models;
+    private final ModelStore models;
     private final PayloadStore.Place regions;
 
     /** At most one; unlike an Optional, a list can be shipped. */
@@ -90,7 +90,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
      */
     AggregatorOperator(
             ModelSpec model,
-            ModelDirectory models,
+            ModelStore models,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> partials,
             AggregationRule rule) {

@@ -6,8 +6,8 @@ import io.tributary.memory.region.RegionPool;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.rule.WeightedMean;
 import java.util.Optional;
 
@@ -18,7 +18,7 @@ public final class PartialSumOperator extends AggregatorOperator<AggregatorInput
 
     public PartialSumOperator(
             ModelSpec model,
-            ModelDirectory models,
+            ModelStore models,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> partials) {
         super(model, models, regions, partials, new WeightedMean());

@@ -8,9 +8,9 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
 import io.tributary.operators.aggregate.SlotState.Slots;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.PayloadRef;
 import java.io.IOException;
@@ -29,7 +29,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     private static final long serialVersionUID = 1L;
 
     private final ModelSpec model;
-    private final ModelDirectory models;
+    private final ModelStore models;
     private final Algorithm algorithm;
     private transient ShardStep step;
     private transient ValueState<SlotState> slots;
@@ -40,7 +40,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
      */
     public TopOperator(
             ModelSpec model,
-            ModelDirectory models,
+            ModelStore models,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> partials,
             Algorithm algorithm) {

@@ -5,8 +5,8 @@ package io.tributary.operators.coordinator;
 import io.tributary.memory.region.JobLock;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.CoordinatorState.Member;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.PayloadRef;
@@ -52,7 +52,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
     private final Topology topology;
     private final RoundRules rules;
     private final ModelSpec model;
-    private final ModelDirectory models;
+    private final ModelStore models;
     private final int parallelism;
     private final PayloadStore.Place regions;
     private final Surroundings surroundings;
@@ -86,7 +86,7 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
             Topology topology,
             RoundRules rules,
             ModelSpec model,
-            ModelDirectory models,
+            ModelStore models,
             int parallelism,
             PayloadStore.Place regions,
             Surroundings surroundings) {

@@ -8,11 +8,7 @@ import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.tensor.ModelLayout;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -26,11 +22,9 @@ import java.util.zip.CRC32C;
  */
 final class ModelAssembly implements AutoCloseable {
 
-    private final ModelDirectory models;
     private final ModelLayout layout;
     private final RoundId version;
-    private final Path file;
-    private final FileChannel part;
+    private final ModelWriter writer;
     private final RoundVerdict verdict;
 
     /** What has come, without the bytes: they are in the file. */
@@ -41,19 +35,11 @@ final class ModelAssembly implements AutoCloseable {
 
     private Optional<RoundLedger> ledger = Optional.empty();
 
-    ModelAssembly(ModelDirectory models, ModelLayout layout, RoundId version) throws IOException {
-        this.models = models;
+    ModelAssembly(ModelStore models, ModelLayout layout, RoundId version) throws IOException {
         this.layout = layout;
         this.version = version;
         this.verdict = new RoundVerdict(layout.shards());
-        this.file = models.part(version);
-        this.part =
-                FileChannel.open(
-                        file,
-                        StandardOpenOption.CREATE_NEW,
-                        StandardOpenOption.READ,
-                        StandardOpenOption.WRITE);
-        write(ByteBuffer.wrap(layout.header().bytes()), 0);
+        this.writer = models.write(version, layout);
     }
 
     RoundId version() {
@@ -63,7 +49,7 @@ final class ModelAssembly implements AutoCloseable {
     /** Writes a shard's bytes. */
     void write(ModelShard shard, ByteBuffer bytes) throws IOException {
         checksums.put(shard.shard(), crc32c(bytes.duplicate()));
-        write(bytes, layout.fileOffset(shard.shard()));
+        writer.write(shard.shard(), bytes);
         written.put(shard.shard(), shard.without());
         verdict.take(shard.shard(), shard.flaw());
     }
@@ -81,13 +67,6 @@ final class ModelAssembly implements AutoCloseable {
             whole = Crc32c.join(whole, shard.getValue(), layout.shardBytes(shard.getKey()));
         }
         return whole;
-    }
-
-    private void write(ByteBuffer bytes, long offset) throws IOException {
-        long at = offset;
-        while (bytes.hasRemaining()) {
-            at += part.write(bytes, at);
-        }
     }
 
     /** Takes what says which updates are in it. */
@@ -118,14 +97,7 @@ final class ModelAssembly implements AutoCloseable {
     List<ModelShard> shards() throws IOException {
         List<ModelShard> all = new ArrayList<>();
         for (ModelShard shard : written.values()) {
-            ByteBuffer bytes = ByteBuffer.allocate(layout.shardBytes(shard.shard()));
-            long offset = layout.fileOffset(shard.shard());
-            while (bytes.hasRemaining()) {
-                if (part.read(bytes, offset + bytes.position()) < 0) {
-                    throw new IOException(file + " was cut short by somebody");
-                }
-            }
-            all.add(shard.with(bytes.array()));
+            all.add(shard.with(writer.read(shard.shard())));
         }
         return all;
     }
@@ -136,16 +108,12 @@ final class ModelAssembly implements AutoCloseable {
      * @param former the file of the version that trainers started from
      */
     Path reject(Path former) throws IOException {
-        models.reject(version, rejection().orElseThrow());
-        Files.copy(former, file, StandardCopyOption.REPLACE_EXISTING);
-        return finish();
+        return writer.reject(former, rejection().orElseThrow());
     }
 
     /** The version becomes a file. */
     Path finish() throws IOException {
-        Path whole = models.version(version);
-        ModelDirectory.rename(file, whole);
-        return whole;
+        return writer.finish();
     }
 
     /** The version of the model that trainers started from. */
@@ -155,7 +123,6 @@ final class ModelAssembly implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        part.close();
-        Files.deleteIfExists(file);
+        writer.close();
     }
 }

@@ -54,7 +54,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(ModelPublisher.class);
 
-    private final ModelDirectory models;
+    private final ModelStore models;
     private final String job;
     private final String run;
     private final ModelSpec model;
@@ -86,7 +86,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
             String job,
             String run,
             ModelSpec model,
-            ModelDirectory models,
+            ModelStore models,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> shards) {
         this.regions = regions;
@@ -100,7 +100,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
     @Override
     public void initializeState(FunctionInitializationContext context) throws Exception {
         layout = model.layout();
-        models.create();
+        models.prepare();
         assemblies = new LinkedHashMap<>();
         unforced = new ArrayList<>();
         shardsHandle =

@@ -6,12 +6,8 @@ import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.DirectoryStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.UUID;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,9 +21,9 @@ import org.slf4j.LoggerFactory;
 public final class Quarantine {
 
     private static final Logger LOG = LoggerFactory.getLogger(Quarantine.class);
-    private static final String SUFFIX = ".json";
+    private static final String GROUP = "quarantine";
 
-    private final Path directory;
+    private final ModelStore models;
 
     /** What a trainer has done. */
     public enum Breach {
@@ -45,21 +41,16 @@ public final class Quarantine {
      */
     public record Entry(String trainer, Breach breach) {}
 
-    public Quarantine(ModelDirectory models) {
-        this.directory = Path.of(models.directory(), "quarantine");
+    public Quarantine(ModelStore models) {
+        this.models = models;
     }
 
     /** Writes a trainer down. */
     public void put(String trainer, Breach breach) {
-        Path file = directory.resolve(trainer + SUFFIX);
-        if (breach == Breach.PROMISE && Files.exists(file)) {
-            return;
-        }
         try {
-            Files.createDirectories(directory);
-            Path part = directory.resolve("." + UUID.randomUUID());
-            Files.write(part, Json.encode(new Entry(trainer, breach)));
-            ModelDirectory.replace(part, file);
+            if (breach == Breach.CHANGE || !models.notes(GROUP).containsKey(trainer)) {
+                models.note(GROUP, trainer, Json.encode(new Entry(trainer, breach)));
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -67,17 +58,18 @@ public final class Quarantine {
 
     /** Who is in it, and why. */
     public Map<String, Breach> read() {
-        Map<String, Breach> breaches = new TreeMap<>();
-        if (Files.notExists(directory)) {
-            return breaches;
-        }
-        try (DirectoryStream<Path> all = Files.newDirectoryStream(directory, "[!.]*" + SUFFIX)) {
-            for (Path file : all) {
+        try {
+            Map<String, Breach> breaches = new TreeMap<>();
+            for (Map.Entry<String, byte[]> note : models.notes(GROUP).entrySet()) {
                 try {
-                    Entry entry = Json.decode(Files.readAllBytes(file), Entry.class);
+                    Entry entry = Json.decode(note.getValue(), Entry.class);
                     breaches.put(entry.trainer(), entry.breach());
                 } catch (RejectedException e) {
-                    LOG.warn("{} is passed over: {}", file, e.getMessage());
+                    LOG.warn(
+                            "{}/{} beside the models is passed over: {}",
+                            GROUP,
+                            note.getKey(),
+                            e.getMessage());
                 }
             }
             return breaches;

@@ -13,9 +13,9 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.model.Quarantine.Breach;
 import io.tributary.operators.optimizer.Algorithm;
@@ -88,8 +88,8 @@ class AggregatorOperatorTest {
         return harness;
     }
 
-    private ModelDirectory models() {
-        return ModelDirectory.at(temp.resolve("models"));
+    private PosixModelStore models() {
+        return PosixModelStore.at(temp.resolve("models"));
     }
 
     private FoldUpdate fold(int update, int shard) {

@@ -8,8 +8,8 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.coordinator.RoundRules;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
@@ -83,7 +83,7 @@ class EarlierSnapshotsTest {
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new PartialSumOperator(
                                 model,
-                                ModelDirectory.at(temp.resolve("models")),
+                                PosixModelStore.at(temp.resolve("models")),
                                 PayloadStore.Place.NONE,
                                 Optional.empty()),
                         AggregatorOperator.KEY,

@@ -12,7 +12,7 @@ import io.tributary.memory.kernel.Columns;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
-import io.tributary.operators.model.ModelDirectory;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.RejectReason;
@@ -64,7 +64,7 @@ class FoldExecutorTest {
                 new FoldExecutor(
                         layout,
                         PayloadStore.Place.NONE.open(),
-                        new Quarantine(ModelDirectory.at(temp.resolve("models"))),
+                        new Quarantine(PosixModelStore.at(temp.resolve("models"))),
                         Optional.empty(),
                         new ManagedMemory(memory));
     }
@@ -162,7 +162,7 @@ class FoldExecutorTest {
                 .isInstanceOfSatisfying(
                         RejectedException.class,
                         e -> assertThat(e.reason()).isEqualTo(RejectReason.NOT_FINITE));
-        assertThat(new Quarantine(ModelDirectory.at(temp.resolve("models"))).read().keySet())
+        assertThat(new Quarantine(PosixModelStore.at(temp.resolve("models"))).read().keySet())
                 .containsExactly("liar");
         executor.discard(fold);
     }

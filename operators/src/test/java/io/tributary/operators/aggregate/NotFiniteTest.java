@@ -9,8 +9,8 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.RoundId;
@@ -69,14 +69,14 @@ class NotFiniteTest {
                         harness(
                                 new PartialSumOperator(
                                         spec,
-                                        ModelDirectory.at(temp.resolve("models")),
+                                        PosixModelStore.at(temp.resolve("models")),
                                         PayloadStore.Place.NONE,
                                         pool));
                 var top =
                         harness(
                                 new TopOperator(
                                         spec,
-                                        ModelDirectory.at(temp.resolve("models")),
+                                        PosixModelStore.at(temp.resolve("models")),
                                         PayloadStore.Place.NONE,
                                         pool,
                                         Algorithm.FEDAVG))) {

@@ -12,8 +12,8 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
@@ -92,7 +92,7 @@ class RemoteUpdatesTest {
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new PartialSumOperator(
                                 spec,
-                                ModelDirectory.at(temp.resolve("models")),
+                                PosixModelStore.at(temp.resolve("models")),
                                 new PayloadStore.Place(temp.resolve("here").toString(), port),
                                 Optional.empty()),
                         AggregatorOperator.KEY,

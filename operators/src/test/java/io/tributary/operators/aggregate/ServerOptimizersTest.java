@@ -9,9 +9,9 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.TestModels;
@@ -59,12 +59,12 @@ class ServerOptimizersTest {
     private SafetensorsHeader header;
     private UpdateKind kind;
     private Algorithm algorithm;
-    private ModelDirectory models;
+    private PosixModelStore models;
     private Path initial;
 
     @BeforeEach
     void makeDirectory() throws IOException {
-        models = ModelDirectory.at(temp.resolve("models"));
+        models = PosixModelStore.at(temp.resolve("models"));
         Files.createDirectories(temp.resolve("models/versions"));
     }
 

@@ -8,9 +8,9 @@ import io.tributary.memory.region.RegionPool;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
@@ -180,7 +180,7 @@ class TreePropertyTest {
                     drive(
                             new PartialSumOperator(
                                     spec,
-                                    ModelDirectory.at(model.resolveSibling("models")),
+                                    PosixModelStore.at(model.resolveSibling("models")),
                                     PayloadStore.Place.NONE,
                                     pool),
                             inputs.get(level));
@@ -194,7 +194,7 @@ class TreePropertyTest {
                 drive(
                         new TopOperator(
                                 spec,
-                                ModelDirectory.at(model.resolveSibling("models")),
+                                PosixModelStore.at(model.resolveSibling("models")),
                                 PayloadStore.Place.NONE,
                                 pool,
                                 Algorithm.FEDAVG),

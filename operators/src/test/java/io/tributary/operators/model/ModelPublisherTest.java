@@ -43,14 +43,14 @@ class ModelPublisherTest {
 
     private Path initial;
     private Path expected;
-    private ModelDirectory models;
+    private PosixModelStore models;
     private ModelLayout layout;
 
     @BeforeEach
     void writeModel() {
         initial = TestModels.write(temp.resolve("initial"), HEADER, 4);
         expected = TestModels.write(temp.resolve("expected"), HEADER, 5);
-        models = ModelDirectory.at(temp.resolve("models"));
+        models = PosixModelStore.at(temp.resolve("models"));
         layout = TestModels.layout(expected, 2);
     }
 
@@ -119,7 +119,7 @@ class ModelPublisherTest {
 
     /** What happens when the checkpoint has completed that holds a ledger. */
     private void commit(RoundLedger ledger) throws IOException {
-        new LedgerFiles(models).write(ledger);
+        models.release(ledger);
     }
 
     @Test

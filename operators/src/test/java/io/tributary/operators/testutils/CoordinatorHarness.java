@@ -10,8 +10,8 @@ import io.tributary.operators.coordinator.OutboundReceipt;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.PayloadRef;
@@ -86,8 +86,8 @@ public final class CoordinatorHarness implements AutoCloseable {
     }
 
     /** Where the job of a model has its models. */
-    public static ModelDirectory models(ModelSpec model) {
-        return ModelDirectory.at(Path.of(model.path()).resolveSibling("models"));
+    public static PosixModelStore models(ModelSpec model) {
+        return PosixModelStore.at(Path.of(model.path()).resolveSibling("models"));
     }
 
     public void control(ControlMessage.Type type, String trainer, String instance, String group)

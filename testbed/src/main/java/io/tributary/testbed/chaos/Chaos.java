@@ -11,7 +11,7 @@ import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.memory.mailbox.Mailbox;
 import io.tributary.node.Node;
-import io.tributary.operators.model.ModelDirectory;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.testbed.chaos.ChaosOptions.Kind;
@@ -262,7 +262,7 @@ public final class Chaos {
     private void awaitLedgers(Progress progress, JobSpec spec) throws InterruptedException {
         try {
             progress.awaitEmptyRound(PATIENCE_SECONDS);
-            ModelDirectory models = ModelDirectory.at(spec.models());
+            PosixModelStore models = PosixModelStore.at(spec.models());
             Path last = models.model(progress.round());
             long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
             while (!Files.exists(models.ledger(progress.round())) || !Files.exists(last)) {

@@ -3,7 +3,7 @@
 package io.tributary.testbed.chaos;
 
 import io.tributary.memory.region.TensorFile;
-import io.tributary.operators.model.ModelDirectory;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
@@ -57,7 +57,7 @@ final class Oracle {
             }
         }
         for (int round = 1; Files.exists(model(models, round)); round++) {
-            Path ledger = ModelDirectory.at(models).ledger(round);
+            Path ledger = PosixModelStore.at(models).ledger(round);
             if (Files.exists(ledger)) {
                 rounds = round;
                 check(
@@ -82,7 +82,7 @@ final class Oracle {
     }
 
     private static Path model(Path models, int round) {
-        return ModelDirectory.at(models).model(round);
+        return PosixModelStore.at(models).model(round);
     }
 
     private void check(Path model, RoundLedger ledger) {

@@ -10,8 +10,8 @@ import io.tributary.job.graph.WorkDirectory;
 import io.tributary.memory.region.TensorFile;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
-import io.tributary.operators.model.ModelDirectory;
 import io.tributary.operators.model.ModelSpec;
+import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.Run;
@@ -148,7 +148,7 @@ public final class Demo {
                         initial.toAbsolutePath().toString(),
                         ModelSpec.DEFAULT_SHARD_ELEMENTS,
                         UpdateKind.WEIGHTS),
-                ModelDirectory.at(models),
+                PosixModelStore.at(models),
                 Surroundings.System.HERE);
     }
 
@@ -252,7 +252,7 @@ public final class Demo {
             }
             finished = board.await(round, 200);
         }
-        Path file = ModelDirectory.at(models).version(finished.get().model().id());
+        Path file = PosixModelStore.at(models).version(finished.get().model().id());
         Map<String, Integer> groups = new TreeMap<>();
         finished.get().status().groups().forEach((group, g) -> groups.put(group, g.updates()));
         return new DemoReport.Round(

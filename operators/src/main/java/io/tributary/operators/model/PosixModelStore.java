@@ -2,53 +2,60 @@
 
 package io.tributary.operators.model;
 
+import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundLedger;
+import io.tributary.protocol.tensor.ModelLayout;
 import java.io.IOException;
-import java.io.Serializable;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.UUID;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * Where a job writes its models. Each version has a file that is never written again, so whoever
- * goes back to an older checkpoint finds the model that it names; people find the newest model of a
- * round under the round's number.
+ * Models in a directory of a POSIX file system. People find the newest model of a round under the
+ * round's number.
  *
  * <pre>
  * DIRECTORY/versions/ROUND.EPOCH.safetensors   each version
  * DIRECTORY/versions/ROUND.EPOCH.rejected      why it is the former model once more, if it is
  * DIRECTORY/model-ROUND.safetensors            the newest version of a round, the same file once more
  * DIRECTORY/model-ROUND.json                   its ledger
+ * DIRECTORY/GROUP/NAME.json                    a note
  * </pre>
  *
  * @param directory on a file system that all task managers see
  */
-public record ModelDirectory(String directory) implements Serializable {
+public record PosixModelStore(String directory) implements ModelStore {
 
     private static final String PART = ".part";
 
     /** A model directory at {@code path}. */
-    public static ModelDirectory at(Path path) {
-        return new ModelDirectory(path.toAbsolutePath().toString());
+    public static PosixModelStore at(Path path) {
+        return new PosixModelStore(path.toAbsolutePath().toString());
     }
+
+    private static final Logger LOG = LoggerFactory.getLogger(PosixModelStore.class);
+    private static final String NOTE = ".json";
 
     /** The file of a version. */
     public Path version(RoundId version) {
         return Path.of(directory, "versions", version + ".safetensors");
     }
 
-    /**
-     * The file of a version that trainers start from: of round 0, the one that the job began with.
-     *
-     * @throws IllegalStateException when it is not there
-     */
+    @Override
     public Path base(RoundId version, ModelSpec initial) {
         Path file = version.round() == 0 ? Path.of(initial.path()) : version(version);
         if (Files.notExists(file)) {
@@ -64,10 +71,7 @@ public record ModelDirectory(String directory) implements Serializable {
         return versions().resolve(version + ".rejected");
     }
 
-    /**
-     * Whether a version is the former model once more, because what its round brought was rejected.
-     * It is known as soon as the version's file is there.
-     */
+    @Override
     public boolean rejected(RoundId version) {
         return Files.exists(rejection(version));
     }
@@ -96,8 +100,13 @@ public record ModelDirectory(String directory) implements Serializable {
         return Path.of(directory, "versions");
     }
 
-    /** Makes the directories, and removes what was being written when somebody was killed. */
-    void create() throws IOException {
+    @Override
+    public ModelWriter write(RoundId version, ModelLayout layout) throws IOException {
+        return new PosixModelWriter(this, layout, version);
+    }
+
+    @Override
+    public void prepare() throws IOException {
         Files.createDirectories(versions());
         try (DirectoryStream<Path> parts = Files.newDirectoryStream(versions(), ".*" + PART)) {
             for (Path part : parts) {
@@ -106,8 +115,8 @@ public record ModelDirectory(String directory) implements Serializable {
         }
     }
 
-    /** Waits until a version is on the disk. */
-    void force(RoundId version) throws IOException {
+    @Override
+    public void force(RoundId version) throws IOException {
         if (rejected(version)) {
             force(rejection(version));
         }
@@ -116,12 +125,26 @@ public record ModelDirectory(String directory) implements Serializable {
         force(file.getParent());
     }
 
-    /**
-     * Makes a version the newest of its round for people.
-     *
-     * @throws IOException also when somebody has removed the version
-     */
-    void release(RoundId version) throws IOException {
+    @Override
+    public long release(RoundLedger ledger) throws IOException {
+        try {
+            release(ledger.model());
+        } catch (NoSuchFileException e) {
+            // It was there when its checkpoint was made; without it the ledger still says much.
+            LOG.warn(
+                    "somebody has removed {}, so there is no {}",
+                    e.getFile(),
+                    model(ledger.round()));
+        }
+        Path file = ledger(ledger.round());
+        byte[] json = (Json.pretty(ledger) + "\n").getBytes(StandardCharsets.UTF_8);
+        Path part = file.resolveSibling(file.getFileName() + PART);
+        Files.write(part, json);
+        replace(part, file);
+        return json.length;
+    }
+
+    private void release(RoundId version) throws IOException {
         Path file = version(version);
         // What a release left that did not come to its end is written over.
         Path next = Path.of(directory, ".model-" + version);
@@ -133,6 +156,31 @@ public record ModelDirectory(String directory) implements Serializable {
             Files.copy(file, next, StandardCopyOption.REPLACE_EXISTING);
         }
         replace(next, model(version.round()));
+    }
+
+    @Override
+    public void note(String group, String name, byte[] text) throws IOException {
+        Path all = Files.createDirectories(Path.of(directory, group));
+        Path part = all.resolve("." + UUID.randomUUID());
+        Files.write(part, text);
+        replace(part, all.resolve(name + NOTE));
+    }
+
+    @Override
+    public Map<String, byte[]> notes(String group) throws IOException {
+        Map<String, byte[]> notes = new TreeMap<>();
+        Path all = Path.of(directory, group);
+        if (Files.exists(all)) {
+            try (DirectoryStream<Path> files = Files.newDirectoryStream(all, "[!.]*" + NOTE)) {
+                for (Path file : files) {
+                    String name = file.getFileName().toString();
+                    notes.put(
+                            name.substring(0, name.length() - NOTE.length()),
+                            Files.readAllBytes(file));
+                }
+            }
+        }
+        return notes;
     }
 
     /**
