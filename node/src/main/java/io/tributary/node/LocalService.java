@@ -4,11 +4,9 @@ package io.tributary.node;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.node.NodeRequest.Asked;
-import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RegionRef;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -28,6 +26,8 @@ final class LocalService {
     private final NodeRequestHandler handler;
     private final RemoteRegions remote;
     private final Map<RegionRef, Deque<CachedRegion>> held = new HashMap<>();
+    private final RequestTable here;
+    private final RequestTable forwarded;
 
     LocalService(
             String node,
@@ -40,6 +40,8 @@ final class LocalService {
         this.connections = connections;
         this.handler = handler;
         this.remote = remote;
+        this.here = here();
+        this.forwarded = forwarded();
     }
 
     /**
@@ -49,44 +51,53 @@ final class LocalService {
      */
     void serve(int user, NodeChannel channel) throws IOException {
         try {
-            while (true) {
+            boolean answersCalls = false;
+            while (!answersCalls) {
                 NodeRequest request = channel.receive(NodeRequest.class);
-                try {
-                    if (request instanceof NodeRequest.Write write) {
-                        write(user, write.ref(), channel);
-                    } else if (request instanceof NodeRequest.Serve serve) {
-                        handler.endpoints().serve(user, serve.endpoint(), channel);
-                        return;
-                    } else {
-                        channel.send(NodeAnswer.of(answer(user, request)));
-                    }
-                } catch (NodeRejectedException | RejectedException | UncheckedIOException e) {
-                    channel.send(NodeAnswer.rejected(e.getMessage()));
-                }
+                boolean done =
+                        (elsewhere(request) ? forwarded : here).serve(user, request, channel);
+                answersCalls = done && request instanceof NodeRequest.Serve;
             }
         } finally {
             held.values().forEach(copies -> copies.forEach(remote::abandon));
         }
     }
 
-    private Object answer(int user, NodeRequest request) throws IOException {
-        if (request instanceof NodeRequest.Fetch fetch) {
-            return fetch(user, fetch.ref());
-        }
-        if (request instanceof NodeRequest.Release release) {
-            Optional.ofNullable(held.getOrDefault(release.ref(), new ArrayDeque<>()).poll())
-                    .ifPresent(remote::release);
-            return List.of();
-        }
-        if (request instanceof NodeRequest.Members) {
-            return membership.all();
-        }
-        if (request instanceof NodeRequest.Addressed addressed) {
-            return addressed.node().equals(node)
-                    ? handler.answer(user, addressed)
-                    : forward(user, addressed);
-        }
-        throw new NodeRejectedException("%s is for nodes alone".formatted(request));
+    private boolean elsewhere(NodeRequest request) {
+        return request instanceof NodeRequest.Addressed addressed && !addressed.node().equals(node);
+    }
+
+    private RequestTable here() {
+        RequestTable table = new RequestTable("processes");
+        handler.enter(table);
+        return table.answer(NodeRequest.Fetch.class, (user, r) -> fetch(user, r.ref()))
+                .answer(NodeRequest.Release.class, (user, r) -> release(r.ref()))
+                .answer(NodeRequest.Members.class, (user, r) -> membership.all())
+                .run(
+                        NodeRequest.Serve.class,
+                        (user, r, channel) ->
+                                handler.endpoints().serve(user, r.endpoint(), channel));
+    }
+
+    /** What another node does; what only reads may be asked twice. */
+    private RequestTable forwarded() {
+        return new RequestTable("other nodes")
+                .answer(NodeRequest.Listing.class, this::forwardAgain)
+                .answer(NodeRequest.Find.class, this::forwardAgain)
+                .answer(NodeRequest.Allocate.class, this::forward)
+                .answer(NodeRequest.Free.class, this::forward)
+                .answer(NodeRequest.GiveBack.class, this::forward)
+                .answer(NodeRequest.Grant.class, this::forward)
+                .answer(NodeRequest.Add.class, this::forward)
+                .answer(NodeRequest.Barrier.class, this::forward)
+                .answer(NodeRequest.Call.class, this::forward)
+                .run(NodeRequest.Write.class, (user, r, channel) -> relay(user, r, channel));
+    }
+
+    private List<Object> release(RegionRef ref) {
+        Optional.ofNullable(held.getOrDefault(ref, new ArrayDeque<>()).poll())
+                .ifPresent(remote::release);
+        return List.of();
     }
 
     private PayloadRef fetch(int user, RegionRef ref) throws IOException {
@@ -107,18 +118,28 @@ final class LocalService {
     }
 
     private JsonNode forward(int user, NodeRequest.Addressed request) throws IOException {
-        NodeConnectionPool.Use<JsonNode> ask =
-                channel -> {
-                    channel.send(new Asked(user, request));
-                    // A barrier takes its time; should the node be lost, the connection ends.
-                    return channel.receive(NodeAnswer.class).as(JsonNode.class);
-                };
-        boolean again =
-                request instanceof NodeRequest.Find || request instanceof NodeRequest.Listing;
+        return forward(user, request, ask -> connections.useFresh(request.node(), ask));
+    }
+
+    private JsonNode forwardAgain(int user, NodeRequest.Addressed request) throws IOException {
+        return forward(user, request, ask -> connections.use(request.node(), ask));
+    }
+
+    /** By which connection another node is asked. */
+    @FunctionalInterface
+    private interface Way {
+        JsonNode ask(NodeConnectionPool.Use<JsonNode> use) throws IOException;
+    }
+
+    private static JsonNode forward(int user, NodeRequest.Addressed request, Way way)
+            throws IOException {
         try {
-            return again
-                    ? connections.use(request.node(), ask)
-                    : connections.useFresh(request.node(), ask);
+            return way.ask(
+                    channel -> {
+                        channel.send(new Asked(user, request));
+                        // A barrier takes its time; should the node be lost, the connection ends.
+                        return channel.receive(NodeAnswer.class).as(JsonNode.class);
+                    });
         } catch (NodeRejectedException e) {
             throw e;
         } catch (IOException e) {
@@ -127,15 +148,12 @@ final class LocalService {
         }
     }
 
-    private void write(int user, RegionRef ref, NodeChannel channel) throws IOException {
-        if (ref.node().equals(node)) {
-            handler.store().write(user, ref, channel);
-            return;
-        }
+    private void relay(int user, NodeRequest.Write write, NodeChannel channel) throws IOException {
+        RegionRef ref = write.ref();
         connections.useFresh(
                 ref.node(),
                 there -> {
-                    there.send(new Asked(user, new NodeRequest.Write(ref)));
+                    there.send(new Asked(user, write));
                     channel.send(
                             NodeAnswer.of(there.receiveSoon(NodeAnswer.class).as(RegionRef.class)));
                     ByteBuffer piece = ByteBuffer.allocateDirect(RELAY_BYTES);

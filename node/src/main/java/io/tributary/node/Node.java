@@ -9,9 +9,7 @@ import io.tributary.memory.peer.Door;
 import io.tributary.memory.peer.PeerProcess;
 import io.tributary.memory.region.RegionMappings;
 import io.tributary.node.NodeRequest.Asked;
-import io.tributary.protocol.RejectedException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
@@ -221,39 +219,39 @@ public final class Node implements AutoCloseable {
     private void serve(NodeChannel channel) throws IOException {
         String other = Handshake.accept(channel, options.name(), secret);
         others.recognise(channel, other);
+        RequestTable table = ofNode(other);
         while (true) {
             Asked asked = channel.receive(Asked.class, NodeChannel.IDLE);
-            try {
-                if (asked.request() instanceof NodeRequest.Read read) {
-                    handler.requireHere(read.ref().node());
-                    store.send(asked.user(), read.ref(), read.identity(), channel);
-                } else if (asked.request() instanceof NodeRequest.Write write) {
-                    handler.requireHere(write.node());
-                    store.write(asked.user(), write.ref(), channel);
-                } else if (asked.request() instanceof NodeRequest.Addressed request) {
-                    channel.send(NodeAnswer.of(handler.answer(asked.user(), request)));
-                } else {
-                    channel.send(NodeAnswer.of(answer(other, asked.request())));
-                }
-            } catch (NodeRejectedException | RejectedException | UncheckedIOException e) {
-                channel.send(NodeAnswer.rejected(e.getMessage()));
-            }
+            table.serve(asked.user(), asked.request(), channel);
         }
     }
 
-    private Object answer(String other, NodeRequest request) throws NodeRejectedException {
-        if (request instanceof NodeRequest.Gossip gossip) {
-            return membership.greeted(other, gossip);
+    private RequestTable ofNode(String other) {
+        RequestTable table = new RequestTable("other nodes");
+        handler.enter(table);
+        return table.run(
+                        NodeRequest.Read.class,
+                        (user, r, channel) -> {
+                            handler.requireHere(r.ref().node());
+                            store.send(user, r.ref(), r.identity(), channel);
+                        })
+                .answer(NodeRequest.Gossip.class, (user, r) -> membership.greeted(other, r))
+                .answer(
+                        NodeRequest.Deliver.class,
+                        (user, r) -> {
+                            router.ifPresent(its -> its.received(r.frames()));
+                            return List.of();
+                        })
+                .answer(NodeRequest.Leave.class, (user, r) -> left(other, r.member()));
+    }
+
+    private List<Object> left(String other, Member member) throws NodeRejectedException {
+        if (!member.node().equals(other)) {
+            throw new NodeRejectedException(
+                    "node %s does not speak for %s".formatted(other, member.node()));
         }
-        if (request instanceof NodeRequest.Deliver deliver) {
-            router.ifPresent(r -> r.received(deliver.frames()));
-            return List.of();
-        }
-        if (request instanceof NodeRequest.Leave leave && leave.member().node().equals(other)) {
-            membership.left(leave.member());
-            return List.of();
-        }
-        throw new NodeRejectedException("%s is not for other nodes".formatted(request));
+        membership.left(member);
+        return List.of();
     }
 
     /** Its name. */

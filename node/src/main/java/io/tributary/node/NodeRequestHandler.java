@@ -2,7 +2,6 @@
 
 package io.tributary.node;
 
-import java.io.IOException;
 import java.util.List;
 
 /**
@@ -21,44 +20,57 @@ record NodeRequestHandler(
         BarrierService barriers,
         EndpointRegistry endpoints) {
 
-    /**
-     * Does what is asked, but for writing, which needs the connection.
-     *
-     * @param user on whose behalf
-     */
-    Object answer(int user, NodeRequest.Addressed request) throws IOException {
-        requireHere(request.node());
-        if (request instanceof NodeRequest.Listing listing) {
-            return store.list(user, listing.prefix());
-        }
-        if (request instanceof NodeRequest.Find find) {
-            return store.find(user, find.name());
-        }
-        if (request instanceof NodeRequest.Allocate allocate) {
-            return store.allocate(user, allocate.name(), allocate.length());
-        }
-        if (request instanceof NodeRequest.Free free) {
-            store.free(user, free.ref());
-            return List.of();
-        }
-        if (request instanceof NodeRequest.GiveBack back) {
-            store.giveBack(user, back.ref());
-            return List.of();
-        }
-        if (request instanceof NodeRequest.Grant grant) {
-            store.grant(user, grant.ref(), new LocalRegionStore.Reader(grant.id(), grant.group()));
-            return List.of();
-        }
-        if (request instanceof NodeRequest.Add add) {
-            return counters.add(add.counter(), add.delta());
-        }
-        if (request instanceof NodeRequest.Barrier barrier) {
-            return barriers.await(barrier.name(), barrier.parties(), barrier.patienceMillis());
-        }
-        if (request instanceof NodeRequest.Call call) {
-            return endpoints.call(call.endpoint(), call.bytes());
-        }
-        throw new NodeRejectedException("%s cannot be answered so".formatted(request));
+    /** Enters what it does, for itself alone, into a table. */
+    void enter(RequestTable table) {
+        here(table, NodeRequest.Listing.class, (user, r) -> store.list(user, r.prefix()));
+        here(table, NodeRequest.Find.class, (user, r) -> store.find(user, r.name()));
+        here(
+                table,
+                NodeRequest.Allocate.class,
+                (user, r) -> store.allocate(user, r.name(), r.length()));
+        here(
+                table,
+                NodeRequest.Free.class,
+                (user, r) -> {
+                    store.free(user, r.ref());
+                    return List.of();
+                });
+        here(
+                table,
+                NodeRequest.GiveBack.class,
+                (user, r) -> {
+                    store.giveBack(user, r.ref());
+                    return List.of();
+                });
+        here(
+                table,
+                NodeRequest.Grant.class,
+                (user, r) -> {
+                    store.grant(user, r.ref(), new LocalRegionStore.Reader(r.id(), r.group()));
+                    return List.of();
+                });
+        here(table, NodeRequest.Add.class, (user, r) -> counters.add(r.counter(), r.delta()));
+        here(
+                table,
+                NodeRequest.Barrier.class,
+                (user, r) -> barriers.await(r.name(), r.parties(), r.patienceMillis()));
+        here(table, NodeRequest.Call.class, (user, r) -> endpoints.call(r.endpoint(), r.bytes()));
+        table.run(
+                NodeRequest.Write.class,
+                (user, r, channel) -> {
+                    requireHere(r.node());
+                    store.write(user, r.ref(), channel);
+                });
+    }
+
+    private <R extends NodeRequest.Addressed> void here(
+            RequestTable table, Class<R> type, RequestTable.Answer<R> answer) {
+        table.answer(
+                type,
+                (user, request) -> {
+                    requireHere(request.node());
+                    return answer.to(user, request);
+                });
     }
 
     /**
