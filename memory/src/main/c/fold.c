@@ -151,6 +151,11 @@ INLINE uint64_t carry(double value)
 		}                                                                                   \
 		return 0;                                                                           \
 	}                                                                                           \
+	static int scan_##TYPE(const void *values, int64_t count)                                   \
+	{                                                                                           \
+		(void)values, (void)count;                                                          \
+		return 0;                                                                           \
+	}                                                                                           \
 	FOLD(TYPE)
 
 FLOATS(F64, f64, AS_IS)
@@ -215,12 +220,10 @@ static int mean(const void *sums, double weight, const void *bases, void *out, i
 }
 
 #define FOLD_ENTRY(TYPE) fold_##TYPE,
+#define SCAN_ENTRY(TYPE) scan_##TYPE,
 
 static fold_function *const folds[] = {TYPES(FOLD_ENTRY)};
-static scan_function *const scans[] = {scan_F64,     scan_F32,     scan_F16, scan_BF16,
-				       scan_F8_E4M3, scan_F8_E5M2, NULL,     NULL,
-				       NULL,         NULL,         NULL,     NULL,
-				       NULL,         NULL,         NULL};
+static scan_function *const scans[] = {TYPES(SCAN_ENTRY)};
 
 #define NAMED(level) NAMED_(level)
 #define NAMED_(level) level_##level

@@ -33,7 +33,7 @@ typedef int mean_function(const void *sum, double weight, const void *base, void
 struct level {
 	const char *name;
 	fold_function *const *fold; // for each type
-	scan_function *const *scan; // for each type; NULL for those that are always finite
+	scan_function *const *scan; // for each type
 	mean_function *mean;        // to F32
 };
 

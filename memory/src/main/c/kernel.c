@@ -72,9 +72,7 @@ void kernel_add(int level, int floating, void *sum, const void *from, int64_t co
 
 int kernel_scan(int level, int type, const void *values, int64_t count)
 {
-	scan_function *scan = levels[level]->scan[type];
-
-	return scan && scan(values, count);
+	return levels[level]->scan[type](values, count);
 }
 
 int kernel_mean(int level, const void *sum, double weight, const void *base, void *out,

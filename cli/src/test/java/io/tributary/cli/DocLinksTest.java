@@ -8,8 +8,10 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -27,6 +29,40 @@ class DocLinksTest {
         List<Path> pages = pages();
         assertThat(pages).contains(ROOT.resolve("README.md"), ROOT.resolve("docs/hosts.md"));
         assertThat(pages).allSatisfy(DocLinksTest::check);
+    }
+
+    /** Classes of others that a page names. */
+    private static final Set<String> OTHERS =
+            Set.of("CountingInputStream", "SuppressRestartsException");
+
+    private static final Pattern CLASS =
+            Pattern.compile("`([A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+)(?:\\.\\w+)*(?:\\(\\))?`");
+    private static final Pattern DECLARED =
+            Pattern.compile("\\b(?:class|record|interface|enum) (\\w+)");
+
+    /** A class that has another name now is found under neither. */
+    @Test
+    void everyClassThatAPageNamesIsThere() throws IOException {
+        Set<String> classes = new HashSet<>(OTHERS);
+        try (Stream<Path> files = Files.walk(ROOT)) {
+            for (Path file :
+                    files.filter(f -> f.toString().endsWith(".java"))
+                            .filter(f -> f.toString().contains("/src/"))
+                            .toList()) {
+                DECLARED.matcher(Files.readString(file))
+                        .results()
+                        .forEach(found -> classes.add(found.group(1)));
+            }
+        }
+        for (Path page : pages()) {
+            CLASS.matcher(CODE.matcher(Files.readString(page)).replaceAll(""))
+                    .results()
+                    .forEach(
+                            found ->
+                                    assertThat(classes)
+                                            .as("%s in %s", found.group(), page)
+                                            .contains(found.group(1)));
+        }
     }
 
     private static List<Path> pages() throws IOException {

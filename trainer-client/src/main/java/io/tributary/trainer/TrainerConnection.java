@@ -5,9 +5,9 @@ package io.tributary.trainer;
 import io.tributary.protocol.message.ControlMessage.Type;
 
 /**
- * A trainer's connection to its job. What the job says goes to the {@link Inbox}. The trainer's
- * thread calls it; any thread may call {@link #sendControl}, {@link #connections} and {@link
- * #makeRoom}.
+ * A trainer's connection to its job. What the job says goes to the {@link Inbox}: receipts, and
+ * plans, with the model if that lies in a file, or its chunks by themselves. The trainer's thread
+ * calls it; any thread may call {@link #sendControl}, {@link #connections} and {@link #makeRoom}.
  */
 interface TrainerConnection extends AutoCloseable {
 
@@ -47,7 +47,10 @@ interface TrainerConnection extends AutoCloseable {
     /** Asks for the newest model: the job, or a new run of it, has let this trainer join. */
     default void requestModel() {}
 
-    /** Whether a job that is restored finds what was sent to it before. */
+    /**
+     * Whether a job that is restored finds what was sent to it before. If not, the client sends an
+     * update again after a restore or a new connection.
+     */
     boolean isDurable();
 
     /** Breaks off without a word, as a crash would. */

@@ -30,7 +30,18 @@ final class NativeKernel extends FoldKernel {
     }
 
     private static int[] types() {
-        return Arrays.stream(DType.values()).mapToInt(type -> kernel_type(type.name())).toArray();
+        return Arrays.stream(DType.values())
+                .mapToInt(
+                        type -> {
+                            int number = kernel_type(type.name());
+                            if (number < 0) {
+                                throw new IllegalStateException(
+                                        "the fold's kernel in C has no element type %s; add it to TYPES in fold.h"
+                                                .formatted(type));
+                            }
+                            return number;
+                        })
+                .toArray();
     }
 
     /** Those that this processor can run; none where the build has no native code. */

@@ -31,10 +31,10 @@ public record FedAdam(double learningRate, double beta1, double beta2, double ta
     /** Takes what it can be given: learning-rate, beta1, beta2 and tau. */
     static FedAdam of(Parameters parameters) {
         return new FedAdam(
-                parameters.get("learning-rate", 0.01, Double.MIN_VALUE, Double.MAX_VALUE),
-                parameters.get("beta1", 0.9, 0, 1),
-                parameters.get("beta2", 0.99, 0, 1),
-                parameters.get("tau", 0.001, Double.MIN_VALUE, Double.MAX_VALUE));
+                parameters.positive("learning-rate", 0.01),
+                parameters.fraction("beta1", 0.9),
+                parameters.fraction("beta2", 0.99),
+                parameters.positive("tau", 0.001));
     }
 
     @Override

@@ -31,7 +31,7 @@ public record Scaffold(double learningRate) implements ServerOptimizer {
 
     /** Takes what it can be given: learning-rate. */
     static Scaffold of(Parameters parameters) {
-        return new Scaffold(parameters.get("learning-rate", 1, Double.MIN_VALUE, Double.MAX_VALUE));
+        return new Scaffold(parameters.positive("learning-rate", 1));
     }
 
     @Override

@@ -23,22 +23,39 @@ public final class Parameters {
     }
 
     /**
-     * A value.
+     * A finite value that is more than 0.
      *
      * @param otherwise what it is where it is not given
-     * @param low it is at least that
-     * @param high it is less than that
      * @throws IllegalArgumentException when it is out of range
      */
-    public double get(String name, double otherwise, double low, double high) {
-        defaults.put(name, otherwise);
-        double value = given.getOrDefault(name, otherwise);
-        if (!(value >= low && value < high)) {
-            throw new IllegalArgumentException(
-                    "'%s' is %s, expected at least %s and less than %s"
-                            .formatted(name, value, low, high));
-        }
+    public double positive(String name, double otherwise) {
+        double value = value(name, otherwise);
+        require(value > 0 && Double.isFinite(value), name, value, "more than 0");
         return value;
+    }
+
+    /**
+     * A value of at least 0 and less than 1.
+     *
+     * @param otherwise what it is where it is not given
+     * @throws IllegalArgumentException when it is out of range
+     */
+    public double fraction(String name, double otherwise) {
+        double value = value(name, otherwise);
+        require(value >= 0 && value < 1, name, value, "at least 0 and less than 1");
+        return value;
+    }
+
+    private double value(String name, double otherwise) {
+        defaults.put(name, otherwise);
+        return given.getOrDefault(name, otherwise);
+    }
+
+    private static void require(boolean ok, String name, double value, String expected) {
+        if (!ok) {
+            throw new IllegalArgumentException(
+                    "'%s' is %s, expected %s".formatted(name, value, expected));
+        }
     }
 
     /**
