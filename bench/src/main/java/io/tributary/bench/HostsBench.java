@@ -89,9 +89,11 @@ final class HostsBench {
         }
         ChaosReport cuts = cuts();
         figures.add(less("cuts after which no round ended", "", cuts.faults().size()));
-        figures.add(Figure.more("rounds while links are cut", "", List.of(1.0 * cuts.rounds())));
-        figures.add(less("updates counted twice", "", cuts.countedTwice()));
-        figures.add(less("updates lost", "", cuts.lost()));
+        figures.add(
+                Figure.more(
+                        "rounds while links are cut", "", List.of(1.0 * cuts.course().rounds())));
+        figures.add(less("updates counted twice", "", cuts.updates().countedTwice()));
+        figures.add(less("updates lost", "", cuts.updates().lost()));
         return figures;
     }
 

@@ -152,22 +152,22 @@ public final class ChaosCommand implements Callable<Integer> {
         System.out.printf(
                 Locale.ROOT,
                 "%nrounds %d, kills %s%nupdates: sent %d, counted once %d, counted twice %d, lost %d; rejected %d, unanswered %d%nworst model error %.1e%n",
-                report.rounds(),
-                report.kills(),
-                report.sent(),
-                report.countedOnce(),
-                report.countedTwice(),
-                report.lost(),
-                report.rejected(),
-                report.unanswered(),
+                report.course().rounds(),
+                report.course().kills(),
+                report.updates().sent(),
+                report.updates().countedOnce(),
+                report.updates().countedTwice(),
+                report.updates().lost(),
+                report.updates().rejected(),
+                report.updates().unanswered(),
                 report.worstError());
-        if (!report.recoverySeconds().isEmpty()) {
+        if (!report.recoveries().recoverySeconds().isEmpty()) {
             System.out.printf(
                     Locale.ROOT,
                     "task manager killed: the round went on after %s s, %s s of them after Flink's restart; %d recoveries were cut off by the next kill%n",
-                    rounded(report.recoverySeconds()),
-                    rounded(report.beyondFlinkSeconds()),
-                    report.recoveriesCutOff());
+                    rounded(report.recoveries().recoverySeconds()),
+                    rounded(report.recoveries().beyondFlinkSeconds()),
+                    report.recoveries().recoveriesCutOff());
         }
         report.faults().forEach(fault -> System.out.println("FAULT " + fault));
         System.out.println(report.right() ? "all right" : "NOT right");

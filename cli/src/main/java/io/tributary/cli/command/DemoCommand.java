@@ -156,22 +156,12 @@ public final class DemoCommand implements Callable<Integer> {
         }
         new Demo(
                         new DemoOptions(
-                                topology,
-                                compile(),
-                                trainers,
-                                minimumTrainers.orElse(Math.max(1, trainers)),
-                                rounds,
-                                data,
-                                alpha,
-                                seed,
-                                timing,
-                                transport,
-                                regions(),
-                                uiPort,
-                                report,
-                                out,
-                                hold,
-                                quiet),
+                                new DemoOptions.Tree(topology, compile()),
+                                new DemoOptions.Trainers(
+                                        trainers, minimumTrainers.orElse(Math.max(1, trainers))),
+                                new DemoOptions.Data(data, alpha, seed),
+                                new DemoOptions.Job(rounds, timing, transport, regions()),
+                                new DemoOptions.Shown(uiPort, report, out, hold, quiet)),
                         System.out)
                 .run();
         return 0;

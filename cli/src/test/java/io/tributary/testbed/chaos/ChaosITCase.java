@@ -57,10 +57,10 @@ class ChaosITCase {
     private static void requireRight(ChaosOptions options) throws Exception {
         ChaosReport report = new Chaos(options, System.out).run();
         assertThat(report.faults()).isEmpty();
-        assertThat(report.countedTwice()).isZero();
-        assertThat(report.lost()).isZero();
-        assertThat(report.kills()).isNotEmpty();
-        assertThat(report.countedOnce()).isGreaterThan(8);
+        assertThat(report.updates().countedTwice()).isZero();
+        assertThat(report.updates().lost()).isZero();
+        assertThat(report.course().kills()).isNotEmpty();
+        assertThat(report.updates().countedOnce()).isGreaterThan(8);
         assertThat(report.worstError()).isLessThan(1e-6);
     }
 }

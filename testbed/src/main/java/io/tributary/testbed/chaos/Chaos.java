@@ -286,21 +286,18 @@ public final class Chaos {
         }
         List<Recovery> complete = recoveries.stream().filter(Recovery::complete).toList();
         return new ChaosReport(
-                options.transport().scheme(),
-                seconds,
-                options.seed(),
-                oracle.rounds(),
-                kills,
-                oracle.sent(),
-                oracle.countedOnce(),
-                oracle.countedTwice(),
-                oracle.lost(),
-                oracle.rejected(),
-                oracle.unanswered(),
+                new ChaosReport.Course(
+                        options.transport().scheme(),
+                        seconds,
+                        options.seed(),
+                        oracle.rounds(),
+                        kills),
+                oracle.updates(),
                 oracle.worstError(),
-                complete.stream().map(Recovery::seconds).toList(),
-                complete.stream().map(Recovery::beyondFlinkSeconds).toList(),
-                (int) recoveries.stream().filter(Recovery::cutOff).count(),
+                new ChaosReport.Recoveries(
+                        complete.stream().map(Recovery::seconds).toList(),
+                        complete.stream().map(Recovery::beyondFlinkSeconds).toList(),
+                        (int) recoveries.stream().filter(Recovery::cutOff).count()),
                 all);
     }
 

@@ -127,8 +127,10 @@ final class Oracle {
         return rounds;
     }
 
-    int sent() {
-        return sent.size();
+    /** What became of updates. */
+    ChaosReport.Updates updates() {
+        return new ChaosReport.Updates(
+                sent.size(), countedOnce(), countedTwice(), lost(), rejected(), unanswered());
     }
 
     int countedOnce() {
@@ -139,15 +141,15 @@ final class Oracle {
         return (int) counted.values().stream().filter(times -> times > 1).count();
     }
 
-    int lost() {
+    private int lost() {
         return (int) faults.stream().filter(fault -> fault.startsWith("lost:")).count();
     }
 
-    int rejected() {
+    private int rejected() {
         return (int) answers.values().stream().filter(a -> !a.equals("counts")).count();
     }
 
-    int unanswered() {
+    private int unanswered() {
         return sent.size() - answers.size();
     }
 

@@ -69,7 +69,7 @@ public final class Demo {
 
     public Demo(DemoOptions options, PrintStream out) {
         this.options = options;
-        this.console = new Console(out, options.quiet());
+        this.console = new Console(out, options.shown().quiet());
     }
 
     /** The digits to train and test with. */
@@ -87,10 +87,11 @@ public final class Demo {
         // Drawing takes as long as a part of Flink's start; reading first, since files may be
         // wrong.
         CompletableFuture<Digits.Split> digits =
-                options.data().isPresent()
-                        ? CompletableFuture.completedFuture(digits(options.data(), options.seed()))
+                options.data().directory().isPresent()
+                        ? CompletableFuture.completedFuture(
+                                digits(options.data().directory(), options.data().seed()))
                         : CompletableFuture.supplyAsync(
-                                () -> digits(Optional.empty(), options.seed()));
+                                () -> digits(Optional.empty(), options.data().seed()));
         try (WorkDirectory work = WorkDirectory.create("demo")) {
             return run(digits, work);
         }
@@ -99,16 +100,17 @@ public final class Demo {
     private DemoReport run(CompletableFuture<Digits.Split> digits, WorkDirectory work)
             throws Exception {
         console.say("Starting Flink ...");
-        Path models = options.out().orElse(work.path().resolve("models"));
+        Path models = options.shown().out().orElse(work.path().resolve("models"));
         Files.createDirectories(models);
         Path initial = models.resolve("model-0.safetensors");
         writeInitial(initial);
         RoundBoard board = new RoundBoard(console::status, console::model);
         try (ManagedTransport transport =
-                        options.transport()
+                        options.job()
+                                .transport()
                                 .managed()
-                                .start(work, options.regions(), REGION_QUOTA_BYTES);
-                LocalFlink flink = LocalFlink.start(options.uiPort(), work.path());
+                                .start(work, options.job().regions(), REGION_QUOTA_BYTES);
+                LocalFlink flink = LocalFlink.start(options.shown().uiPort(), work.path());
                 AutoCloseable ignored = transport.forJob().follow(JOB, board)) {
             new FederationJob(
                             graph(initial, models), List.of(transport.forJob()), Publish.COMMITTED)
@@ -118,10 +120,10 @@ public final class Demo {
             console.say(transport.description());
             DemoReport report = rounds(transport, digits.get(), board, models, flink, work);
             console.table(report.rounds());
-            if (options.report().isPresent()) {
-                Files.writeString(options.report().get(), Json.pretty(report) + "\n");
+            if (options.shown().report().isPresent()) {
+                Files.writeString(options.shown().report().get(), Json.pretty(report) + "\n");
             }
-            if (options.hold()) {
+            if (options.shown().hold()) {
                 console.say("The web UI stays up until Ctrl-C: " + flink.url());
                 Thread.currentThread().join();
             }
@@ -130,18 +132,18 @@ public final class Demo {
     }
 
     private AggregationGraph graph(Path initial, Path models) {
-        int trainers = options.minimumTrainers();
+        int trainers = options.trainers().minimum();
         return new AggregationGraph(
                 JOB,
                 Run.draw(),
-                options.topology(),
+                options.tree().topology(),
                 new RoundRules(
-                        options.rounds(),
+                        options.job().rounds(),
                         new RoundRules.Quorum(trainers, trainers),
                         new RoundRules.Patience(
                                 Duration.ofMinutes(10), Duration.ofSeconds(30), LINGER),
                         new RoundRules.Folding(
-                                options.timing(), UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
+                                options.job().timing(), UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
                         Map.of(),
                         RoundRules.Limits.DEFAULT),
                 new ModelSpec(
@@ -153,7 +155,7 @@ public final class Demo {
     }
 
     private void writeInitial(Path file) throws IOException {
-        DigitNetwork network = DigitNetwork.initial(options.seed());
+        DigitNetwork network = DigitNetwork.initial(options.data().seed());
         ModelFiles.write(file, DigitNetwork.header(), network::values);
     }
 
@@ -170,7 +172,7 @@ public final class Demo {
         ExecutorService threads = Executors.newCachedThreadPool();
         try {
             List<Future<?>> trainers = startTrainers(transport, digits.train(), threads, work);
-            for (int round = 1; round <= options.rounds(); round++) {
+            for (int round = 1; round <= options.job().rounds(); round++) {
                 rounds.add(finished(round, board, trainers, flink, digits.test(), models));
             }
             double wallSeconds = (System.nanoTime() - start) / 1e9;
@@ -192,28 +194,31 @@ public final class Demo {
     private List<Future<?>> startTrainers(
             ManagedTransport transport, Digits train, ExecutorService threads, WorkDirectory work) {
         List<Future<?>> trainers = new ArrayList<>();
-        if (options.trainers() == 0) {
+        if (options.trainers().started() == 0) {
             console.say(
                     "Waiting for %s of %s: ./tributary trainer --job %s --transport %s --group %s"
                             .formatted(
-                                    options.minimumTrainers() == 1
+                                    options.trainers().minimum() == 1
                                             ? "a trainer"
-                                            : options.minimumTrainers() + " trainers",
-                                    String.join(", ", options.topology().trainerGroups()),
+                                            : options.trainers().minimum() + " trainers",
+                                    String.join(", ", options.tree().topology().trainerGroups()),
                                     JOB,
                                     transport.forJob().uri(),
-                                    options.topology().trainerGroups().get(0)));
+                                    options.tree().topology().trainerGroups().get(0)));
             return trainers;
         }
         List<List<Integer>> shares =
                 DirichletShares.of(
-                        train.labels(), options.trainers(), options.alpha(), options.seed());
-        List<String> groups = options.topology().trainerGroups();
+                        train.labels(),
+                        options.trainers().started(),
+                        options.data().alpha(),
+                        options.data().seed());
+        List<String> groups = options.tree().topology().trainerGroups();
         for (int i = 0; i < shares.size(); i++) {
             String id = "trainer-%02d".formatted(i + 1);
             String group = groups.get(i % groups.size());
             Digits share = train.select(shares.get(i));
-            long seed = options.seed() + i;
+            long seed = options.data().seed() + i;
             trainers.add(
                     threads.submit(
                             () -> {
@@ -286,15 +291,15 @@ public final class Demo {
 
     private Map<String, Object> config() {
         Map<String, Object> config = new LinkedHashMap<>();
-        config.put("topology", options.topologyName());
-        config.put("transport", options.transport().scheme());
-        config.put("trainers", options.trainers());
-        config.put("groups", options.topology().trainerGroups());
-        config.put("rounds", options.rounds());
-        config.put("data", options.data().map(Path::toString).orElse("drawn"));
-        config.put("alpha", options.alpha());
-        config.put("seed", options.seed());
-        config.put("timing", options.timing().name().toLowerCase(Locale.ROOT));
+        config.put("topology", options.tree().name());
+        config.put("transport", options.job().transport().scheme());
+        config.put("trainers", options.trainers().started());
+        config.put("groups", options.tree().topology().trainerGroups());
+        config.put("rounds", options.job().rounds());
+        config.put("data", options.data().directory().map(Path::toString).orElse("drawn"));
+        config.put("alpha", options.data().alpha());
+        config.put("seed", options.data().seed());
+        config.put("timing", options.job().timing().name().toLowerCase(Locale.ROOT));
         return config;
     }
 }

@@ -11,37 +11,62 @@ import java.util.Optional;
 /**
  * What a demo is asked for.
  *
- * @param topologyName as given
- * @param topology compiled
- * @param trainers started here; with 0 the demo waits for one from elsewhere
- * @param minimumTrainers trainers that must have joined before a round opens, from outside or not
- * @param rounds number of rounds
- * @param data directory with IDX files; drawn digits without
- * @param alpha of the Dirichlet distribution of shares
- * @param seed of all that is random
- * @param timing when updates are folded
- * @param transport between trainers and job
- * @param regions where regions are made; only with shared memory
- * @param uiPort port of Flink's web UI; a free one from 8081 on without
- * @param report file for the report in JSON
- * @param out directory that keeps the models
- * @param hold whether to keep the UI up
- * @param quiet whether to leave the live lines out
+ * @param tree who aggregates for whom
+ * @param trainers who trains
+ * @param data what they train on
+ * @param job how the job runs
+ * @param shown what is shown and kept
  */
-public record DemoOptions(
-        String topologyName,
-        Topology topology,
-        int trainers,
-        int minimumTrainers,
-        int rounds,
-        Optional<Path> data,
-        double alpha,
-        long seed,
-        Timing timing,
-        TransportKind transport,
-        Path regions,
-        Optional<Integer> uiPort,
-        Optional<Path> report,
-        Optional<Path> out,
-        boolean hold,
-        boolean quiet) {}
+public record DemoOptions(Tree tree, Trainers trainers, Data data, Job job, Shown shown) {
+
+    /**
+     * Who aggregates for whom.
+     *
+     * @param name as given
+     * @param topology compiled
+     */
+    public record Tree(String name, Topology topology) {}
+
+    /**
+     * Who trains.
+     *
+     * @param started here; with 0 the demo waits for one from elsewhere
+     * @param minimum that must have joined before a round opens, from outside or not
+     */
+    public record Trainers(int started, int minimum) {}
+
+    /**
+     * What they train on.
+     *
+     * @param directory with IDX files; drawn digits without
+     * @param alpha of the Dirichlet distribution of shares
+     * @param seed of all that is random
+     */
+    public record Data(Optional<Path> directory, double alpha, long seed) {}
+
+    /**
+     * How the job runs.
+     *
+     * @param rounds number of rounds
+     * @param timing when updates are folded
+     * @param transport between trainers and job
+     * @param regions where regions are made; only with shared memory
+     */
+    public record Job(int rounds, Timing timing, TransportKind transport, Path regions) {}
+
+    /**
+     * What is shown and kept.
+     *
+     * @param uiPort port of Flink's web UI; a free one from 8081 on without
+     * @param report file for the report in JSON
+     * @param out directory that keeps the models
+     * @param hold whether to keep the UI up
+     * @param quiet whether to leave the live lines out
+     */
+    public record Shown(
+            Optional<Integer> uiPort,
+            Optional<Path> report,
+            Optional<Path> out,
+            boolean hold,
+            boolean quiet) {}
+}
