@@ -48,13 +48,7 @@ public final class ChaosCommand implements Callable<Integer> {
             description = "Of what is killed when. Default: ${DEFAULT-VALUE}.")
     private long seed;
 
-    @Option(
-            names = "--transport",
-            paramLabel = "mqtt|kafka|shm",
-            defaultValue = "mqtt",
-            converter = TransportKindConverter.class,
-            description = "How updates travel. Default: ${DEFAULT-VALUE}.")
-    private TransportKind transport;
+    @Mixin private TransportKindArguments transport;
 
     @Option(
             names = "--hosts",
@@ -94,7 +88,7 @@ public final class ChaosCommand implements Callable<Integer> {
         if (hosts != 0 && hosts < 2) {
             throw new UsageException("--hosts %d: expected 2 or more".formatted(hosts));
         }
-        if (hosts > 0 && transport == TransportKind.KAFKA) {
+        if (hosts > 0 && transport.kind() == TransportKind.KAFKA) {
             throw new UsageException("--hosts: expected --transport mqtt or shm");
         }
         ChaosReport report =
@@ -103,7 +97,7 @@ public final class ChaosCommand implements Callable<Integer> {
                                         seconds(60 * minutes),
                                         seconds(every),
                                         seed,
-                                        transport,
+                                        transport.kind(),
                                         kinds(),
                                         trainers,
                                         regions.directory(),
@@ -122,7 +116,7 @@ public final class ChaosCommand implements Callable<Integer> {
     }
 
     private List<Kind> kinds() {
-        List<Kind> possible = ChaosOptions.kinds(transport, hosts > 0);
+        List<Kind> possible = ChaosOptions.kinds(transport.kind(), hosts > 0);
         List<Kind> wanted = new ArrayList<>();
         for (String name : kill) {
             Kind kind =
@@ -135,7 +129,7 @@ public final class ChaosCommand implements Callable<Integer> {
                                                     "--kill %s: with %s there are %s"
                                                             .formatted(
                                                                     name,
-                                                                    transport,
+                                                                    transport.kind(),
                                                                     possible.stream()
                                                                             .map(ChaosCommand::name)
                                                                             .toList())));

@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** {@code tributary demo}. */
@@ -64,11 +65,7 @@ public final class DemoCommand implements Callable<Integer> {
             description = "Rounds. Default: ${DEFAULT-VALUE}.")
     private int rounds;
 
-    @Option(
-            names = "--data",
-            paramLabel = "DIR",
-            description = "MNIST's IDX files; without, digits are drawn.")
-    private Optional<Path> data;
+    @Mixin private DataArguments data;
 
     @Option(
             names = "--alpha",
@@ -92,13 +89,7 @@ public final class DemoCommand implements Callable<Integer> {
             description = "When updates are folded. Default: ${DEFAULT-VALUE}.")
     private Timing timing;
 
-    @Option(
-            names = "--transport",
-            paramLabel = "mqtt|kafka|shm",
-            defaultValue = "mqtt",
-            converter = TransportKindConverter.class,
-            description = "How updates travel. Default: ${DEFAULT-VALUE}.")
-    private TransportKind transport;
+    @Mixin private TransportKindArguments transport;
 
     @Option(
             names = "--dir",
@@ -159,8 +150,8 @@ public final class DemoCommand implements Callable<Integer> {
                                 new DemoOptions.Tree(topology, compile()),
                                 new DemoOptions.Trainers(
                                         trainers, minimumTrainers.orElse(Math.max(1, trainers))),
-                                new DemoOptions.Data(data, alpha, seed),
-                                new DemoOptions.Job(rounds, timing, transport, regions()),
+                                new DemoOptions.Data(data.directory(), alpha, seed),
+                                new DemoOptions.Job(rounds, timing, transport.kind(), regions()),
                                 new DemoOptions.Shown(uiPort, report, out, hold, quiet)),
                         System.out)
                 .run();
@@ -169,7 +160,7 @@ public final class DemoCommand implements Callable<Integer> {
 
     private Path regions() {
         require(
-                directory.isEmpty() || transport == TransportKind.SHM,
+                directory.isEmpty() || transport.kind() == TransportKind.SHM,
                 "--dir",
                 directory.map(Path::toString).orElse(""),
                 "it only with --transport shm");

@@ -64,11 +64,7 @@ public final class TrainerCommand implements Callable<Integer> {
             description = "Unique in the job. Default: made of the process id.")
     private Optional<String> id;
 
-    @Option(
-            names = "--data",
-            paramLabel = "DIR",
-            description = "MNIST's IDX files; without, digits are drawn.")
-    private Optional<Path> data;
+    @Mixin private DataArguments data;
 
     @Option(
             names = "--proximal",
@@ -94,7 +90,7 @@ public final class TrainerCommand implements Callable<Integer> {
                 TrainerTransport.of(required("--transport URI", uri), credentials.credentials());
         String name = id.orElseGet(() -> "trainer-" + ProcessHandle.current().pid());
         long seed = name.hashCode();
-        Digits all = Demo.digits(data, seed).train();
+        Digits all = Demo.digits(data.directory(), seed).train();
         Digits share = all.select(DirichletShares.of(all.labels(), SHARES, ALPHA, seed).get(0));
         DigitNetwork.Training training =
                 new DigitNetwork.Training(
