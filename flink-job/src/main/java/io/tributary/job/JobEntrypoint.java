@@ -124,7 +124,7 @@ public final class JobEntrypoint implements Callable<Integer> {
     }
 
     /**
-     * What the job needs where whoever runs the cluster has not chosen otherwise.
+     * Settings that the job needs, unless the cluster's operator has chosen others.
      *
      * @param chosen the cluster's configuration, and what was given with the submission
      */

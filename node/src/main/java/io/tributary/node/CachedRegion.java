@@ -8,7 +8,10 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 
-/** What is here of another node's region. Its pieces belong to whoever holds its monitor. */
+/**
+ * The pieces of another node's region that are on this host. A thread that holds its monitor may
+ * use them.
+ */
 final class CachedRegion {
 
     /** What one connection fetches in a go: a few pieces, so that all streams end together. */
@@ -116,7 +119,7 @@ final class CachedRegion {
         return (long) LocalRegionStore.PIECE_BYTES * held;
     }
 
-    /** One user more. Users are counted by whoever has all copies. */
+    /** One user more. The owner of all copies counts the users. */
     void use() {
         users++;
     }

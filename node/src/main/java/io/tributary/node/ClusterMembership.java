@@ -20,8 +20,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Who there is. Each node greets each other one that it knows twice a second and tells it whom it
- * knows, so whoever joins one is soon known to all. Who is dead each decides for itself: a node
- * that has neither greeted nor answered for {@link #SILENCE}. Thread-safe.
+ * knows, so a node that joins one is soon known to all. Each node decides for itself which others
+ * are dead: a node that has neither greeted nor answered for {@link #SILENCE}. Thread-safe.
  */
 final class ClusterMembership implements AutoCloseable {
 
@@ -139,7 +139,7 @@ final class ClusterMembership implements AutoCloseable {
     /**
      * Takes a greeting.
      *
-     * @param node who has shown to be its sender
+     * @param node its sender, which has proved to be that node
      * @return this node's own
      * @throws NodeRejectedException when another living node has the name
      */
@@ -206,7 +206,7 @@ final class ClusterMembership implements AutoCloseable {
             start("node-greet-" + member.node(), () -> greetAlways(mine));
         } else if (member.incarnation() > known.member.incarnation()
                 || heard && member.incarnation() != known.member.incarnation()) {
-            // Clocks go back, so whoever speaks for itself is believed.
+            // Clocks can go back, so what a node says of itself is believed.
             known.member = member;
             renewed = true;
         }
@@ -254,7 +254,7 @@ final class ClusterMembership implements AutoCloseable {
         }
     }
 
-    /** Those that have just become silent; who has been so for long is forgotten. */
+    /** Those that have just become silent; those that were silent for long are forgotten. */
     private synchronized List<String> silent() {
         all.values().removeIf(k -> k.silentFor(FORGET));
         List<String> silent = new ArrayList<>();

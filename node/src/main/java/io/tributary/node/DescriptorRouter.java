@@ -23,9 +23,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Carries descriptors to endpoints of other nodes. Who has which endpoint the nodes tell each other
- * with their greetings. A descriptor is only a ring of the bell, so one that finds no room in the
- * queue is dropped. Where two nodes turn out to have the same endpoint, which can be when they
+ * Carries descriptors to endpoints of other nodes. The nodes tell each other which endpoints they
+ * have with their greetings. A descriptor is only a ring of the bell, so one that finds no room in
+ * the queue is dropped. Where two nodes turn out to have the same endpoint, which can be when they
  * could not reach each other before, the one whose name comes first keeps it. Thread-safe.
  */
 final class DescriptorRouter implements AutoCloseable {

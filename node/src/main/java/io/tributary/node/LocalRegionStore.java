@@ -37,15 +37,16 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.zip.CRC32C;
 
 /**
- * This node's own regions. Who has made one by this node owns it; other regions belong to the user
- * whose file they are. Owners write, free and grant; whom they have granted it, and a file's group
- * where its permissions say so, reads; root may all. Grants last as long as the node. Thread-safe.
+ * This node's own regions. A user that made one through this node owns it; other regions belong to
+ * the user whose file they are. Owners write, free and grant; whom they have granted it, and a
+ * file's group where its permissions say so, reads; root may all. Grants last as long as the node.
+ * Thread-safe.
  */
 final class LocalRegionStore {
 
     /**
-     * Pieces end where offsets are multiples of it; each has a checksum. Whoever wants a shard gets
-     * at most two of them too much.
+     * Pieces end where offsets are multiples of it; each has a checksum. A reader that wants a
+     * shard gets at most two of them too much.
      */
     static final int PIECE_BYTES = 1 << 16;
 

@@ -21,8 +21,8 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 
 /**
- * Regions of all nodes, by this host's node. What lies here is mapped where it lies; of what lies
- * elsewhere this node has a copy at hand, in which is what was asked for. Thread-safe.
+ * Regions of all nodes, by this host's node. A region of this host is mapped as it is; of a region
+ * that lies elsewhere this node has a copy at hand, in which is what was asked for. Thread-safe.
  */
 public final class NodeClient implements AutoCloseable {
 
@@ -187,7 +187,7 @@ public final class NodeClient implements AutoCloseable {
         }
 
         /**
-         * To be called when the memory has been read: what lies on this host may have been written
+         * To be called when the memory has been read: a region of this host may have been written
          * to meanwhile. A copy never changes.
          *
          * @throws NodeRejectedException when it is another by now
@@ -267,7 +267,7 @@ public final class NodeClient implements AutoCloseable {
     }
 
     /**
-     * Writes the remaining bytes of a buffer over a range of the same length. Whoever reads the
+     * Writes the remaining bytes of a buffer over a range of the same length. A reader of the
      * region meanwhile is rejected.
      *
      * @return the range in the region's next generation
@@ -289,8 +289,8 @@ public final class NodeClient implements AutoCloseable {
     }
 
     /**
-     * Releases a region that belongs to this process's user, in this generation: whoever wrote it
-     * takes it back; where nobody does it is deleted.
+     * Releases a region that belongs to this process's user, in this generation: its writer takes
+     * it back; where nobody does it is deleted.
      */
     public void giveBack(RegionRef ref) throws IOException {
         ask(new NodeRequest.GiveBack(ref), List.class);

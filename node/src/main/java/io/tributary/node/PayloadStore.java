@@ -153,7 +153,7 @@ public final class PayloadStore implements AutoCloseable {
     }
 
     /**
-     * Reads a payload of a pool, and gives its region back, whoever's it is, wherever it lies.
+     * Reads a payload of a pool, and gives its region back, on this host or another.
      *
      * @param pool this process's pool
      * @param length bytes that are read, from the payload's beginning

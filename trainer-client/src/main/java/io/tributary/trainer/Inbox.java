@@ -210,7 +210,7 @@ final class Inbox {
      * Something to do: a plan, with its model unless all rounds are done.
      *
      * @param plan the newest plan
-     * @param model its model, which from now on belongs to whoever asked
+     * @param model its model, which from now on belongs to the caller
      */
     record Task(RoundPlan plan, Optional<ModelVersion> model) {}
 

@@ -82,7 +82,7 @@ final class UpdateRegions implements AutoCloseable {
             return region;
         }
 
-        /** It is not needed any more as soon as whoever else has it releases it. */
+        /** It is not needed any more as soon as its other user releases it. */
         void answered() {
             answered = true;
         }

@@ -39,7 +39,7 @@ import org.apache.flink.util.Collector;
  * models and states go out by all of them, an answer by the one by which its trainer speaks.
  * Checkpointing must be on: what promises something leaves when a checkpoint completes.
  *
- * @param graph what lies between sources and sinks
+ * @param graph the operators between sources and sinks
  * @param transports what sources and sinks there are: at least one, one of each scheme, all with
  *     the same region directory
  * @param publish when models leave

@@ -81,7 +81,7 @@ public final class LocalFlink implements AutoCloseable {
                 RestartStrategyOptions.RESTART_STRATEGY_FIXED_DELAY_DELAY, Duration.ofSeconds(1));
         configuration.set(DeploymentOptions.TARGET, LocalExecutor.NAME);
         configuration.set(DeploymentOptions.ATTACHED, true);
-        // Whoever reaches the loopback could else have code run here.
+        // Otherwise any local process could run code here.
         configuration.set(WebOptions.SUBMIT_ENABLE, false);
         Stay stay = new Stay();
         StreamExecutionEnvironment environment =

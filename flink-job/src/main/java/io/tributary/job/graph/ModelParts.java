@@ -22,7 +22,7 @@ import org.slf4j.LoggerFactory;
 /**
  * Cuts models into records for Kafka. After a restore the newest one is sent once more: the
  * transaction that it left in may have been aborted by a broker that waited too long, or its topic
- * may be new. Who has a model passes over what comes again.
+ * may be new. A trainer that has a model ignores it when it comes again.
  */
 final class ModelParts extends AbstractStreamOperator<ModelPart>
         implements OneInputStreamOperator<PublishedModel, ModelPart> {

@@ -25,8 +25,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * One endpoint's connection to the node agent, under one or more ids. It connects by itself, again
- * and again, and without an agent it is merely silent: whoever uses it looks at the directory now
- * and then anyway. Thread-safe.
+ * and again, and without an agent it is silent: its user looks at the directory now and then
+ * anyway. Thread-safe.
  */
 public final class Mailbox implements AutoCloseable {
 

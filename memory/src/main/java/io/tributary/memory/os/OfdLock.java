@@ -68,7 +68,7 @@ public final class OfdLock implements AutoCloseable {
             if (there) {
                 return Optional.of(new OfdLock(fd));
             }
-            // It was removed meanwhile, and the lock of a file without a name is nobody's.
+            // It was removed meanwhile, and the lock of a file without a name protects nothing.
         }
     }
 

@@ -153,7 +153,8 @@ public final class Door implements AutoCloseable {
                         LibC.INSTANCE.close(visitor);
                     }
                 } else {
-                    // No descriptor is free, say; whoever waits is served when there is one.
+                    // There may be no free descriptor; clients that wait are served when there is
+                    // one.
                     closed.await(PAUSE_MILLIS, TimeUnit.MILLISECONDS);
                 }
             }

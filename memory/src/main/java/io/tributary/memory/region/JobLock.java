@@ -21,7 +21,7 @@ public final class JobLock implements AutoCloseable {
     /** Longer than Flink takes by default to end the tasks of a job manager that died. */
     private static final Duration PATIENCE = Duration.ofSeconds(70);
 
-    /** Longer than whoever takes the lock waits for it. */
+    /** Longer than a process waits for the lock. */
     private static final Duration HOLDER_PATIENCE = Duration.ofSeconds(90);
 
     private final OfdLock lock;
@@ -31,7 +31,7 @@ public final class JobLock implements AutoCloseable {
     }
 
     /**
-     * Who has the lock.
+     * The owner of the lock.
      *
      * @param run the submission of the job
      * @param owner its process
@@ -78,9 +78,9 @@ public final class JobLock implements AutoCloseable {
     }
 
     /**
-     * Waits until what lies in a host's directory is a run's own. On the only host that is when it
-     * has the lock; where there are many, one of them has it, and on the others it is enough that
-     * nobody else has.
+     * Waits until a host's directory belongs to a run. On the only host that is when it has the
+     * lock; where there are many, one of them has it, and on the others it is enough that nobody
+     * else has.
      *
      * @throws IllegalStateException when that does not come in time
      */
@@ -125,7 +125,7 @@ public final class JobLock implements AutoCloseable {
         return JobDirectory.of(root, job).path().resolve("run.json");
     }
 
-    /** Who has the lock, or had it last. */
+    /** The owner of the lock, or its last one. */
     public static Optional<Holder> holder(Path root, String job) {
         Path file = holderFile(root, job);
         return Files.exists(file) ? JobDirectory.readSmall(file, Holder.class) : Optional.empty();

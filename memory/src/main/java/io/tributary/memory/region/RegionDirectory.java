@@ -44,7 +44,7 @@ public final class RegionDirectory {
     /** What the names of regions end with. */
     public static final String SUFFIX = ".region";
 
-    /** Names that are deeper are nobody's regions: each level takes a descriptor. */
+    /** Deeper names are no regions: each level takes a descriptor. */
     private static final int DEEPEST = 32;
 
     private final Path directory;

@@ -16,8 +16,8 @@ import java.util.List;
 
 /**
  * A change of a region that is READY: while it lasts the region is WRITING and in its next
- * generation, so whoever reads meanwhile notices. A change that is not committed leaves it so,
- * since what is in it is neither the old nor the new. For one thread.
+ * generation, so a reader notices it. A change that is not committed leaves it so, since what is in
+ * it is neither the old nor the new. For one thread.
  */
 public final class RegionEdit implements AutoCloseable {
 

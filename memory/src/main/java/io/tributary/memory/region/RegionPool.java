@@ -16,8 +16,8 @@ import java.util.Optional;
 
 /**
  * Regions for partial sums and shards of models, shared by all subtasks of a job in this process
- * and used again and again. When the last subtask has closed it, all are deleted: whoever was to
- * read what is in them starts anew too. Thread-safe.
+ * and used again and again. When the last subtask has closed it, all are deleted: a reader that was
+ * to read what is in them starts anew too. Thread-safe.
  */
 public final class RegionPool implements AutoCloseable {
 
@@ -127,7 +127,7 @@ public final class RegionPool implements AutoCloseable {
     }
 
     /**
-     * Reads a payload, and gives its region back, whoever's it is.
+     * Reads a payload, and gives its region back to its owner.
      *
      * @param reader given the payload's memory, which is its own only while it runs
      */

@@ -186,7 +186,7 @@ public final class TensorFile implements AutoCloseable {
         CRC32C crc = begun(file, header);
         for (TensorInfo tensor : header.tensors()) {
             if (walk(file, header, tensor, crc) >= 0) {
-                // Whoever reads it says which value that is.
+                // The reader says which value that is.
                 return OwnedRegion.Content.UNKNOWN;
             }
         }

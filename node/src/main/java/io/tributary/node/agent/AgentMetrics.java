@@ -65,7 +65,7 @@ final class AgentMetrics {
         }
     }
 
-    /** At most once a second, whoever asks how often, and while nobody waits for it. */
+    /** At most once a second, however often it is asked for, and not while a caller waits. */
     private synchronized void count() {
         long now = System.nanoTime();
         if (now - regions.nanos() >= COUNTED_FOR.toNanos()) {

@@ -69,7 +69,7 @@ final class Connection {
         return ids.stream().findFirst();
     }
 
-    /** Who has come, and whose place it has. */
+    /** The peer, and the place it takes. */
     Reception.Guest guest() {
         return guest;
     }

@@ -100,7 +100,7 @@ final class Endpoints {
         return shared;
     }
 
-    /** Who speaks for an endpoint. */
+    /** The connection of an endpoint. */
     Optional<Connection> owner(EndpointId id) {
         return Optional.ofNullable(byId.get(id));
     }

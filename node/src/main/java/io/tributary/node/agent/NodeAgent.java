@@ -197,7 +197,7 @@ public final class NodeAgent implements Exchange, AutoCloseable {
         }
     }
 
-    /** Whoever runs it must see it; an agent that lives on without one of its threads is deaf. */
+    /** The operator must see it: an agent without one of its threads hears nothing. */
     @Override
     public void failed(Throwable e) {
         LOG.error("the agent ends", e);

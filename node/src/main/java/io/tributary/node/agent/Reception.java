@@ -43,7 +43,7 @@ final class Reception {
     }
 
     /**
-     * Someone who has a place.
+     * A visitor that has a place.
      *
      * @param process whose socket it seems to be, which is good enough for a place and no more
      * @param place whose place it takes; empty: one of those that are for strangers

@@ -108,7 +108,7 @@ final class StatusServer implements AutoCloseable {
             // This server goes.
         } catch (IOException e) {
             LOG.warn("a connection could not be accepted: {}", e.getMessage());
-            // No descriptor is free, say; whoever waits is served when there is one.
+            // There may be no free descriptor; clients that wait are served when there is one.
             closed.await(PAUSE_MILLIS, TimeUnit.MILLISECONDS);
         }
     }

@@ -126,7 +126,7 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
         return new Snapshot();
     }
 
-    /** Never in state by itself, so earlier versions of it are nobody's. */
+    /** Never in state by itself, so there is no earlier version to read. */
     public static final class Snapshot extends SimpleTypeSerializerSnapshot<AggregatorInput> {
         public Snapshot() {
             super(() -> INSTANCE);

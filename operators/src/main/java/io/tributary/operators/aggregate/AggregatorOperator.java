@@ -249,7 +249,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         super.snapshotState(context);
     }
 
-    /** What flows on when a node is closed and all of its contributions are in. */
+    /** Emits the result of a closed node that has all of its contributions. */
     abstract void emit(CloseNode close, LiveAccumulator fold) throws Exception;
 
     /** Sends a record on. */
@@ -262,7 +262,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         return layout;
     }
 
-    /** Who folds. */
+    /** The executor of this subtask's folds. */
     final FoldExecutor executor() {
         return executor;
     }

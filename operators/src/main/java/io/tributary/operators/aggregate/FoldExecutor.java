@@ -349,7 +349,7 @@ final class FoldExecutor implements AutoCloseable {
     public void close() {
         updates.close();
         sums.close();
-        // Each who has opened the pool closes it once.
+        // Each subtask that opened the pool closes it once.
         if (closed.compareAndSet(false, true)) {
             pool.ifPresent(RegionPool::close);
         }

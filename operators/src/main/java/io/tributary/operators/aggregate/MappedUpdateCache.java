@@ -28,7 +28,7 @@ final class MappedUpdateCache implements AutoCloseable {
 
     private static final int MAX_OPEN = 256;
 
-    /** Unlike a mapping of what lies here, a copy of what lies elsewhere takes memory. */
+    /** A copy of a region of another host takes memory; a mapping of one of this host does not. */
     private static final long KEEP_COPY_NANOS = TimeUnit.SECONDS.toNanos(2);
 
     private final ModelLayout layout;

@@ -15,7 +15,7 @@ import org.apache.flink.core.memory.DataOutputView;
  * The key of an aggregator. Savepoints name this class. The hash of a key, by which Flink chooses
  * the subtask, is the shard's alone: all nodes of a shard are at the same subtask of their level,
  * so shards advance together, no partial sum waits long for its siblings, and few are alive at a
- * time. Where the node has a home, it is one of that home's subtasks instead.
+ * time. If the node belongs to a host, it is one of that host's subtasks instead.
  *
  * @param node name of the tree node, with its {@link SubtaskAffinity} if it has one
  * @param shard the shard

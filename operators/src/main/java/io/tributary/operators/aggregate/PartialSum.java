@@ -17,7 +17,7 @@ public sealed interface PartialSum {
     record Inline(byte[] sum) implements PartialSum {}
 
     /**
-     * It lies in a region of this host; whoever reads it gives the region back.
+     * It is in a region; the reader gives the region back.
      *
      * @param payload where
      */

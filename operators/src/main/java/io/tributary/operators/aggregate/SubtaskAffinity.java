@@ -71,7 +71,7 @@ public record SubtaskAffinity(List<Integer> subtasks, int parallelism) {
         return node + ANY;
     }
 
-    /** The name of a tree node that is at home here. */
+    /** The name of a tree node whose shards are dealt out to these subtasks. */
     public String name(String node) {
         return "%s@%s/%d"
                 .formatted(
@@ -80,14 +80,14 @@ public record SubtaskAffinity(List<Integer> subtasks, int parallelism) {
                         parallelism);
     }
 
-    /** The part of all folds that these subtasks do where no node has a home. */
+    /** The part of all folds that these subtasks do if no node belongs to a host. */
     public double share() {
         return (double) subtasks.size() / parallelism;
     }
 
     /**
-     * The hash of a key, by which Flink chooses the subtask: the shard's alone where the name has
-     * no home, as in checkpoints of versions before nodes were at home everywhere.
+     * The hash of a key, by which Flink chooses the subtask: the shard's alone if the name says
+     * nothing of subtasks, as in checkpoints of earlier versions.
      */
     static int hash(String name, int shard) {
         if (name.endsWith(ANY)) {

@@ -16,8 +16,8 @@ import java.util.TreeMap;
 /**
  * Decides which hosts fold for which tree nodes, so that as little as possible passes between
  * hosts. A leaf folds on each host on which updates for it lie, and hands on a partial sum from
- * each. A node in the middle is at home where most of what it gets is, unless less passes when all
- * hosts fold their share of it. The top has no home: it keeps the global model. Pure.
+ * each. A middle node is on the host with most of its children's sums, unless less passes when all
+ * hosts fold their share of it. The top has no affinity: it keeps the global model. Pure.
  */
 @Policy
 final class AggregationPlacement {
@@ -27,7 +27,7 @@ final class AggregationPlacement {
     /**
      * A tree node that takes part in a round, as it is called there.
      *
-     * @param name with its home
+     * @param name with its affinity
      * @param parent what it hands its sum to; empty for the root
      * @param contributions what it gets
      */
@@ -36,33 +36,33 @@ final class AggregationPlacement {
     /**
      * Among which subtasks the folds of a round are dealt out.
      *
-     * @param homes for each host, its subtasks; none where that is of no use
-     * @param subtasks that nodes without a home are dealt out to; 0 where Flink's hash decides
+     * @param affinities for each host, its subtasks; none where that is of no use
+     * @param subtasks that nodes without an affinity are dealt out to; 0 where Flink's hash decides
      * @param root the top, which has the same keys at any parallelism; empty where it has not
      */
-    record Deal(Map<String, SubtaskAffinity> homes, int subtasks, String root) {
+    record Deal(Map<String, SubtaskAffinity> affinities, int subtasks, String root) {
 
-        private String name(String node, Optional<SubtaskAffinity> home) {
+        private String name(String node, Optional<SubtaskAffinity> affinity) {
             if (node.isEmpty()) {
                 return node;
             }
             if (node.equals(root)) {
                 return SubtaskAffinity.anywhere(node);
             }
-            if (home.isPresent()) {
-                return home.get().name(node);
+            if (affinity.isPresent()) {
+                return affinity.get().name(node);
             }
             return subtasks == 0 ? node : SubtaskAffinity.everywhere(subtasks).name(node);
         }
 
-        private Optional<SubtaskAffinity> home(AcceptedUpdate update) {
-            return Optional.ofNullable(homes.get(update.claim().payload().node()));
+        private Optional<SubtaskAffinity> affinity(AcceptedUpdate update) {
+            return Optional.ofNullable(affinities.get(update.claim().payload().node()));
         }
     }
 
     /** What the leaf of an update is called on the host where that lies. */
     static String leaf(AcceptedUpdate update, Deal deal) {
-        return deal.name(update.leaf(), deal.home(update));
+        return deal.name(update.leaf(), deal.affinity(update));
     }
 
     /** What the top of a tree is called. */
@@ -77,7 +77,7 @@ final class AggregationPlacement {
         Map<String, Map<Optional<SubtaskAffinity>, Integer>> gets = new TreeMap<>();
         for (AcceptedUpdate update : updates) {
             gets.computeIfAbsent(update.leaf(), leaf -> new HashMap<>())
-                    .merge(deal.home(update), 1, Integer::sum);
+                    .merge(deal.affinity(update), 1, Integer::sum);
         }
         for (int level = 0; level < tree.size(); level++) {
             boolean belowTop = level + 2 < tree.size();
@@ -87,18 +87,18 @@ final class AggregationPlacement {
             List<Seat> seats = new ArrayList<>();
             Map<String, Map<Optional<SubtaskAffinity>, Integer>> above = new TreeMap<>();
             for (Node node : tree.get(level)) {
-                Optional<SubtaskAffinity> parentHome =
+                Optional<SubtaskAffinity> parentAffinity =
                         parents.getOrDefault(node.parent(), Optional.empty());
                 gets.getOrDefault(node.name(), Map.of())
                         .forEach(
-                                (home, contributions) -> {
+                                (affinity, contributions) -> {
                                     seats.add(
                                             new Seat(
-                                                    deal.name(node.name(), home),
-                                                    deal.name(node.parent(), parentHome),
+                                                    deal.name(node.name(), affinity),
+                                                    deal.name(node.parent(), parentAffinity),
                                                     contributions));
                                     above.computeIfAbsent(node.parent(), parent -> new HashMap<>())
-                                            .merge(parentHome, 1, Integer::sum);
+                                            .merge(parentAffinity, 1, Integer::sum);
                                 });
             }
             levels.add(seats);
@@ -118,7 +118,7 @@ final class AggregationPlacement {
         return children;
     }
 
-    /** Where each parent is at home: of hosts that are as good the one that has the fewest yet. */
+    /** The host of each parent: among equally good hosts the one with the fewest so far. */
     private static Map<String, Optional<SubtaskAffinity>> parents(
             Map<String, List<Optional<SubtaskAffinity>>> children) {
         Map<String, Optional<SubtaskAffinity>> parents = new HashMap<>();
@@ -127,44 +127,45 @@ final class AggregationPlacement {
                 (parent, from) -> {
                     Optional<SubtaskAffinity> best = Optional.empty();
                     double fewest = crossing(best, from);
-                    for (Optional<SubtaskAffinity> home : new LinkedHashSet<>(from)) {
-                        double crossing = crossing(home, from);
+                    for (Optional<SubtaskAffinity> affinity : new LinkedHashSet<>(from)) {
+                        double crossing = crossing(affinity, from);
                         boolean emptier =
-                                crossing == fewest && taken(home, taken) < taken(best, taken);
+                                crossing == fewest && taken(affinity, taken) < taken(best, taken);
                         if (crossing < fewest || emptier) {
-                            best = home;
+                            best = affinity;
                             fewest = crossing;
                         }
                     }
-                    best.ifPresent(home -> taken.merge(home, 1, Integer::sum));
+                    best.ifPresent(affinity -> taken.merge(affinity, 1, Integer::sum));
                     parents.put(parent, best);
                 });
         return parents;
     }
 
     /** Nobody is everywhere too often. */
-    private static int taken(Optional<SubtaskAffinity> home, Map<SubtaskAffinity, Integer> taken) {
-        return home.map(h -> taken.getOrDefault(h, 0)).orElse(0);
+    private static int taken(
+            Optional<SubtaskAffinity> affinity, Map<SubtaskAffinity, Integer> taken) {
+        return affinity.map(h -> taken.getOrDefault(h, 0)).orElse(0);
     }
 
     /**
-     * How many whole sums pass between hosts when a node is at {@code home}: those that it gets,
-     * and its own, which goes to the top, where each host has its share.
+     * How many whole sums pass between hosts when a node is at {@code affinity}: those that it
+     * gets, and its own, which goes to the top, where each host has its share.
      */
     private static double crossing(
-            Optional<SubtaskAffinity> home, List<Optional<SubtaskAffinity>> from) {
+            Optional<SubtaskAffinity> affinity, List<Optional<SubtaskAffinity>> from) {
         double in =
                 from.stream()
                         .mapToDouble(
                                 child ->
-                                        child.equals(home)
+                                        child.equals(affinity)
                                                 ? 0
                                                 : child.isEmpty()
-                                                        ? 1 - home.orElseThrow().share()
-                                                        : home.isEmpty()
+                                                        ? 1 - affinity.orElseThrow().share()
+                                                        : affinity.isEmpty()
                                                                 ? 1 - child.get().share()
                                                                 : 1)
                         .sum();
-        return in + home.map(h -> 1 - h.share()).orElse(0.0);
+        return in + affinity.map(h -> 1 - h.share()).orElse(0.0);
     }
 }

@@ -31,7 +31,7 @@ final class CheckpointedReleases {
     }
 
     /**
-     * @return what is to be released by whoever restores this checkpoint
+     * @return the regions to release after a restore of this checkpoint
      */
     List<PayloadRef> snapshot(long checkpoint) {
         byCheckpoint.put(checkpoint, folded);

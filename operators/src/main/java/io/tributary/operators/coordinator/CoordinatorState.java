@@ -5,6 +5,7 @@ package io.tributary.operators.coordinator;
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonIgnore;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.coordinator.AggregationPlacement.Deal;
@@ -116,8 +117,9 @@ public final class CoordinatorState {
     /** The tree of the open round; a restored job may bring another for the next one. */
     List<List<Node>> tree = new ArrayList<>();
 
-    /** Who folds for each node, in the open round. */
-    Map<String, SubtaskAffinity> homes = new TreeMap<>();
+    /** The subtasks of each host, in the open round; {@code homes} in state of before. */
+    @JsonProperty("homes")
+    Map<String, SubtaskAffinity> affinities = new TreeMap<>();
 
     /**
      * Among how many subtasks the shards of all other nodes are dealt out, in the open round; 0 in
@@ -169,18 +171,18 @@ public final class CoordinatorState {
     Deal deal(Topology topology) {
         List<List<Node>> now = tree(topology);
         return new Deal(
-                homes, subtasks, anyParallelism ? now.get(now.size() - 1).get(0).name() : "");
+                affinities, subtasks, anyParallelism ? now.get(now.size() - 1).get(0).name() : "");
     }
 
     /** Opens the current round for the trainers that are there. */
     void open(
             long deadlineNanos,
             Topology topology,
-            Map<String, SubtaskAffinity> newHomes,
+            Map<String, SubtaskAffinity> newAffinities,
             int parallelism) {
         phase = Phase.OPEN;
         tree = topology.nodes();
-        homes = new TreeMap<>(newHomes);
+        affinities = new TreeMap<>(newAffinities);
         subtasks = parallelism;
         anyParallelism = true;
         roundEpoch = epoch;

@@ -55,13 +55,13 @@ final class Locations {
      * For each host, its subtasks. None where that is of no use: on one host, and where trainers
      * are right below the top, which is where the global model is.
      */
-    Map<String, SubtaskAffinity> homes() {
-        Map<String, SubtaskAffinity> homes = new TreeMap<>();
+    Map<String, SubtaskAffinity> affinities() {
+        Map<String, SubtaskAffinity> affinities = new TreeMap<>();
         if (new TreeSet<>(nodes.values()).size() < 2 || !anybodyBelowTop) {
-            return homes;
+            return affinities;
         }
         for (String node : new TreeSet<>(nodes.values())) {
-            homes.put(
+            affinities.put(
                     node,
                     SubtaskAffinity.of(
                             nodes.keySet().stream()
@@ -69,6 +69,6 @@ final class Locations {
                                     .toList(),
                             parallelism));
         }
-        return homes;
+        return affinities;
     }
 }

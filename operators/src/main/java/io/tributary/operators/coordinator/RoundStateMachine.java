@@ -103,7 +103,8 @@ final class RoundStateMachine {
     /** Why an update that would have to be read from another host cannot be. */
     private Optional<Verdict.Reject> unreadable(Claim claim) {
         boolean here =
-                claim.payload().node().isEmpty() || state.homes.containsKey(claim.payload().node());
+                claim.payload().node().isEmpty()
+                        || state.affinities.containsKey(claim.payload().node());
         return here ? Optional.empty() : lost(claim);
     }
 
@@ -221,7 +222,7 @@ final class RoundStateMachine {
         state.open(
                 policies.lifecycle().deadline(state),
                 policies.topology(),
-                services.locations().homes(),
+                services.locations().affinities(),
                 services.locations().parallelism());
         events.plan();
     }

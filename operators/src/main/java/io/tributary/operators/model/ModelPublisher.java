@@ -41,7 +41,7 @@ import org.slf4j.LoggerFactory;
  * then the former one is announced once more, under the new version. Parallelism 1.
  *
  * <p>Files are not trusted to outlive a failure before they are on the disk. A checkpoint holds the
- * shards of a model that is not whole, so whoever restores it writes them again; and when a
+ * shards of a model that is not whole, so after a restore they are written again; and when a
  * checkpoint holds that a model is whole, the model has been forced to the disk.
  */
 public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLedger, PublishedModel>

@@ -16,7 +16,7 @@ import org.apache.flink.api.common.typeinfo.TypeInformation;
  * @param shard which shard
  * @param bytes its elements as they stand in the model file, not to be changed; empty where they
  *     lie in a region
- * @param region where they lie on this host; whoever reads them gives the region back
+ * @param region where they lie on this host; the reader gives the region back
  * @param flaw why the model cannot be used; empty where all elements of the shard are finite
  * @param lastUpdateMicros when the round's last update came, µs since 1970
  */

@@ -12,8 +12,8 @@ import java.util.Map;
 
 /**
  * Where a job's models and their ledgers are, and what it notes beside them. All task managers see
- * the same. A version is never written again, so whoever goes back to an older checkpoint finds the
- * models that it names. Immutable and thread-safe.
+ * the same. A version is never written again, so a job that goes back to an older checkpoint finds
+ * the models that it names. Immutable and thread-safe.
  */
 public interface ModelStore extends Serializable {
 

@@ -12,11 +12,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Trainers whose update turned out while it was being folded not to be what it was taken for.
- * Whoever folds writes one down and fails; the job goes back to a checkpoint that does not hold the
- * update, and the coordinator, when it starts again, does not take that trainer's word. A trainer
- * has one file, beside the models, since all task managers see those. It is on the disk before the
- * failure, and stays until somebody removes it. Not thread-safe.
+ * Trainers whose update turned out while it was being folded not to be what it was taken for. The
+ * operator that finds one writes its trainer down and fails; the job goes back to a checkpoint that
+ * does not hold the update, and the coordinator, when it starts again, does not take that trainer's
+ * word. A trainer has one file, beside the models, since all task managers see those. It is on the
+ * disk before the failure, and stays until somebody removes it. Not thread-safe.
  */
 public final class Quarantine {
 

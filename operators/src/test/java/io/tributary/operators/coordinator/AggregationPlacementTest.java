@@ -24,7 +24,7 @@ import net.jqwik.api.constraints.Size;
 
 class AggregationPlacementTest {
 
-    private static final Map<String, SubtaskAffinity> HOMES =
+    private static final Map<String, SubtaskAffinity> AFFINITIES =
             new TreeMap<>(
                     Map.of(
                             "a", SubtaskAffinity.of(List.of(0, 1), 6),
@@ -43,7 +43,7 @@ class AggregationPlacementTest {
                     List.of(new Node("top", "", "")));
 
     private static final AggregationPlacement.Deal DEAL =
-            new AggregationPlacement.Deal(HOMES, 6, "top");
+            new AggregationPlacement.Deal(AFFINITIES, 6, "top");
 
     private static AcceptedUpdate update(String leaf, String node) {
         PayloadRef payload = new PayloadRef("/x", 0, 1, 1).on(node);

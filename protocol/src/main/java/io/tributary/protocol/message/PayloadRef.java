@@ -13,7 +13,7 @@ import com.fasterxml.jackson.databind.JsonNode;
  * @param length bytes of the payload
  * @param generation which use of a region this is, counted from 1, since an owner may write into a
  *     released region again; 0 where the file is not a region but somebody else's and only read
- * @param node the node on whose host the file is; empty for the host of whoever reads it
+ * @param node the node on whose host the file is; empty for the reader's host
  */
 public record PayloadRef(String path, long offset, long length, int generation, String node) {
 

@@ -13,10 +13,10 @@ import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 
 /**
- * One submission of a job. Its secret travels with the job's graph alone, so whoever knows
- * something that is made of it has it from the job: a member its token, and everybody the proof
- * that the job has ended. Its public name is the hash of that proof, so everybody can check the
- * proof, and nobody can make it. Immutable and thread-safe.
+ * One submission of a job. Its secret travels with the job's graph alone, so a value that is made
+ * of it can only come from the job: a member its token, and everybody the proof that the job has
+ * ended. Its public name is the hash of that proof, so everybody can check the proof, and nobody
+ * can make it. Immutable and thread-safe.
  *
  * @param id its public name: the first half of the SHA-256 of {@link #end()}, in hex
  * @param secret known to the job's tasks

@@ -11,8 +11,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
 /**
- * What the header of an update's region says about it, so that a region can be claimed by whoever
- * finds it.
+ * What the header of an update's region says about it, so that any reader that finds the region can
+ * claim it.
  *
  * @param job the job
  * @param trainer who made it

@@ -47,7 +47,7 @@ public record ShmEgresses(String job, PayloadStore.Place regions, long quotaByte
     private Mailbox mailbox(String purpose) {
         Mailbox mailbox =
                 Mailbox.open(regions.path(), agentPort, job + "-" + purpose, descriptor -> {});
-        // Who has no name may not ring.
+        // A client without an id may not send descriptors.
         mailbox.listenHere(EndpointId.of("%s/sink/%s".formatted(job, purpose)));
         return mailbox;
     }
@@ -107,7 +107,7 @@ public record ShmEgresses(String job, PayloadStore.Place regions, long quotaByte
                 missed = Optional.of(value);
                 return 0;
             }
-            // Whoever had the turn may have been too late for it.
+            // The thread that had the turn may have been too late.
             if (missed.isPresent()) {
                 egress.get().send(missed.get());
                 missed = Optional.empty();
@@ -205,7 +205,7 @@ public record ShmEgresses(String job, PayloadStore.Place regions, long quotaByte
 
     /**
      * Global models, each a region that trainers map. When a new one is there, those before the one
-     * it replaces go; whoever has one mapped keeps it.
+     * it replaces go; a process that has one mapped keeps it.
      *
      * @param description what is said about a model
      * @param file where it lies

@@ -46,10 +46,10 @@ final class TrainerRegister {
     }
 
     /**
-     * Says who has come, who is still there, and who has gone.
+     * Tells which trainers have come, which are still there, and which have gone.
      *
      * @param lanes whose trainers
-     * @param asking whoever wants to hear that it has joined, once more
+     * @param asking a trainer that wants to hear once more that it has joined
      */
     void scan(Set<Integer> lanes, Optional<EndpointId> asking, Consumer<TrainerEvent> out) {
         Set<String> found = new HashSet<>();
@@ -141,7 +141,7 @@ final class TrainerRegister {
     }
 
     private TrainerEvent control(TrainerPresence presence, Type type) {
-        // Whoever writes the file has seen that the one before has ended.
+        // The writer of the file has checked that the client before it has ended.
         return new TrainerEvent.Control(
                 new ControlMessage(
                         type, job, presence.trainer(), presence.instance(), presence.group()),

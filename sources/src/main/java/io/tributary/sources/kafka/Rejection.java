@@ -15,7 +15,7 @@ import org.apache.kafka.common.protocol.Errors;
 
 /**
  * What Kafka rejects for good: credentials, rights, settings. A restart does not mend it, so the
- * job fails with it, and whoever submitted the job sees why.
+ * job fails with it, and the operator sees why.
  */
 final class Rejection {
 

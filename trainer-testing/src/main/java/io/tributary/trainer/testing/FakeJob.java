@@ -223,7 +223,7 @@ public final class FakeJob implements AutoCloseable {
                 throw new IllegalStateException("no update came within " + timeout);
             }
             if (next.isEmpty()) {
-                // Whoever waits next is to hear of it too.
+                // The next caller that waits must hear of it too.
                 received.add(next);
                 throw failure.orElseThrow();
             }

@@ -339,13 +339,14 @@ public final class MqttLink implements AutoCloseable {
             try {
                 client.messageArrivedComplete(message.getId(), message.getQos());
             } catch (MqttException ignored) {
-                // The connection is gone; whoever sent it sends it again.
+                // The connection is gone; the sender sends it again.
             }
         }
 
         @Override
         public void disconnected(MqttDisconnectResponse response) {
-            // The keeper sees that the connection is gone; whoever waits too long is told why.
+            // The keeper sees that the connection is gone; a caller that waits too long is told
+            // why.
             parting = ReasonCode.of(response.getReturnCode());
             broken =
                     Optional.ofNullable(response.getException())
@@ -365,7 +366,7 @@ public final class MqttLink implements AutoCloseable {
 
         @Override
         public void connectComplete(boolean reconnect, String uri) {
-            // Whoever connects subscribes.
+            // The thread that connects subscribes.
         }
 
         @Override

@@ -43,7 +43,7 @@ public final class ControlDecoder implements MessageDecoder {
         message.done().run();
     }
 
-    /** Whoever sends it is told, as far as it can be told who that is: else it asks for ever. */
+    /** The sender is told, if it can be identified: otherwise it would ask for ever. */
     private void reject(Message message, RejectedException why, Consumer<TrainerEvent> out) {
         String trainer = name(message.sender());
         rejections.tell(

@@ -30,7 +30,7 @@ public interface MessageDecoder extends AutoCloseable {
     }
 
     /**
-     * The first position of a lane that is still needed: whoever is restored reads on from there.
+     * The first position of a lane that is still needed: a restored reader goes on from there.
      *
      * @return empty when all that has been accepted is dealt with
      */

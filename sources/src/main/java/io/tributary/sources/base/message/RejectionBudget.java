@@ -9,9 +9,9 @@ import java.util.function.LongSupplier;
 
 /**
  * How many rejections are told to anybody: so many at once, and so many each second after that. A
- * rejection is longer than the message that it answers, and goes out twice, so without a bound
- * whoever sends rubbish would make the job send more. The next rejection that is told says how many
- * were not. Not thread-safe.
+ * rejection is longer than the message that it answers, and goes out twice, so without a bound a
+ * client that sends garbage would make the job send more. The next rejection that is told says how
+ * many were not. Not thread-safe.
  */
 public final class RejectionBudget {
 

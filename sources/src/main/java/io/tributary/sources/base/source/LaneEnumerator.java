@@ -90,7 +90,7 @@ final class LaneEnumerator implements SplitEnumerator<LaneSplit, LaneEnumeratorS
         assign();
     }
 
-    /** One that has been read is not fresh, whoever says so. */
+    /** A lane that has been read is not fresh, even if its reader says so. */
     private void take(LaneSplit split) {
         assigned.remove(lane(split));
         unassigned.merge(lane(split), split, (a, b) -> a.fresh() ? b : a);

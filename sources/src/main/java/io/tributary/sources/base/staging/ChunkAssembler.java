@@ -38,7 +38,7 @@ import java.util.stream.LongStream;
  * go, and when there is room again, first come, first served, its region is reserved and its
  * trainer is asked to send it again. Where room is short, an update of which nothing new comes
  * gives its region up and is deferred too, before all others; the next time it keeps its region. So
- * whoever has room finishes, and whoever has none gets some. Not thread-safe.
+ * an update that has room can finish, and one that has none gets some. Not thread-safe.
  */
 final class ChunkAssembler implements AutoCloseable {
 

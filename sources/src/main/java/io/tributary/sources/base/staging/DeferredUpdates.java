@@ -57,7 +57,7 @@ final class DeferredUpdates {
         put(new Deferred(header.withoutMetrics(), before.message(), before.spared()));
     }
 
-    /** Puts an update that gives its region up behind whoever gets it, before all others. */
+    /** Puts an update that gives up its region right behind the update that gets it. */
     void addSecond(Assembly evicted) {
         ChunkHeader header = evicted.header().withoutMetrics();
         queue.remove(header.trainer());

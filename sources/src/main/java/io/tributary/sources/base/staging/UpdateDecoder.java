@@ -33,7 +33,7 @@ public final class UpdateDecoder implements MessageDecoder {
     private record Recovered(int lane, TrainerEvent event) {}
 
     /**
-     * @param mine returns when what lies in the directory is this job's
+     * @param mine returns when the directory's contents are this job's
      * @param manyHosts whether lanes may have moved to another host, and left here what came by
      *     them
      */

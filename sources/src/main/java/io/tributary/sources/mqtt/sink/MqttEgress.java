@@ -17,7 +17,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.apache.flink.runtime.execution.SuppressRestartsException;
 
 /**
- * Publishes what an encoder says, in order, on a thread of its own: whoever sends does not wait for
+ * Publishes what an encoder says, in order, on a thread of its own: the sender does not wait for
  * the broker's acknowledgements, of which many are under way, but for {@link #flush}. A broker that
  * was away may have lost what it retained.
  *
@@ -25,7 +25,7 @@ import org.apache.flink.runtime.execution.SuppressRestartsException;
  */
 public final class MqttEgress<T> implements Egress<T> {
 
-    /** Values that may wait for the broker before whoever sends waits too. */
+    /** Values that may wait for the broker before the sender waits too. */
     private static final int MAX_WAITING = 1024;
 
     private static final long LOOK_MILLIS = 100;
@@ -74,7 +74,7 @@ public final class MqttEgress<T> implements Egress<T> {
         }
     }
 
-    /** A restart would not mend it, and whoever submitted the job is to see it. */
+    /** A restart would not help, and the operator must see it. */
     private static RuntimeException stopping(BrokerRejectedException e) {
         return new SuppressRestartsException(e);
     }

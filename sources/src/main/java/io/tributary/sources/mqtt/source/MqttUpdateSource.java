@@ -43,7 +43,8 @@ public final class MqttUpdateSource extends MqttSource {
     @Override
     List<String> filters(int lane) {
         Topics topics = new Topics(job);
-        // Whoever counts lanes from 1 would else speak to nobody; the trainer is known all the
+        // A client that counts lanes from 1 would otherwise not be heard; the trainer is known all
+        // the
         // same.
         return lane == Topics.LANES - 1
                 ? List.of(topics.updateFilter(lane), topics.updateFilter(lane + 1))

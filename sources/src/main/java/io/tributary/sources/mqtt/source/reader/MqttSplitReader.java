@@ -118,7 +118,7 @@ public final class MqttSplitReader implements SplitReader<TrainerEvent, LaneSpli
             }
             link.get().subscribe(topics);
         } catch (BrokerRejectedException e) {
-            // A restart would not mend it, and whoever submitted the job is to see it.
+            // A restart would not help, and the operator must see it.
             throw new SuppressRestartsException(e);
         }
     }
