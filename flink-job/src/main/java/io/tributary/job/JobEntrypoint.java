@@ -72,7 +72,7 @@ public final class JobEntrypoint implements Callable<Integer> {
         Optional<String> savepoint =
                 env.getConfiguration().getOptional(StateRecoveryOptions.SAVEPOINT_PATH);
         if (savepoint.isPresent()) {
-            SavepointCheck.requireSameLevels(savepoint.get(), spec.topology());
+            SavepointCheck.requireRestorable(savepoint.get(), spec.topology(), spec.schemes());
         }
         Files.createDirectories(spec.models());
         spec.job(Run.draw()).build(env);

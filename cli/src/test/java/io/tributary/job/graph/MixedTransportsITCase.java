@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.cli.testutils.TestJob;
+import io.tributary.job.cluster.SavepointCheck;
 import io.tributary.node.PayloadStore;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.operators.coordinator.RoundRules;
@@ -13,12 +14,15 @@ import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.topology.Topology;
 import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.testbed.process.KafkaProcess;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
 import io.tributary.trainer.TrainerTransport;
+import io.tributary.trainer.TrainingRound;
 import io.tributary.transport.kafka.KafkaTopics;
 import io.tributary.transport.mqtt.BrokerOptions;
 import io.tributary.transport.mqtt.MqttLink;
@@ -150,6 +154,61 @@ class MixedTransportsITCase {
             }
         }
         return answered;
+    }
+
+    /**
+     * A transport that is left out has state that nobody takes; a new one does not know the model.
+     */
+    @Test
+    void aJobIsResumedWithItsOwnTransports() throws Exception {
+        TestJob job = new TestJob("same", temp, NO_AGENT);
+        try (EmbeddedBroker broker = EmbeddedBroker.start()) {
+            List<JobTransport> both =
+                    List.of(
+                            new MqttTransport(BrokerOptions.of(broker.url()), job.staging(QUOTA)),
+                            new ShmTransport(
+                                    new PayloadStore.Place(job.regions().toString()),
+                                    QUOTA,
+                                    NO_AGENT));
+            Run run = TestJob.run("same");
+            String savepoint;
+            try (LocalFlink flink = job.start(rules(2), both, new Configuration(), run)) {
+                try (TrainerClient first = job.client("t-1");
+                        TrainerClient second =
+                                job.client("t-2", TrainerTransport.of(broker.url()))) {
+                    first.join();
+                    second.join();
+                    CompletableFuture<Void> other =
+                            CompletableFuture.runAsync(() -> sendOne(second));
+                    sendOne(first);
+                    other.get();
+                }
+                job.awaitModel(1);
+                savepoint = flink.stopWithSavepoint(temp.resolve("same/checkpoints"));
+            }
+            Topology topology = TreeSchemas.of(4, TestJob.GROUPS, 2);
+            SavepointCheck.requireRestorable(savepoint, topology, Set.of("mqtt", "shm"));
+            for (Set<String> others : List.of(Set.of("mqtt"), Set.of("mqtt", "shm", "kafka"))) {
+                assertThatThrownBy(
+                                () -> SavepointCheck.requireRestorable(savepoint, topology, others))
+                        .hasMessageContaining("has transports [mqtt, shm], the job has [")
+                        .hasMessageContaining("submit with the savepoint's transports");
+            }
+            try (LocalFlink flink = job.start(rules(2), both, new Configuration(), run)) {
+                CompletableFuture.allOf(
+                                train(job, "t-1", both.get(1).uri()),
+                                train(job, "t-2", broker.url()))
+                        .get();
+                flink.awaitFinished();
+            }
+            assertThat(job.error(ROUNDS, List.of("t-1", "t-2"))).isLessThan(1e-6);
+        }
+    }
+
+    private static void sendOne(TrainerClient client) {
+        TrainingRound round = client.awaitRound(TestJob.PATIENCE).orElseThrow();
+        assertThat(client.send(TestJob.update(round, client.id())).status())
+                .isEqualTo(Receipt.Status.COMMITTED);
     }
 
     /** The source of one transport cannot know whether a client of another one lives. */

@@ -3,9 +3,11 @@
 package io.tributary.job.cluster;
 
 import io.tributary.job.graph.AggregationGraph;
+import io.tributary.job.graph.FederationJob;
 import io.tributary.protocol.topology.Topology;
 import java.io.DataInputStream;
 import java.io.IOException;
+import java.util.Collection;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -21,20 +23,39 @@ public final class SavepointCheck {
     private SavepointCheck() {}
 
     /**
-     * @throws IllegalArgumentException when it is of a topology with other levels, with what
-     *     differs
+     * Looks whether a job can be restored from a savepoint: it has the same levels and transports.
+     * A transport that is left out has state that nobody takes; one that is new has not been told
+     * of the model that is newest.
+     *
+     * @param schemes of the job's transports
+     * @throws IllegalArgumentException when it cannot, with what differs
      */
-    public static void requireSameLevels(String savepoint, Topology topology) {
-        Set<String> there = levels(savepoint);
-        Set<String> wanted = new TreeSet<>(AggregationGraph.uids(topology));
-        if (!there.isEmpty() && !there.equals(wanted)) {
+    public static void requireRestorable(String savepoint, Topology topology, Set<String> schemes) {
+        Set<String> uids = uids(savepoint);
+        Set<String> levels = of(uids, AggregationGraph.LEVEL_UID);
+        Set<String> wanted = of(AggregationGraph.uids(topology), AggregationGraph.LEVEL_UID);
+        if (!levels.isEmpty() && !levels.equals(wanted)) {
             throw new IllegalArgumentException(
-                    "savepoint %s is of another topology: it has %s, the job has %s; submit with the savepoint's topology, or without the savepoint"
-                            .formatted(savepoint, there, wanted));
+                    "savepoint %s is of another topology: it has levels %s, the job has %s; submit with the savepoint's topology, or without the savepoint"
+                            .formatted(savepoint, levels, wanted));
+        }
+        Set<String> transports = of(uids, FederationJob.UPDATES_UID);
+        if (!transports.isEmpty() && !schemes.equals(transports)) {
+            throw new IllegalArgumentException(
+                    "savepoint %s has transports %s, the job has %s; submit with the savepoint's transports, or without the savepoint"
+                            .formatted(savepoint, transports, new TreeSet<>(schemes)));
         }
     }
 
-    private static Set<String> levels(String savepoint) {
+    /** What follows a prefix, of those that have it. */
+    private static Set<String> of(Collection<String> uids, String prefix) {
+        return uids.stream()
+                .filter(uid -> uid.startsWith(prefix))
+                .map(uid -> uid.substring(prefix.length()))
+                .collect(Collectors.toCollection(TreeSet::new));
+    }
+
+    private static Set<String> uids(String savepoint) {
         try {
             CompletedCheckpointStorageLocation location =
                     AbstractFsCheckpointStorageAccess.resolveCheckpointPointer(savepoint);
@@ -46,7 +67,6 @@ public final class SavepointCheck {
                         .stream()
                         .map(OperatorState::getOperatorUid)
                         .flatMap(Optional::stream)
-                        .filter(uid -> uid.startsWith(AggregationGraph.LEVEL_UID))
                         .collect(Collectors.toCollection(TreeSet::new));
             }
         } catch (IOException e) {

@@ -27,7 +27,9 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
 
 /**
@@ -231,6 +233,11 @@ public record JobSpec(
     /** The transports alone, in the order of the file. */
     public List<JobTransport> transports() {
         return ways.stream().map(ConfiguredTransport::transport).toList();
+    }
+
+    /** The schemes of its transports. */
+    public Set<String> schemes() {
+        return transports().stream().map(JobTransport::scheme).collect(Collectors.toSet());
     }
 
     /** By which the job's rounds are followed: all transports say the same. */

@@ -67,6 +67,9 @@ public record FederationJob(
 
     private static final String UPDATES = "updates";
 
+    /** What the uid of each transport's source of updates begins with; its scheme follows. */
+    public static final String UPDATES_UID = "source-%s-".formatted(UPDATES);
+
     /** Adds the job to {@code env}. */
     public void build(StreamExecutionEnvironment env) throws IOException {
         add(env);
