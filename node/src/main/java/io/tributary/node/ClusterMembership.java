@@ -93,7 +93,7 @@ final class ClusterMembership implements AutoCloseable {
      * Joins by another node; one that cannot be reached is tried again and again, also later,
      * should it go and come back.
      *
-     * @throws NodeRejectedException when it rejects
+     * @throws NodeRejectedException when it rejects this one
      */
     void join(String host, int port) throws NodeRejectedException {
         try {

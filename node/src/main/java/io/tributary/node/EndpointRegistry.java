@@ -84,7 +84,7 @@ final class EndpointRegistry {
     /**
      * Calls an endpoint.
      *
-     * @throws NodeRejectedException when nobody answers there, or rejects
+     * @throws NodeRejectedException when nobody answers there, or the answer is a rejection
      */
     byte[] call(String endpoint, byte[] bytes) throws IOException {
         if (bytes.length > MAX_BYTES) {

@@ -2,6 +2,7 @@
 
 package io.tributary.node;
 
+import com.fasterxml.jackson.annotation.JsonAlias;
 import io.tributary.protocol.message.Names;
 import java.io.IOException;
 import java.net.InetSocketAddress;
@@ -23,11 +24,15 @@ final class Handshake {
 
     /** The answer; of a rejection only that and the version count. */
     private record Welcome(
-            String rejection, int version, String node, String nonce, String proof) {}
+            @JsonAlias("refusal") String rejection,
+            int version,
+            String node,
+            String nonce,
+            String proof) {}
 
     private record Proof(String proof) {}
 
-    private record Verdict(String rejection) {}
+    private record Verdict(@JsonAlias("refusal") String rejection) {}
 
     private Handshake() {}
 
@@ -59,7 +64,8 @@ final class Handshake {
      *
      * @param self this node
      * @return the other's name
-     * @throws NodeRejectedException when the other rejects, or does not have the secret
+     * @throws NodeRejectedException when the other node rejects this one, or does not have the
+     *     secret
      */
     static String connect(NodeChannel channel, String self, NodeSecret secret) throws IOException {
         String nonce = NodeSecret.nonce();

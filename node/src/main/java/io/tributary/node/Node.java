@@ -141,7 +141,8 @@ public final class Node implements AutoCloseable {
     /**
      * Joins the nodes that another one knows. One that cannot be reached is tried again and again.
      *
-     * @throws NodeRejectedException when it rejects: wrong secret, another version, a taken name
+     * @throws NodeRejectedException when it rejects this one: wrong secret, another version, a
+     *     taken name
      */
     public void join(String host, int port) throws NodeRejectedException {
         membership.join(host, port);

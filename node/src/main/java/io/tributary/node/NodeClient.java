@@ -335,7 +335,7 @@ public final class NodeClient implements AutoCloseable {
      *
      * @param bytes at most 64 KiB
      * @return the answer, likewise
-     * @throws NodeRejectedException when nobody answers there, or rejects
+     * @throws NodeRejectedException when nobody answers there, or the answer is a rejection
      */
     public byte[] call(String node, String endpoint, byte[] bytes) throws IOException {
         return ask(new NodeRequest.Call(node, endpoint, bytes), byte[].class);

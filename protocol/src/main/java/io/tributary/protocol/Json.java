@@ -103,8 +103,14 @@ public final class Json {
 
     private static JsonNode understood(byte[] json) throws IOException {
         JsonNode message = MAPPER.readTree(json);
+        JsonNode names = message.path(WireMessage.MUST_FIELD);
         List<String> must = new ArrayList<>();
-        message.path(WireMessage.MUST_FIELD).forEach(name -> must.add(name.asText()));
+        names.forEach(name -> must.add(name.asText()));
+        if (!names.isMissingNode() && !names.isArray()) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "field '%s' is no list of names".formatted(WireMessage.MUST_FIELD));
+        }
         WireMessage.requireUnderstood(must);
         return message;
     }
@@ -140,7 +146,7 @@ public final class Json {
         String why =
                 e instanceof JsonProcessingException json
                         ? json.getOriginalMessage()
-                                + (json.getLocation() == null
+                                + (json.getLocation() == null || json.getLocation().getLineNr() < 1
                                         ? ""
                                         : " at line "
                                                 + json.getLocation().getLineNr()

@@ -48,6 +48,7 @@ final class Inbox {
     synchronized void plan(RoundPlan newest) {
         if (!forged(newest)) {
             plan = Optional.of(newest);
+            unsupported = Optional.empty();
             notifyAll();
         }
     }

@@ -111,7 +111,7 @@ public final class TrainerClient implements AutoCloseable {
     /**
      * Takes part from now on. Waits for the job, asking again while it does not answer.
      *
-     * @throws TrainerException when the job rejects, with its reason
+     * @throws TrainerException when the job rejects it, with the job's reason
      */
     public void join() {
         while (!join(SILENCE)) {
@@ -127,7 +127,7 @@ public final class TrainerClient implements AutoCloseable {
      * The same, for a while.
      *
      * @return whether the job has answered
-     * @throws TrainerException when the job rejects, with its reason
+     * @throws TrainerException when the job rejects it, with the job's reason
      */
     public boolean join(Duration patience) {
         long end = System.nanoTime() + patience.toNanos();

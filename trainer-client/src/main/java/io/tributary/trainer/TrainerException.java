@@ -14,7 +14,7 @@ public final class TrainerException extends RuntimeException {
         this.reason = reason;
     }
 
-    /** Why the job rejected; NONE where it did not answer. */
+    /** Why the job rejected the trainer; NONE where it did not answer. */
     public RejectReason reason() {
         return reason;
     }

@@ -104,6 +104,12 @@ class AlgorithmsITCase {
             flink.stopWithSavepoint(temp.resolve("adam/checkpoints"));
         }
         try (LocalFlink flink = start(job, algorithm, 3)) {
+            try (TrainerClient client = job.client("t-1")) {
+                client.join();
+                assertThat(client.awaitRound(TestJob.PATIENCE).orElseThrow().id().round())
+                        .as("it goes on")
+                        .isEqualTo(3);
+            }
             train(job, ROUNDS);
             job.awaitModel(ROUNDS);
             flink.check();

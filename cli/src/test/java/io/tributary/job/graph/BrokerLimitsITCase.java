@@ -39,7 +39,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What a broker says of itself, and how it rejects, is listened to. */
+/** What a broker says of itself, and how it rejects a client, is listened to. */
 class BrokerLimitsITCase {
 
     private static final String OPEN = "allow_anonymous true";

@@ -29,7 +29,7 @@ public record Submission(FlinkRest rest, Path jar) {
      * @param savepoint what it goes on from
      * @return Flink's id of the job
      * @throws IllegalArgumentException when a job of that name runs already
-     * @throws FlinkRestException when the job rejects, with its reason
+     * @throws FlinkRestException when the job rejects it, with the job's reason
      */
     public String run(JobSpec spec, Path config, Optional<String> savepoint) throws IOException {
         for (FlinkRest.Job other : rest.jobs()) {

@@ -6,6 +6,7 @@ import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.Publish;
+import io.tributary.memory.region.RegionLayout;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
@@ -15,7 +16,7 @@ import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Run;
-import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.sources.base.staging.Staging;
 import java.io.IOException;
@@ -25,6 +26,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -57,6 +59,9 @@ public record JobSpec(
         Duration checkpointInterval,
         String checkpoints,
         Optional<Integer> parallelism) {
+
+    /** The newest, the one before, and one that is being written. */
+    private static final int SHARED_MODELS = 3;
 
     /**
      * Reads a file.
@@ -176,31 +181,41 @@ public record JobSpec(
         Map<String, Double> parameters = new TreeMap<>();
         yaml.get(JobOptions.ALGORITHM_PARAMETERS)
                 .forEach((name, value) -> parameters.put(name, number(yaml, name, value)));
+        // Like the values of other options.
+        String name = yaml.get(JobOptions.ALGORITHM).toLowerCase(Locale.ROOT);
         Algorithm algorithm;
         try {
-            algorithm = Algorithm.named(yaml.get(JobOptions.ALGORITHM), parameters);
+            algorithm = Algorithm.named(name, parameters);
         } catch (IllegalArgumentException e) {
-            throw parameters.isEmpty()
+            throw parameters.isEmpty() || !Algorithm.names().contains(name)
                     ? yaml.wrong(JobOptions.ALGORITHM, e.getMessage())
                     : yaml.wrongMap(JobOptions.ALGORITHM_PARAMETERS, e.getMessage());
         }
-        SafetensorsHeader header = model.layout().header();
+        ModelLayout layout = model.layout();
         try {
-            algorithm.optimizer().check(header.tensors());
+            algorithm.optimizer().check(layout.header().tensors());
         } catch (IllegalArgumentException e) {
             throw yaml.wrong(JobOptions.ALGORITHM, e.getMessage());
         }
-        long needed = yaml.get(JobOptions.MAX_TRAINERS) * header.fileLength();
-        if (algorithm.gathers() && needed > yaml.get(JobOptions.QUOTA).getBytes()) {
+        if (algorithm.gathers()) {
+            requireRoomForAll(yaml, layout);
+        }
+        return algorithm;
+    }
+
+    /** All updates of a round, and beside them the models that are shared. */
+    private static void requireRoomForAll(JobYaml yaml, ModelLayout layout) {
+        double region = layout.maxUpdateBytes() + RegionLayout.PAYLOAD_OFFSET;
+        double needed = region * (positive(yaml, JobOptions.MAX_TRAINERS) + SHARED_MODELS);
+        if (needed > yaml.get(JobOptions.QUOTA).getBytes()) {
             throw yaml.wrong(
                     JobOptions.MAX_TRAINERS,
-                    "expected fewer, or a larger %s: algorithm '%s' keeps all updates of a round, here %d bytes"
+                    "expected fewer, or a larger %s: algorithm '%s' keeps all updates of a round, here %.0f bytes with the models"
                             .formatted(
                                     JobOptions.QUOTA.key(),
                                     yaml.get(JobOptions.ALGORITHM),
                                     needed));
         }
-        return algorithm;
     }
 
     private static double number(JobYaml yaml, String name, String value) {

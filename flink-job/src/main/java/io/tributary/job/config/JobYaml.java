@@ -105,8 +105,12 @@ public final class JobYaml {
 
     /** YAML takes a {@code shm:} that stands alone for a key without a value. */
     private String item(String key, JsonParser parser, int line) throws IOException {
-        if (parser.currentToken() != JsonToken.START_OBJECT) {
+        JsonToken token = parser.currentToken();
+        if (token.isScalarValue() && token != JsonToken.VALUE_NULL) {
             return parser.getText();
+        }
+        if (token != JsonToken.START_OBJECT) {
+            throw at(line, "'%s' has an item that is no text, expected a list of texts", key);
         }
         parser.nextToken();
         String name = parser.currentName();

@@ -87,9 +87,18 @@ final class TransportSettings {
     }
 
     private static ConfiguredTransport mqtt(String uri, JobYaml yaml, Staging staging) {
+        BrokerOptions broker = BrokerOptions.of(uri);
+        String files =
+                yaml.get(JobOptions.MQTT_CA_FILE)
+                        + yaml.get(JobOptions.MQTT_CERTIFICATE)
+                        + yaml.get(JobOptions.MQTT_KEY);
+        if (!broker.tls() && !files.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "'%s' has no TLS, which %s and certificates need; use mqtts:// or wss://"
+                            .formatted(uri, JobOptions.MQTT_CA_FILE.key()));
+        }
         BrokerOptions job =
-                BrokerOptions.of(uri)
-                        .withPassword(
+                broker.withPassword(
                                 yaml.get(JobOptions.MQTT_USER), yaml.get(JobOptions.MQTT_PASSWORD))
                         .withCaFile(yaml.get(JobOptions.MQTT_CA_FILE))
                         .withCertificate(

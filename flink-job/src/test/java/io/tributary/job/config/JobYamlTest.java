@@ -102,7 +102,7 @@ class JobYamlTest {
     @Test
     void theAlgorithmIsRead() {
         JobSpec spec =
-                parse(GOOD + "algorithm: fedadam\nalgorithm-parameters.learning-rate: 0.5\n");
+                parse(GOOD + "algorithm: FedAdam\nalgorithm-parameters.learning-rate: 0.5\n");
         assertThat(spec.rules().folding().algorithm())
                 .isEqualTo(Algorithm.named("fedadam", Map.of("learning-rate", 0.5)));
         JobSpec median = parse(GOOD + "algorithm: median\nrounds.max-trainers: 9\n");
@@ -138,6 +138,9 @@ class JobYamlTest {
                 "- kafka://a:9092,b:9092 | - shm:/tmp/x | job.yaml:11: 'transports': 'shm:/tmp/x': expected no directory; all transports of a job use that of regions.directory",
                 "- kafka://a:9092,b:9092 | - shm:?agent-port=70000 | job.yaml:11: 'transports': 'shm:?agent-port=70000': expected shm:",
                 "- kafka://a:9092,b:9092 | '- shm: x' | job.yaml:11: 'transports' holds keys and values, expected a list of texts",
+                "- kafka://a:9092,b:9092 | '- [shm]' | job.yaml:11: 'transports' has an item that is no text, expected a list of texts",
+                "- kafka://a:9092,b:9092 | '-' | job.yaml:11: 'transports' has an item that is no text, expected a list of texts",
+                "- kafka://a:9092,b:9092 | '- mqtt://a:1\nmqtt.ca-file: x.pem' | job.yaml:11: 'transports': 'mqtt://a:1' has no TLS, which mqtt.ca-file and certificates need; use mqtts:// or wss://",
                 "- kafka://a:9092,b:9092 | [] | job.yaml:11: 'transports' is '[]', expected at least one URI",
                 "sasl.mechanism: PLAIN | acks: 1 | job.yaml:14: 'kafka.properties.acks': Kafka's property 'acks' is not to be chosen",
                 "sasl.mechanism: PLAIN | max.request.size: 10 | job.yaml:14: 'kafka.properties.max.request.size': Kafka's property",
@@ -145,6 +148,7 @@ class JobYamlTest {
                 "topology: schema.json | 'topology: schema.json\nalgorithm: scaffold' | job.yaml:3: 'algorithm' is 'scaffold', tensor 'layer.weight' of the model has no control variate",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta3: 1}' | job.yaml:4: 'algorithm-parameters': 'beta3' is unknown, expected one of [beta1, beta2, learning-rate, tau]",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: 1}' | job.yaml:4: 'algorithm-parameters': 'beta1' is 1.0, expected at least 0 and less than 1",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadamm\nalgorithm-parameters: {beta1: 0.5}' | job.yaml:3: 'algorithm' is 'fedadamm', 'fedadamm' is unknown",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: x}' | job.yaml:4: 'algorithm-parameters.beta1': 'x', expected a number",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: median' | job.yaml:1: 'rounds.max-trainers' is '10000', expected fewer, or a larger regions.quota: algorithm 'median' keeps all updates of a round",
                 "topology: schema.json | topology: gone.json | job.yaml:2: 'topology' is 'gone.json', but there is no file",

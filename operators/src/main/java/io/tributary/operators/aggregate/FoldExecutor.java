@@ -131,8 +131,8 @@ final class FoldExecutor implements AutoCloseable {
         GatheredRun run = new GatheredRun(all.stream().mapToLong(FoldUpdate::weight).toArray());
         for (Segment segment : layout.segments(shard)) {
             DType type = layout.type(segment);
-            for (int from = 0; from < segment.count(); from += GatheredRun.ELEMENTS) {
-                int count = Math.min(GatheredRun.ELEMENTS, segment.count() - from);
+            for (int from = 0; from < segment.count(); from += run.most()) {
+                int count = Math.min(run.most(), segment.count() - from);
                 run.begin(count);
                 for (int k = 0; k < all.size(); k++) {
                     // One after the other: there may be more than can be mapped at once.
@@ -141,6 +141,11 @@ final class FoldExecutor implements AutoCloseable {
                     if (!run.read(k, type, update.file().mapped(), at)) {
                         throw notFinite(all.get(k));
                     }
+                    // Others of this process map regions too; theirs are of no matter here.
+                    if (RegionMappings.faults() > faults
+                            && RegionMappings.damaged(update.file().mapped())) {
+                        throw truncated();
+                    }
                 }
                 run.aggregate(rule);
                 run.write(
@@ -148,9 +153,6 @@ final class FoldExecutor implements AutoCloseable {
                         fold.sum.get().memory(),
                         segment.sumAt() + (long) from * type.sumBytes());
             }
-        }
-        if (RegionMappings.faults() > faults) {
-            throw truncated();
         }
         fold.weight = 1;
         fold.contributions += all.size();

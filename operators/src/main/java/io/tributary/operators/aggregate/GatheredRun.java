@@ -16,8 +16,10 @@ import java.nio.ByteBuffer;
  */
 final class GatheredRun {
 
-    /** Elements of a run: of each update 64 KiB. */
-    static final int ELEMENTS = 1 << 13;
+    /** What the elements of all updates take together, whatever the number of updates. */
+    private static final int MAX_BYTES = 8 << 20;
+
+    private static final int MAX_ELEMENTS = 1 << 13;
 
     private final long[] samples;
     private double[][] updates = new double[0][0];
@@ -28,6 +30,12 @@ final class GatheredRun {
      */
     GatheredRun(long[] samples) {
         this.samples = samples;
+    }
+
+    /** The most elements of a run. */
+    int most() {
+        int fit = MAX_BYTES / Double.BYTES / samples.length;
+        return Math.max(1, Math.min(MAX_ELEMENTS, fit));
     }
 
     /** Begins a run of so many elements. */

@@ -12,6 +12,7 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -87,12 +88,14 @@ final class ShardStep {
             Segment segment, Sums sums, int steps, Map<String, double[]> slots) {
         Run run = new Run(segment, sums, steps, slots);
         optimizer.step(run);
-        run.keepSlots();
-        return run.flaw.orElseThrow(
-                () ->
-                        new IllegalStateException(
-                                "%s wrote nothing for tensor '%s'"
-                                        .formatted(optimizer, run.tensor())));
+        Optional<String> slotFlaw = run.keepSlots();
+        Optional<String> flaw =
+                run.flaw.orElseThrow(
+                        () ->
+                                new IllegalStateException(
+                                        "%s wrote nothing for tensor '%s'"
+                                                .formatted(optimizer, run.tensor())));
+        return flaw.or(() -> slotFlaw);
     }
 
     /** A run of elements while the optimizer works on it. */
@@ -171,11 +174,21 @@ final class ShardStep {
                     });
         }
 
-        void keepSlots() {
-            runSlots.forEach(
-                    (name, values) ->
-                            System.arraycopy(
-                                    values, 0, shardSlots.get(name), segment.at(), values.length));
+        /** Keeps what is in the slots; says if that cannot be gone on with. */
+        Optional<String> keepSlots() {
+            Optional<String> slotFlaw = Optional.empty();
+            for (Map.Entry<String, double[]> slot : runSlots.entrySet()) {
+                double[] values = slot.getValue();
+                System.arraycopy(
+                        values, 0, shardSlots.get(slot.getKey()), segment.at(), values.length);
+                if (slotFlaw.isEmpty() && !Arrays.stream(values).allMatch(Double::isFinite)) {
+                    slotFlaw =
+                            Optional.of(
+                                    "tensor '%s': the optimizer's slot '%s' would not be finite; its updates' values are too large"
+                                            .formatted(tensor(), slot.getKey()));
+                }
+            }
+            return slotFlaw;
         }
 
         @Override

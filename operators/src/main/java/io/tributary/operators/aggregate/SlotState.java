@@ -5,6 +5,7 @@ package io.tributary.operators.aggregate;
 import io.tributary.protocol.message.RoundId;
 import java.util.Map;
 import java.util.TreeMap;
+import org.apache.flink.runtime.execution.SuppressRestartsException;
 
 /**
  * What a server optimizer remembers for one shard. Whether a round's model is taken is decided when
@@ -32,7 +33,16 @@ record SlotState(RoundId version, Slots before, Slots after) {
         /** A slot to be changed; zeros where there is none yet. */
         double[] copy(String name, int length) {
             double[] vector = vectors.get(name);
-            return vector == null ? new double[length] : vector.clone();
+            if (vector == null) {
+                return new double[length];
+            }
+            if (vector.length != length) {
+                throw new SuppressRestartsException(
+                        new IllegalStateException(
+                                "the optimizer's memory has %d elements for a shard that has %d now; resume with the model.shard-elements of before"
+                                        .formatted(vector.length, length)));
+            }
+            return vector.clone();
         }
 
         /** After one more step. */

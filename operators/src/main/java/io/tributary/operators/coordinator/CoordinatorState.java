@@ -127,6 +127,9 @@ public final class CoordinatorState {
      */
     int subtasks;
 
+    /** How the open round is folded; empty in one that an earlier version opened. */
+    String way = "";
+
     /**
      * Whether the top's keys are the same at any parallelism, in the open round; not in one that an
      * earlier version opened.
@@ -179,8 +182,10 @@ public final class CoordinatorState {
             long deadlineNanos,
             Topology topology,
             Map<String, SubtaskAffinity> newAffinities,
-            int parallelism) {
+            int parallelism,
+            String itsWay) {
         phase = Phase.OPEN;
+        way = itsWay;
         tree = topology.nodes();
         affinities = new TreeMap<>(newAffinities);
         subtasks = parallelism;
@@ -198,6 +203,17 @@ public final class CoordinatorState {
         counted.put(claim.trainer(), new AcceptedUpdate(claim, member.group(), member.leaf()));
         awaited.remove(claim.trainer());
         lastUpdateMicros = micros;
+    }
+
+    /**
+     * Whether what came by a transport may speak for a trainer: it is that of the member, if there
+     * is one. Members of an earlier version, and files, have none.
+     */
+    boolean speaksOver(String trainer, String transport) {
+        Member member = members.get(trainer);
+        return member == null
+                || member.transport().isEmpty()
+                || member.transport().equals(transport);
     }
 
     /** Whether {@code payload} counts in the open round. */

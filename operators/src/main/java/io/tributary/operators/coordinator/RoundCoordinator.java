@@ -246,12 +246,26 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
             end(machine(NO_TRANSPORT, context, out, state));
         } else if (restored) {
             restored = false;
+            requireSameWay(state);
             state.begin(true, surroundings.nonce());
             RoundStateMachine rounds = machine(NO_TRANSPORT, context, out, state);
             rounds.announceAgain();
             rounds.dropLost();
         }
         return machine(transport, context, out, state);
+    }
+
+    /** Updates that were folded would be folded again, or those that were kept never. */
+    private void requireSameWay(CoordinatorState state) {
+        String way = rules.folding().way();
+        if (state.phase == CoordinatorState.Phase.OPEN
+                && !state.way.isEmpty()
+                && !state.way.equals(way)) {
+            throw new SuppressRestartsException(
+                    new IllegalArgumentException(
+                            "round %s is open and is %s, this job's rounds are %s; resume with the algorithm and the timing of before until the round has closed"
+                                    .formatted(state.id(), state.way, way)));
+        }
     }
 
     private RoundStateMachine machine(

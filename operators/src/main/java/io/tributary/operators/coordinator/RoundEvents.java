@@ -143,7 +143,9 @@ final class RoundEvents {
         } else if (input.answer()) {
             state.rejected++;
             RoundId id = new RoundId(letter.round(), letter.epoch());
-            settle(letter.trainer(), id, letter.reason());
+            if (state.speaksOver(letter.trainer(), transport())) {
+                settle(letter.trainer(), id, letter.reason());
+            }
             answer(transport(), new Sending(letter.trainer(), id, input.attempt(), ""), decision);
         }
     }

@@ -6,6 +6,7 @@ import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.UpdateKind;
 import java.io.Serializable;
 import java.time.Duration;
+import java.util.Locale;
 import java.util.Map;
 
 /**
@@ -78,6 +79,11 @@ public record RoundRules(
 
         public Folding {
             timing = algorithm.gathers() ? Timing.LAZY : timing;
+        }
+
+        /** How a round is folded; one that is open cannot go on in another way. */
+        String way() {
+            return algorithm.gathers() ? "gathered" : timing.name().toLowerCase(Locale.ROOT);
         }
     }
 

@@ -69,7 +69,7 @@ final class RoundStateMachine {
     }
 
     void update(Claim claim) {
-        Verdict verdict = policies.admission().judge(state, claim);
+        Verdict verdict = foreign(claim).orElseGet(() -> policies.admission().judge(state, claim));
         if (verdict instanceof Verdict.Count) {
             Optional<Verdict.Reject> rejected =
                     policies.trust().judge(claim).or(() -> unreadable(claim));
@@ -89,6 +89,21 @@ final class RoundStateMachine {
             }
         }
         changed = true;
+    }
+
+    /**
+     * Nobody speaks for a trainer over another transport than its own, which may know its clients
+     * better.
+     */
+    private Optional<Verdict> foreign(Claim claim) {
+        return state.speaksOver(claim.trainer(), events.transport())
+                ? Optional.empty()
+                : Optional.of(
+                        Verdict.Reject.of(
+                                RejectReason.UNKNOWN_TRAINER,
+                                claim,
+                                "the trainer has joined over another transport than %s; join over this one"
+                                        .formatted(events.transport())));
     }
 
     /** Releases a duplicate, which may be the very region that counts, claimed again. */
@@ -223,7 +238,8 @@ final class RoundStateMachine {
                 policies.lifecycle().deadline(state),
                 policies.topology(),
                 services.locations().affinities(),
-                services.locations().parallelism());
+                services.locations().parallelism(),
+                policies.rules().folding().way());
         events.plan();
     }
 

@@ -32,7 +32,10 @@ final class TrainerRegistry {
     boolean take(TrainerEvent.Control control, CoordinatorState state, RoundEvents events) {
         ControlMessage message = control.message();
         Optional<Member> known = Optional.ofNullable(state.members.get(message.trainer()));
-        boolean same = known.isPresent() && known.get().instance().equals(message.instance());
+        boolean same =
+                known.isPresent()
+                        && known.get().instance().equals(message.instance())
+                        && state.speaksOver(message.trainer(), events.transport());
         return switch (message.type()) {
             case LEAVE -> {
                 // A will that comes late must not remove the client that came after.
@@ -54,6 +57,10 @@ final class TrainerRegistry {
         ControlMessage message = control.message();
         String trainer = message.trainer();
         if (known.isPresent() && !same && !replaces(control, known.get(), events.transport())) {
+            if (message.type() == ControlMessage.Type.HEARTBEAT) {
+                // It was told when it asked to join, and is not to be told every few seconds.
+                return false;
+            }
             events.joinRejected(
                     message,
                     RejectReason.DUPLICATE_TRAINER,

@@ -23,8 +23,9 @@ public record CoordinateMedian() implements AggregationRule.Gathering {
                 values[k] = updates[k][i];
             }
             Arrays.sort(values);
-            // Halved first, so that two large values have no infinite sum.
-            result[i] = lower == upper ? values[upper] : values[lower] / 2 + values[upper] / 2;
+            double sum = values[lower] + values[upper];
+            // Two large values may have an infinite sum, and two small ones no halves.
+            result[i] = Double.isFinite(sum) ? sum / 2 : values[lower] / 2 + values[upper] / 2;
         }
     }
 }

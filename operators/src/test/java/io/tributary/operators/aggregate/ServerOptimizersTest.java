@@ -61,6 +61,7 @@ class ServerOptimizersTest {
     private Algorithm algorithm;
     private PosixModelStore models;
     private Path initial;
+    private int shardElements = 4;
 
     @BeforeEach
     void makeDirectory() throws IOException {
@@ -81,7 +82,7 @@ class ServerOptimizersTest {
     }
 
     private ModelSpec spec() {
-        return TestModels.spec(initial, 4, kind);
+        return TestModels.spec(initial, shardElements, kind);
     }
 
     private KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> top(
@@ -370,5 +371,54 @@ class ServerOptimizersTest {
         assertThatThrownBy(() -> Algorithm.named("scaffold", Map.of()).optimizer().check(tensors))
                 .hasMessage(
                         "tensor 'a' of the model has no control variate; add a floating tensor 'control/a' of shape [7], all zero");
+    }
+
+    /** One value would stop an element for ever, and the model would look well. */
+    @Test
+    void aRoundThatWouldMakeASlotInfiniteIsFlawed() throws Exception {
+        use(
+                TestModels.header(SafetensorsHeader.tensor("a", DType.F64, 3)),
+                UpdateKind.DELTA,
+                Algorithm.named("fedadam", Map.of()));
+        write(1);
+        TestModels.write(update(1, 1), header, () -> 1e160);
+        try (var top = top()) {
+            send(top, 1);
+            close(top, 1);
+            assertThat(top.extractOutputValues())
+                    .singleElement()
+                    .extracting(ModelShard::flaw)
+                    .asString()
+                    .startsWith("tensor 'a': the optimizer's slot 'v' would not be finite");
+        }
+    }
+
+    @Test
+    void slotsOfShardsOfAnotherSizeAreNotTaken() throws Exception {
+        use(floats(), UpdateKind.DELTA, Algorithm.named("fedadam", Map.of()));
+        OperatorSubtaskState snapshot;
+        try (var top = top()) {
+            write(1);
+            send(top, 1);
+            close(top, 1);
+            publish(top.extractOutputValues(), 1);
+            snapshot = top.snapshot(1, 1);
+        }
+        shardElements = 2;
+        try (var top = top(snapshot)) {
+            write(2);
+            send(top, 2);
+            assertThatThrownBy(() -> close(top, 2))
+                    .hasRootCauseMessage(
+                            "the optimizer's memory has 4 elements for a shard that has 2 now; resume with the model.shard-elements of before");
+        }
+    }
+
+    /** However many updates there are, a run of their elements takes no more memory. */
+    @Test
+    void aRunIsShorterWhereThereAreMoreUpdates() {
+        assertThat(new GatheredRun(new long[24]).most()).isEqualTo(8192);
+        assertThat(new GatheredRun(new long[10_000]).most()).isEqualTo(104);
+        assertThat(new GatheredRun(new long[2_000_000]).most()).isEqualTo(1);
     }
 }

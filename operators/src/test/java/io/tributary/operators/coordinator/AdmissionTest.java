@@ -29,7 +29,7 @@ class AdmissionTest {
         state.begin(false, 7);
         state.join("t", new Member("i", "g0", "leaf", "mqtt", 0));
         state.join("u", new Member("i", "g0", "leaf", "mqtt", 0));
-        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0);
+        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0, "eager");
     }
 
     private static Claim claim(
@@ -103,7 +103,7 @@ class AdmissionTest {
         RoundId before = state.id();
         state.abandon();
         state.begin(true, 3);
-        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0);
+        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0, "eager");
         assertThat(reason(claim("t", before))).isEqualTo(RejectReason.STALE_EPOCH);
         assertThat(reason(claim("t", new RoundId(1, RoundId.epoch(99, 1)))))
                 .as("no plan has that epoch yet")

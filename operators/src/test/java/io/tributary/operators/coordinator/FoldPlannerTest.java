@@ -43,7 +43,7 @@ class FoldPlannerTest {
             String leaf = assigner.leaf(group, state).orElseThrow();
             state.join(trainer, new Member("i", group, leaf, "mqtt", 0));
         }
-        state.open(0, topology, Map.of(), 0);
+        state.open(0, topology, Map.of(), 0, "eager");
     }
 
     private void send(int level, AggregatorInput command) {

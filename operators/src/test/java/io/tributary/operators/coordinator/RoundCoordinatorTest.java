@@ -48,6 +48,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.runtime.execution.SuppressRestartsException;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -1100,5 +1101,55 @@ class RoundCoordinatorTest {
             harness.send("mqtt", sole);
             assertThat(harness.receipt().status()).isEqualTo(Status.JOINED);
         }
+    }
+
+    /** Shared memory has no tokens: what comes there is not believed of a trainer at a broker. */
+    @Test
+    void nobodySpeaksForATrainerOverAnotherTransport() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.send(
+                    "shm",
+                    new TrainerEvent.UpdateStaged(
+                            CoordinatorHarness.claim(
+                                    "a", 1, 0, 1000, 66, new PayloadRef("/x", 0, 1, 0))));
+            assertRejected(harness, RejectReason.UNKNOWN_TRAINER);
+            assertThat(harness.receipt().text()).contains("joined over another transport than shm");
+            harness.send(
+                    "shm",
+                    new TrainerEvent.InputRejected(
+                            new DeadLetter("s", "b", 1, 0, RejectReason.MALFORMED, "x"), true, 1));
+            harness.send(
+                    "shm",
+                    new TrainerEvent.Control(
+                            new ControlMessage(
+                                    ControlMessage.Type.LEAVE,
+                                    CoordinatorHarness.JOB,
+                                    "b",
+                                    "i-b",
+                                    "g1")));
+            harness.update("a", 1, 0, 10);
+            assertThat(harness.receipt().status()).isEqualTo(Status.COMMITTED);
+            assertThat(harness.plan().round()).as("it still waits for b").isEqualTo(1);
+            harness.update("b", 1, 0, 20);
+            assertThat(harness.plan().round()).isEqualTo(2);
+        }
+    }
+
+    /** What was kept would never be folded, or what was folded would be folded again. */
+    @Test
+    void anOpenRoundIsNotResumedWithAnotherWayOfFolding() throws Exception {
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness(rules(2, 2, Duration.ZERO, Timing.LAZY))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            snapshot = harness.snapshot(1);
+        }
+        assertThatThrownBy(() -> harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot))
+                .isInstanceOf(SuppressRestartsException.class)
+                .hasRootCauseMessage(
+                        "round 1.0 is open and is lazy, this job's rounds are eager; resume with the algorithm and the timing of before until the round has closed");
     }
 }

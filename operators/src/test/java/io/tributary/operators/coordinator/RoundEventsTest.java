@@ -47,7 +47,7 @@ class RoundEventsTest {
         state.begin(false, 9);
         state.join("a", new Member("i", "g0", "leaf", "mqtt", 0));
         state.join("b", new Member("i", "g0", "leaf", "mqtt", 0));
-        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0);
+        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0, "eager");
         RoundRules rules =
                 new RoundRules(
                         2,

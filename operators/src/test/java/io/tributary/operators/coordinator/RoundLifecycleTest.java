@@ -47,7 +47,7 @@ class RoundLifecycleTest {
     }
 
     private void open(RoundLifecycle lifecycle) {
-        state.open(lifecycle.deadline(state), Topologies.of(List.of(1), 1), Map.of(), 0);
+        state.open(lifecycle.deadline(state), Topologies.of(List.of(1), 1), Map.of(), 0, "eager");
     }
 
     private void count(String trainer) {

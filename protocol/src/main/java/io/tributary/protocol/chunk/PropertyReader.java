@@ -19,11 +19,11 @@ record PropertyReader(Map<String, String> properties) {
      * @throws RejectedException UNSUPPORTED where they ask for more than this version understands
      */
     static PropertyReader understood(Map<String, String> properties) {
-        String must = properties.getOrDefault(WireMessage.MUST_FIELD, "");
-        if (!must.isEmpty()) {
-            WireMessage.requireUnderstood(List.of(must.split(",")));
+        PropertyReader reader = new PropertyReader(properties);
+        if (properties.containsKey(WireMessage.MUST_FIELD)) {
+            WireMessage.requireUnderstood(List.of(reader.text(WireMessage.MUST_FIELD).split(",")));
         }
-        return new PropertyReader(properties);
+        return reader;
     }
 
     /** Begins properties with the version of what follows. */

@@ -108,7 +108,8 @@ class MessagesTest {
         assertThatThrownBy(
                         () -> Json.decode("{\"type\":\"JOIN\"}".getBytes(), ControlMessage.class))
                 .isInstanceOf(RejectedException.class)
-                .hasMessageContaining("ControlMessage");
+                .hasMessageContaining("ControlMessage")
+                .hasMessageNotContaining("line -1");
     }
 
     @Test
@@ -132,6 +133,14 @@ class MessagesTest {
                         e -> assertThat(e.reason()).isEqualTo(RejectReason.UNSUPPORTED))
                 .hasMessage(
                         "it must be read with [masks], which version 1 of the protocol does not have; use a newer version of Tributary here");
+    }
+
+    /** Beside a chunk it is a text, so somebody will write one here too. */
+    @Test
+    void aListOfWhatMustBeUnderstoodThatIsNoneIsNotPassedOver() {
+        assertThatThrownBy(() -> ControlMessage.decode("{\"must\":\"masks\"}".getBytes()))
+                .isInstanceOf(RejectedException.class)
+                .hasMessage("field 'must' is no list of names");
     }
 
     @ParameterizedTest

@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -34,7 +35,9 @@ final class TrainerRegister {
     private final JobDirectory directory;
     private final Map<String, TrainerPresence> present = new HashMap<>();
     private final boolean onlyHost;
-    private final Set<Path> unreadable = new HashSet<>();
+
+    /** Of each file that cannot be read, the client that was told so. */
+    private final Map<Path, String> unreadable = new HashMap<>();
 
     /**
      * @param onlyHost whether all trainers of the job are on this host
@@ -53,7 +56,9 @@ final class TrainerRegister {
      */
     void scan(Set<Integer> lanes, Optional<EndpointId> asking, Consumer<TrainerEvent> out) {
         Set<String> found = new HashSet<>();
-        for (Path file : directory.trainers()) {
+        List<Path> files = directory.trainers();
+        unreadable.keySet().retainAll(files);
+        for (Path file : files) {
             String trainer = file.getFileName().toString().replaceFirst("\\.json$", "");
             if (lanes.contains(Topics.lane(trainer))) {
                 read(file, trainer, out)
@@ -93,9 +98,10 @@ final class TrainerRegister {
             unreadable.remove(file);
             return presence.filter(p -> p.trainer().equals(trainer));
         } catch (RejectedException e) {
-            if (unreadable.add(file)) {
-                // Who asks for what this job does not have is told, or would ask for ever.
-                String instance = instance(file);
+            String instance = instance(file);
+            if (!instance.equals(unreadable.put(file, instance))) {
+                // A client that asks for what this job does not have is told, or would ask for
+                // ever.
                 out.accept(
                         new TrainerEvent.InputRejected(
                                 new DeadLetter(

@@ -93,6 +93,23 @@ class TrainerRegisterTest {
     }
 
     @Test
+    void theNextClientOfTheIdIsToldToo() throws Exception {
+        for (String instance : List.of("i-1", "i-2")) {
+            Path file = appear(instance);
+            ObjectNode json = (ObjectNode) Json.tree(Files.readAllBytes(file));
+            json.putArray(WireMessage.MUST_FIELD).add("masks");
+            Files.write(file, Json.encode(json));
+            assertThat(scan())
+                    .singleElement()
+                    .isInstanceOfSatisfying(
+                            TrainerEvent.InputRejected.class,
+                            rejected -> assertThat(rejected.instance()).isEqualTo(instance));
+            Files.delete(file);
+            assertThat(scan()).isEmpty();
+        }
+    }
+
+    @Test
     void garbageIsNobodysAndIsToldOnce() throws Exception {
         Files.createDirectories(directory.trainer("t").getParent());
         Files.writeString(directory.trainer("t"), "garbage");

@@ -52,7 +52,7 @@ enum ReasonCode {
     NO_WILDCARDS(
             0xA2, true, "it has no subscriptions with wildcards, which the job needs; allow them");
 
-    /** From here on codes reject. */
+    /** From here on codes are rejections. */
     private static final int REFUSES = 0x80;
 
     /** What brokers of MQTT 3 say to who connects: version, client id, login, not authorized. */
@@ -68,7 +68,7 @@ enum ReasonCode {
         this.words = words;
     }
 
-    /** What a broker's answer rejects with; empty where it does not reject. */
+    /** The reason of a broker's rejection; empty where its answer is none. */
     static Optional<ReasonCode> of(int code) {
         if (code < REFUSES) {
             return Optional.empty();
