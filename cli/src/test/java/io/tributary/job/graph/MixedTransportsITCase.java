@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.cli.testutils.TestJob;
 import io.tributary.job.cluster.SavepointCheck;
+import io.tributary.memory.region.JobDirectory;
 import io.tributary.node.PayloadStore;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.operators.coordinator.RoundRules;
@@ -26,6 +27,7 @@ import io.tributary.trainer.TrainingRound;
 import io.tributary.transport.kafka.KafkaTopics;
 import io.tributary.transport.mqtt.BrokerOptions;
 import io.tributary.transport.mqtt.MqttLink;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -38,6 +40,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import org.apache.flink.configuration.Configuration;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -54,12 +57,16 @@ class MixedTransportsITCase {
     @TempDir Path temp;
 
     private static RoundRules rules(int trainers) {
+        return rules(trainers, Algorithm.FEDAVG);
+    }
+
+    private static RoundRules rules(int trainers, Algorithm algorithm) {
         return new RoundRules(
                 ROUNDS,
                 new RoundRules.Quorum(trainers, trainers),
                 new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
                 new RoundRules.Folding(
-                        RoundRules.Timing.EAGER, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
+                        RoundRules.Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true),
                 Map.of(),
                 RoundRules.Limits.DEFAULT);
     }
@@ -209,6 +216,55 @@ class MixedTransportsITCase {
         TrainingRound round = client.awaitRound(TestJob.PATIENCE).orElseThrow();
         assertThat(client.send(TestJob.update(round, client.id())).status())
                 .isEqualTo(Receipt.Status.COMMITTED);
+    }
+
+    /**
+     * An update that waits for the close lies in a region of the job's directory, where the source
+     * for shared memory looks too: whenever a trainer rings.
+     */
+    @Test
+    void anUpdateThatWaitsIsClaimedByItsOwnSourceAlone() throws Exception {
+        TestJob job = new TestJob("waits", temp, NO_AGENT);
+        try (EmbeddedBroker broker = EmbeddedBroker.start();
+                LocalFlink flink =
+                        job.start(
+                                rules(2, Algorithm.named("median", Map.of())),
+                                List.of(
+                                        new MqttTransport(
+                                                BrokerOptions.of(broker.url()), job.staging(QUOTA)),
+                                        new ShmTransport(
+                                                new PayloadStore.Place(job.regions().toString()),
+                                                QUOTA,
+                                                NO_AGENT)),
+                                new Configuration(),
+                                TestJob.run("waits"));
+                TrainerClient first = job.client("t-1", TrainerTransport.of(broker.url()));
+                TrainerClient second = job.client("t-2")) {
+            JobDirectory files = JobDirectory.of(job.regions(), "waits");
+            first.join();
+            second.join();
+            for (int round = 1; round <= 2; round++) {
+                CompletableFuture<Void> waiting = CompletableFuture.runAsync(() -> sendOne(first));
+                String counted = "\"round\":%d,".formatted(round);
+                Awaitility.await("counted")
+                        .atMost(TestJob.PATIENCE)
+                        .until(
+                                () ->
+                                        Files.readAllLines(files.status()).stream()
+                                                .anyMatch(
+                                                        line ->
+                                                                line.contains(counted)
+                                                                        && line.contains(
+                                                                                "\"updates\":1")));
+                // It is a member, so this is but a ring; the scan that it causes sees all files.
+                second.join();
+                assertThat(files.deadLetters()).doesNotExist();
+                sendOne(second);
+                waiting.get();
+            }
+            flink.check();
+            assertThat(files.deadLetters()).doesNotExist();
+        }
     }
 
     /** The source of one transport cannot know whether a client of another one lives. */

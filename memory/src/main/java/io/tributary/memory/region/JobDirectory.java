@@ -33,7 +33,8 @@ import java.util.stream.Stream;
  * is replaced as a whole; what is large is a region.
  *
  * <pre>
- * JOB/updates/LANE-UUID.region    updates, staged or written by colocated trainers
+ * JOB/updates/LANE-UUID.region    updates that colocated trainers have written
+ * JOB/staged-TRANSPORT/LANE-UUID.region   updates that came in chunks over a transport
  * JOB/partials/UUID.region        partial sums on their way up the tree
  * JOB/models/RUN_ROUND.EPOCH.region   global models
  * JOB/trainers/TRAINER.json       what a colocated trainer says of itself
@@ -44,8 +45,11 @@ import java.util.stream.Stream;
  * </pre>
  *
  * @param path the job's directory
+ * @param updatesIn the directory in it with the updates that are looked at
  */
-public record JobDirectory(Path path) {
+public record JobDirectory(Path path, String updatesIn) {
+
+    private static final String UPDATES = "updates";
 
     /** A plan for a hundred thousand trainers has a tenth of it. */
     private static final int MAX_JSON_BYTES = 1 << 27;
@@ -54,7 +58,15 @@ public record JobDirectory(Path path) {
 
     /** The directory of {@code job} below {@code root}. */
     public static JobDirectory of(Path root, String job) {
-        return new JobDirectory(root.toAbsolutePath().resolve(Names.check("job", job)));
+        return new JobDirectory(root.toAbsolutePath().resolve(Names.check("job", job)), UPDATES);
+    }
+
+    /**
+     * The same with the updates that came in chunks over a transport. Each transport of a job has
+     * its own, since its source claims what is there after a restore, and nobody else may.
+     */
+    public JobDirectory staged(String transport) {
+        return new JobDirectory(path, "staged-" + transport);
     }
 
     /** The job's regions. */
@@ -62,9 +74,18 @@ public record JobDirectory(Path path) {
         return new RegionDirectory(path, quotaBytes);
     }
 
-    /** A name for a region with an update that comes by {@code lane}. */
+    /** A name for a region with an update that a colocated trainer of {@code lane} writes. */
     public static String updateName(int lane, UUID id) {
-        return "updates/%02d-%s".formatted(lane, id);
+        return name(UPDATES, lane, id);
+    }
+
+    /** A name for a region with an update that comes by {@code lane}. */
+    public String nameIn(int lane, UUID id) {
+        return name(updatesIn, lane, id);
+    }
+
+    private static String name(String directory, int lane, UUID id) {
+        return "%s/%02d-%s".formatted(directory, lane, id);
     }
 
     /** The region with a model that a run has published. */
@@ -92,7 +113,7 @@ public record JobDirectory(Path path) {
 
     /** Regions with updates, in any state. */
     public List<Path> updates() {
-        return list(path.resolve("updates")).stream()
+        return list(path.resolve(updatesIn)).stream()
                 .filter(f -> f.toString().endsWith(RegionDirectory.SUFFIX))
                 .toList();
     }

@@ -100,7 +100,14 @@ public final class KafkaEventSource
                 run,
                 start,
                 staging.regions(),
-                context -> staging.decoder(job, run, model.get(), true, context.metricGroup()));
+                context ->
+                        staging.decoder(
+                                KafkaOptions.SCHEME,
+                                job,
+                                run,
+                                model.get(),
+                                true,
+                                context.metricGroup()));
     }
 
     /** What trainers say about themselves, from now on: they say it again until they are heard. */

@@ -3,7 +3,6 @@
 package io.tributary.sources.base.staging;
 
 import io.tributary.memory.region.OwnedRegion;
-import io.tributary.memory.region.RegionDirectory;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkHeader;
@@ -85,12 +84,12 @@ final class ChunkAssembler implements AutoCloseable {
             String job,
             Run run,
             ModelLayout model,
-            RegionDirectory regions,
+            StagingRegions regions,
             Limits limits,
             LongSupplier nanoTime) {
         this.gate = new ChunkGate(job, run, nanoTime);
         this.model = model;
-        this.regions = new StagingRegions(regions);
+        this.regions = regions;
         this.limits = limits;
         this.nanoTime = nanoTime;
     }

@@ -41,18 +41,24 @@ public record Staging(PayloadStore.Place regions, long quotaBytes, Duration idle
     /**
      * A decoder of chunks for one reader.
      *
+     * @param transport over which they come; one reader's updates are no other transport's
      * @param ordered whether the chunks of a sending come in order, and from the first
      */
     public UpdateDecoder decoder(
-            String job, Run run, ModelLayout model, boolean ordered, MetricGroup metrics) {
+            String transport,
+            String job,
+            Run run,
+            ModelLayout model,
+            boolean ordered,
+            MetricGroup metrics) {
         Path directory = regions.path();
-        JobDirectory files = JobDirectory.of(directory, job);
+        JobDirectory files = JobDirectory.of(directory, job).staged(transport);
         ChunkAssembler assembler =
                 new ChunkAssembler(
                         job,
                         run,
                         model,
-                        files.regions(quotaBytes),
+                        new StagingRegions(files, files.regions(quotaBytes)),
                         new ChunkAssembler.Limits(
                                 MAX_WAITING,
                                 idle,

@@ -19,11 +19,17 @@ import java.util.UUID;
  */
 final class StagingRegions implements AutoCloseable {
 
+    private final JobDirectory files;
     private final RegionDirectory directory;
     private final List<OwnedRegion> all = new ArrayList<>();
     private final List<OwnedRegion> free = new ArrayList<>();
 
-    StagingRegions(RegionDirectory directory) {
+    /**
+     * @param files whose updates they are
+     * @param directory the job's regions
+     */
+    StagingRegions(JobDirectory files, RegionDirectory directory) {
+        this.files = files;
         this.directory = directory;
     }
 
@@ -61,7 +67,7 @@ final class StagingRegions implements AutoCloseable {
     }
 
     private Optional<OwnedRegion> make(int lane, long length) throws IOException {
-        return directory.own(JobDirectory.updateName(lane, UUID.randomUUID()), length);
+        return directory.own(files.nameIn(lane, UUID.randomUUID()), length);
     }
 
     private void collect() {

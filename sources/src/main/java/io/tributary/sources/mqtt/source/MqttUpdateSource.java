@@ -58,7 +58,7 @@ public final class MqttUpdateSource extends MqttSource {
 
     @Override
     MessageDecoder decoder(SourceReaderContext context) {
-        return staging.decoder(job, run, model.get(), false, context.metricGroup());
+        return staging.decoder("mqtt", job, run, model.get(), false, context.metricGroup());
     }
 
     @Override

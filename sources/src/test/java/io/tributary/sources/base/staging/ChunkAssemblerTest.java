@@ -71,12 +71,12 @@ class ChunkAssemblerTest {
 
     private ChunkAssembler assembler(Path directory, long quota) {
         return new ChunkAssembler(
-                "job",
-                RUN,
-                MODEL,
-                new RegionDirectory(directory.resolve("regions"), quota),
-                limits(false),
-                clock::get);
+                "job", RUN, MODEL, regions(directory, quota), limits(false), clock::get);
+    }
+
+    private static StagingRegions regions(Path directory, long quota) {
+        JobDirectory files = JobDirectory.of(directory, "regions").staged("mqtt");
+        return new StagingRegions(files, files.regions(quota));
     }
 
     private static ChunkAssembler.Limits limits(boolean ordered) {
@@ -239,7 +239,7 @@ class ChunkAssemblerTest {
     void whatWasStagedBeforeARestoreIsClaimedAgain() throws IOException {
         accept(chunks("t-1", 1, update(1)));
         accept(chunks("t-2", 1, update(2)).subList(0, 1));
-        JobDirectory directory = new JobDirectory(temp.resolve("regions"));
+        JobDirectory directory = JobDirectory.of(temp, "regions").staged("mqtt");
         assertThat(regions()).isEqualTo(2);
 
         // The reader before closes in its own time, or is killed; what it staged stays claimed.
@@ -484,12 +484,7 @@ class ChunkAssemblerTest {
     void inOrderWhatHasNoBeginningIsALeftover() throws IOException {
         assembler =
                 new ChunkAssembler(
-                        "job",
-                        RUN,
-                        MODEL,
-                        new RegionDirectory(temp.resolve("regions"), 1 << 20),
-                        limits(true),
-                        clock::get);
+                        "job", RUN, MODEL, regions(temp, 1 << 20), limits(true), clock::get);
         List<Message> chunks = chunks("t-1", 1, update(1));
         accept(chunks.subList(1, chunks.size()));
         assertThat(regions()).isZero();

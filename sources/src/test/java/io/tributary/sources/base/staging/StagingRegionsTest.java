@@ -26,7 +26,7 @@ class StagingRegionsTest {
         JobDirectory job = JobDirectory.of(temp, "job");
         RegionPool.Place place = new RegionPool.Place("job", temp.toString(), QUOTA);
         try (RegionPool pool = place.open(UPDATE);
-                StagingRegions staging = new StagingRegions(job.regions(QUOTA))) {
+                StagingRegions staging = new StagingRegions(job, job.regions(QUOTA))) {
             List<OwnedRegion> sums = new ArrayList<>();
             for (Optional<OwnedRegion> s = pool.take(UPDATE); s.isPresent(); ) {
                 sums.add(s.get());
