@@ -67,7 +67,7 @@ public record HostPort(String host, int port) implements Serializable {
             }
         }
         throw new IllegalArgumentException(
-                "'%s': expected %s, an IPv6 address in brackets, a port from %d to %d"
+                "'%s': expected %s with a port from %d to %d; an IPv6 address stands in brackets"
                         .formatted(
                                 ShortText.of(text, 200),
                                 otherwise.isPresent() ? "HOST[:PORT]" : "HOST:PORT",

@@ -85,9 +85,11 @@ public final class TrainerCommand implements Callable<Integer> {
             return 0;
         }
         String job = required("--job NAME", jobName);
-        String group = required("--group TAG", groupTag);
+        String group = required("--group TAG, one of the job's topology,", groupTag);
         TrainerTransport transport =
-                TrainerTransport.of(required("--transport URI", uri), credentials.credentials());
+                TrainerTransport.of(
+                        required("--transport URI, such as mqtt://127.0.0.1:1883 or shm,", uri),
+                        credentials.credentials());
         String name = id.orElseGet(() -> "trainer-" + ProcessHandle.current().pid());
         long seed = name.hashCode();
         Digits all = Demo.digits(data.directory(), seed).train();

@@ -205,16 +205,20 @@ public record JobSpec(
 
     /** All updates of a round, and beside them the models that are shared. */
     private static void requireRoomForAll(JobYaml yaml, ModelLayout layout) {
-        double region = layout.maxUpdateBytes() + RegionLayout.PAYLOAD_OFFSET;
-        double needed = region * (positive(yaml, JobOptions.MAX_TRAINERS) + SHARED_MODELS);
-        if (needed > yaml.get(JobOptions.QUOTA).getBytes()) {
+        long quota = yaml.get(JobOptions.QUOTA).getBytes();
+        long region = layout.maxUpdateBytes() + RegionLayout.PAYLOAD_OFFSET;
+        long fit = Math.max(0, quota / region - SHARED_MODELS);
+        int trainers = positive(yaml, JobOptions.MAX_TRAINERS);
+        if (trainers > fit) {
             throw yaml.wrong(
-                    JobOptions.MAX_TRAINERS,
-                    "expected fewer, or a larger %s: algorithm '%s' keeps all updates of a round, here %.0f bytes with the models"
+                    JobOptions.ALGORITHM,
+                    "which keeps all updates of a round: set %s, now %d, to at most the %d that fit into %s, now %s, or raise that"
                             .formatted(
+                                    JobOptions.MAX_TRAINERS.key(),
+                                    trainers,
+                                    fit,
                                     JobOptions.QUOTA.key(),
-                                    yaml.get(JobOptions.ALGORITHM),
-                                    needed));
+                                    yaml.get(JobOptions.QUOTA).toHumanReadableString()));
         }
     }
 

@@ -52,8 +52,7 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) impleme
     public static Algorithm named(String name, Map<String, Double> parameters) {
         Function<Parameters, Algorithm> maker = BY_NAME.get(name);
         if (maker == null) {
-            throw new IllegalArgumentException(
-                    "'%s' is unknown, expected one of %s".formatted(name, names()));
+            throw new IllegalArgumentException("expected one of %s".formatted(names()));
         }
         Parameters given = new Parameters(parameters);
         Algorithm algorithm = maker.apply(given);

@@ -66,8 +66,12 @@ public final class Parameters {
         unknown.removeAll(defaults.keySet());
         if (!unknown.isEmpty()) {
             throw new IllegalArgumentException(
-                    "'%s' is unknown, expected one of %s"
-                            .formatted(unknown.first(), defaults.keySet()));
+                    "'%s' is unknown, expected %s"
+                            .formatted(
+                                    unknown.first(),
+                                    defaults.isEmpty()
+                                            ? "no parameters"
+                                            : "one of " + defaults.keySet()));
         }
     }
 }
