@@ -256,8 +256,10 @@ class MixedTransportsITCase {
                                                                 line.contains(counted)
                                                                         && line.contains(
                                                                                 "\"updates\":1")));
-                // It is a member, so this is but a ring; the scan that it causes sees all files.
-                second.join();
+                // The scan that sees a new trainer sees all updates too.
+                try (TrainerClient third = job.client("t-3")) {
+                    third.join();
+                }
                 assertThat(files.deadLetters()).doesNotExist();
                 sendOne(second);
                 waiting.get();
