@@ -2,6 +2,7 @@
 
 package io.tributary.bench;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.tributary.cli.Main;
 import io.tributary.cli.command.UsageException;
 import io.tributary.memory.region.TrustedDirectory;
@@ -32,10 +33,12 @@ public final class Bench implements Callable<Integer> {
 
     @Option(
             names = "--path",
-            paramLabel = "all|kernel|shm|latency|kafka|mqtt|checkpoint|remote|start|peer",
+            paramLabel =
+                    "all|kernel|shm|latency|kafka|mqtt|checkpoint|coordinator|remote|start|peer",
             description = {
                 "kernel: the fold alone. shm, kafka, mqtt: end to end. latency: what the last update of a round waits for.",
-                "checkpoint: what one costs a round in progress. remote: regions of another host. start: commands.",
+                "checkpoint: what one costs a round in progress. coordinator: joins, updates, a close, of very many trainers.",
+                "remote: regions of another host. start: commands.",
                 "peer: whole rounds, beside Flower's. all: each of them, and what cannot be measured here is left out."
             })
     private Optional<BenchPath> path;
@@ -71,7 +74,7 @@ public final class Bench implements Callable<Integer> {
             names = "--trainers",
             paramLabel = "N",
             description =
-                    "Updates in a round. Default: 8 for kernel, 24 for shm and latency, 12 for kafka and mqtt, 144 for checkpoint, 30 for remote, 4 for peer.")
+                    "Updates in a round. Default: 8 for kernel, 24 for shm and latency, 12 for kafka and mqtt, 144 for checkpoint, 1000000 for coordinator, 30 for remote, 4 for peer.")
     private Optional<Integer> trainers;
 
     @Option(
@@ -80,6 +83,13 @@ public final class Bench implements Callable<Integer> {
             defaultValue = "3",
             description = "Tiers of the tree, trainers included. Default: ${DEFAULT-VALUE}.")
     private int levels;
+
+    @Option(
+            names = "--backend",
+            paramLabel = "heap|rocksdb|forst",
+            defaultValue = "heap",
+            description = "coordinator: where its state is. Default: ${DEFAULT-VALUE}.")
+    private CoordinatorBench.Backend backend;
 
     @Option(
             names = "--hosts",
@@ -102,8 +112,14 @@ public final class Bench implements Callable<Integer> {
                     "peer: a Python that has Flower (pip install flwr numpy). Default: ${DEFAULT-VALUE}.")
     private String python;
 
-    @Option(names = "--json", paramLabel = "FILE", description = "Writes the result there too.")
+    @Option(
+            names = "--json",
+            paramLabel = "FILE",
+            description =
+                    "Writes the result there too. coordinator: each figure is a field of its own as well.")
     private Optional<Path> json;
+
+    private Optional<CoordinatorBench.Result> coordinator = Optional.empty();
 
     /** What can be measured. */
     enum BenchPath {
@@ -114,6 +130,7 @@ public final class Bench implements Callable<Integer> {
         KAFKA(12),
         MQTT(12),
         CHECKPOINT(144),
+        COORDINATOR(1_000_000),
         REMOTE(30),
         START(1),
         PEER(4);
@@ -170,13 +187,18 @@ public final class Bench implements Callable<Integer> {
                 "--trainers",
                 all,
                 "one for each host at least");
+        require(
+                path.get() != BenchPath.COORDINATOR || all >= CoordinatorBench.FEWEST,
+                "--trainers",
+                all,
+                CoordinatorBench.FEWEST + " or more");
         Machine machine = Machine.of(directory);
         Report report =
                 path.get() == BenchPath.ALL || runs > 1
                         ? new SeveralRuns(machine, paths(), runs, options()).run()
                         : Report.of(machine, measure());
         System.out.print(report.table());
-        write(Json.pretty(report));
+        write(report);
         return report.failed().isEmpty() ? 0 : 1;
     }
 
@@ -198,6 +220,8 @@ public final class Bench implements Callable<Integer> {
         hosts.ifPresent(n -> options.addAll(List.of("--hosts", n.toString())));
         options.addAll(
                 List.of(
+                        "--backend",
+                        backend.toString(),
                         "--levels",
                         Integer.toString(levels),
                         "--dir",
@@ -226,6 +250,11 @@ public final class Bench implements Callable<Integer> {
             case MQTT -> new MqttBench(load(effort.of(3, 8), effort.of(3, 10)), directory).run();
             case CHECKPOINT ->
                     new CheckpointBench(load(effort.of(2, 4), effort.of(2, 10)), directory).run();
+            case COORDINATOR -> {
+                int most = trainers.orElse(effort.of(100_000, BenchPath.COORDINATOR.trainers));
+                coordinator = Optional.of(new CoordinatorBench(most, backend).run());
+                yield coordinator.get().figures();
+            }
             case REMOTE ->
                     hosts.isPresent()
                             ? new HostsBench(hosts.get(), params, all, directory).run()
@@ -255,9 +284,11 @@ public final class Bench implements Callable<Integer> {
                 rounds.orElse(measured));
     }
 
-    private void write(String text) throws IOException {
+    private void write(Report report) throws IOException {
         if (json.isPresent()) {
-            Files.writeString(json.get(), text + "\n");
+            ObjectNode tree = (ObjectNode) Json.tree(Json.encode(report));
+            coordinator.ifPresent(c -> tree.setAll((ObjectNode) Json.tree(Json.encode(c))));
+            Files.writeString(json.get(), tree.toPrettyString() + "\n");
         }
     }
 

@@ -491,7 +491,8 @@ class ClusterITCase {
                                                 Optional.of(savepoint)))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("is of another topology")
-                .hasMessageContaining("levels [leaf-aggregator, middle-aggregator, top-aggregator]");
+                .hasMessageContaining(
+                        "levels [leaf-aggregator, middle-aggregator, top-aggregator]");
 
         Path otherGroups = config("named", 2, schema(4, List.of("us", "eu"), 1));
         String rejected =

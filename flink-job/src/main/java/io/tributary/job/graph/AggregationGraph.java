@@ -121,7 +121,9 @@ public record AggregationGraph(
         // The closure of a key selector is serialised; it should hold the name alone.
         String key = job;
         return events.keyBy(event -> key, Types.STRING)
-                .process(
+                .transform(
+                        "round coordinator",
+                        CoordinatorOutputs.STATUS,
                         new RoundCoordinator(
                                 job,
                                 run,
@@ -131,9 +133,7 @@ public record AggregationGraph(
                                 models,
                                 events.getExecutionEnvironment().getParallelism(),
                                 regions,
-                                surroundings),
-                        CoordinatorOutputs.STATUS)
-                .name("round coordinator")
+                                surroundings))
                 .uid("round-coordinator")
                 .setParallelism(1)
                 .setMaxParallelism(1);

@@ -2,14 +2,13 @@
 
 package io.tributary.operators.coordinator;
 
-import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
-import io.tributary.operators.coordinator.CoordinatorState.ClosedRound;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import java.util.Optional;
+import java.util.OptionalInt;
 
 /** Decides whether an update counts. Pure. */
 @Policy
@@ -49,6 +48,17 @@ final class Admission {
                         "update from trainer %s for round %s: %s"
                                 .formatted(claim.trainer(), claim.id(), why));
             }
+
+            /** An update that counted cannot be read any more. */
+            static Reject lost(RejectReason reason, Claim claim) {
+                return of(
+                        reason,
+                        claim,
+                        reason == RejectReason.NODE_LOST
+                                ? "node lost: %s; send it again".formatted(claim.payload().node())
+                                : "its region %s is gone; send it again"
+                                        .formatted(claim.payload().path()));
+            }
         }
     }
 
@@ -59,15 +69,15 @@ final class Admission {
                     claim,
                     "it is for job '%s', this is '%s'".formatted(claim.job(), job));
         }
-        Optional<Integer> first = crcOfFirst(state, claim.id(), claim.trainer());
+        OptionalInt first = crcOfFirst(state, claim.id(), claim.trainer());
         if (first.isPresent()) {
-            return first.get() == claim.crc32c()
+            return first.getAsInt() == claim.crc32c()
                     ? new Verdict.Duplicate()
                     : Verdict.Reject.of(
                             RejectReason.DIFFERENT_BYTES,
                             claim,
                             "it has CRC32C %08x, the one that counts has %08x"
-                                    .formatted(claim.crc32c(), first.get()));
+                                    .formatted(claim.crc32c(), first.getAsInt()));
         }
         if (claim.samples() <= 0 || claim.samples() > maxSamples) {
             return Verdict.Reject.of(
@@ -82,30 +92,26 @@ final class Admission {
                     claim,
                     "it is %s, the job asks for %s".formatted(claim.kind(), kind));
         }
-        if (!state.members.containsKey(claim.trainer())) {
+        if (state.trainers.member(claim.trainer()).isEmpty()) {
             return Verdict.Reject.of(
                     RejectReason.UNKNOWN_TRAINER, claim, "the trainer has not joined; join first");
         }
         return timely(state, claim);
     }
 
-    private static Optional<Integer> crcOfFirst(
-            CoordinatorState state, RoundId id, String trainer) {
-        if (state.phase == Phase.OPEN && state.id().equals(id)) {
-            return Optional.ofNullable(state.counted.get(trainer))
-                    .map(AcceptedUpdate::claim)
-                    .map(Claim::crc32c);
-        }
-        return state.closedRound(id).map(ClosedRound::crcs).map(crcs -> crcs.get(trainer));
+    private static OptionalInt crcOfFirst(CoordinatorState state, RoundId id, String trainer) {
+        OptionalInt opening = state.opening(id);
+        Optional<TrainerEntry> entry = state.trainers.get(trainer);
+        return opening.isPresent() && entry.isPresent()
+                ? entry.get().crcIn(opening.getAsInt())
+                : OptionalInt.empty();
     }
 
     private static Verdict timely(CoordinatorState state, Claim claim) {
         if (state.phase == Phase.OPEN && claim.id().equals(state.id())) {
             return new Verdict.Count();
         }
-        if (claim.round() < state.round
-                || state.over()
-                || state.closedRound(claim.id()).isPresent()) {
+        if (claim.round() < state.round || state.over() || state.opening(claim.id()).isPresent()) {
             return Verdict.Reject.of(
                     RejectReason.LATE,
                     claim,

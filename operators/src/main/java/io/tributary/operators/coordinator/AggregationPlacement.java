@@ -3,7 +3,8 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.aggregate.SubtaskAffinity;
-import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
+import io.tributary.operators.coordinator.TrainerEntry.Counted;
+import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.topology.Topology.Node;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -55,14 +56,20 @@ final class AggregationPlacement {
             return subtasks == 0 ? node : SubtaskAffinity.everywhere(subtasks).name(node);
         }
 
-        private Optional<SubtaskAffinity> affinity(AcceptedUpdate update) {
-            return Optional.ofNullable(affinities.get(update.claim().payload().node()));
+        /** The host on which an update is folded; empty where that does not matter. */
+        String host(Claim claim) {
+            String node = claim.payload().node();
+            return affinities.containsKey(node) ? node : "";
+        }
+
+        private Optional<SubtaskAffinity> affinity(String host) {
+            return Optional.ofNullable(affinities.get(host));
         }
     }
 
     /** What the leaf of an update is called on the host where that lies. */
-    static String leaf(AcceptedUpdate update, Deal deal) {
-        return deal.name(update.leaf(), deal.affinity(update));
+    static String leaf(Counted update, Deal deal) {
+        return deal.name(update.leaf(), deal.affinity(update.node()));
     }
 
     /** What the top of a tree is called. */
@@ -70,15 +77,15 @@ final class AggregationPlacement {
         return deal.name(tree.get(tree.size() - 1).get(0).name(), Optional.empty());
     }
 
-    /** For each level of the tree, the lowest first, the nodes that get anything. */
+    /**
+     * For each level of the tree, the lowest first, the nodes that get anything.
+     *
+     * @param contributions for each leaf, how many updates it folds on each host
+     */
     static List<List<Seat>> seats(
-            List<List<Node>> tree, Iterable<AcceptedUpdate> updates, Deal deal) {
+            List<List<Node>> tree, Map<String, Map<String, Integer>> contributions, Deal deal) {
         List<List<Seat>> levels = new ArrayList<>();
-        Map<String, Map<Optional<SubtaskAffinity>, Integer>> gets = new TreeMap<>();
-        for (AcceptedUpdate update : updates) {
-            gets.computeIfAbsent(update.leaf(), leaf -> new HashMap<>())
-                    .merge(deal.affinity(update), 1, Integer::sum);
-        }
+        Map<String, Map<Optional<SubtaskAffinity>, Integer>> gets = byAffinity(contributions, deal);
         for (int level = 0; level < tree.size(); level++) {
             boolean belowTop = level + 2 < tree.size();
             Map<String, List<Optional<SubtaskAffinity>>> children = children(tree.get(level), gets);
@@ -91,12 +98,12 @@ final class AggregationPlacement {
                         parents.getOrDefault(node.parent(), Optional.empty());
                 gets.getOrDefault(node.name(), Map.of())
                         .forEach(
-                                (affinity, contributions) -> {
+                                (affinity, gotten) -> {
                                     seats.add(
                                             new Seat(
                                                     deal.name(node.name(), affinity),
                                                     deal.name(node.parent(), parentAffinity),
-                                                    contributions));
+                                                    gotten));
                                     above.computeIfAbsent(node.parent(), parent -> new HashMap<>())
                                             .merge(parentAffinity, 1, Integer::sum);
                                 });
@@ -105,6 +112,21 @@ final class AggregationPlacement {
             gets = above;
         }
         return levels;
+    }
+
+    private static Map<String, Map<Optional<SubtaskAffinity>, Integer>> byAffinity(
+            Map<String, Map<String, Integer>> contributions, Deal deal) {
+        Map<String, Map<Optional<SubtaskAffinity>, Integer>> gets = new TreeMap<>();
+        contributions.forEach(
+                (leaf, hosts) ->
+                        hosts.forEach(
+                                (host, updates) ->
+                                        gets.computeIfAbsent(leaf, name -> new HashMap<>())
+                                                .merge(
+                                                        deal.affinity(host),
+                                                        updates,
+                                                        Integer::sum)));
+        return gets;
     }
 
     /** For each parent, where the sums come from that it gets. */

@@ -42,8 +42,8 @@ final class CoordinatorMetrics {
     void show(CoordinatorState state) {
         round = state.round;
         open = state.phase == CoordinatorState.Phase.OPEN ? 1 : 0;
-        updates = state.counted.size();
-        missing = state.awaited.size();
+        updates = state.trainers.counted();
+        missing = state.trainers.awaited();
     }
 
     void duplicate() {

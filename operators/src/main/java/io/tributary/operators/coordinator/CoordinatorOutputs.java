@@ -3,9 +3,9 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.model.LedgerPart;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.DeadLetter;
-import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.TrainerEvent;
@@ -34,9 +34,8 @@ public final class CoordinatorOutputs {
     public static final OutputTag<OutboundReceipt> RECEIPTS =
             new OutputTag<>("receipts", StreamType.json(OutboundReceipt.class));
 
-    /** Which updates are in a model. */
-    public static final OutputTag<RoundLedger> LEDGERS =
-            new OutputTag<>("ledgers", StreamType.json(RoundLedger.class));
+    /** Which updates are in a model, in parts. */
+    public static final OutputTag<LedgerPart> LEDGERS = new OutputTag<>("ledgers", LedgerPart.TYPE);
 
     /** What was rejected. */
     public static final OutputTag<DeadLetter> DEAD_LETTERS =

@@ -2,32 +2,30 @@
 
 package io.tributary.operators.coordinator;
 
+import com.fasterxml.jackson.annotation.JsonAnySetter;
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
-import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.coordinator.AggregationPlacement.Deal;
 import io.tributary.operators.types.StreamType;
-import io.tributary.protocol.message.Claim;
-import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.HashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.TreeMap;
-import java.util.TreeSet;
-import java.util.function.BiFunction;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 
-/** All that the coordinator remembers of a job. Mutable; only reached through Flink state. */
+/**
+ * What the coordinator remembers besides its trainers: a few kilobytes, however many those are.
+ * Mutable; a checkpoint gets a copy.
+ */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
         getterVisibility = JsonAutoDetect.Visibility.NONE,
@@ -36,57 +34,51 @@ public final class CoordinatorState {
 
     static final TypeInformation<CoordinatorState> TYPE = StreamType.json(CoordinatorState.class);
 
-    /** Closed rounds whose participants are remembered, to tell DUPLICATE from LATE. */
+    /** Closed rounds that are remembered, to tell DUPLICATE from LATE. */
     private static final int REMEMBERED_ROUNDS = 16;
 
     /** What a round is doing. */
     enum Phase {
         WAITING,
         OPEN,
+        /** It has ended, and what follows from that is being said. */
+        CLOSING,
         FINISHED,
         ENDED
     }
 
     /**
-     * A trainer that takes part.
-     *
-     * @param instance the client object that joined
-     * @param group its group
-     * @param leaf the tree node that folds its updates
-     * @param transport the scheme of the transport by which it speaks; empty where that is not
-     *     known
-     * @param heard when it was last heard of, in the time in which trainers could be heard, ns
-     */
-    record Member(String instance, String group, String leaf, String transport, long heard) {
-
-        /** One of a version with one transport does not name it. */
-        @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
-        static Member read(JsonNode json) {
-            return new Member(
-                    json.required("instance").asText(),
-                    json.required("group").asText(),
-                    json.required("leaf").asText(),
-                    json.path("transport").asText(),
-                    json.required("heard").asLong());
-        }
-    }
-
-    /**
-     * An update that counts.
-     *
-     * @param claim it
-     * @param group its trainer's group
-     * @param leaf the tree node that folds it
-     */
-    record AcceptedUpdate(Claim claim, String group, String leaf) {}
-
-    /**
      * A round that is over.
      *
      * @param id which
-     * @param crcs for each trainer that took part, the CRC32C of its update
+     * @param opening its number among all openings
      */
-    record ClosedRound(RoundId id, Map<String, Integer> crcs) {}
+    record ClosedRound(RoundId id, int opening) {}
+
+    /**
+     * A round that has ended, and how much of what follows has been said.
+     *
+     * @param round which
+     * @param model the version of the model that it ends with
+     * @param base the version that trainers started from
+     * @param abandoned whether it ends without a model
+     * @param trainers those that took part in the job then
+     * @param next what comes after
+     * @param said how many steps of its {@link RoundEnding} are done
+     */
+    record Closing(
+            RoundId round,
+            RoundId model,
+            RoundId base,
+            boolean abandoned,
+            int trainers,
+            Phase next,
+            long said) {
+
+        Closing until(long step) {
+            return new Closing(round, model, base, abandoned, trainers, next, step);
+        }
+    }
 
     Phase phase = Phase.WAITING;
 
@@ -104,6 +96,10 @@ public final class CoordinatorState {
     long epoch;
     int restores;
     int round = 1;
+
+    /** How many rounds have been opened, abandoned ones too; names the newest opening. */
+    int opening;
+
     long roundEpoch;
     int modelRound;
     long modelEpoch;
@@ -112,7 +108,6 @@ public final class CoordinatorState {
     long lastUpdateMicros;
     int rejected;
     int duplicates;
-    Map<String, Member> members = new TreeMap<>();
 
     /** The tree of the open round; a restored job may bring another for the next one. */
     List<List<Node>> tree = new ArrayList<>();
@@ -136,38 +131,68 @@ public final class CoordinatorState {
      */
     boolean anyParallelism;
 
-    TreeSet<String> awaited = new TreeSet<>();
+    /** At most one: the round that is closing. */
+    List<Closing> closing = new ArrayList<>();
 
-    /** Those that were awaited and have left; when they come back in time they are again. */
-    TreeSet<String> gone = new TreeSet<>();
+    List<ClosedRound> rounds = new ArrayList<>();
 
-    Map<String, AcceptedUpdate> counted = new TreeMap<>();
+    /** Who they are; each has an entry of its own in Flink's state. */
+    transient Trainers trainers = new Trainers((trainer, entry) -> {});
 
-    List<ClosedRound> closed = new ArrayList<>();
+    /** What an earlier version wrote here of its trainers; {@link EarlierTrainers} reads it. */
+    private final transient Map<String, JsonNode> earlier = new HashMap<>();
 
-    /** Members of each leaf; follows from the members. */
-    private transient Optional<Map<String, Integer>> loads = Optional.empty();
+    @JsonAnySetter
+    private void earlier(String name, JsonNode value) {
+        earlier.put(name, value);
+    }
 
-    /** Members, who was heard longest ago first; follows from the members. */
-    private transient Optional<LinkedHashSet<String>> byHeard = Optional.empty();
+    Map<String, JsonNode> earlier() {
+        return earlier;
+    }
 
     @JsonIgnore
     RoundId id() {
         return new RoundId(round, roundEpoch);
     }
 
-    Optional<ClosedRound> closedRound(RoundId id) {
-        return closed.stream().filter(c -> c.id().equals(id)).findFirst();
+    /** The number of the opening that is, or was, called so; empty where it is not remembered. */
+    OptionalInt opening(RoundId id) {
+        if (phase == Phase.OPEN && id().equals(id)) {
+            return OptionalInt.of(opening);
+        }
+        return rounds.stream()
+                .filter(c -> c.id().equals(id))
+                .mapToInt(ClosedRound::opening)
+                .findFirst();
+    }
+
+    /** Whether an opening ended with a model, and is remembered. */
+    boolean closed(int itsOpening) {
+        return rounds.stream().anyMatch(c -> c.opening() == itsOpening);
+    }
+
+    /** The oldest opening that is remembered. */
+    int oldest() {
+        return rounds.isEmpty() ? opening : rounds.get(0).opening();
     }
 
     /** Whether all rounds are done. */
     boolean over() {
-        return phase == Phase.FINISHED || phase == Phase.ENDED;
+        return phase == Phase.FINISHED
+                || phase == Phase.ENDED
+                || ending().map(c -> c.next() == Phase.FINISHED).orElse(false);
     }
 
-    /** The tree that takes updates now. */
+    /** The round that is closing. */
+    Optional<Closing> ending() {
+        return closing.stream().findAny();
+    }
+
+    /** The tree that takes updates now, or has taken those of the round that is closing. */
     List<List<Node>> tree(Topology topology) {
-        return phase == Phase.OPEN && !tree.isEmpty() ? tree : topology.nodes();
+        boolean its = phase == Phase.OPEN || phase == Phase.CLOSING;
+        return its && !tree.isEmpty() ? tree : topology.nodes();
     }
 
     /** Among which subtasks the open round's folds are dealt out. */
@@ -192,33 +217,10 @@ public final class CoordinatorState {
         anyParallelism = true;
         roundEpoch = epoch;
         deadline = deadlineNanos;
-        awaited = new TreeSet<>(members.keySet());
-        counted = new TreeMap<>();
+        opening++;
+        trainers.open(opening);
         rejected = 0;
         duplicates = 0;
-    }
-
-    /** Takes an update in. */
-    void count(Claim claim, Member member, long micros) {
-        counted.put(claim.trainer(), new AcceptedUpdate(claim, member.group(), member.leaf()));
-        awaited.remove(claim.trainer());
-        lastUpdateMicros = micros;
-    }
-
-    /**
-     * Whether what came by a transport may speak for a trainer: it is that of the member, if there
-     * is one. Members of an earlier version, and files, have none.
-     */
-    boolean speaksOver(String trainer, String transport) {
-        Member member = members.get(trainer);
-        return member == null
-                || member.transport().isEmpty()
-                || member.transport().equals(transport);
-    }
-
-    /** Whether {@code payload} counts in the open round. */
-    boolean counts(PayloadRef payload) {
-        return counted.values().stream().anyMatch(c -> c.claim().payload().equals(payload));
     }
 
     /** The version of the model that trainers start from. */
@@ -237,33 +239,42 @@ public final class CoordinatorState {
      * Ends the current round with a model. Its version has the epoch of now: what was made before a
      * restore, and undone by it, has another.
      */
-    void close(int rounds, long end) {
-        Map<String, Integer> crcs = new TreeMap<>();
-        counted.forEach((trainer, c) -> crcs.put(trainer, c.claim().crc32c()));
-        closed.add(new ClosedRound(id(), crcs));
-        if (closed.size() > REMEMBERED_ROUNDS) {
-            closed.remove(0);
+    void close(int last, long end) {
+        Phase next = round < last ? Phase.WAITING : Phase.FINISHED;
+        end(new Closing(id(), model(), base(), false, trainers.members(), next, 0));
+        rounds.add(new ClosedRound(id(), opening));
+        if (rounds.size() > REMEMBERED_ROUNDS) {
+            rounds.remove(0);
         }
         modelRound = round;
         modelEpoch = epoch;
-        phase = round < rounds ? Phase.WAITING : Phase.FINISHED;
         endsAt = end;
-        round = Math.min(round + 1, rounds);
-        forget();
+        round = Math.min(round + 1, last);
     }
 
     /** Ends the current opening without a model; the next one has a higher epoch. */
     void abandon() {
-        phase = Phase.WAITING;
+        end(new Closing(id(), model(), base(), true, trainers.members(), Phase.WAITING, 0));
         epoch = RoundId.next(epoch);
-        forget();
     }
 
-    private void forget() {
-        awaited = new TreeSet<>();
-        gone = new TreeSet<>();
-        counted = new TreeMap<>();
+    private void end(Closing its) {
+        phase = Phase.CLOSING;
+        closing = new ArrayList<>(List.of(its));
         deadline = 0;
+        trainers.close();
+    }
+
+    /** So many steps of the ending have been said. */
+    void said(long steps) {
+        closing = new ArrayList<>(List.of(ending().orElseThrow().until(steps)));
+    }
+
+    /** All that follows from the end of the round has been said. */
+    void ended() {
+        phase = ending().orElseThrow().next();
+        closing = new ArrayList<>();
+        trainers.closed();
     }
 
     /** The job starts, or is restored, with a nonce that no other start has. */
@@ -271,84 +282,5 @@ public final class CoordinatorState {
         epoch = RoundId.epoch(restored ? RoundId.count(epoch) + 1 : 0, nonce);
         restores += restored ? 1 : 0;
         listensSince = listenedNanos;
-    }
-
-    /** How many members a leaf has. */
-    int load(String leaf) {
-        return loads().getOrDefault(leaf, 0);
-    }
-
-    private Map<String, Integer> loads() {
-        if (loads.isEmpty()) {
-            Map<String, Integer> counts = new HashMap<>();
-            members.values().forEach(m -> counts.merge(m.leaf(), 1, Integer::sum));
-            loads = Optional.of(counts);
-        }
-        return loads.get();
-    }
-
-    private LinkedHashSet<String> byHeard() {
-        if (byHeard.isEmpty()) {
-            LinkedHashSet<String> order = new LinkedHashSet<>();
-            members.entrySet().stream()
-                    .sorted(Comparator.comparingLong(m -> m.getValue().heard()))
-                    .forEach(m -> order.add(m.getKey()));
-            byHeard = Optional.of(order);
-        }
-        return byHeard.get();
-    }
-
-    /** Members that have not been heard for so long, who was heard longest ago first. */
-    List<String> silent(long nanos) {
-        List<String> silent = new ArrayList<>();
-        for (String trainer : byHeard()) {
-            long since = Math.max(members.get(trainer).heard(), listensSince);
-            if (listenedNanos - since < nanos) {
-                break;
-            }
-            silent.add(trainer);
-        }
-        return silent;
-    }
-
-    /** Its update for the open round is rejected for good, so the round does not wait for it. */
-    void rejected(String trainer) {
-        awaited.remove(trainer);
-    }
-
-    /** Deals all members out to leaves again. */
-    void place(BiFunction<Member, Map<String, Integer>, String> leaf) {
-        Map<String, Integer> counts = new HashMap<>();
-        members.replaceAll(
-                (trainer, m) -> {
-                    String its = leaf.apply(m, counts);
-                    counts.merge(its, 1, Integer::sum);
-                    return new Member(m.instance(), m.group(), its, m.transport(), m.heard());
-                });
-        loads = Optional.of(counts);
-    }
-
-    void join(String trainer, Member member) {
-        Member before = members.put(trainer, member);
-        if (before != null) {
-            loads().merge(before.leaf(), -1, Integer::sum);
-        }
-        loads().merge(member.leaf(), 1, Integer::sum);
-        byHeard().remove(trainer);
-        byHeard().add(trainer);
-        if (gone.remove(trainer)) {
-            awaited.add(trainer);
-        }
-    }
-
-    void remove(String trainer) {
-        Member before = members.remove(trainer);
-        if (before != null) {
-            loads().merge(before.leaf(), -1, Integer::sum);
-            byHeard().remove(trainer);
-        }
-        if (awaited.remove(trainer)) {
-            gone.add(trainer);
-        }
     }
 }

@@ -3,10 +3,11 @@
 package io.tributary.operators.coordinator;
 
 import java.time.Duration;
+import java.util.OptionalLong;
 
 /**
- * What time it is for a job. The state keeps it, so it goes on where a checkpoint left it. Pure but
- * for the clock that its caller reads; not thread-safe.
+ * What time it is for a job. The state keeps it, so it goes on where a checkpoint left it. Not
+ * thread-safe.
  *
  * <p>It has two hands. One is time in which the coordinator ran: deadlines are measured with it, so
  * neither a pause nor a step of the system's clock nor a restore makes a round end early. The other
@@ -14,6 +15,7 @@ import java.time.Duration;
  * trainer is heard, by the time since the one before, but never far: while nobody at all is heard,
  * because the job stands still, or a broker is away, silence says nothing about anybody.
  */
+@Policy
 final class JobTime {
 
     private static final long MAX_STEP_NANOS = Duration.ofSeconds(1).toNanos();
@@ -22,28 +24,31 @@ final class JobTime {
     private static final int STEPS_OF_SILENCE = 4;
 
     private final long maxSilenceNanos;
-    private long last;
-    private long heard;
+    private OptionalLong last = OptionalLong.empty();
+    private OptionalLong heard = OptionalLong.empty();
 
     /**
-     * @param now of a clock that only goes forward, ns
      * @param silence after which a trainer counts as gone
      */
-    JobTime(long now, Duration silence) {
-        this.last = now;
-        this.heard = now;
+    JobTime(Duration silence) {
         this.maxSilenceNanos = Math.max(1, silence.toNanos() / STEPS_OF_SILENCE);
     }
 
     /** Something happens at {@code now}. */
     void advance(CoordinatorState state, long now) {
-        state.ranNanos += Math.min(Math.max(0, now - last), MAX_STEP_NANOS);
-        last = now;
+        state.ranNanos += step(last, now, MAX_STEP_NANOS);
+        last = OptionalLong.of(now);
+        // Silence is not counted from before the job ran.
+        heard = heard.isPresent() ? heard : last;
     }
 
     /** A trainer is heard at {@code now}. */
     void heard(CoordinatorState state, long now) {
-        state.listenedNanos += Math.min(Math.max(0, now - heard), maxSilenceNanos);
-        heard = now;
+        state.listenedNanos += step(heard, now, maxSilenceNanos);
+        heard = OptionalLong.of(now);
+    }
+
+    private static long step(OptionalLong before, long now, long most) {
+        return Math.min(Math.max(0, now - before.orElse(now)), most);
     }
 }

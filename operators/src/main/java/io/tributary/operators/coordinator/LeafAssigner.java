@@ -4,45 +4,41 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
-import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Optional;
-import java.util.function.ToIntFunction;
+import java.util.Map;
 
-/** Decides which leaf takes a trainer: of those of its group the one with the fewest. Pure. */
+/**
+ * Decides which leaf folds an update: the leaves of its trainer's group take turns. A trainer has
+ * no leaf of its own, so nothing has to be dealt out again when trainers come and go, or when the
+ * tree changes.
+ */
 @Policy
 final class LeafAssigner {
 
     private final Topology topology;
+    private List<List<Node>> tree = List.of();
+    private final Map<String, List<String>> leaves = new HashMap<>();
 
     LeafAssigner(Topology topology) {
         this.topology = topology;
     }
 
-    /**
-     * @return the node's name; empty where the topology has no such group
-     */
-    Optional<String> leaf(String group, CoordinatorState state) {
-        return topology.trainerGroups().contains(group)
-                ? leaf(group, state.tree(topology).get(0), state::load)
-                : Optional.empty();
-    }
-
-    private Optional<String> leaf(String group, List<Node> leaves, ToIntFunction<String> load) {
-        return leaves.stream()
-                .filter(n -> n.equals(topology.root()) || n.group().equals(group))
-                .map(Node::name)
-                .min(Comparator.comparingInt(load));
-    }
-
-    /** Deals all trainers out again where the tree is another than that of the last round. */
-    void place(CoordinatorState state) {
-        if (!state.tree.equals(topology.nodes())) {
-            List<Node> leaves = topology.nodes().get(0);
-            state.place(
-                    (m, loads) ->
-                            leaf(m.group(), leaves, name -> loads.getOrDefault(name, 0))
-                                    .orElse(m.leaf()));
+    /** The leaf of the next update of a group that counts in the open round. */
+    String leaf(String group, CoordinatorState state) {
+        List<List<Node>> now = state.tree(topology);
+        if (now != tree) {
+            tree = now;
+            leaves.clear();
         }
+        List<String> its = leaves.computeIfAbsent(group, name -> leaves(name, now.get(0)));
+        return its.get(state.trainers.counted(group) % its.size());
+    }
+
+    private List<String> leaves(String group, List<Node> lowest) {
+        return lowest.stream()
+                .filter(node -> node.equals(topology.root()) || node.group().equals(group))
+                .map(Node::name)
+                .toList();
     }
 }

@@ -12,6 +12,7 @@ import java.util.TreeSet;
 /**
  * Which subtasks of the tree are on which host, as they have said since the job began or failed.
  */
+@Policy
 final class Locations {
 
     private final boolean wanted;

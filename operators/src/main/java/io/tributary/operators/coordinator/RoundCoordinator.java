@@ -4,48 +4,60 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.memory.region.JobLock;
 import io.tributary.node.PayloadStore;
-import io.tributary.operators.coordinator.CoordinatorState.Member;
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
-import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import org.apache.flink.api.common.functions.OpenContext;
-import org.apache.flink.api.common.state.CheckpointListener;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.runtime.execution.SuppressRestartsException;
-import org.apache.flink.runtime.state.FunctionInitializationContext;
-import org.apache.flink.runtime.state.FunctionSnapshotContext;
-import org.apache.flink.streaming.api.checkpoint.CheckpointedFunction;
-import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
-import org.apache.flink.util.Collector;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+import org.apache.flink.runtime.state.StateInitializationContext;
+import org.apache.flink.runtime.state.StateSnapshotContext;
+import org.apache.flink.runtime.state.VoidNamespace;
+import org.apache.flink.runtime.state.VoidNamespaceSerializer;
+import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
+import org.apache.flink.streaming.api.operators.BoundedOneInput;
+import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
+import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
+import org.apache.flink.util.OutputTag;
 
 /**
  * The one place where decisions are taken: who is in the round, whether an update counts, which
- * leaf takes it, when the round closes. Keyed by job. The policies decide; this class holds their
- * state, keeps the time and says what was decided: commands to the tree's levels, and side outputs.
+ * leaf takes it, when the round closes. {@link RoundStateMachine} takes them; this operator keeps
+ * its state and the time, and does what it says: commands to the tree's levels go to side outputs,
+ * states of the round to the main output.
+ *
+ * <p>Each trainer has an entry of its own in keyed state, under its id, and the operator sets the
+ * key itself. So a checkpoint copies what has changed, and with an incremental backend writes no
+ * more than that. What is left is one small value under the job's name. All entries are in memory
+ * too, where they are read. Parallelism 1.
  */
-public final class RoundCoordinator extends KeyedProcessFunction<String, InboundEvent, RoundStatus>
-        implements CheckpointedFunction, CheckpointListener {
+public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
+        implements OneInputStreamOperator<InboundEvent, RoundStatus>, BoundedOneInput {
 
     private static final long serialVersionUID = 1L;
-    private static final Logger LOG = LoggerFactory.getLogger(RoundCoordinator.class);
     private static final long TICK_MILLIS = 100;
 
-    /** Nothing has come that is to be answered. */
-    private static final String NO_TRANSPORT = "";
+    private static final ValueStateDescriptor<TrainerEntry> TRAINERS =
+            new ValueStateDescriptor<>(
+                    "trainers",
+                    StreamType.binary(TrainerEntry.class, TrainerEntrySerializer.INSTANCE));
 
     private final String job;
     private final Run run;
@@ -59,14 +71,17 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
 
     private transient PayloadStore access;
     private transient Optional<JobLock> lock;
-
-    private transient RoundStateMachine.Policies policies;
-    private transient RoundStateMachine.Services services;
+    private transient CoordinatorMetrics metrics;
+    private transient CheckpointedReleases releases;
     private transient ValueState<CoordinatorState> stateHandle;
+    private transient ValueState<TrainerEntry> trainerHandle;
     private transient ListState<PayloadRef> releaseHandle;
-    private transient ListState<TreeShape> shapeHandle;
-    private transient boolean restored;
-    private transient boolean statusDue;
+    private transient RoundStateMachine machine;
+
+    /** What happens first, until it has happened. */
+    private transient Optional<CoordinatorEvent> beginning;
+
+    private transient boolean turnScheduled;
 
     /**
      * @param job the job's name
@@ -102,19 +117,20 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
     }
 
     @Override
-    public void initializeState(FunctionInitializationContext context) throws Exception {
-        restored = context.isRestored();
+    public void initializeState(StateInitializationContext context) throws Exception {
+        super.initializeState(context);
         access = regions.open();
+        releases = new CheckpointedReleases(access);
         TreeShape shape = TreeShape.of(topology);
-        shapeHandle =
+        ListState<TreeShape> shapes =
                 context.getOperatorStateStore()
                         .getListState(
                                 new ListStateDescriptor<>(
                                         "topology", StreamType.json(TreeShape.class)));
-        for (TreeShape before : shapeHandle.get()) {
+        for (TreeShape before : shapes.get()) {
             before.requireSame(shape);
         }
-        shapeHandle.update(List.of(shape));
+        shapes.update(List.of(shape));
         releaseHandle =
                 context.getOperatorStateStore()
                         .getListState(
@@ -124,40 +140,88 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
         for (PayloadRef payload : releaseHandle.get()) {
             access.release(payload);
         }
+        stateHandle =
+                context.getKeyedStateStore()
+                        .getState(new ValueStateDescriptor<>("rounds", CoordinatorState.TYPE));
+        trainerHandle = context.getKeyedStateStore().getState(TRAINERS);
     }
 
     @Override
-    public void open(OpenContext context) throws InterruptedException {
+    public void open() throws Exception {
+        super.open();
         lock = Optional.empty();
         if (!regions.equals(PayloadStore.Place.NONE)) {
             lock = Optional.of(lock(regions.path()));
         }
-        LeafAssigner assigner = new LeafAssigner(topology);
-        policies =
-                new RoundStateMachine.Policies(
-                        topology,
+        metrics = new CoordinatorMetrics(getMetricGroup());
+        setCurrentKey(job);
+        // A checkpoint from before anybody was heard has nothing to go on with.
+        Optional<CoordinatorState> before = Optional.ofNullable(stateHandle.value());
+        machine =
+                new RoundStateMachine(
+                        new RoundStateMachine.Job(job, run, topology, model.layout().shards()),
                         rules,
-                        new Admission(job, rules.folding().kind(), rules.limits().maxSamples()),
                         new Trust(new Quarantine(models).read()),
-                        new RoundLifecycle(rules),
-                        assigner,
-                        new TrainerRegistry(topology, assigner, rules.limits().maxTrainers()),
-                        new FoldPlanner(topology, rules.folding(), model.layout().shards()));
-        services =
-                new RoundStateMachine.Services(
-                        job,
-                        new CoordinatorMetrics(getRuntimeContext().getMetricGroup()),
-                        access,
-                        new CheckpointedReleases(access),
                         new Locations(
                                 regions.manyHosts() && rules.folding().locality(),
                                 topology,
                                 parallelism),
-                        new JobTime(surroundings.nanoTime(), rules.patience().heartbeatTimeout()),
-                        surroundings);
-        stateHandle =
-                getRuntimeContext()
-                        .getState(new ValueStateDescriptor<>("rounds", CoordinatorState.TYPE));
+                        RoundEnding.Pace.DEFAULT,
+                        before.orElseGet(CoordinatorState::new));
+        beginning =
+                Optional.of(
+                        before.isPresent()
+                                ? new CoordinatorEvent.Restored(surroundings.nonce(), load())
+                                : new CoordinatorEvent.Started(surroundings.nonce()));
+        if (rules.cohort().isEmpty()) {
+            scheduleTick();
+        }
+    }
+
+    /** What a checkpoint writes is not to change meanwhile. */
+    private static CoordinatorState copy(CoordinatorState state) {
+        return Json.decode(Json.encode(state), CoordinatorState.class);
+    }
+
+    /**
+     * Loads all trainers.
+     *
+     * @return whose updates, that are to be folded at the close, cannot be read any more
+     */
+    private Map<String, RejectReason> load() throws Exception {
+        if (EarlierTrainers.in(machine.state())) {
+            Map<String, TrainerEntry> earlier =
+                    EarlierTrainers.take(
+                            machine.state(), rules.folding().timing() == RoundRules.Timing.LAZY);
+            machine.renumbered();
+            for (Map.Entry<String, TrainerEntry> each : earlier.entrySet()) {
+                setCurrentKey(each.getKey());
+                trainerHandle.update(each.getValue());
+            }
+        }
+        Map<String, RejectReason> lost = new HashMap<>();
+        getKeyedStateBackend()
+                .applyToAllKeys(
+                        VoidNamespace.INSTANCE,
+                        VoidNamespaceSerializer.INSTANCE,
+                        TRAINERS,
+                        (Object trainer, ValueState<TrainerEntry> state) -> {
+                            TrainerEntry entry = state.value();
+                            if (entry != null) {
+                                machine.load((String) trainer, entry);
+                                lost(entry).ifPresent(why -> lost.put((String) trainer, why));
+                            }
+                        });
+        return lost;
+    }
+
+    private Optional<RejectReason> lost(TrainerEntry entry) {
+        return machine.state().phase == Phase.OPEN
+                ? entry.counted()
+                        .filter(update -> update.opening() == machine.state().opening)
+                        .flatMap(Counted::claim)
+                        .flatMap(claim -> access.lost(claim.payload()))
+                : Optional.empty();
     }
 
     private JobLock lock(Path directory) throws InterruptedException {
@@ -175,126 +239,134 @@ public final class RoundCoordinator extends KeyedProcessFunction<String, Inbound
     }
 
     @Override
-    public void close() {
+    public void close() throws Exception {
         if (lock != null) {
             lock.ifPresent(JobLock::close);
         }
         if (access != null) {
             access.close();
         }
+        super.close();
     }
 
     @Override
-    public void processElement(InboundEvent inbound, Context context, Collector<RoundStatus> out)
-            throws Exception {
-        RoundStateMachine rounds = rounds(inbound.transport(), context, out);
-        TrainerEvent event = inbound.event();
-        if (event instanceof TrainerEvent.UpdateStaged staged) {
-            rounds.update(staged.claim());
-        } else if (event instanceof TrainerEvent.Control control) {
-            rounds.control(control);
-        } else if (event instanceof TrainerEvent.InputRejected rejected) {
-            rounds.rejected(rejected);
-        } else if (event instanceof TrainerEvent.CapacityFreed room) {
-            rounds.room(room);
-        } else if (event instanceof TrainerEvent.SubtaskLocated located) {
-            services.locations().take(located);
-        }
-        end(rounds);
+    public void processElement(StreamRecord<InboundEvent> record) throws Exception {
+        InboundEvent inbound = record.getValue();
+        happens(new CoordinatorEvent.Inbound(inbound.transport(), inbound.event()));
     }
 
-    @Override
-    public void onTimer(long time, OnTimerContext context, Collector<RoundStatus> out)
-            throws Exception {
-        RoundStateMachine rounds = rounds(NO_TRANSPORT, context, out);
-        rounds.expire();
-        end(rounds);
-        // A round with many updates is not to be a status message for each.
-        if (statusDue) {
-            rounds.status();
-            statusDue = false;
-        }
-        schedule(context);
-    }
-
-    private void schedule(Context context) {
+    private void scheduleTick() {
         // A short tick rather than a timer for each deadline: one timer, nothing to take back.
-        long now = context.timerService().currentProcessingTime();
-        context.timerService().registerProcessingTimeTimer(now - now % TICK_MILLIS + TICK_MILLIS);
+        long now = getProcessingTimeService().getCurrentProcessingTime();
+        getProcessingTimeService()
+                .registerTimer(
+                        now - now % TICK_MILLIS + TICK_MILLIS,
+                        time -> {
+                            happens(new CoordinatorEvent.Tick());
+                            scheduleTick();
+                        });
     }
 
-    /**
-     * @param transport by which the event came that is to be handled
-     */
-    private RoundStateMachine rounds(String transport, Context context, Collector<RoundStatus> out)
-            throws Exception {
-        CoordinatorState state = stateHandle.value();
-        if (state == null) {
-            // A checkpoint from before anybody was heard has nothing to go on with.
-            restored = false;
-            state = new CoordinatorState();
-            state.begin(false, surroundings.nonce());
-            stateHandle.update(state);
-            for (String trainer : rules.cohort().keySet().stream().sorted().toList()) {
-                String group = rules.cohort().get(trainer);
-                String leaf = policies.assigner().leaf(group, state).orElseThrow();
-                state.join(trainer, new Member("", group, leaf, NO_TRANSPORT, 0));
-            }
-            if (rules.cohort().isEmpty()) {
-                schedule(context);
-            }
-            end(machine(NO_TRANSPORT, context, out, state));
-        } else if (restored) {
-            restored = false;
-            requireSameWay(state);
-            state.begin(true, surroundings.nonce());
-            RoundStateMachine rounds = machine(NO_TRANSPORT, context, out, state);
-            rounds.announceAgain();
-            rounds.dropLost();
-        }
-        return machine(transport, context, out, state);
-    }
-
-    /** Updates that were folded would be folded again, or those that were kept never. */
-    private void requireSameWay(CoordinatorState state) {
-        String way = rules.folding().way();
-        if (state.phase == CoordinatorState.Phase.OPEN
-                && !state.way.isEmpty()
-                && !state.way.equals(way)) {
-            throw new SuppressRestartsException(
-                    new IllegalArgumentException(
-                            "round %s is open and is %s, this job's rounds are %s; resume with the algorithm and the timing of before until the round has closed"
-                                    .formatted(state.id(), state.way, way)));
+    /** What was put off goes on after what waits in the mailbox by now. */
+    private void scheduleTurn() {
+        if (!turnScheduled && machine.busy()) {
+            turnScheduled = true;
+            getProcessingTimeService()
+                    .registerTimer(
+                            getProcessingTimeService().getCurrentProcessingTime() + 1,
+                            time -> {
+                                turnScheduled = false;
+                                happens(new CoordinatorEvent.Turn());
+                            });
         }
     }
 
-    private RoundStateMachine machine(
-            String transport, Context context, Collector<RoundStatus> out, CoordinatorState state) {
-        RoundEvents events =
-                new RoundEvents(
-                        new RoundEvents.Speaker(job, run, transport),
-                        rules,
-                        state,
-                        context::output,
-                        out,
-                        services.metrics());
-        return new RoundStateMachine(policies, services, events, context::output, state);
+    @Override
+    public void endInput() throws Exception {
+        begin();
+        while (machine.busy()) {
+            perform(machine.on(new CoordinatorEvent.Turn(), now()));
+        }
     }
 
-    private void end(RoundStateMachine rounds) throws Exception {
-        rounds.end();
-        statusDue |= rounds.changed();
-        // The same object: what it says by now is to be in the next checkpoint.
-        stateHandle.update(stateHandle.value());
+    private void happens(CoordinatorEvent event) throws Exception {
+        begin();
+        perform(machine.on(event, now()));
+        metrics.show(machine.state());
+        scheduleTurn();
+    }
+
+    private void begin() throws Exception {
+        if (beginning.isPresent()) {
+            CoordinatorEvent first = beginning.get();
+            beginning = Optional.empty();
+            try {
+                perform(machine.on(first, now()));
+            } catch (IllegalArgumentException e) {
+                throw new SuppressRestartsException(e);
+            }
+        }
+    }
+
+    private Moment now() {
+        return new Moment(surroundings.nanoTime(), surroundings.micros());
+    }
+
+    private void perform(List<Effect> effects) throws Exception {
+        for (Effect effect : effects) {
+            perform(effect);
+        }
+    }
+
+    private void perform(Effect effect) throws Exception {
+        if (effect instanceof Effect.Command command) {
+            emit(CoordinatorOutputs.level(command.level()), command.input());
+        } else if (effect instanceof Effect.Answer answer) {
+            if (answer.receipt().receipt().status() == Receipt.Status.DUPLICATE) {
+                metrics.duplicate();
+            }
+            emit(CoordinatorOutputs.RECEIPTS, answer.receipt());
+        } else if (effect instanceof Effect.Remember remember) {
+            setCurrentKey(remember.trainer());
+            trainerHandle.update(remember.entry());
+        } else if (effect instanceof Effect.Forget forget) {
+            setCurrentKey(forget.trainer());
+            trainerHandle.clear();
+        } else if (effect instanceof Effect.Release release) {
+            if (release.checkpointed()) {
+                releases.whenCheckpointed(release.payload());
+            } else {
+                access.release(release.payload());
+            }
+        } else if (effect instanceof Effect.Show show) {
+            output.collect(new StreamRecord<>(show.status()));
+        } else if (effect instanceof Effect.Announce announce) {
+            emit(CoordinatorOutputs.PLANS, announce.plan());
+        } else if (effect instanceof Effect.Record record) {
+            emit(CoordinatorOutputs.LEDGERS, record.part());
+        } else if (effect instanceof Effect.Report report) {
+            metrics.rejected(report.letter().reason());
+            emit(CoordinatorOutputs.DEAD_LETTERS, report.letter());
+        }
+    }
+
+    private <T> void emit(OutputTag<T> tag, T value) {
+        output.collect(tag, new StreamRecord<>(value));
     }
 
     @Override
-    public void snapshotState(FunctionSnapshotContext context) throws Exception {
-        releaseHandle.update(services.releases().snapshot(context.getCheckpointId()));
+    public void snapshotState(StateSnapshotContext context) throws Exception {
+        super.snapshotState(context);
+        if (!(beginning.orElse(null) instanceof CoordinatorEvent.Started)) {
+            setCurrentKey(job);
+            stateHandle.update(copy(machine.state()));
+        }
+        releaseHandle.update(releases.snapshot(context.getCheckpointId()));
     }
 
     @Override
-    public void notifyCheckpointComplete(long checkpoint) {
-        services.releases().completed(checkpoint);
+    public void notifyCheckpointComplete(long checkpoint) throws Exception {
+        super.notifyCheckpointComplete(checkpoint);
+        releases.completed(checkpoint);
     }
 }

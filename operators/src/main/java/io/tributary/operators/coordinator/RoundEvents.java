@@ -2,13 +2,16 @@
 
 package io.tributary.operators.coordinator;
 
+import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.coordinator.Admission.Verdict;
-import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
-import io.tributary.operators.coordinator.CoordinatorState.Member;
+import io.tributary.operators.coordinator.CoordinatorState.Closing;
+import io.tributary.operators.coordinator.TrainerEntry.Counted;
+import io.tributary.operators.model.LedgerPart;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Decision;
 import io.tributary.protocol.message.Receipt.Sending;
@@ -20,79 +23,110 @@ import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
-import java.util.Comparator;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
-import org.apache.flink.util.Collector;
-import org.apache.flink.util.OutputTag;
 
-/** Tells trainers, operators and the metrics what was decided. */
+/** Puts what was decided into words: messages to trainers and operators, commands, and the rest. */
+@Policy
 final class RoundEvents {
 
-    private final Speaker speaker;
+    private final String job;
+    private final Run run;
     private final RoundRules rules;
     private final CoordinatorState state;
-    private final SideOutput side;
-    private final Collector<RoundStatus> out;
-    private final CoordinatorMetrics metrics;
+    private List<Effect> effects = new ArrayList<>();
+    private String transport = "";
 
-    /** Flink's side outputs. */
-    @FunctionalInterface
-    interface SideOutput {
-        <T> void emit(OutputTag<T> tag, T value);
+    /**
+     * @param job the job
+     * @param run the submission of it
+     */
+    RoundEvents(String job, Run run, RoundRules rules, CoordinatorState state) {
+        this.job = job;
+        this.run = run;
+        this.rules = rules;
+        this.state = state;
     }
 
     /**
-     * Who speaks, and by which way it answers.
+     * An event is handled from now on.
      *
-     * @param job the job
-     * @param run the submission of it
-     * @param transport by which the event came that is being handled; empty where there is none
+     * @param scheme of the transport by which it came, and by which it is answered; empty where
+     *     there is none
      */
-    record Speaker(String job, Run run, String transport) {}
+    void begin(String scheme) {
+        transport = scheme;
+        effects = new ArrayList<>();
+    }
 
-    RoundEvents(
-            Speaker speaker,
-            RoundRules rules,
-            CoordinatorState state,
-            SideOutput side,
-            Collector<RoundStatus> out,
-            CoordinatorMetrics metrics) {
-        this.speaker = speaker;
-        this.rules = rules;
-        this.state = state;
-        this.side = side;
-        this.out = out;
-        this.metrics = metrics;
+    /** What is to be done because of it. */
+    List<Effect> effects() {
+        return effects;
+    }
+
+    /** An entry has changed; without one it is forgotten. */
+    void changed(String trainer, Optional<TrainerEntry> entry) {
+        effects.add(
+                entry.<Effect>map(its -> new Effect.Remember(trainer, its))
+                        .orElseGet(() -> new Effect.Forget(trainer)));
+    }
+
+    /** An aggregator is told what to do. */
+    void command(int level, AggregatorInput input) {
+        effects.add(new Effect.Command(level, input));
+    }
+
+    /**
+     * A payload is not needed any more.
+     *
+     * @param checkpointed whether it is until the next checkpoint has completed
+     */
+    void release(PayloadRef payload, boolean checkpointed) {
+        if (payload.region()) {
+            effects.add(new Effect.Release(payload, checkpointed));
+        }
     }
 
     /** The transport by which the event came that is being handled. */
     String transport() {
-        return speaker.transport();
+        return transport;
     }
 
     void plan() {
-        side.emit(
-                CoordinatorOutputs.PLANS,
-                new RoundPlan(
-                        speaker.job(),
-                        switch (state.phase) {
-                            case WAITING, OPEN -> RoundPlan.State.OPEN;
-                            case FINISHED -> RoundPlan.State.FINISHED;
-                            case ENDED -> RoundPlan.State.ENDED;
-                        },
-                        state.round,
-                        state.roundEpoch,
-                        state.modelRound,
-                        state.modelEpoch,
-                        rules.folding().kind(),
-                        rules.patience().deadline().toMillis() / 1000.0,
-                        state.restores,
-                        speaker.run().id(),
-                        state.phase == CoordinatorState.Phase.ENDED ? speaker.run().end() : ""));
+        effects.add(
+                new Effect.Announce(
+                        new RoundPlan(
+                                job,
+                                switch (state.phase) {
+                                    case WAITING, OPEN, CLOSING -> RoundPlan.State.OPEN;
+                                    case FINISHED -> RoundPlan.State.FINISHED;
+                                    case ENDED -> RoundPlan.State.ENDED;
+                                },
+                                state.round,
+                                state.roundEpoch,
+                                state.modelRound,
+                                state.modelEpoch,
+                                rules.folding().kind(),
+                                rules.patience().deadline().toMillis() / 1000.0,
+                                state.restores,
+                                run.id(),
+                                state.phase == CoordinatorState.Phase.ENDED ? run.end() : "")));
     }
 
+    /** How the job stands. */
+    void status() {
+        status(
+                switch (state.phase) {
+                    case WAITING, CLOSING -> RoundStatus.State.WAITING;
+                    case OPEN -> RoundStatus.State.OPEN;
+                    case FINISHED, ENDED -> RoundStatus.State.FINISHED;
+                });
+    }
+
+    /** How a round stands. */
     void status(RoundStatus.State shown) {
-        out.collect(RoundProgress.of(speaker.job(), state, shown));
+        effects.add(new Effect.Show(RoundProgress.of(job, state, shown)));
     }
 
     /** An update counts, and a checkpoint from now on holds it. */
@@ -102,7 +136,6 @@ final class RoundEvents {
 
     void duplicate(Claim claim) {
         state.duplicates++;
-        metrics.duplicate();
         answer(transport(), Sending.of(claim), Decision.of(Status.DUPLICATE));
     }
 
@@ -116,13 +149,13 @@ final class RoundEvents {
     }
 
     private String transportOf(String trainer) {
-        return Optional.ofNullable(state.members.get(trainer)).map(Member::transport).orElse("");
+        return state.trainers.member(trainer).map(TrainerEntry::transport).orElse("");
     }
 
-    private void rejected(String transport, Claim claim, Verdict.Reject reject) {
+    private void rejected(String way, Claim claim, Verdict.Reject reject) {
         state.rejected++;
         settle(claim.trainer(), claim.id(), reject.reason());
-        answer(transport, Sending.of(claim), Decision.rejected(reject.reason(), reject.text()));
+        answer(way, Sending.of(claim), Decision.rejected(reject.reason(), reject.text()));
         deadLetter(
                 new DeadLetter(
                         "coordinator",
@@ -143,7 +176,7 @@ final class RoundEvents {
         } else if (input.answer()) {
             state.rejected++;
             RoundId id = new RoundId(letter.round(), letter.epoch());
-            if (state.speaksOver(letter.trainer(), transport())) {
+            if (state.trainers.speaksOver(letter.trainer(), transport())) {
                 settle(letter.trainer(), id, letter.reason());
             }
             answer(transport(), new Sending(letter.trainer(), id, input.attempt(), ""), decision);
@@ -155,7 +188,7 @@ final class RoundEvents {
         if (Admission.isFinal(reason)
                 && state.phase == CoordinatorState.Phase.OPEN
                 && state.id().equals(id)) {
-            state.rejected(trainer);
+            state.trainers.settle(trainer);
         }
     }
 
@@ -167,26 +200,37 @@ final class RoundEvents {
                 Decision.of(Status.RESEND));
     }
 
-    /** The round is closed; this is what is in its model. */
-    void ledger() {
-        side.emit(
-                CoordinatorOutputs.LEDGERS,
-                new RoundLedger(
-                        speaker.job(),
-                        state.round,
-                        state.roundEpoch,
-                        state.epoch,
-                        "",
-                        state.counted.values().stream()
-                                .map(AcceptedUpdate::claim)
-                                .sorted(Comparator.comparing(Claim::trainer))
-                                .map(
-                                        c ->
-                                                new Entry(
-                                                        c.trainer(),
-                                                        c.samples(),
-                                                        "%08x".formatted(c.crc32c())))
-                                .toList()));
+    /**
+     * Part of what is in the model of a round that has ended.
+     *
+     * @param from the first of its updates, among those that count
+     * @param to the one after its last
+     */
+    void ledger(Closing closing, int part, int from, int to, boolean last) {
+        List<Entry> updates = new ArrayList<>();
+        for (int place = from; place < to; place++) {
+            Optional<String> trainer = state.trainers.at(place);
+            Optional<Counted> update = state.trainers.update(place);
+            if (trainer.isPresent() && update.isPresent()) {
+                updates.add(
+                        new Entry(
+                                trainer.get(),
+                                update.get().samples(),
+                                "%08x".formatted(update.get().crc32c())));
+            }
+        }
+        effects.add(
+                new Effect.Record(
+                        new LedgerPart(
+                                new RoundLedger(
+                                        job,
+                                        closing.round().round(),
+                                        closing.round().epoch(),
+                                        closing.model().epoch(),
+                                        "",
+                                        updates),
+                                part,
+                                last)));
     }
 
     void joined(ControlMessage message) {
@@ -202,26 +246,18 @@ final class RoundEvents {
         RoundId now = new RoundId(state.round, state.epoch);
         send(
                 transport(),
-                Receipt.ofJoin(
-                        speaker.job(),
-                        speaker.run(),
-                        trainer,
-                        instance,
-                        now,
-                        state.restores,
-                        decision));
+                Receipt.ofJoin(job, run, trainer, instance, now, state.restores, decision));
     }
 
-    private void answer(String transport, Sending sending, Decision decision) {
-        send(transport, Receipt.ofUpdate(speaker.job(), speaker.run(), sending, decision));
+    private void answer(String way, Sending sending, Decision decision) {
+        send(way, Receipt.ofUpdate(job, run, sending, decision));
     }
 
-    private void send(String transport, Receipt receipt) {
-        side.emit(CoordinatorOutputs.RECEIPTS, new OutboundReceipt(transport, receipt));
+    private void send(String way, Receipt receipt) {
+        effects.add(new Effect.Answer(new OutboundReceipt(way, receipt)));
     }
 
     private void deadLetter(DeadLetter letter) {
-        metrics.rejected(letter.reason());
-        side.emit(CoordinatorOutputs.DEAD_LETTERS, letter);
+        effects.add(new Effect.Report(letter));
     }
 }

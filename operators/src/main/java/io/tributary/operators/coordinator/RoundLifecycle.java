@@ -25,12 +25,12 @@ final class RoundLifecycle {
         long now = state.ranNanos;
         return switch (state.phase) {
             case WAITING ->
-                    state.members.size() >= rules.quorum().trainers()
+                    state.trainers.members() >= rules.quorum().trainers()
                             ? Verdict.OPEN
                             : Verdict.NOTHING;
             case OPEN -> {
-                boolean quorum = state.counted.size() >= rules.quorum().updates();
-                if (quorum && state.awaited.isEmpty()) {
+                boolean quorum = state.trainers.counted() >= rules.quorum().updates();
+                if (quorum && state.trainers.awaited() == 0) {
                     yield Verdict.CLOSE;
                 }
                 if (state.deadline == 0 || now < state.deadline) {
@@ -39,9 +39,28 @@ final class RoundLifecycle {
                 yield quorum ? Verdict.CLOSE : Verdict.ABANDON;
             }
             case FINISHED ->
-                    state.members.isEmpty() || now >= state.endsAt ? Verdict.END : Verdict.NOTHING;
-            case ENDED -> Verdict.NOTHING;
+                    state.trainers.members() == 0 || now >= state.endsAt
+                            ? Verdict.END
+                            : Verdict.NOTHING;
+            case CLOSING, ENDED -> Verdict.NOTHING;
         };
+    }
+
+    /**
+     * Updates that were folded would be folded again, or those that were kept never.
+     *
+     * @throws IllegalArgumentException when a round goes on in another way than it began
+     */
+    void requireSameWay(CoordinatorState state) {
+        String way = rules.folding().way();
+        boolean matters =
+                state.phase == CoordinatorState.Phase.OPEN
+                        || state.phase == CoordinatorState.Phase.CLOSING;
+        if (matters && !state.way.isEmpty() && !state.way.equals(way)) {
+            throw new IllegalArgumentException(
+                    "round %s is open and is %s, this job's rounds are %s; resume with the algorithm and the timing of before until the round has closed"
+                            .formatted(state.id(), state.way, way));
+        }
     }
 
     /** When a job whose last round closes now ends at the latest, in the job's time. */

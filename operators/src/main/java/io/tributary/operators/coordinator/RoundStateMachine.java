@@ -2,93 +2,236 @@
 
 package io.tributary.operators.coordinator;
 
-import io.tributary.node.PayloadStore;
-import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.coordinator.Admission.Verdict;
-import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
+import io.tributary.operators.coordinator.CoordinatorEvent.Inbound;
+import io.tributary.operators.coordinator.CoordinatorEvent.Restored;
+import io.tributary.operators.coordinator.CoordinatorEvent.Started;
+import io.tributary.operators.coordinator.CoordinatorEvent.Tick;
+import io.tributary.operators.coordinator.CoordinatorEvent.Turn;
+import io.tributary.operators.coordinator.CoordinatorState.Closing;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** What happens at one event or tick. */
+/**
+ * The coordinator without Flink: an event comes, and what is to be done is returned. It reads no
+ * clock and does no I/O. Its state is {@link CoordinatorState} and the entries of {@link Trainers};
+ * whoever keeps both, as {@link Effect.Remember} and {@link Effect.Forget} say, can go on with
+ * them. Not thread-safe.
+ */
+@Policy
 final class RoundStateMachine {
 
     private static final Logger LOG = LoggerFactory.getLogger(RoundStateMachine.class);
 
-    private final Policies policies;
-    private final Services services;
-    private final RoundEvents.SideOutput side;
+    /** Nothing has come that is to be answered. */
+    private static final String NO_TRANSPORT = "";
+
+    private final Job job;
+    private final RoundRules rules;
     private final CoordinatorState state;
+    private final Admission admission;
+    private final Trust trust;
+    private final RoundLifecycle lifecycle;
+    private final TrainerRegistry registry;
+    private final LeafAssigner assigner;
+    private final FoldPlanner planner;
+    private final RoundEnding ending;
+    private final Locations locations;
     private final RoundEvents events;
-    private boolean changed;
+    private final JobTime time;
 
-    /** What decides. None of them reads a clock or does I/O. */
-    record Policies(
-            Topology topology,
-            RoundRules rules,
-            Admission admission,
-            Trust trust,
-            RoundLifecycle lifecycle,
-            LeafAssigner assigner,
-            TrainerRegistry registry,
-            FoldPlanner planner) {}
+    /** Whether the world has not yet heard of something. */
+    private boolean statusDue;
 
-    /** What connects decisions with the world. */
-    record Services(
-            String job,
-            CoordinatorMetrics metrics,
-            PayloadStore regions,
-            CheckpointedReleases releases,
-            Locations locations,
-            JobTime time,
-            Surroundings surroundings) {}
+    /** Whether there are trainers left over that have been silent for too long. */
+    private boolean moreToExpire;
 
     /**
-     * @param events who tells of what happens
-     * @param side where commands go
+     * The job whose rounds these are.
+     *
+     * @param name its name
+     * @param run this submission of it
+     * @param topology who aggregates for whom
+     * @param shards of the model
+     */
+    record Job(String name, Run run, Topology topology, int shards) {}
+
+    /**
+     * @param trust whose word is taken
+     * @param locations where aggregators are
+     * @param pace how much is said at once of a round that has ended
+     * @param state what a checkpoint holds besides trainers, or a new one
      */
     RoundStateMachine(
-            Policies policies,
-            Services services,
-            RoundEvents events,
-            RoundEvents.SideOutput side,
+            Job job,
+            RoundRules rules,
+            Trust trust,
+            Locations locations,
+            RoundEnding.Pace pace,
             CoordinatorState state) {
-        this.policies = policies;
-        this.services = services;
-        this.events = events;
-        this.side = side;
+        this.job = job;
+        this.rules = rules;
+        this.trust = trust;
+        this.locations = locations;
         this.state = state;
-        services.time().advance(state, services.surroundings().nanoTime());
+        Topology topology = job.topology();
+        this.admission =
+                new Admission(job.name(), rules.folding().kind(), rules.limits().maxSamples());
+        this.lifecycle = new RoundLifecycle(rules);
+        this.registry =
+                new TrainerRegistry(
+                        topology,
+                        rules.limits().maxTrainers(),
+                        rules.patience().heartbeatTimeout());
+        this.assigner = new LeafAssigner(topology);
+        this.planner = new FoldPlanner(topology, rules.folding(), job.shards());
+        this.ending = new RoundEnding(topology, rules.folding(), planner, job.shards(), pace);
+        this.events = new RoundEvents(job.name(), job.run(), rules, state);
+        this.time = new JobTime(rules.patience().heartbeatTimeout());
+        state.trainers = new Trainers(events::changed);
+        renumbered();
     }
 
-    void update(Claim claim) {
-        Verdict verdict = foreign(claim).orElseGet(() -> policies.admission().judge(state, claim));
-        if (verdict instanceof Verdict.Count) {
-            Optional<Verdict.Reject> rejected =
-                    policies.trust().judge(claim).or(() -> unreadable(claim));
-            if (rejected.isPresent()) {
-                services.regions().release(claim.payload());
-                events.rejected(claim, rejected.get());
-            } else {
-                count(claim);
+    /** The state's openings have their numbers now, which an earlier version did not give them. */
+    void renumbered() {
+        state.trainers.begin(
+                state.opening, state.phase == Phase.OPEN, state.phase == Phase.CLOSING);
+    }
+
+    /** Takes the entry of a trainer from a checkpoint, before the first event. */
+    void load(String trainer, TrainerEntry entry) {
+        state.trainers.load(trainer, entry);
+    }
+
+    /**
+     * An event happens.
+     *
+     * @return what is to be done, in this order; valid until the next event
+     * @throws IllegalArgumentException when a job goes on in another way than its open round
+     */
+    List<Effect> on(CoordinatorEvent event, Moment now) {
+        events.begin(event instanceof Inbound inbound ? inbound.transport() : NO_TRANSPORT);
+        time.advance(state, now.nanos());
+        if (event instanceof Inbound inbound) {
+            take(inbound.event(), now);
+        } else if (event instanceof Tick) {
+            tick();
+        } else if (event instanceof Turn) {
+            turn();
+        } else if (event instanceof Started started) {
+            start(started);
+        } else if (event instanceof Restored restored) {
+            restore(restored);
+        }
+        advance();
+        return events.effects();
+    }
+
+    /**
+     * Whether something was put off, so that others need not wait: it wants a {@link Turn} soon.
+     */
+    boolean busy() {
+        return state.phase == Phase.CLOSING || moreToExpire;
+    }
+
+    /** What a checkpoint needs besides the entries of trainers. */
+    CoordinatorState state() {
+        return state;
+    }
+
+    private void start(Started started) {
+        state.begin(false, started.nonce());
+        rules.cohort().keySet().stream()
+                .sorted()
+                .forEach(
+                        trainer ->
+                                state.trainers.join(
+                                        trainer,
+                                        "",
+                                        rules.cohort().get(trainer),
+                                        NO_TRANSPORT,
+                                        state.listenedNanos));
+    }
+
+    private void restore(Restored restored) {
+        state.trainers.loaded();
+        lifecycle.requireSameWay(state);
+        state.begin(true, restored.nonce());
+        if (state.phase != Phase.WAITING) {
+            events.plan();
+        }
+        if (planner.atClose() && state.phase == Phase.OPEN) {
+            drop(restored.lost());
+        }
+    }
+
+    /** Updates that were to be folded at the close, and cannot be. */
+    private void drop(Map<String, RejectReason> lost) {
+        for (int place = 0; place < state.trainers.places(); place++) {
+            Optional<Claim> claim = state.trainers.update(place).flatMap(Counted::claim);
+            Optional<Verdict.Reject> why = claim.flatMap(its -> unusable(its, lost));
+            if (why.isPresent()) {
+                state.trainers.uncount(place);
+                events.release(claim.get().payload(), false);
+                events.lost(claim.get(), why.get());
+                statusDue = true;
             }
+        }
+    }
+
+    private Optional<Verdict.Reject> unusable(Claim claim, Map<String, RejectReason> lost) {
+        return trust.judge(claim)
+                .or(
+                        () ->
+                                Optional.ofNullable(lost.get(claim.trainer()))
+                                        .map(reason -> Verdict.Reject.lost(reason, claim)));
+    }
+
+    private void take(TrainerEvent event, Moment now) {
+        if (event instanceof TrainerEvent.UpdateStaged staged) {
+            update(staged.claim(), now);
+            statusDue = true;
+        } else if (event instanceof TrainerEvent.Control control) {
+            time.heard(state, now.nanos());
+            statusDue |= registry.take(control, state, events);
+        } else if (event instanceof TrainerEvent.InputRejected rejected) {
+            events.rejected(rejected);
+            statusDue = true;
+        } else if (event instanceof TrainerEvent.CapacityFreed room) {
+            events.room(room);
+        } else if (event instanceof TrainerEvent.SubtaskLocated located) {
+            locations.take(located);
+        }
+    }
+
+    private void update(Claim claim, Moment now) {
+        Verdict verdict = foreign(claim).orElseGet(() -> admission.judge(state, claim));
+        if (verdict instanceof Verdict.Count) {
+            verdict = trust.judge(claim).<Verdict>map(reject -> reject).orElse(verdict);
+        }
+        if (verdict instanceof Verdict.Count) {
+            count(claim, now);
         } else if (verdict instanceof Verdict.Reject reject) {
-            services.regions().release(claim.payload());
+            events.release(claim.payload(), false);
             events.rejected(claim, reject);
         } else {
             spare(claim);
-            if (!promisesAtClose() || !state.id().equals(claim.id())) {
+            if (!promisesAtClose() || !open(claim)) {
                 events.duplicate(claim);
             }
         }
-        changed = true;
     }
 
     /**
@@ -96,7 +239,7 @@ final class RoundStateMachine {
      * better.
      */
     private Optional<Verdict> foreign(Claim claim) {
-        return state.speaksOver(claim.trainer(), events.transport())
+        return state.trainers.speaksOver(claim.trainer(), events.transport())
                 ? Optional.empty()
                 : Optional.of(
                         Verdict.Reject.of(
@@ -106,36 +249,20 @@ final class RoundStateMachine {
                                         .formatted(events.transport())));
     }
 
+    /** Whether an update is for the round that is open, or is closing: what counts is in use. */
+    private boolean open(Claim claim) {
+        return state.phase == Phase.OPEN && state.id().equals(claim.id())
+                || state.ending().map(c -> c.round().equals(claim.id())).orElse(false);
+    }
+
     /** Releases a duplicate, which may be the very region that counts, claimed again. */
     private void spare(Claim claim) {
-        if (state.phase != Phase.OPEN || !state.id().equals(claim.id())) {
-            services.releases().whenCheckpointed(claim.payload());
-        } else if (!state.counts(claim.payload())) {
-            services.regions().release(claim.payload());
+        PayloadRef payload = claim.payload();
+        if (!open(claim)) {
+            events.release(payload, true);
+        } else if (!state.trainers.counts(claim.trainer(), payload)) {
+            events.release(payload, false);
         }
-    }
-
-    /** Why an update that would have to be read from another host cannot be. */
-    private Optional<Verdict.Reject> unreadable(Claim claim) {
-        boolean here =
-                claim.payload().node().isEmpty()
-                        || state.affinities.containsKey(claim.payload().node());
-        return here ? Optional.empty() : lost(claim);
-    }
-
-    private Optional<Verdict.Reject> lost(Claim claim) {
-        return services.regions()
-                .lost(claim.payload())
-                .map(
-                        reason ->
-                                Verdict.Reject.of(
-                                        reason,
-                                        claim,
-                                        reason == RejectReason.NODE_LOST
-                                                ? "node lost: %s; send it again"
-                                                        .formatted(claim.payload().node())
-                                                : "its region %s is gone; send it again"
-                                                        .formatted(claim.payload().path())));
     }
 
     /**
@@ -143,14 +270,24 @@ final class RoundStateMachine {
      * sum, and if its region is lost, so is the update.
      */
     private boolean promisesAtClose() {
-        return policies.rules().folding().algorithm().gathers();
+        return rules.folding().algorithm().gathers();
     }
 
-    private void count(Claim claim) {
-        state.count(claim, state.members.get(claim.trainer()), services.surroundings().micros());
-        policies.planner().counted(state, state.counted.get(claim.trainer()), this::command);
-        if (policies.rules().folding().timing() == RoundRules.Timing.EAGER) {
-            services.releases().whenCheckpointed(claim.payload());
+    private void count(Claim claim, Moment now) {
+        TrainerEntry trainer = state.trainers.member(claim.trainer()).orElseThrow();
+        Counted update =
+                Counted.of(
+                        claim,
+                        state.opening,
+                        state.trainers.places(),
+                        assigner.leaf(trainer.group(), state),
+                        state.deal(job.topology()).host(claim),
+                        planner.atClose());
+        state.trainers.count(claim.trainer(), update, state::closed);
+        state.lastUpdateMicros = now.micros();
+        planner.counted(state, update, claim, events);
+        if (!planner.atClose()) {
+            events.release(claim.payload(), true);
         }
         if (!promisesAtClose()) {
             events.counted(claim);
@@ -158,169 +295,101 @@ final class RoundStateMachine {
         LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
     }
 
-    void control(TrainerEvent.Control control) {
-        services.time().heard(state, services.surroundings().nanoTime());
-        changed |= policies.registry().take(control, state, events);
-    }
-
-    void rejected(TrainerEvent.InputRejected rejected) {
-        events.rejected(rejected);
-        changed = true;
-    }
-
-    void room(TrainerEvent.CapacityFreed room) {
-        events.room(room);
-    }
-
-    void expire() {
-        if (policies.rules().patience().heartbeatTimeout().isZero()) {
-            return;
+    private void tick() {
+        turn();
+        // A round with many updates is not to be a status message for each.
+        if (statusDue) {
+            statusDue = false;
+            events.status();
         }
-        for (String trainer :
-                state.silent(policies.rules().patience().heartbeatTimeout().toNanos())) {
+    }
+
+    private void turn() {
+        TrainerRegistry.Expired expired = registry.expire(state);
+        moreToExpire = expired.more();
+        for (String trainer : expired.trainers()) {
             LOG.info(
                     "trainer {} was not heard of for {}",
                     trainer,
-                    policies.rules().patience().heartbeatTimeout());
-            state.remove(trainer);
-            changed = true;
+                    rules.patience().heartbeatTimeout());
+            statusDue = true;
+        }
+        if (state.phase == Phase.CLOSING) {
+            sayEnding();
         }
     }
 
-    void end() throws Exception {
-        RoundLifecycle.Verdict verdict = judge();
-        while (verdict != RoundLifecycle.Verdict.NOTHING) {
-            if (verdict == RoundLifecycle.Verdict.CLOSE) {
-                dropLost();
-                verdict = judge();
-            }
+    /** Takes the decisions that are due. */
+    private void advance() {
+        for (RoundLifecycle.Verdict verdict = judge();
+                verdict != RoundLifecycle.Verdict.NOTHING;
+                verdict = judge()) {
+            statusDue = true;
             switch (verdict) {
-                case NOTHING -> {}
                 case OPEN -> open();
                 case CLOSE -> close();
                 case ABANDON -> abandon();
                 case END -> endJob();
                 default -> throw new AssertionError(verdict);
             }
-            verdict = judge();
-            changed = true;
         }
-        services.metrics().show(state);
     }
 
     private RoundLifecycle.Verdict judge() {
-        RoundLifecycle.Verdict verdict = policies.lifecycle().judge(state);
-        boolean early = verdict == RoundLifecycle.Verdict.OPEN && !services.locations().known();
+        RoundLifecycle.Verdict verdict = lifecycle.judge(state);
+        boolean early = verdict == RoundLifecycle.Verdict.OPEN && !locations.known();
         return early ? RoundLifecycle.Verdict.NOTHING : verdict;
     }
 
-    /** Whether the world should hear of it. */
-    boolean changed() {
-        return changed;
-    }
-
-    /** Says how the round stands. */
-    void status() {
-        events.status(shown());
-    }
-
-    private RoundStatus.State shown() {
-        return switch (state.phase) {
-            case WAITING -> RoundStatus.State.WAITING;
-            case OPEN -> RoundStatus.State.OPEN;
-            case FINISHED, ENDED -> RoundStatus.State.FINISHED;
-        };
-    }
-
     private void open() {
-        policies.assigner().place(state);
         state.open(
-                policies.lifecycle().deadline(state),
-                policies.topology(),
-                services.locations().affinities(),
-                services.locations().parallelism(),
-                policies.rules().folding().way());
+                lifecycle.deadline(state),
+                job.topology(),
+                locations.affinities(),
+                locations.parallelism(),
+                rules.folding().way());
         events.plan();
     }
 
     private void endJob() {
         state.phase = Phase.ENDED;
-        LOG.info("job {} has done its rounds and ends", services.job());
+        LOG.info("job {} has done its rounds and ends", job.name());
         events.plan();
     }
 
-    /** Updates that were to be folded at the close, and cannot be. */
-    void dropLost() {
-        if (policies.rules().folding().timing() != RoundRules.Timing.LAZY) {
-            return;
-        }
-        for (AcceptedUpdate update : List.copyOf(state.counted.values())) {
-            Claim claim = update.claim();
-            Optional<Verdict.Reject> broken = policies.trust().judge(claim);
-            broken.ifPresent(ignored -> services.regions().release(claim.payload()));
-            Optional<Verdict.Reject> lost = broken.or(() -> lost(claim));
-            if (lost.isPresent()) {
-                state.counted.remove(claim.trainer());
-                if (state.members.containsKey(claim.trainer())) {
-                    state.awaited.add(claim.trainer());
-                }
-                events.lost(claim, lost.get());
-                changed = true;
-            }
-        }
-    }
-
     private void close() {
-        policies.planner().closed(state, this::command);
-        if (policies.rules().folding().timing() == RoundRules.Timing.LAZY) {
-            releaseCounted();
-        }
-        if (promisesAtClose()) {
-            state.counted.values().forEach(update -> events.counted(update.claim()));
-        }
-        events.ledger();
         events.status(RoundStatus.State.CLOSED);
         LOG.info(
                 "round {} closed: {} updates, {} rejected, {} duplicates, {} missing",
                 state.id(),
-                state.counted.size(),
+                state.trainers.counted(),
                 state.rejected,
                 state.duplicates,
-                state.awaited.size());
-        state.close(policies.rules().rounds(), policies.lifecycle().end(state));
-        if (state.phase == Phase.FINISHED) {
-            events.plan();
-        }
+                state.trainers.awaited());
+        state.close(rules.rounds(), lifecycle.end(state));
+        sayEnding();
     }
 
     private void abandon() {
-        policies.planner().abandoned(state, this::command);
-        if (policies.rules().folding().timing() == RoundRules.Timing.LAZY) {
-            releaseCounted();
-        }
         events.status(RoundStatus.State.ABANDONED);
         LOG.info(
                 "round {} abandoned at its deadline: {} updates, the quorum is {}",
                 state.id(),
-                state.counted.size(),
-                policies.rules().quorum().updates());
+                state.trainers.counted(),
+                rules.quorum().updates());
         state.abandon();
+        sayEnding();
     }
 
-    private void releaseCounted() {
-        state.counted.values().stream()
-                .map(AcceptedUpdate::claim)
-                .map(Claim::payload)
-                .forEach(services.releases()::whenCheckpointed);
-    }
-
-    void announceAgain() {
-        if (state.phase != Phase.WAITING) {
-            events.plan();
+    /** Says some of what follows from the end of a round. */
+    private void sayEnding() {
+        Closing closing = state.ending().orElseThrow();
+        if (ending.say(state, events)) {
+            state.ended();
+            LOG.debug("all is said of round {}", closing.round());
+            if (state.phase == Phase.FINISHED) {
+                events.plan();
+            }
         }
-    }
-
-    private void command(int level, AggregatorInput command) {
-        side.emit(CoordinatorOutputs.level(level), command);
     }
 }

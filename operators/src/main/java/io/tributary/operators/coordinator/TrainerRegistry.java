@@ -2,26 +2,39 @@
 
 package io.tributary.operators.coordinator;
 
-import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 
-/** Decides who takes part. */
+/**
+ * Decides who takes part. As many may have left and still be remembered as may take part, so what
+ * strangers can make the job remember has a bound.
+ */
 @Policy
 final class TrainerRegistry {
 
-    private final Topology topology;
-    private final LeafAssigner assigner;
+    /** Trainers that are found silent, or forgotten, in one turn. */
+    private static final int TURN = 1000;
 
+    private final Set<String> groups;
     private final int maxTrainers;
+    private final Duration silence;
 
-    TrainerRegistry(Topology topology, LeafAssigner assigner, int maxTrainers) {
+    /**
+     * @param maxTrainers that take part at one time, at most
+     * @param silence after which a trainer counts as gone; zero means never
+     */
+    TrainerRegistry(Topology topology, int maxTrainers, Duration silence) {
+        this.groups = new TreeSet<>(topology.trainerGroups());
         this.maxTrainers = maxTrainers;
-        this.topology = topology;
-        this.assigner = assigner;
+        this.silence = silence;
     }
 
     /**
@@ -31,44 +44,57 @@ final class TrainerRegistry {
      */
     boolean take(TrainerEvent.Control control, CoordinatorState state, RoundEvents events) {
         ControlMessage message = control.message();
-        Optional<Member> known = Optional.ofNullable(state.members.get(message.trainer()));
+        Optional<TrainerEntry> known = state.trainers.member(message.trainer());
         boolean same =
                 known.isPresent()
                         && known.get().instance().equals(message.instance())
-                        && state.speaksOver(message.trainer(), events.transport());
+                        && state.trainers.speaksOver(message.trainer(), events.transport());
         return switch (message.type()) {
             case LEAVE -> {
                 // A will that comes late must not remove the client that came after.
                 if (same) {
-                    state.remove(message.trainer());
+                    state.trainers.leave(message.trainer());
                 }
                 yield same;
             }
-            case JOIN, HEARTBEAT -> join(control, known, same, state, events);
+            case JOIN, HEARTBEAT -> {
+                if (same) {
+                    // Nothing is new but the time, and who asks is answered.
+                    state.trainers.hear(message.trainer(), state.listenedNanos);
+                    yield again(message, events);
+                }
+                yield join(control, known, state, events);
+            }
         };
+    }
+
+    private static boolean again(ControlMessage message, RoundEvents events) {
+        boolean asks = message.type() == ControlMessage.Type.JOIN;
+        if (asks) {
+            events.joined(message);
+        }
+        return asks;
     }
 
     private boolean join(
             TrainerEvent.Control control,
-            Optional<Member> known,
-            boolean same,
+            Optional<TrainerEntry> known,
             CoordinatorState state,
             RoundEvents events) {
         ControlMessage message = control.message();
         String trainer = message.trainer();
-        if (known.isPresent() && !same && !replaces(control, known.get(), events.transport())) {
-            if (message.type() == ControlMessage.Type.HEARTBEAT) {
-                // It was told when it asked to join, and is not to be told every few seconds.
-                return false;
+        if (known.isPresent() && !replaces(control, known.get(), events.transport())) {
+            if (message.type() == ControlMessage.Type.JOIN) {
+                // A heartbeat is not: it was told when it asked to join.
+                events.joinRejected(
+                        message,
+                        RejectReason.DUPLICATE_TRAINER,
+                        "trainer %s takes part already; choose another id, or wait until the one before is found dead"
+                                .formatted(trainer));
             }
-            events.joinRejected(
-                    message,
-                    RejectReason.DUPLICATE_TRAINER,
-                    "trainer %s takes part already; choose another id, or wait until the one before is found dead"
-                            .formatted(trainer));
             return false;
         }
-        if (known.isEmpty() && state.members.size() >= maxTrainers) {
+        if (known.isEmpty() && full(trainer, state)) {
             events.joinRejected(
                     message,
                     RejectReason.TOO_MANY_TRAINERS,
@@ -76,39 +102,61 @@ final class TrainerRegistry {
                             .formatted(trainer, maxTrainers));
             return false;
         }
-        Optional<String> leaf =
-                known.filter(k -> same)
-                        .map(Member::leaf)
-                        .or(() -> assigner.leaf(message.group(), state));
-        if (leaf.isEmpty()) {
+        if (!groups.contains(message.group())) {
             events.joinRejected(
                     message,
                     RejectReason.UNKNOWN_GROUP,
                     "trainer %s: group '%s' is not in the topology, which has %s"
-                            .formatted(trainer, message.group(), topology.trainerGroups()));
+                            .formatted(trainer, message.group(), groups));
             return false;
         }
-        state.join(
+        state.trainers.join(
                 trainer,
-                new Member(
-                        message.instance(),
-                        known.filter(k -> same).map(Member::group).orElse(message.group()),
-                        leaf.get(),
-                        events.transport(),
-                        state.listenedNanos));
-        boolean news = !same || message.type() == ControlMessage.Type.JOIN;
-        if (news) {
-            events.joined(message);
-        }
-        return news;
+                message.instance(),
+                message.group(),
+                events.transport(),
+                state.listenedNanos);
+        events.joined(message);
+        return true;
+    }
+
+    private boolean full(String trainer, CoordinatorState state) {
+        return state.trainers.members() >= maxTrainers
+                || state.trainers.get(trainer).isEmpty()
+                        && state.trainers.remembered() >= 2L * maxTrainers;
     }
 
     /**
      * Whether the client before is gone for certain. A source knows that of its own transport
      * alone, so a client of another one has to leave or fall silent first.
      */
-    private static boolean replaces(TrainerEvent.Control control, Member before, String transport) {
+    private static boolean replaces(
+            TrainerEvent.Control control, TrainerEntry before, String transport) {
         return control.sole()
                 && (before.transport().isEmpty() || before.transport().equals(transport));
     }
+
+    /**
+     * Removes trainers that have not been heard of for too long, and forgets what no round needs.
+     *
+     * @return those that are removed, and whether there may be more
+     */
+    Expired expire(CoordinatorState state) {
+        int forgotten = state.trainers.forgetAbsent(state.oldest(), maxTrainers, TURN);
+        List<String> silent =
+                silence.isZero()
+                        ? new ArrayList<>()
+                        : state.trainers.silent(
+                                silence.toNanos(), TURN, state.listenedNanos, state.listensSince);
+        silent.forEach(state.trainers::leave);
+        return new Expired(silent, silent.size() == TURN || forgotten == TURN);
+    }
+
+    /**
+     * Who has been removed.
+     *
+     * @param trainers who
+     * @param more whether there may be more
+     */
+    record Expired(List<String> trainers, boolean more) {}
 }

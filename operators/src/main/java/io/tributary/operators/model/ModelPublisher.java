@@ -20,9 +20,11 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
@@ -44,7 +46,7 @@ import org.slf4j.LoggerFactory;
  * shards of a model that is not whole, so after a restore they are written again; and when a
  * checkpoint holds that a model is whole, the model has been forced to the disk.
  */
-public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLedger, PublishedModel>
+public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPart, PublishedModel>
         implements CheckpointedFunction {
 
     /** Which updates are in a model, or were rejected with it. */
@@ -70,6 +72,9 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
 
     /** Whole, and not yet forced to the disk. */
     private transient List<RoundId> unforced;
+
+    /** Parts of their ledgers are not yet forced to the disk. */
+    private transient Set<RoundId> unforcedLedgers;
 
     private transient ListState<ModelShard> shardsHandle;
     private transient ListState<RoundLedger> ledgersHandle;
@@ -103,6 +108,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
         models.prepare();
         assemblies = new LinkedHashMap<>();
         unforced = new ArrayList<>();
+        unforcedLedgers = new LinkedHashSet<>();
         shardsHandle =
                 context.getOperatorStateStore()
                         .getListState(new ListStateDescriptor<>("shards", ModelShard.TYPE));
@@ -152,11 +158,17 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
     }
 
     @Override
-    public void processElement2(RoundLedger ledger, Context context, Collector<PublishedModel> out)
+    public void processElement2(LedgerPart part, Context context, Collector<PublishedModel> out)
             throws Exception {
-        ModelAssembly assembly = assembly(ledger.model());
-        assembly.take(ledger);
-        finish(assembly, context, out);
+        RoundLedger ledger = part.ledger();
+        if (part.last()) {
+            ModelAssembly assembly = assembly(ledger.model());
+            assembly.take(ledger);
+            finish(assembly, context, out);
+        } else {
+            models.ledger(part);
+            unforcedLedgers.add(ledger.model());
+        }
     }
 
     private void finish(ModelAssembly assembly, Context context, Collector<PublishedModel> out)
@@ -204,6 +216,10 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, RoundLed
             models.force(version);
         }
         unforced.clear();
+        for (RoundId version : unforcedLedgers) {
+            models.forceLedger(version);
+        }
+        unforcedLedgers.clear();
     }
 
     @Override

@@ -41,9 +41,19 @@ public interface ModelStore extends Serializable {
     void force(RoundId version) throws IOException;
 
     /**
+     * Writes a part of a version's ledger that others follow, or writes it again; {@link
+     * #forceLedger} makes it last.
+     */
+    void ledger(LedgerPart part) throws IOException;
+
+    /** Waits until the parts of a version's ledger that have been written outlive a power cut. */
+    void forceLedger(RoundId version) throws IOException;
+
+    /**
      * Makes a version the newest of its round for people, and writes beside it which updates are in
      * it.
      *
+     * @param ledger with the updates that are in no part written before
      * @return bytes of the ledger
      * @throws IOException when the store cannot be written
      */

@@ -2,13 +2,11 @@
 
 package io.tributary.operators.model;
 
-import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.tensor.ModelLayout;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
@@ -31,6 +29,7 @@ import org.slf4j.LoggerFactory;
  * <pre>
  * DIRECTORY/versions/ROUND.EPOCH.safetensors   each version
  * DIRECTORY/versions/ROUND.EPOCH.rejected      why it is the former model once more, if it is
+ * DIRECTORY/versions/ROUND.EPOCH.ledger/N      a part of the ledger, until it is whole
  * DIRECTORY/model-ROUND.safetensors            the newest version of a round, the same file once more
  * DIRECTORY/model-ROUND.json                   its ledger
  * DIRECTORY/GROUP/NAME.json                    a note
@@ -137,11 +136,30 @@ public record PosixModelStore(String directory) implements ModelStore {
                     model(ledger.round()));
         }
         Path file = ledger(ledger.round());
-        byte[] json = (Json.pretty(ledger) + "\n").getBytes(StandardCharsets.UTF_8);
+        LedgerFile parts = parts(ledger.model());
+        if (parts.joined()) {
+            // The same release has come before, and its checkpoint again.
+            return 0;
+        }
         Path part = file.resolveSibling(file.getFileName() + PART);
-        Files.write(part, json);
+        parts.join(ledger, part);
         replace(part, file);
-        return json.length;
+        parts.remove();
+        return Files.size(file);
+    }
+
+    private LedgerFile parts(RoundId version) {
+        return new LedgerFile(versions().resolve(version + ".ledger"));
+    }
+
+    @Override
+    public void ledger(LedgerPart part) throws IOException {
+        parts(part.ledger().model()).write(part.number(), part.ledger().updates());
+    }
+
+    @Override
+    public void forceLedger(RoundId version) throws IOException {
+        parts(version).force();
     }
 
     private void release(RoundId version) throws IOException {

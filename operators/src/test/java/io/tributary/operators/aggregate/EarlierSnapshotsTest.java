@@ -141,7 +141,7 @@ class EarlierSnapshotsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"v1", "v2"})
+    @ValueSource(strings = {"v1", "v2", "v3"})
     void aCoordinatorGoesOnWithTheRoundThatWasOpen(String version) throws Exception {
         use(version);
         try (CoordinatorHarness coordinator = coordinator(read(version + "/coordinator"))) {
@@ -166,7 +166,7 @@ class EarlierSnapshotsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"v1", "v2"})
+    @ValueSource(strings = {"v1", "v2", "v3"})
     void anAggregatorGoesOnWithItsSums(String version) throws Exception {
         use(version);
         try (var aggregator = aggregator(read(version + "/aggregator"))) {

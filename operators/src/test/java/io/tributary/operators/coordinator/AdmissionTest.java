@@ -5,13 +5,13 @@ package io.tributary.operators.coordinator;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.operators.coordinator.Admission.Verdict;
-import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.topology.Topology;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
@@ -19,6 +19,7 @@ import org.junit.jupiter.api.Test;
 
 class AdmissionTest {
 
+    private static final Topology TOPOLOGY = Topologies.of(List.of(1), 1);
     private static final long MAX_SAMPLES = 1000;
 
     private final Admission admission = new Admission("job", UpdateKind.WEIGHTS, MAX_SAMPLES);
@@ -27,9 +28,9 @@ class AdmissionTest {
     @BeforeEach
     void open() {
         state.begin(false, 7);
-        state.join("t", new Member("i", "g0", "leaf", "mqtt", 0));
-        state.join("u", new Member("i", "g0", "leaf", "mqtt", 0));
-        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0, "eager");
+        TestRounds.join(state, "t", "g0", "mqtt");
+        TestRounds.join(state, "u", "g0", "mqtt");
+        TestRounds.open(state, TOPOLOGY, 0);
     }
 
     private static Claim claim(
@@ -65,7 +66,7 @@ class AdmissionTest {
     @Test
     void theSameUpdateOnceMoreIsADuplicateAlsoWhenItsRoundIsClosed() {
         Claim claim = claim("t", state.id());
-        state.count(claim, state.members.get("t"), 0);
+        TestRounds.count(state, TOPOLOGY, claim, false);
         assertThat(admission.judge(state, claim)).isInstanceOf(Verdict.Duplicate.class);
         Claim other = claim("job", "t", state.id(), 1, UpdateKind.WEIGHTS, 6);
         assertThat(reason(other)).isEqualTo(RejectReason.DIFFERENT_BYTES);
@@ -102,8 +103,9 @@ class AdmissionTest {
     void aPlanOfBeforeARestoreIsStale() {
         RoundId before = state.id();
         state.abandon();
+        state.ended();
         state.begin(true, 3);
-        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0, "eager");
+        TestRounds.open(state, TOPOLOGY, 0);
         assertThat(reason(claim("t", before))).isEqualTo(RejectReason.STALE_EPOCH);
         assertThat(reason(claim("t", new RoundId(1, RoundId.epoch(99, 1)))))
                 .as("no plan has that epoch yet")

@@ -6,15 +6,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.coordinator.AggregationPlacement.Seat;
-import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
-import io.tributary.protocol.message.Claim;
-import io.tributary.protocol.message.PayloadRef;
-import io.tributary.protocol.message.UpdateKind;
+import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.protocol.topology.Topology.Node;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import net.jqwik.api.Example;
 import net.jqwik.api.ForAll;
@@ -45,15 +43,34 @@ class AggregationPlacementTest {
     private static final AggregationPlacement.Deal DEAL =
             new AggregationPlacement.Deal(AFFINITIES, 6, "top");
 
-    private static AcceptedUpdate update(String leaf, String node) {
-        PayloadRef payload = new PayloadRef("/x", 0, 1, 1).on(node);
-        Claim claim =
-                new Claim("job", "t", 1, 0, 0, 1, UpdateKind.WEIGHTS, 0, true, payload, Map.of());
-        return new AcceptedUpdate(claim, "", leaf);
+    /**
+     * An update that is folded at a leaf.
+     *
+     * @param leaf the leaf
+     * @param host where it lies
+     */
+    private record Folded(String leaf, String host) {}
+
+    private static Folded update(String leaf, String node) {
+        return new Folded(leaf, node);
     }
 
-    private static List<List<Seat>> seats(AcceptedUpdate... updates) {
-        return AggregationPlacement.seats(TREE, List.of(updates), DEAL);
+    private static Counted counted(Folded update) {
+        return new Counted(1, 0, 0, 1, update.leaf(), update.host(), 0, Optional.empty());
+    }
+
+    private static List<List<Seat>> seats(Folded... updates) {
+        return seats(List.of(updates));
+    }
+
+    private static List<List<Seat>> seats(List<Folded> updates) {
+        Map<String, Map<String, Integer>> contributions = new TreeMap<>();
+        for (Folded update : updates) {
+            contributions
+                    .computeIfAbsent(update.leaf(), leaf -> new TreeMap<>())
+                    .merge(update.host(), 1, Integer::sum);
+        }
+        return AggregationPlacement.seats(TREE, contributions, DEAL);
     }
 
     @Example
@@ -98,12 +115,12 @@ class AggregationPlacementTest {
     @Property
     void whatIsHandedOnIsWaitedFor(
             @ForAll @Size(min = 1, max = 40) List<@IntRange(min = 0, max = 19) Integer> where) {
-        List<AcceptedUpdate> updates = new ArrayList<>();
+        List<Folded> updates = new ArrayList<>();
         List<String> nodes = List.of("a", "b", "c", "", "gone");
         for (int each : where) {
             updates.add(update("l" + (1 + each % 4), nodes.get(each / 4)));
         }
-        List<List<Seat>> seats = AggregationPlacement.seats(TREE, updates, DEAL);
+        List<List<Seat>> seats = seats(updates);
         assertThat(seats.get(0).stream().mapToInt(Seat::contributions).sum())
                 .isEqualTo(updates.size());
         for (int level = 0; level + 1 < seats.size(); level++) {
@@ -121,6 +138,6 @@ class AggregationPlacementTest {
                                                 seat.name()
                                                         .equals(
                                                                 AggregationPlacement.leaf(
-                                                                        update, DEAL))));
+                                                                        counted(update), DEAL))));
     }
 }

@@ -8,20 +8,19 @@ import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
-import io.tributary.operators.coordinator.CoordinatorState.AcceptedUpdate;
-import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class FoldPlannerTest {
@@ -29,28 +28,41 @@ class FoldPlannerTest {
     private static final int SHARDS = 3;
 
     /** Two groups of trainers, each with a leaf, below the top. */
-    private final Topology topology = Topologies.of(List.of(2, 1), 1);
+    private static final Topology TOPOLOGY = Topologies.of(List.of(2, 1), 1);
 
     private final CoordinatorState state = new CoordinatorState();
     private final List<AggregatorInput> leaves = new ArrayList<>();
     private final List<AggregatorInput> top = new ArrayList<>();
 
-    @BeforeEach
-    void open() {
-        LeafAssigner assigner = new LeafAssigner(topology);
+    private FoldPlanner planner;
+    private RoundEnding ending;
+    private RoundEvents events;
+
+    private void begin(Timing timing, Algorithm algorithm) {
+        RoundRules rules =
+                new RoundRules(
+                        2,
+                        new RoundRules.Quorum(1, 1),
+                        new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ZERO),
+                        new RoundRules.Folding(timing, UpdateKind.WEIGHTS, algorithm, true),
+                        Map.of(),
+                        RoundRules.Limits.DEFAULT);
+        planner = new FoldPlanner(TOPOLOGY, rules.folding(), SHARDS);
+        ending =
+                new RoundEnding(
+                        TOPOLOGY, rules.folding(), planner, SHARDS, RoundEnding.Pace.DEFAULT);
+        events = new RoundEvents(CoordinatorHarness.JOB, Run.of("secret"), rules, state);
         for (String trainer : List.of("a", "b", "c")) {
-            String group = trainer.equals("c") ? "g1" : "g0";
-            String leaf = assigner.leaf(group, state).orElseThrow();
-            state.join(trainer, new Member("i", group, leaf, "mqtt", 0));
+            TestRounds.join(state, trainer, trainer.equals("c") ? "g1" : "g0", "mqtt");
         }
-        state.open(0, topology, Map.of(), 0, "eager");
+        state.open(0, TOPOLOGY, Map.of(), 0, "eager");
     }
 
-    private void send(int level, AggregatorInput command) {
-        (level == 0 ? leaves : top).add(command);
+    private void begin(Timing timing) {
+        begin(timing, Algorithm.FEDAVG);
     }
 
-    private AcceptedUpdate count(String trainer) {
+    private void count(String trainer) {
         Claim claim =
                 CoordinatorHarness.claim(
                         trainer,
@@ -59,19 +71,24 @@ class FoldPlannerTest {
                         4,
                         0,
                         new PayloadRef("/" + trainer, 0, 8, 0));
-        state.count(claim, state.members.get(trainer), 0);
-        return state.counted.get(trainer);
+        planner.counted(
+                state, TestRounds.count(state, TOPOLOGY, claim, planner.atClose()), claim, events);
+        commands();
     }
 
-    private FoldPlanner planner(Timing timing) {
-        return planner(timing, Algorithm.FEDAVG);
+    private void close() {
+        state.close(2, 0);
+        assertThat(ending.say(state, events)).isTrue();
+        commands();
     }
 
-    private FoldPlanner planner(Timing timing, Algorithm algorithm) {
-        return new FoldPlanner(
-                topology,
-                new RoundRules.Folding(timing, UpdateKind.WEIGHTS, algorithm, true),
-                SHARDS);
+    private void commands() {
+        for (Effect effect : events.effects()) {
+            if (effect instanceof Effect.Command command) {
+                (command.level() == 0 ? leaves : top).add(command.input());
+            }
+        }
+        events.begin("");
     }
 
     private static List<CloseNode> closes(List<AggregatorInput> commands) {
@@ -83,13 +100,14 @@ class FoldPlannerTest {
 
     @Test
     void anEagerRoundFoldsEachShardOfAnUpdateWhenItCounts() {
-        planner(Timing.EAGER).counted(state, count("a"), this::send);
+        begin(Timing.EAGER);
+        count("a");
         assertThat(leaves)
                 .hasSize(SHARDS)
                 .allSatisfy(
                         command -> {
                             assertThat(command).isInstanceOf(FoldUpdate.class);
-                            assertThat(command.node()).isEqualTo(state.members.get("a").leaf());
+                            assertThat(command.node()).isEqualTo("r1/g0/0");
                             assertThat(((FoldUpdate) command).weight()).isEqualTo(4);
                         })
                 .extracting(AggregatorInput::shard)
@@ -99,10 +117,10 @@ class FoldPlannerTest {
 
     @Test
     void aCloseTellsEachNodeThatGotAnythingHowMuchToWaitFor() {
-        FoldPlanner planner = planner(Timing.EAGER);
-        planner.counted(state, count("a"), this::send);
-        planner.counted(state, count("b"), this::send);
-        planner.closed(state, this::send);
+        begin(Timing.EAGER);
+        count("a");
+        count("b");
+        close();
         assertThat(closes(leaves)).as("one leaf, since c has sent nothing").hasSize(SHARDS);
         assertThat(closes(leaves))
                 .allSatisfy(close -> assertThat(close.contributions()).isEqualTo(2));
@@ -117,11 +135,11 @@ class FoldPlannerTest {
 
     @Test
     void aLazyRoundFoldsAtItsCloseShardByShard() {
-        FoldPlanner planner = planner(Timing.LAZY);
-        planner.counted(state, count("a"), this::send);
-        planner.counted(state, count("c"), this::send);
+        begin(Timing.LAZY);
+        count("a");
+        count("c");
         assertThat(leaves).isEmpty();
-        planner.closed(state, this::send);
+        close();
         assertThat(leaves).filteredOn(FoldUpdate.class::isInstance).hasSize(2 * SHARDS);
         assertThat(leaves).extracting(AggregatorInput::shard).isSorted();
         assertThat(closes(top)).allSatisfy(close -> assertThat(close.contributions()).isEqualTo(2));
@@ -129,26 +147,28 @@ class FoldPlannerTest {
 
     @Test
     void anAbandonedRoundIsForgottenByTheLeavesThatFoldedSomething() {
-        FoldPlanner planner = planner(Timing.EAGER);
-        planner.counted(state, count("c"), this::send);
+        begin(Timing.EAGER);
+        count("c");
         leaves.clear();
-        planner.abandoned(state, this::send);
+        state.abandon();
+        assertThat(ending.say(state, events)).isTrue();
+        commands();
         assertThat(leaves)
                 .hasSize(SHARDS)
                 .allSatisfy(command -> assertThat(command).isInstanceOf(DropRound.class))
                 .extracting(AggregatorInput::node)
-                .containsOnly(state.members.get("c").leaf());
+                .containsOnly("r1/g1/0");
         assertThat(top).isEmpty();
     }
 
     /** A median needs all updates of a shard at once, so nothing is done below the top. */
     @Test
     void whatIsGatheredGoesToTheTopAloneAtTheClose() {
-        FoldPlanner planner = planner(Timing.EAGER, Algorithm.named("median", Map.of()));
-        planner.counted(state, count("a"), this::send);
-        planner.counted(state, count("c"), this::send);
+        begin(Timing.EAGER, Algorithm.named("median", Map.of()));
+        count("a");
+        count("c");
         assertThat(leaves).isEmpty();
-        planner.closed(state, this::send);
+        close();
         assertThat(leaves).isEmpty();
         for (int shard = 0; shard < SHARDS; shard++) {
             int its = shard;

@@ -5,8 +5,8 @@ package io.tributary.operators.coordinator;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.operators.coordinator.Admission.Verdict;
-import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.model.LedgerPart;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.RejectReason;
@@ -22,32 +22,27 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.topology.Topology;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.apache.flink.api.common.functions.util.ListCollector;
-import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
-import org.apache.flink.util.OutputTag;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class RoundEventsTest {
 
+    private static final Topology TOPOLOGY = Topologies.of(List.of(1), 1);
     private static final Run RUN = Run.of("secret");
 
     private final CoordinatorState state = new CoordinatorState();
-    private final Map<String, List<Object>> emitted = new HashMap<>();
-    private final List<RoundStatus> statuses = new ArrayList<>();
     private RoundEvents events;
 
     @BeforeEach
     void open() {
         state.begin(false, 9);
-        state.join("a", new Member("i", "g0", "leaf", "mqtt", 0));
-        state.join("b", new Member("i", "g0", "leaf", "mqtt", 0));
-        state.open(0, Topologies.of(List.of(1), 1), Map.of(), 0, "eager");
+        TestRounds.join(state, "a", "g0", "mqtt");
+        TestRounds.join(state, "b", "g0", "mqtt");
+        TestRounds.open(state, TOPOLOGY, 0);
         RoundRules rules =
                 new RoundRules(
                         2,
@@ -58,27 +53,22 @@ class RoundEventsTest {
                                 RoundRules.Timing.EAGER, UpdateKind.DELTA, Algorithm.FEDAVG, true),
                         Map.of(),
                         RoundRules.Limits.DEFAULT);
-        events =
-                new RoundEvents(
-                        new RoundEvents.Speaker("job", RUN, "mqtt"),
-                        rules,
-                        state,
-                        new RoundEvents.SideOutput() {
-                            @Override
-                            public <T> void emit(OutputTag<T> tag, T value) {
-                                emitted.computeIfAbsent(tag.getId(), id -> new ArrayList<>())
-                                        .add(value);
-                            }
-                        },
-                        new ListCollector<>(statuses),
-                        new CoordinatorMetrics(new UnregisteredMetricsGroup()));
+        events = new RoundEvents("job", RUN, rules, state);
+        events.begin("mqtt");
     }
 
-    /** The only value that has left by an output. */
-    private <T> T only(OutputTag<T> tag) {
-        List<Object> all = emitted.getOrDefault(tag.getId(), List.of());
-        assertThat(all).hasSize(1);
-        return tag.getTypeInfo().getTypeClass().cast(all.get(0));
+    private <T extends Effect> List<T> all(Class<T> type) {
+        return events.effects().stream().filter(type::isInstance).map(type::cast).toList();
+    }
+
+    /** The only effect of its kind. */
+    private <T extends Effect> T only(Class<T> type) {
+        assertThat(all(type)).hasSize(1);
+        return all(type).get(0);
+    }
+
+    private Receipt receipt() {
+        return only(Effect.Answer.class).receipt().receipt();
     }
 
     private Claim claim(String trainer) {
@@ -99,7 +89,7 @@ class RoundEventsTest {
     @Test
     void aPlanNamesTheRoundAndTheModelToStartFrom() {
         events.plan();
-        RoundPlan plan = only(CoordinatorOutputs.PLANS);
+        RoundPlan plan = only(Effect.Announce.class).plan();
         assertThat(plan.state()).isEqualTo(RoundPlan.State.OPEN);
         assertThat(plan.id()).isEqualTo(state.id());
         assertThat(plan.model()).isEqualTo(state.base());
@@ -113,13 +103,13 @@ class RoundEventsTest {
     void onlyAPlanEndedShowsTheProof() {
         state.phase = Phase.ENDED;
         events.plan();
-        assertThat(Run.ends(only(CoordinatorOutputs.PLANS))).isTrue();
+        assertThat(Run.ends(only(Effect.Announce.class).plan())).isTrue();
     }
 
     @Test
     void anUpdateThatCountsIsAnsweredWithItsSendingAndItsContent() {
         events.counted(claim("a"));
-        Receipt receipt = only(CoordinatorOutputs.RECEIPTS).receipt();
+        Receipt receipt = receipt();
         assertThat(receipt.status()).isEqualTo(Status.COMMITTED);
         assertThat(receipt.attempt()).isEqualTo(77);
         assertThat(receipt.contentId()).isEqualTo("0000cafe");
@@ -130,8 +120,7 @@ class RoundEventsTest {
     void aDuplicateIsCountedAndAnswered() {
         events.duplicate(claim("a"));
         assertThat(state.duplicates).isEqualTo(1);
-        assertThat(only(CoordinatorOutputs.RECEIPTS).receipt().status())
-                .isEqualTo(Status.DUPLICATE);
+        assertThat(receipt().status()).isEqualTo(Status.DUPLICATE);
     }
 
     /** The round waits for who may send again, and for nobody else. */
@@ -139,16 +128,16 @@ class RoundEventsTest {
     void aRejectionTellsTrainerAndOperatorAndIsNotWaitedForIfItIsFinal() {
         Claim claim = claim("a");
         events.rejected(claim, Verdict.Reject.of(RejectReason.NOT_FINITE, claim, "it has NaN"));
-        Receipt receipt = only(CoordinatorOutputs.RECEIPTS).receipt();
+        Receipt receipt = receipt();
         assertThat(receipt.reason()).isEqualTo(RejectReason.NOT_FINITE);
         assertThat(receipt.text()).contains("trainer a").contains("it has NaN");
-        DeadLetter letter = only(CoordinatorOutputs.DEAD_LETTERS);
+        DeadLetter letter = only(Effect.Report.class).letter();
         assertThat(letter.trainer()).isEqualTo("a");
         assertThat(state.rejected).isEqualTo(1);
-        assertThat(state.awaited).containsExactly("b");
+        assertThat(state.trainers.awaited()).isEqualTo(1);
         Claim lost = claim("b");
         events.rejected(lost, Verdict.Reject.of(RejectReason.PAYLOAD_LOST, lost, "it is gone"));
-        assertThat(state.awaited).as("b may send it again").containsExactly("b");
+        assertThat(state.trainers.awaited()).as("b may send it again").isEqualTo(1);
     }
 
     /** A job has several transports, and a receipt may hold what only its trainer is to know. */
@@ -156,10 +145,10 @@ class RoundEventsTest {
     void anAnswerGoesByTheTransportByWhichItsTrainerSpeaks() {
         events.counted(claim("a"));
         Claim claim = claim("b");
-        state.join("b", new Member("i", "g0", "leaf", "shm", 0));
+        TestRounds.join(state, "b", "g0", "shm");
         events.lost(claim, Verdict.Reject.of(RejectReason.PAYLOAD_LOST, claim, "it is gone"));
-        assertThat(emitted.get(CoordinatorOutputs.RECEIPTS.getId()))
-                .extracting(answer -> ((OutboundReceipt) answer).transport())
+        assertThat(all(Effect.Answer.class))
+                .extracting(answer -> answer.receipt().transport())
                 .containsExactly("mqtt", "shm");
     }
 
@@ -168,15 +157,15 @@ class RoundEventsTest {
         DeadLetter letter =
                 new DeadLetter("topic", "", 0, 0, RejectReason.MALFORMED, "no such thing");
         events.rejected(new TrainerEvent.InputRejected(letter));
-        assertThat(only(CoordinatorOutputs.DEAD_LETTERS)).isEqualTo(letter);
-        assertThat(emitted).doesNotContainKey(CoordinatorOutputs.RECEIPTS.getId());
+        assertThat(only(Effect.Report.class).letter()).isEqualTo(letter);
+        assertThat(all(Effect.Answer.class)).isEmpty();
         assertThat(state.rejected).isZero();
     }
 
     @Test
     void aJoinIsAnsweredWithTheTokenOfThatClient() {
         events.joined(new ControlMessage(ControlMessage.Type.JOIN, "job", "a", "inst", "g0"));
-        Receipt receipt = only(CoordinatorOutputs.RECEIPTS).receipt();
+        Receipt receipt = receipt();
         assertThat(receipt.status()).isEqualTo(Status.JOINED);
         assertThat(receipt.instance()).isEqualTo("inst");
         assertThat(RUN.gave(receipt.token(), "a", "inst")).isTrue();
@@ -184,23 +173,25 @@ class RoundEventsTest {
     }
 
     @Test
-    void aLedgerNamesTheUpdatesOfItsModelInOrder() {
-        state.count(claim("b"), state.members.get("b"), 0);
-        state.count(claim("a"), state.members.get("a"), 0);
-        events.ledger();
-        RoundLedger ledger = only(CoordinatorOutputs.LEDGERS);
-        assertThat(ledger.updates())
+    void aPartOfALedgerNamesUpdatesInTheOrderInWhichTheyCounted() {
+        TestRounds.count(state, TOPOLOGY, claim("b"), false);
+        TestRounds.count(state, TOPOLOGY, claim("a"), false);
+        state.close(2, 0);
+        events.ledger(state.ending().orElseThrow(), 0, 0, 2, true);
+        LedgerPart part = only(Effect.Record.class).part();
+        assertThat(part.last()).isTrue();
+        assertThat(part.ledger().updates())
                 .extracting(RoundLedger.Entry::trainer)
-                .containsExactly("a", "b");
-        assertThat(ledger.round()).isEqualTo(state.round);
+                .containsExactly("b", "a");
+        assertThat(part.ledger().round()).isEqualTo(1);
     }
 
     @Test
     void aStatusSaysHowTheRoundStands() {
-        state.count(claim("a"), state.members.get("a"), 0);
+        TestRounds.count(state, TOPOLOGY, claim("a"), false);
         events.status(RoundStatus.State.OPEN);
-        assertThat(statuses).hasSize(1);
-        assertThat(statuses.get(0).updates()).isEqualTo(1);
-        assertThat(statuses.get(0).state()).isEqualTo(RoundStatus.State.OPEN);
+        RoundStatus status = only(Effect.Show.class).status();
+        assertThat(status.updates()).isEqualTo(1);
+        assertThat(status.state()).isEqualTo(RoundStatus.State.OPEN);
     }
 }

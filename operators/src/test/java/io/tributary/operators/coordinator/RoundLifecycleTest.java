@@ -4,7 +4,6 @@ package io.tributary.operators.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.tributary.operators.coordinator.CoordinatorState.Member;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.operators.coordinator.RoundLifecycle.Verdict;
 import io.tributary.operators.optimizer.Algorithm;
@@ -13,12 +12,15 @@ import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.topology.Topology;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class RoundLifecycleTest {
+
+    private static final Topology TOPOLOGY = Topologies.of(List.of(1), 1);
 
     private static final Duration DEADLINE = Duration.ofMinutes(10);
     private static final Duration LINGER = Duration.ofMinutes(1);
@@ -42,12 +44,12 @@ class RoundLifecycleTest {
 
     private void join(String... trainers) {
         for (String trainer : trainers) {
-            state.join(trainer, new Member("i", "g0", "leaf", "mqtt", 0));
+            TestRounds.join(state, trainer, "g0", "mqtt");
         }
     }
 
     private void open(RoundLifecycle lifecycle) {
-        state.open(lifecycle.deadline(state), Topologies.of(List.of(1), 1), Map.of(), 0, "eager");
+        TestRounds.open(state, TOPOLOGY, lifecycle.deadline(state));
     }
 
     private void count(String trainer) {
@@ -59,7 +61,7 @@ class RoundLifecycleTest {
                         1,
                         0,
                         new PayloadRef("/x", 0, 8, 0));
-        state.count(claim, state.members.get(trainer), 0);
+        TestRounds.count(state, TOPOLOGY, claim, false);
     }
 
     @Test
@@ -117,7 +119,7 @@ class RoundLifecycleTest {
         state.ranNanos = LINGER.toNanos();
         assertThat(lifecycle.judge(state)).isEqualTo(Verdict.END);
         state.ranNanos = 0;
-        state.remove("a");
+        state.trainers.leave("a");
         assertThat(lifecycle.judge(state)).isEqualTo(Verdict.END);
         state.phase = Phase.ENDED;
         assertThat(lifecycle.judge(state)).isEqualTo(Verdict.NOTHING);

@@ -4,7 +4,6 @@ package io.tributary.operators.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
@@ -20,7 +19,6 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
-import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
@@ -29,10 +27,6 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import org.apache.flink.api.common.functions.util.ListCollector;
-import org.apache.flink.metrics.groups.UnregisteredMetricsGroup;
-import org.apache.flink.util.OutputTag;
-import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /** What happens at an event, in which order, without Flink around it. */
@@ -42,92 +36,65 @@ class RoundStateMachineTest {
     private static final Duration DEADLINE = Duration.ofSeconds(10);
 
     private final CoordinatorState state = new CoordinatorState();
-    private final PayloadStore regions = PayloadStore.Place.NONE.open();
-    private final Clock clock = new Clock();
 
-    /** All that has left, in order. */
+    /** All that was to be done, in order. */
     private final List<Object> out = new ArrayList<>();
 
     private RoundStateMachine machine;
-
-    @AfterEach
-    void close() {
-        regions.close();
-    }
-
-    private static final class Clock implements Surroundings {
-        private static final long serialVersionUID = 1L;
-        private long nanos = 1;
-
-        @Override
-        public long nanoTime() {
-            return nanos;
-        }
-
-        @Override
-        public long micros() {
-            return nanos / 1000;
-        }
-
-        @Override
-        public int nonce() {
-            return 5;
-        }
-    }
+    private long nanos = 1;
 
     private void begin(Timing timing) {
-        RoundRules rules =
-                new RoundRules(
-                        2,
-                        new RoundRules.Quorum(2, 1),
-                        new RoundRules.Patience(DEADLINE, Duration.ZERO, Duration.ZERO),
-                        new RoundRules.Folding(timing, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
-                        Map.of(),
-                        RoundRules.Limits.DEFAULT);
-        LeafAssigner assigner = new LeafAssigner(TOPOLOGY);
-        CoordinatorMetrics metrics = new CoordinatorMetrics(new UnregisteredMetricsGroup());
-        RoundEvents.SideOutput side =
-                new RoundEvents.SideOutput() {
-                    @Override
-                    public <T> void emit(OutputTag<T> tag, T value) {
-                        out.add(value);
-                    }
-                };
-        state.begin(false, clock.nonce());
-        List<RoundStatus> statuses = new ArrayList<>();
         machine =
                 new RoundStateMachine(
-                        new RoundStateMachine.Policies(
-                                TOPOLOGY,
-                                rules,
-                                new Admission(CoordinatorHarness.JOB, UpdateKind.WEIGHTS, 100),
-                                new Trust(Map.of()),
-                                new RoundLifecycle(rules),
-                                assigner,
-                                new TrainerRegistry(TOPOLOGY, assigner, 10),
-                                new FoldPlanner(TOPOLOGY, rules.folding(), 1)),
-                        new RoundStateMachine.Services(
-                                CoordinatorHarness.JOB,
-                                metrics,
-                                regions,
-                                new CheckpointedReleases(regions),
-                                new Locations(false, TOPOLOGY, 2),
-                                new JobTime(clock.nanoTime(), Duration.ZERO),
-                                clock),
-                        new RoundEvents(
-                                new RoundEvents.Speaker(
-                                        CoordinatorHarness.JOB, Run.of("secret"), "mqtt"),
-                                rules,
-                                state,
-                                side,
-                                new ListCollector<>(statuses),
-                                metrics),
-                        side,
+                        new RoundStateMachine.Job(
+                                CoordinatorHarness.JOB, Run.of("secret"), TOPOLOGY, 1),
+                        new RoundRules(
+                                2,
+                                new RoundRules.Quorum(2, 1),
+                                new RoundRules.Patience(DEADLINE, Duration.ZERO, Duration.ZERO),
+                                new RoundRules.Folding(
+                                        timing, UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
+                                Map.of(),
+                                new RoundRules.Limits(10, 100)),
+                        new Trust(Map.of()),
+                        new Locations(false, TOPOLOGY, 2),
+                        RoundEnding.Pace.DEFAULT,
                         state);
+        happens(new CoordinatorEvent.Started(5));
     }
 
-    private void join(String trainer, String group) throws Exception {
-        machine.control(
+    private void happens(CoordinatorEvent event) {
+        for (Effect effect : machine.on(event, new Moment(nanos, nanos / 1000))) {
+            if (effect instanceof Effect.Command command) {
+                out.add(command.input());
+            } else if (effect instanceof Effect.Answer answer) {
+                out.add(answer.receipt());
+            } else if (effect instanceof Effect.Record record) {
+                out.add(record.part().ledger());
+            } else if (effect instanceof Effect.Announce announce) {
+                out.add(announce.plan());
+            }
+        }
+    }
+
+    private void inbound(TrainerEvent event) {
+        happens(new CoordinatorEvent.Inbound("mqtt", event));
+    }
+
+    private void tick() {
+        happens(new CoordinatorEvent.Tick());
+    }
+
+    /** The job runs until its round's deadline is over. */
+    private void awaitDeadline() {
+        for (int second = 0; second <= DEADLINE.toSeconds(); second++) {
+            nanos += Duration.ofSeconds(1).toNanos();
+            tick();
+        }
+    }
+
+    private void join(String trainer, String group) {
+        inbound(
                 new TrainerEvent.Control(
                         new ControlMessage(
                                 ControlMessage.Type.JOIN,
@@ -135,7 +102,6 @@ class RoundStateMachineTest {
                                 trainer,
                                 "i",
                                 group)));
-        machine.end();
     }
 
     private Claim claim(String trainer) {
@@ -143,12 +109,11 @@ class RoundStateMachineTest {
                 trainer, state.round, state.roundEpoch, 4, 7, new PayloadRef("/x", 0, 8, 0));
     }
 
-    private void update(Claim claim) throws Exception {
-        machine.update(claim);
-        machine.end();
+    private void update(Claim claim) {
+        inbound(new TrainerEvent.UpdateStaged(claim));
     }
 
-    private void open(Timing timing) throws Exception {
+    private void open(Timing timing) {
         begin(timing);
         join("a", "g0");
         join("b", "g1");
@@ -160,7 +125,7 @@ class RoundStateMachineTest {
      * A model must not be announced before its commands have left, nor a round before its model.
      */
     @Test
-    void aRoundEndsInCommandsThenItsLedgerThenTheNextPlan() throws Exception {
+    void aRoundEndsInCommandsThenItsLedgerThenTheNextPlan() {
         open(Timing.EAGER);
         update(claim("a"));
         assertThat(out).hasExactlyElementsOfTypes(FoldUpdate.class, OutboundReceipt.class);
@@ -179,7 +144,7 @@ class RoundStateMachineTest {
     }
 
     @Test
-    void aLazyRoundFoldsWhenItCloses() throws Exception {
+    void aLazyRoundFoldsWhenItCloses() {
         open(Timing.LAZY);
         update(claim("a"));
         assertThat(out).hasExactlyElementsOfTypes(OutboundReceipt.class);
@@ -190,11 +155,10 @@ class RoundStateMachineTest {
     }
 
     @Test
-    void aRoundWithoutItsQuorumIsDroppedAndOpensAgainWithAnotherEpoch() throws Exception {
+    void aRoundWithoutItsQuorumIsDroppedAndOpensAgainWithAnotherEpoch() {
         open(Timing.EAGER);
         long epoch = state.roundEpoch;
-        state.ranNanos += DEADLINE.toNanos();
-        machine.end();
+        awaitDeadline();
         assertThat(out).noneMatch(DropRound.class::isInstance);
         assertThat(state.round).isEqualTo(1);
         assertThat(state.phase).isEqualTo(Phase.OPEN);
@@ -202,11 +166,10 @@ class RoundStateMachineTest {
     }
 
     @Test
-    void atTheDeadlineWhatIsThereIsEnoughIfItIsTheQuorum() throws Exception {
+    void atTheDeadlineWhatIsThereIsEnoughIfItIsTheQuorum() {
         open(Timing.EAGER);
         update(claim("a"));
-        state.ranNanos += DEADLINE.toNanos();
-        machine.end();
+        awaitDeadline();
         assertThat(state.round).isEqualTo(2);
         assertThat(out)
                 .filteredOn(RoundLedger.class::isInstance)
@@ -216,7 +179,7 @@ class RoundStateMachineTest {
     }
 
     @Test
-    void whatIsRejectedFoldsNothingAndIsAnswered() throws Exception {
+    void whatIsRejectedFoldsNothingAndIsAnswered() {
         open(Timing.EAGER);
         Claim claim = claim("nobody");
         update(claim);
@@ -230,7 +193,7 @@ class RoundStateMachineTest {
     }
 
     @Test
-    void theLastRoundEndsTheJobWhenAllHaveLeft() throws Exception {
+    void theLastRoundEndsTheJobWhenAllHaveLeft() {
         open(Timing.EAGER);
         for (int round = 1; round <= 2; round++) {
             update(claim("a"));

@@ -54,7 +54,7 @@ class ModelPublisherTest {
         layout = TestModels.layout(expected, 2);
     }
 
-    private TwoInputStreamOperatorTestHarness<ModelShard, RoundLedger, PublishedModel> harness(
+    private TwoInputStreamOperatorTestHarness<ModelShard, LedgerPart, PublishedModel> harness(
             OperatorSubtaskState... restored) throws Exception {
         var harness =
                 new TwoInputStreamOperatorTestHarness<>(
@@ -103,13 +103,13 @@ class ModelPublisherTest {
     }
 
     private static List<RoundLedger> ledgers(
-            TwoInputStreamOperatorTestHarness<ModelShard, RoundLedger, PublishedModel> harness) {
+            TwoInputStreamOperatorTestHarness<ModelShard, LedgerPart, PublishedModel> harness) {
         var records = harness.getSideOutput(ModelPublisher.LEDGERS);
         return records == null ? List.of() : records.stream().map(StreamRecord::getValue).toList();
     }
 
     private void take(
-            TwoInputStreamOperatorTestHarness<ModelShard, RoundLedger, PublishedModel> harness,
+            TwoInputStreamOperatorTestHarness<ModelShard, LedgerPart, PublishedModel> harness,
             int... shards)
             throws Exception {
         for (int shard : shards) {
@@ -128,7 +128,7 @@ class ModelPublisherTest {
         OperatorSubtaskState snapshot;
         try (var harness = harness()) {
             take(harness, 3, 0);
-            harness.processElement2(ledger(ROUND), 0);
+            harness.processElement2(new LedgerPart(ledger(ROUND), 0, true), 0);
             snapshot = harness.snapshot(1, 1);
             assertThat(models.version(ROUND)).doesNotExist();
         }
@@ -171,7 +171,7 @@ class ModelPublisherTest {
                 }
             }
             try (var harness = harness(snapshot)) {
-                harness.processElement2(ledger(ROUND), 0);
+                harness.processElement2(new LedgerPart(ledger(ROUND), 0, true), 0);
                 take(harness, 4);
                 assertThat(harness.extractOutputValues()).hasSize(1);
                 harness.snapshot(2, 2);
@@ -188,7 +188,7 @@ class ModelPublisherTest {
         Files.createFile(temp.resolve("models/.model-" + ROUND));
         try (var harness = harness()) {
             assertThat(left).doesNotExist();
-            harness.processElement2(ledger(ROUND), 0);
+            harness.processElement2(new LedgerPart(ledger(ROUND), 0, true), 0);
             take(harness, 0, 1, 2, 3, 4);
         }
         commit(ledger(ROUND));
@@ -199,7 +199,7 @@ class ModelPublisherTest {
     void aRestoreToBeforeTheFileWasWholeMakesItWholeAgain() throws Exception {
         OperatorSubtaskState snapshot;
         try (var harness = harness()) {
-            harness.processElement2(ledger(ROUND), 0);
+            harness.processElement2(new LedgerPart(ledger(ROUND), 0, true), 0);
             take(harness, 0, 1, 2);
             snapshot = harness.snapshot(1, 1);
             take(harness, 3, 4);
@@ -217,13 +217,13 @@ class ModelPublisherTest {
     void aModelThatIsNotFiniteIsRejectedAsAWhole() throws Exception {
         RoundId next = new RoundId(4, 1);
         try (var harness = harness()) {
-            harness.processElement2(ledger(ROUND), 0);
+            harness.processElement2(new LedgerPart(ledger(ROUND), 0, true), 0);
             take(harness, 0, 1, 2, 3, 4);
             for (int shard = 0; shard < 5; shard++) {
                 harness.processElement1(
                         shard(next, ROUND, shard, shard == 2 ? "tensor 'a' is NaN" : ""), 0);
             }
-            harness.processElement2(ledger(next), 0);
+            harness.processElement2(new LedgerPart(ledger(next), 0, true), 0);
             PublishedModel rejected = harness.extractOutputValues().get(1);
             assertThat(rejected.description().id()).isEqualTo(next);
             assertThat(rejected.description().rejected()).isEqualTo("tensor 'a' is NaN");
@@ -239,7 +239,7 @@ class ModelPublisherTest {
         OperatorSubtaskState snapshot;
         try (var harness = harness()) {
             harness.processElement1(shard(ROUND, INITIAL, 2, "flaw"), 0);
-            harness.processElement2(ledger(ROUND), 0);
+            harness.processElement2(new LedgerPart(ledger(ROUND), 0, true), 0);
             snapshot = harness.snapshot(1, 1);
         }
         try (var harness = harness(snapshot)) {
@@ -258,7 +258,7 @@ class ModelPublisherTest {
             for (int shard = 0; shard < 4; shard++) {
                 harness.processElement1(shard(next, ROUND, shard, ""), 0);
             }
-            harness.processElement2(ledger(next), 0);
+            harness.processElement2(new LedgerPart(ledger(next), 0, true), 0);
             snapshot = harness.snapshot(1, 1);
         }
         try (var harness = harness(snapshot)) {
@@ -277,11 +277,11 @@ class ModelPublisherTest {
     void aVersionIsNeverWrittenOver() throws Exception {
         RoundId other = new RoundId(3, 2);
         try (var harness = harness()) {
-            harness.processElement2(ledger(ROUND), 0);
+            harness.processElement2(new LedgerPart(ledger(ROUND), 0, true), 0);
             take(harness, 0, 1, 2, 3, 4);
             commit(ledger(ROUND));
             expected = TestModels.write(temp.resolve("other"), HEADER, 6);
-            harness.processElement2(ledger(other), 0);
+            harness.processElement2(new LedgerPart(ledger(other), 0, true), 0);
             for (int shard = 0; shard < 5; shard++) {
                 harness.processElement1(shard(other, INITIAL, shard, ""), 0);
             }
@@ -295,7 +295,7 @@ class ModelPublisherTest {
     @Test
     void nothingIsLeftBesideModelsAndVersions() throws IOException, Exception {
         try (var harness = harness()) {
-            harness.processElement2(ledger(ROUND), 0);
+            harness.processElement2(new LedgerPart(ledger(ROUND), 0, true), 0);
             take(harness, 0, 1, 2, 3, 4);
             harness.snapshot(1, 1);
             harness.processElement1(shard(new RoundId(4, 1), ROUND, 0, ""), 0);

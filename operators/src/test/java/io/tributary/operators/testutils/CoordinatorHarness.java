@@ -28,8 +28,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.core.execution.SavepointFormatType;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.apache.flink.streaming.api.operators.KeyedProcessOperator;
+import org.apache.flink.runtime.checkpoint.SavepointType;
+import org.apache.flink.runtime.state.StateBackend;
+import org.apache.flink.runtime.state.hashmap.HashMapStateBackend;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.apache.flink.util.OutputTag;
@@ -60,22 +63,34 @@ public final class CoordinatorHarness implements AutoCloseable {
             PayloadStore.Place regions,
             OperatorSubtaskState... restored)
             throws Exception {
+        this(new HashMapStateBackend(), topology, rules, model, regions, restored);
+    }
+
+    /** The same, with its state in a backend of one's choice. */
+    public CoordinatorHarness(
+            StateBackend backend,
+            Topology topology,
+            RoundRules rules,
+            ModelSpec model,
+            PayloadStore.Place regions,
+            OperatorSubtaskState... restored)
+            throws Exception {
         surroundings = new Hand();
         harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
-                        new KeyedProcessOperator<>(
-                                new RoundCoordinator(
-                                        JOB,
-                                        RUN,
-                                        topology,
-                                        rules,
-                                        model,
-                                        models(model),
-                                        4,
-                                        regions,
-                                        surroundings)),
+                        new RoundCoordinator(
+                                JOB,
+                                RUN,
+                                topology,
+                                rules,
+                                model,
+                                models(model),
+                                4,
+                                regions,
+                                surroundings),
                         event -> JOB,
                         Types.STRING);
+        harness.setStateBackend(backend);
         harness.setup();
         for (OperatorSubtaskState state : restored) {
             harness.initializeState(state);
@@ -176,6 +191,15 @@ public final class CoordinatorHarness implements AutoCloseable {
 
     public OperatorSubtaskState snapshot(long checkpoint) throws Exception {
         return harness.snapshot(checkpoint, checkpoint);
+    }
+
+    /** A snapshot that every backend can be restored from. */
+    public OperatorSubtaskState savepoint(long checkpoint) throws Exception {
+        return harness.snapshotWithLocalState(
+                        checkpoint,
+                        checkpoint,
+                        SavepointType.savepoint(SavepointFormatType.CANONICAL))
+                .getJobManagerOwnedState();
     }
 
     public void completed(long checkpoint) throws Exception {

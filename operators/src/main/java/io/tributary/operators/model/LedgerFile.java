@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.model;
+
+import io.tributary.protocol.Json;
+import io.tributary.protocol.message.RoundLedger;
+import io.tributary.protocol.message.RoundLedger.Entry;
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * Parts of a ledger in a directory, and how they become one file. At no time is all of it in
+ * memory.
+ *
+ * @param directory with a file for each part, named by its number
+ */
+record LedgerFile(Path directory) {
+
+    /** What a ledger without updates has where they belong. */
+    private static final String NO_UPDATES = "\"updates\" : [ ]";
+
+    /** Writes a part, or writes it again. */
+    void write(int number, List<Entry> updates) throws IOException {
+        Files.createDirectories(directory);
+        Files.write(directory.resolve(Integer.toString(number)), Json.encode(updates));
+    }
+
+    /** Waits until what has been written is on the disk. */
+    void force() throws IOException {
+        for (Path part : parts()) {
+            PosixModelStore.force(part);
+        }
+        if (Files.exists(directory)) {
+            PosixModelStore.force(directory);
+        }
+    }
+
+    /** The parts in order. */
+    private List<Path> parts() {
+        List<Path> parts = new ArrayList<>();
+        for (int number = 0; ; number++) {
+            Path part = directory.resolve(Integer.toString(number));
+            if (!Files.exists(part)) {
+                return parts;
+            }
+            parts.add(part);
+        }
+    }
+
+    /**
+     * Writes the whole ledger as JSON for people.
+     *
+     * @param ledger with the updates of the last part
+     * @param file where to
+     */
+    void join(RoundLedger ledger, Path file) throws IOException {
+        RoundLedger empty =
+                new RoundLedger(
+                        ledger.job(),
+                        ledger.round(),
+                        ledger.epoch(),
+                        ledger.modelEpoch(),
+                        ledger.rejected(),
+                        List.of());
+        String[] around = Json.pretty(empty).split(Pattern.quote(NO_UPDATES), 2);
+        try (BufferedWriter out = Files.newBufferedWriter(file)) {
+            out.write(around[0] + "\"updates\" : [");
+            String separator = " ";
+            for (Path part : parts()) {
+                separator =
+                        write(Json.decode(Files.readAllBytes(part), Entry[].class), separator, out);
+            }
+            write(ledger.updates().toArray(Entry[]::new), separator, out);
+            out.write(" ]" + around[1] + "\n");
+        }
+    }
+
+    private static String write(Entry[] updates, String before, BufferedWriter out)
+            throws IOException {
+        String separator = before;
+        for (Entry update : updates) {
+            out.write(separator + Json.pretty(update).replace("\n", "\n  "));
+            separator = ", ";
+        }
+        return separator;
+    }
+
+    /** Whether the parts have become one file already, which is not to be written without them. */
+    boolean joined() {
+        return Files.exists(directory) && parts().isEmpty();
+    }
+
+    /** Removes the parts, which are in the whole now; the first goes first, and says so. */
+    void remove() throws IOException {
+        for (Path part : parts()) {
+            Files.delete(part);
+        }
+    }
+}

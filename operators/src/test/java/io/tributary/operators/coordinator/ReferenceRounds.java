@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.protocol.message.RoundId;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+
+/**
+ * What the promises say of rounds, in plain sets, for a model-based test. It knows neither entries
+ * nor counters nor how an ending is spread over turns.
+ */
+final class ReferenceRounds {
+
+    /** What is to become of an update. */
+    enum Outcome {
+        COUNTS,
+        DUPLICATE,
+        REJECTED
+    }
+
+    /**
+     * A client that takes part.
+     *
+     * @param instance which
+     * @param transport by which it speaks
+     */
+    record Client(String instance, String transport) {}
+
+    private static final long MAX_STEP_NANOS = 1_000_000_000;
+
+    final int rounds;
+    final int minimum;
+    final int quorum;
+    final long deadlineNanos;
+
+    Phase phase = Phase.WAITING;
+    int round = 1;
+    RoundId id = new RoundId(0, 0);
+    Map<String, Client> members = new TreeMap<>();
+    Set<String> awaited = new TreeSet<>();
+    Set<String> gone = new TreeSet<>();
+    Map<String, Integer> counted = new TreeMap<>();
+    Map<RoundId, Map<String, Integer>> closed = new HashMap<>();
+    long ran;
+    long deadline;
+
+    /** A clock's value at the event before; none after a restore. */
+    long last = -1;
+
+    ReferenceRounds(int rounds, int minimum, int quorum, long deadlineNanos) {
+        this.rounds = rounds;
+        this.minimum = minimum;
+        this.quorum = quorum;
+        this.deadlineNanos = deadlineNanos;
+    }
+
+    /** Time goes by as the job counts it. */
+    void advance(long nanos) {
+        if (last >= 0) {
+            ran += Math.min(Math.max(0, nanos - last), MAX_STEP_NANOS);
+        }
+        last = nanos;
+    }
+
+    ReferenceRounds copy() {
+        ReferenceRounds copy = new ReferenceRounds(rounds, minimum, quorum, deadlineNanos);
+        copy.phase = phase;
+        copy.round = round;
+        copy.id = id;
+        copy.members = new TreeMap<>(members);
+        copy.awaited = new TreeSet<>(awaited);
+        copy.gone = new TreeSet<>(gone);
+        copy.counted = new TreeMap<>(counted);
+        copy.closed = new HashMap<>(closed);
+        copy.ran = ran;
+        copy.deadline = deadline;
+        return copy;
+    }
+
+    private boolean foreign(String trainer, String transport) {
+        return members.containsKey(trainer) && !members.get(trainer).transport().equals(transport);
+    }
+
+    void join(String trainer, Client client, boolean sole) {
+        Client before = members.get(trainer);
+        boolean replaces = sole && before != null && before.transport().equals(client.transport());
+        if (before == null || before.equals(client) || replaces) {
+            members.put(trainer, client);
+            if (phase == Phase.OPEN && gone.remove(trainer)) {
+                awaited.add(trainer);
+            }
+        }
+    }
+
+    void leave(String trainer, Client client) {
+        if (client.equals(members.get(trainer))) {
+            members.remove(trainer);
+            if (awaited.remove(trainer)) {
+                gone.add(trainer);
+            }
+        }
+    }
+
+    void settle(String trainer, RoundId its, String transport) {
+        if (phase == Phase.OPEN && its.equals(id) && !foreign(trainer, transport)) {
+            awaited.remove(trainer);
+        }
+    }
+
+    Outcome update(String trainer, RoundId its, int crc, String transport) {
+        if (foreign(trainer, transport)) {
+            return Outcome.REJECTED;
+        }
+        boolean open = phase == Phase.OPEN && its.equals(id);
+        Integer first = (open ? counted : closed.getOrDefault(its, Map.of())).get(trainer);
+        if (first != null) {
+            return first == crc ? Outcome.DUPLICATE : Outcome.REJECTED;
+        }
+        if (!open || !members.containsKey(trainer)) {
+            return Outcome.REJECTED;
+        }
+        counted.put(trainer, crc);
+        awaited.remove(trainer);
+        return Outcome.COUNTS;
+    }
+
+    /** Whether the open round is to end now, and if so, whether with a model. */
+    private boolean ends() {
+        boolean late = deadline != 0 && ran >= deadline;
+        return counted.size() >= quorum && awaited.isEmpty() || late;
+    }
+
+    /**
+     * Takes the decisions that are due.
+     *
+     * @param machine what is tested; says only how far an ending has been said, and what openings
+     *     are called
+     */
+    void decide(RoundStateMachine machine) {
+        boolean more = true;
+        while (more) {
+            more = false;
+            if (phase == Phase.WAITING && members.size() >= minimum) {
+                phase = Phase.OPEN;
+                id = new RoundId(round, machine.state().roundEpoch);
+                awaited = new TreeSet<>(members.keySet());
+                gone = new TreeSet<>();
+                counted = new TreeMap<>();
+                deadline = deadlineNanos == 0 ? 0 : ran + deadlineNanos;
+                more = true;
+            } else if (phase == Phase.OPEN && ends()) {
+                if (counted.size() >= quorum) {
+                    closed.put(id, new TreeMap<>(counted));
+                    round++;
+                }
+                phase = Phase.CLOSING;
+                more = true;
+            } else if (phase == Phase.CLOSING && machine.state().phase != Phase.CLOSING) {
+                phase = round > rounds ? Phase.FINISHED : Phase.WAITING;
+                more = true;
+            } else if (phase == Phase.FINISHED && members.isEmpty()) {
+                phase = Phase.ENDED;
+            }
+        }
+    }
+}

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.coordinator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.tributary.operators.aggregate.AggregatorInput;
+import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
+import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.coordinator.ReferenceRounds.Client;
+import io.tributary.operators.coordinator.ReferenceRounds.Outcome;
+import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.model.LedgerPart;
+import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.testutils.Topologies;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundLedger;
+import io.tributary.protocol.message.RoundPlan;
+import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.topology.Topology;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Random histories of a job, with joins, updates, duplicates, steps of the clock, checkpoints and
+ * restores of any of them, against {@link ReferenceRounds}. A history is its seed: {@code
+ * -Dtributary.histories=FIRST..LAST} runs others.
+ */
+class RoundStateMachineModelTest {
+
+    private static final String HISTORIES = System.getProperty("tributary.histories", "0..100000");
+    private static final Topology TOPOLOGY = Topologies.of(List.of(2, 1), 2);
+    private static final List<String> TRAINERS = List.of("a", "b", "c", "d", "e");
+    private static final List<String> TRANSPORTS = List.of("mqtt", "mqtt", "mqtt", "shm");
+    private static final int SHARDS = 2;
+    private static final int EVENTS = 60;
+
+    @Test
+    void everyHistoryKeepsThePromises() {
+        String[] ends = HISTORIES.split("\\.\\.");
+        LongStream.range(Long.parseLong(ends[0]), Long.parseLong(ends[1]))
+                .parallel()
+                .forEach(
+                        seed -> {
+                            try {
+                                new History(seed).run();
+                            } catch (AssertionError | RuntimeException e) {
+                                throw new AssertionError(
+                                        "history %d: %s".formatted(seed, e.getMessage()), e);
+                            }
+                        });
+    }
+
+    /**
+     * What a checkpoint holds.
+     *
+     * @param state the coordinator's own
+     * @param entries those of its trainers
+     * @param said how much had been said
+     * @param reference what the reference knew
+     */
+    private record Checkpoint(
+            CoordinatorState state,
+            Map<String, TrainerEntry> entries,
+            int said,
+            ReferenceRounds reference) {}
+
+    /** One history of one job. */
+    private static final class History {
+
+        private final Random random;
+        private final RoundRules rules;
+        private final List<Checkpoint> checkpoints = new ArrayList<>();
+
+        /** All that has left and that no restore has undone. */
+        private List<Effect> line = new ArrayList<>();
+
+        /** What models hold, also those of histories that were undone. */
+        private final Map<RoundId, Map<String, String>> models = new HashMap<>();
+
+        private final List<RoundId> openings = new ArrayList<>();
+        private Map<String, TrainerEntry> entries = new TreeMap<>();
+        private RoundStateMachine machine;
+        private ReferenceRounds reference;
+        private long nanos = 1;
+        private int nonce;
+
+        History(long seed) {
+            random = new Random(seed);
+            long deadline = random.nextInt(3) * 2_000_000_000L;
+            List<Algorithm> algorithms =
+                    List.of(
+                            Algorithm.FEDAVG,
+                            Algorithm.FEDAVG,
+                            Algorithm.named("median", Map.of()));
+            Algorithm algorithm = algorithms.get(random.nextInt(3));
+            reference = new ReferenceRounds(3, 2, 1 + random.nextInt(3), deadline);
+            rules =
+                    new RoundRules(
+                            reference.rounds,
+                            new RoundRules.Quorum(reference.minimum, reference.quorum),
+                            new RoundRules.Patience(
+                                    Duration.ofNanos(deadline), Duration.ZERO, Duration.ofDays(1)),
+                            new RoundRules.Folding(
+                                    random.nextBoolean() ? Timing.EAGER : Timing.LAZY,
+                                    UpdateKind.WEIGHTS,
+                                    algorithm,
+                                    true),
+                            Map.of(),
+                            RoundRules.Limits.DEFAULT);
+            machine = machine(new CoordinatorState());
+            happens(new CoordinatorEvent.Started(++nonce));
+        }
+
+        private RoundStateMachine machine(CoordinatorState state) {
+            return new RoundStateMachine(
+                    new RoundStateMachine.Job("job", Run.of("secret"), TOPOLOGY, SHARDS),
+                    rules,
+                    new Trust(Map.of()),
+                    new Locations(false, TOPOLOGY, 2),
+                    new RoundEnding.Pace(3, 2),
+                    state);
+        }
+
+        void run() {
+            for (int event = 0; event < EVENTS; event++) {
+                step();
+                check();
+            }
+            end();
+            checkLine();
+        }
+
+        private void step() {
+            String trainer = TRAINERS.get(random.nextInt(TRAINERS.size()));
+            switch (random.nextInt(14)) {
+                case 0, 1, 2 -> join(trainer, "i" + random.nextInt(2), random.nextBoolean());
+                case 3 -> leave(trainer);
+                case 4, 5, 6, 7, 8 -> update(trainer, random.nextInt(3));
+                case 9 -> inputRejected(trainer);
+                case 10 -> time(random.nextInt(5) == 0 ? -1 : random.nextInt(5));
+                case 11 -> happens(new CoordinatorEvent.Turn());
+                case 12 -> checkpoint();
+                default -> {
+                    if (!checkpoints.isEmpty() && random.nextInt(3) == 0) {
+                        restore(random.nextInt(checkpoints.size()));
+                    }
+                }
+            }
+        }
+
+        private List<Effect> happens(CoordinatorEvent event) {
+            reference.advance(nanos);
+            List<Effect> effects = machine.on(event, new Moment(nanos, nanos / 1000));
+            for (Effect effect : effects) {
+                if (effect instanceof Effect.Remember remember) {
+                    entries.put(remember.trainer(), remember.entry());
+                } else if (effect instanceof Effect.Forget forget) {
+                    entries.remove(forget.trainer());
+                } else if (effect instanceof Effect.Announce announce) {
+                    opened(announce.plan());
+                }
+                line.add(effect);
+            }
+            reference.decide(machine);
+            return effects;
+        }
+
+        private void opened(RoundPlan plan) {
+            if (plan.state() == RoundPlan.State.OPEN && machine.state().phase == Phase.OPEN) {
+                openings.add(plan.id());
+            }
+        }
+
+        private List<Effect> inbound(String transport, TrainerEvent event) {
+            return happens(new CoordinatorEvent.Inbound(transport, event));
+        }
+
+        private String transport() {
+            return TRANSPORTS.get(random.nextInt(TRANSPORTS.size()));
+        }
+
+        private void control(
+                ControlMessage.Type type, String trainer, Client client, boolean sole) {
+            String group = TRAINERS.indexOf(trainer) % 2 == 0 ? "g0" : "g1";
+            inbound(
+                    client.transport(),
+                    new TrainerEvent.Control(
+                            new ControlMessage(type, "job", trainer, client.instance(), group),
+                            sole));
+        }
+
+        private void join(String trainer, String instance, boolean sole) {
+            Client client = new Client(instance, transport());
+            reference.join(trainer, client, sole);
+            control(
+                    random.nextBoolean() ? ControlMessage.Type.JOIN : ControlMessage.Type.HEARTBEAT,
+                    trainer,
+                    client,
+                    sole);
+        }
+
+        private void leave(String trainer) {
+            Client client =
+                    random.nextBoolean()
+                            ? reference.members.getOrDefault(trainer, new Client("i0", "mqtt"))
+                            : new Client("i1", transport());
+            reference.leave(trainer, client);
+            control(ControlMessage.Type.LEAVE, trainer, client, false);
+        }
+
+        /** Mostly of the round of now, sometimes of another one, or of none. */
+        private RoundId target() {
+            return switch (random.nextInt(6)) {
+                case 0 ->
+                        openings.isEmpty()
+                                ? new RoundId(1, 7)
+                                : openings.get(random.nextInt(openings.size()));
+                case 1 -> new RoundId(1 + random.nextInt(4), machine.state().epoch);
+                default -> machine.state().id();
+            };
+        }
+
+        private void update(String trainer, int crc) {
+            RoundId id = target();
+            String transport =
+                    reference.members.containsKey(trainer) && random.nextInt(8) != 0
+                            ? reference.members.get(trainer).transport()
+                            : transport();
+            Claim claim =
+                    new Claim(
+                            "job",
+                            trainer,
+                            id.round(),
+                            id.epoch(),
+                            1,
+                            1 + crc,
+                            UpdateKind.WEIGHTS,
+                            crc,
+                            true,
+                            new PayloadRef("/x/" + trainer + crc, 0, 8, 1),
+                            Map.of());
+            Outcome expected = reference.update(trainer, id, crc, transport);
+            boolean held = reference.phase == Phase.CLOSING && expected == Outcome.DUPLICATE;
+            List<Receipt.Status> answers =
+                    inbound(transport, new TrainerEvent.UpdateStaged(claim)).stream()
+                            .filter(Effect.Answer.class::isInstance)
+                            .map(answer -> ((Effect.Answer) answer).receipt().receipt())
+                            .filter(answer -> answer.trainer().equals(trainer))
+                            .map(Receipt::status)
+                            .toList();
+            if (rules.folding().algorithm().gathers() && expected != Outcome.REJECTED || held) {
+                // It is answered when its round closes.
+                assertThat(answers).doesNotContain(Receipt.Status.REJECTED);
+                return;
+            }
+            assertThat(answers)
+                    .as("update of %s for %s", trainer, id)
+                    .containsExactly(
+                            switch (expected) {
+                                case COUNTS -> Receipt.Status.COMMITTED;
+                                case DUPLICATE -> Receipt.Status.DUPLICATE;
+                                case REJECTED -> Receipt.Status.REJECTED;
+                            });
+        }
+
+        private void inputRejected(String trainer) {
+            RoundId id = target();
+            String transport = transport();
+            reference.settle(trainer, id, transport);
+            inbound(
+                    transport,
+                    new TrainerEvent.InputRejected(
+                            new DeadLetter(
+                                    "x",
+                                    trainer,
+                                    id.round(),
+                                    id.epoch(),
+                                    RejectReason.NOT_FINITE,
+                                    "NaN"),
+                            true,
+                            1));
+        }
+
+        private void time(int seconds) {
+            nanos = Math.max(1, nanos + seconds * 700_000_000L);
+            happens(new CoordinatorEvent.Tick());
+        }
+
+        private void checkpoint() {
+            checkpoints.add(
+                    new Checkpoint(
+                            Json.decode(Json.encode(machine.state()), CoordinatorState.class),
+                            new TreeMap<>(entries),
+                            line.size(),
+                            reference.copy()));
+        }
+
+        private void restore(int which) {
+            Checkpoint checkpoint = checkpoints.get(which);
+            // Later ones belong to a history that is undone now.
+            checkpoints.subList(which + 1, checkpoints.size()).clear();
+            line = new ArrayList<>(line.subList(0, checkpoint.said()));
+            entries = new TreeMap<>(checkpoint.entries());
+            reference = checkpoint.reference().copy();
+            machine = machine(Json.decode(Json.encode(checkpoint.state()), CoordinatorState.class));
+            entries.forEach(machine::load);
+            happens(new CoordinatorEvent.Restored(++nonce, Map.of()));
+        }
+
+        /** The machine and the reference agree, and counters say what a walk over entries says. */
+        private void check() {
+            CoordinatorState state = machine.state();
+            Trainers trainers = state.trainers;
+            same("phase", state.phase, reference.phase);
+            same("members", trainers.members(), reference.members.size());
+            for (String trainer : reference.members.keySet()) {
+                same("member", trainers.member(trainer).isPresent(), true);
+            }
+            if (state.phase == Phase.OPEN) {
+                same("round", state.id(), reference.id);
+                same("awaited", trainers.awaited(), reference.awaited.size());
+                same("counted", trainers.counted(), reference.counted.size());
+                for (String trainer : reference.awaited) {
+                    same("awaited", trainers.awaits(entries.get(trainer)), true);
+                }
+                int contributions = 0;
+                for (Map<String, Integer> hosts : trainers.contributions().values()) {
+                    contributions += hosts.values().stream().mapToInt(Integer::intValue).sum();
+                }
+                same("contributions", contributions, reference.counted.size());
+            }
+            entries.forEach((t, entry) -> same("entry", trainers.get(t).orElseThrow(), entry));
+            same("entries", trainers.remembered(), entries.size());
+        }
+
+        /** As an assertion says it, which is too slow for so many. */
+        private static void same(String what, Object found, Object expected) {
+            if (!found.equals(expected)) {
+                throw new AssertionError(
+                        "%s: expected %s, but was %s".formatted(what, expected, found));
+            }
+        }
+
+        /** Whatever has happened, a job whose trainers send what they are asked for ends. */
+        private void end() {
+            for (int turn = 0; turn < 200 && machine.state().phase != Phase.FINISHED; turn++) {
+                for (String trainer : TRAINERS) {
+                    Client client =
+                            reference.members.getOrDefault(trainer, new Client("i0", "mqtt"));
+                    reference.join(trainer, client, false);
+                    control(ControlMessage.Type.JOIN, trainer, client, false);
+                }
+                for (String trainer : TRAINERS) {
+                    if (machine.state().phase == Phase.OPEN
+                            && !reference.counted.containsKey(trainer)) {
+                        RoundId id = machine.state().id();
+                        String transport = reference.members.get(trainer).transport();
+                        reference.update(trainer, id, 9, transport);
+                        inbound(
+                                transport,
+                                new TrainerEvent.UpdateStaged(
+                                        new Claim(
+                                                "job",
+                                                trainer,
+                                                id.round(),
+                                                id.epoch(),
+                                                1,
+                                                1,
+                                                UpdateKind.WEIGHTS,
+                                                9,
+                                                true,
+                                                new PayloadRef("/x/" + trainer, 0, 8, 1),
+                                                Map.of())));
+                    }
+                }
+                time(1);
+                check();
+            }
+            assertThat(machine.state().phase).isEqualTo(Phase.FINISHED);
+        }
+
+        private <T> List<T> said(Class<T> type, Predicate<T> which) {
+            return line.stream().filter(type::isInstance).map(type::cast).filter(which).toList();
+        }
+
+        /** Each model holds each update of its ledger once, and no other. */
+        private void checkLine() {
+            Map<RoundId, List<LedgerPart>> ledgers =
+                    said(Effect.Record.class, all -> true).stream()
+                            .map(Effect.Record::part)
+                            .collect(Collectors.groupingBy(part -> part.ledger().model()));
+            assertThat(ledgers).hasSize(reference.rounds);
+            ledgers.forEach(this::checkModel);
+        }
+
+        private void checkModel(RoundId version, List<LedgerPart> parts) {
+            for (int i = 0; i < parts.size(); i++) {
+                assertThat(parts.get(i).number()).isEqualTo(i);
+                assertThat(parts.get(i).last()).isEqualTo(i == parts.size() - 1);
+            }
+            RoundLedger first = parts.get(0).ledger();
+            RoundId round = new RoundId(first.round(), first.epoch());
+            List<RoundLedger.Entry> updates =
+                    parts.stream().flatMap(part -> part.ledger().updates().stream()).toList();
+            Map<String, String> content =
+                    updates.stream()
+                            .collect(
+                                    Collectors.toMap(
+                                            RoundLedger.Entry::trainer, RoundLedger.Entry::crc32c));
+            assertThat(content).hasSize(updates.size());
+            assertThat(reference.closed.get(round).keySet()).isEqualTo(content.keySet());
+            assertThat(models.putIfAbsent(version, content)).isNull();
+            for (int shard = 0; shard < SHARDS; shard++) {
+                checkShard(shard, round, content);
+            }
+            assertThat(
+                            said(
+                                            Effect.Answer.class,
+                                            a ->
+                                                    a.receipt().receipt().status()
+                                                                    == Receipt.Status.COMMITTED
+                                                            && a.receipt().receipt().round()
+                                                                    == round.round()
+                                                            && a.receipt().receipt().epoch()
+                                                                    == round.epoch())
+                                    .stream()
+                                    .map(a -> a.receipt().receipt().trainer()))
+                    .containsExactlyInAnyOrderElementsOf(content.keySet());
+        }
+
+        private void checkShard(int shard, RoundId round, Map<String, String> content) {
+            List<AggregatorInput> commands =
+                    said(Effect.Command.class, all -> true).stream()
+                            .map(Effect.Command::input)
+                            .filter(c -> c.shard() == shard && c.round().equals(round))
+                            .toList();
+            assertThat(
+                            commands.stream()
+                                    .filter(FoldUpdate.class::isInstance)
+                                    .map(fold -> ((FoldUpdate) fold).trainer()))
+                    .containsExactlyInAnyOrderElementsOf(content.keySet());
+            int contributions =
+                    commands.stream()
+                            .filter(CloseNode.class::isInstance)
+                            .map(CloseNode.class::cast)
+                            .filter(
+                                    close ->
+                                            close.node().startsWith("r1")
+                                                    || rules.folding().algorithm().gathers())
+                            .mapToInt(CloseNode::contributions)
+                            .sum();
+            assertThat(contributions).isEqualTo(content.size());
+        }
+    }
+}
