@@ -13,6 +13,7 @@ import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 import io.tributary.operators.coordinator.Policy;
+import java.time.Instant;
 
 /** Keeps the table of docs/architecture.md true: which module may use which, and which library. */
 @AnalyzeClasses(packages = "io.tributary", importOptions = MainClasses.class)
@@ -135,6 +136,23 @@ class ArchitectureTest {
                     .resideInAnyPackage("com.sun.jna..");
 
     /** A policy gets the time as an argument, and says what is to be done. */
+    @ArchTest
+    static final ArchRule OPERATORS_READ_ONE_CLOCK =
+            noClasses()
+                    .that()
+                    .resideInAPackage("io.tributary.operators..")
+                    .and()
+                    .resideOutsideOfPackage("io.tributary.operators.clock..")
+                    .should()
+                    .callMethod(System.class, "nanoTime")
+                    .orShould()
+                    .callMethod(System.class, "currentTimeMillis")
+                    .orShould()
+                    .callMethod(Instant.class, "now")
+                    .orShould()
+                    .callMethod(Thread.class, "sleep", long.class)
+                    .because("time is injected, and nobody waits in an operator");
+
     @ArchTest
     static final ArchRule POLICIES_READ_NO_CLOCK_AND_DO_NO_IO =
             noClasses()

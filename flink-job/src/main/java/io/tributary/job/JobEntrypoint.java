@@ -22,7 +22,6 @@ import org.apache.flink.configuration.ExternalizedCheckpointRetention;
 import org.apache.flink.configuration.PipelineOptions;
 import org.apache.flink.configuration.ReadableConfig;
 import org.apache.flink.configuration.RestartStrategyOptions;
-import org.apache.flink.configuration.StateBackendOptions;
 import org.apache.flink.configuration.StateRecoveryOptions;
 import org.apache.flink.core.execution.JobClient;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -113,8 +112,6 @@ public final class JobEntrypoint implements Callable<Integer> {
         all.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
         all.set(PipelineOptions.GENERIC_TYPES, false);
         spec.parallelism().ifPresent(p -> all.set(CoreOptions.DEFAULT_PARALLELISM, p));
-        // The coordinator changes its state in place, which only the heap keeps.
-        all.set(StateBackendOptions.STATE_BACKEND, "hashmap");
         all.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, spec.checkpointInterval());
         all.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
         all.set(

@@ -100,7 +100,14 @@ public record AggregationGraph(
         SingleOutputStreamOperator<PublishedModel> published =
                 top.connect(coordinator.getSideOutput(CoordinatorOutputs.LEDGERS))
                         .process(
-                                new ModelPublisher(job, run.id(), model, models, regions, partials),
+                                new ModelPublisher(
+                                        job,
+                                        run.id(),
+                                        model,
+                                        models,
+                                        regions,
+                                        partials,
+                                        surroundings),
                                 MODEL)
                         .name("model publisher")
                         .uid("model-publisher")
@@ -153,7 +160,8 @@ public record AggregationGraph(
                             .transform(
                                     levelName(levels, level),
                                     AggregatorInput.TYPE,
-                                    new PartialSumOperator(model, models, regions, partials))
+                                    new PartialSumOperator(
+                                            model, models, regions, partials, surroundings))
                             .uid(uid(level));
             group.ifPresent(sums.getTransformation()::setCoLocationGroupKey);
             input = sums.union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));
@@ -168,7 +176,8 @@ public record AggregationGraph(
                                         models,
                                         regions,
                                         partials,
-                                        rules.folding().algorithm()))
+                                        rules.folding().algorithm(),
+                                        surroundings))
                         .uid(uid(levels - 1));
         group.ifPresent(top.getTransformation()::setCoLocationGroupKey);
         return top;

@@ -244,7 +244,7 @@ public record FederationJob(
         PublishedModel initial =
                 new PublishedModel(
                         ModelPublisher.describe(
-                                graph.job(), graph.run().id(), new RoundId(0, 0), file, 0, ""),
+                                graph.job(), graph.run().id(), new RoundId(0, 0), file),
                         file.toString());
         return env.fromData(List.of(initial), AggregationGraph.MODEL)
                 .name("initial model")

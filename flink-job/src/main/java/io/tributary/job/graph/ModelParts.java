@@ -75,7 +75,7 @@ final class ModelParts extends AbstractStreamOperator<ModelPart>
         try {
             ModelDescription found =
                     ModelPublisher.describe(
-                            sent.job(), sent.run(), sent.id(), Path.of(model.path()), 0, "");
+                            sent.job(), sent.run(), sent.id(), Path.of(model.path()));
             if (found.crc32c() == sent.crc32c() && found.bytes() == sent.bytes()) {
                 return true;
             }

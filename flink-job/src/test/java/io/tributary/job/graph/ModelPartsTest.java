@@ -25,7 +25,7 @@ class ModelPartsTest {
         Path file = temp.resolve("model-" + round);
         Files.write(file, new byte[(3 << 19) + round]);
         return new PublishedModel(
-                ModelPublisher.describe("job", "run", new RoundId(round, 0), file, 0, ""),
+                ModelPublisher.describe("job", "run", new RoundId(round, 0), file),
                 file.toString());
     }
 

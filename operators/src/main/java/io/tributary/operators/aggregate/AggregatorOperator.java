@@ -10,6 +10,7 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.model.Quarantine;
@@ -25,15 +26,16 @@ import org.apache.flink.api.common.state.MapStateDescriptor;
 import org.apache.flink.api.common.typeutils.base.StringSerializer;
 import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.metrics.Counter;
+import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
 import org.apache.flink.streaming.api.operators.OneInputStreamOperator;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 
 /**
- * One level of the aggregation tree, keyed by (node, shard). It works in memory of its own, and a
- * checkpoint gets a copy: what comes in is put beside what else waits for the same node and shard,
- * and all of it is folded together: when there are eight, when nothing more has come for a
+ * One level of the aggregation tree, keyed by (node, shard). It works in memory of its own, which a
+ * checkpoint writes as it is: what comes in is put beside what else waits for the same node and
+ * shard, and all of it is folded together: when there are eight, when nothing more has come for a
  * millisecond, ten milliseconds later at the latest, when the node is complete, or when a
  * checkpoint begins.
  *
@@ -67,11 +69,15 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private final List<RegionPool.Place> partials;
 
     private final AggregationRule rule;
+    private final Clock clock;
 
     private transient ModelLayout layout;
     private transient PayloadStore access;
     private transient FoldExecutor executor;
-    private transient MapState<String, NodeAccumulator> rounds;
+
+    /** Folds as an earlier version remembers them; each leaves it when it is needed. */
+    private transient MapState<String, NodeAccumulator> earlier;
+
     private transient Map<FoldKey, LiveAccumulator> folds;
     private transient boolean flushScheduled;
     private transient boolean arrived;
@@ -80,30 +86,37 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private transient Counter bytesFolded;
     private transient Counter foldTime;
 
-    private record FoldKey(NodeShard key, RoundId round) {}
-
     /**
      * @param models where models are, and what is found not to be finite is written down
      * @param regions where updates lie
      * @param partials where partial sums lie, so that they need not pass through Flink's network
      * @param rule what becomes of updates; a level below the top only adds
+     * @param clock how long folds take, and copies of other hosts are kept
      */
     AggregatorOperator(
             ModelSpec model,
             ModelStore models,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> partials,
-            AggregationRule rule) {
+            AggregationRule rule,
+            Clock clock) {
         this.rule = rule;
+        this.clock = clock;
         this.model = model;
         this.models = models;
         this.regions = regions;
         this.partials = partials.stream().toList();
     }
 
+    /** Sums do not go through the keyed backend. */
     @Override
-    public void open() throws Exception {
-        super.open();
+    protected boolean isUsingCustomRawKeyedState() {
+        return true;
+    }
+
+    @Override
+    public void initializeState(StateInitializationContext context) throws Exception {
+        super.initializeState(context);
         layout = model.layout();
         if (!partials.isEmpty() || regions.manyHosts()) {
             MemoryGuard.install();
@@ -115,15 +128,22 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
                         access,
                         new Quarantine(models),
                         partials.stream().findAny().map(p -> p.open(layout.maxUpdateBytes())),
-                        new ManagedMemory(getContainingTask().getEnvironment().getMemoryManager()));
+                        new ManagedMemory(getContainingTask().getEnvironment().getMemoryManager()),
+                        clock);
         folds = new LinkedHashMap<>();
-        rounds =
-                getRuntimeContext()
+        AccumulatorState.read(context.getRawKeyedStateInputs(), executor, folds);
+        earlier =
+                context.getKeyedStateStore()
                         .getMapState(
                                 new MapStateDescriptor<>(
                                         "rounds",
                                         StringSerializer.INSTANCE,
                                         NodeAccumulatorSerializer.INSTANCE));
+    }
+
+    @Override
+    public void open() throws Exception {
+        super.open();
         updatesFolded = getMetricGroup().counter("updatesFolded");
         partialSumsFolded = getMetricGroup().counter("partialSumsFolded");
         bytesFolded = getMetricGroup().counter("bytesFolded");
@@ -143,19 +163,18 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
         }
         if (input instanceof DropRound) {
             executor.discard(fold);
-            forget(key, fold);
+            folds.remove(key);
             return;
         }
         if (input instanceof CloseNode close) {
             fold.close = Optional.of(close);
-            fold.changed = true;
         } else {
             fold.waiting.add(input);
         }
         if (fold.complete()) {
             flush(key, fold);
             emit(fold.close.get(), fold);
-            forget(key, fold);
+            folds.remove(key);
         } else if (rule instanceof AggregationRule.Gathering) {
             // All that it needs comes at the close, and no checkpoint comes in between.
             return;
@@ -171,22 +190,19 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     }
 
     private LiveAccumulator load(int shard, RoundId round) throws Exception {
-        NodeAccumulator remembered = rounds.get(round.toString());
-        return remembered == null ? new LiveAccumulator() : executor.restore(shard, remembered);
-    }
-
-    private void forget(FoldKey key, LiveAccumulator fold) throws Exception {
-        folds.remove(key);
-        if (fold.inState) {
-            rounds.remove(key.round().toString());
+        NodeAccumulator before = earlier.get(round.toString());
+        if (before == null) {
+            return new LiveAccumulator();
         }
+        earlier.remove(round.toString());
+        return executor.restore(shard, before);
     }
 
     private void flush(FoldKey key, LiveAccumulator fold) {
         if (fold.waiting.isEmpty()) {
             return;
         }
-        long start = System.nanoTime();
+        long start = clock.nanoTime();
         for (AggregatorInput input : fold.waiting) {
             if (input instanceof FoldPartial) {
                 partialSumsFolded.inc();
@@ -198,7 +214,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
                 rule instanceof AggregationRule.Gathering gathering
                         ? executor.gather(key.key().shard(), fold, gathering)
                         : executor.flush(key.key().shard(), fold));
-        foldTime.inc((System.nanoTime() - start) / 1000);
+        foldTime.inc((clock.nanoTime() - start) / 1000);
     }
 
     /**
@@ -235,16 +251,13 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
 
     @Override
     public void snapshotState(StateSnapshotContext context) throws Exception {
-        for (Map.Entry<FoldKey, LiveAccumulator> entry : folds.entrySet()) {
-            FoldKey key = entry.getKey();
-            LiveAccumulator fold = entry.getValue();
-            flush(key, fold);
-            if (fold.changed) {
-                setCurrentKey(key.key());
-                rounds.put(key.round().toString(), executor.snapshot(key.key().shard(), fold));
-                fold.inState = true;
-                fold.changed = false;
-            }
+        folds.forEach(this::flush);
+        if (!folds.isEmpty()) {
+            AccumulatorState.write(
+                    folds,
+                    executor,
+                    getRuntimeContext().getTaskInfo().getMaxNumberOfParallelSubtasks(),
+                    context.getRawKeyedOperatorStateOutput());
         }
         super.snapshotState(context);
     }

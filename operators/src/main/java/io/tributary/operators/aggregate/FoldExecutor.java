@@ -9,8 +9,10 @@ import io.tributary.memory.region.OwnedRegion;
 import io.tributary.memory.region.RegionMappings;
 import io.tributary.memory.region.RegionPool;
 import io.tributary.node.PayloadStore;
+import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.model.Quarantine.Breach;
 import io.tributary.operators.rule.AggregationRule;
@@ -20,10 +22,13 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.apache.flink.core.memory.DataInputView;
+import org.apache.flink.core.memory.DataOutputView;
 
 /** Folds what waits for a node, in the order in which it came. Not thread-safe. */
 final class FoldExecutor implements AutoCloseable {
@@ -49,16 +54,17 @@ final class FoldExecutor implements AutoCloseable {
             PayloadStore regions,
             Quarantine quarantine,
             Optional<RegionPool> pool,
-            ManagedMemory managed) {
+            ManagedMemory managed,
+            Clock clock) {
         this.quarantine = quarantine;
         this.layout = layout;
         this.regions = regions;
-        this.updates = new MappedUpdateCache(layout, regions);
+        this.updates = new MappedUpdateCache(layout, regions, clock);
         this.pool = pool;
         this.sums = new SumMemory(pool, managed);
     }
 
-    /** What a checkpoint remembers, to be gone on with. */
+    /** What an earlier version's checkpoint remembers, to be gone on with. */
     LiveAccumulator restore(int shard, NodeAccumulator accumulator) {
         LiveAccumulator fold = new LiveAccumulator();
         if (accumulator.sum().length > 0) {
@@ -72,18 +78,38 @@ final class FoldExecutor implements AutoCloseable {
         fold.weight = accumulator.weight();
         fold.contributions = accumulator.contributions();
         fold.close = accumulator.close();
-        fold.inState = true;
         return fold;
     }
 
-    /** What a checkpoint is to remember; nothing may wait. */
-    NodeAccumulator snapshot(int shard, LiveAccumulator fold) {
-        return new NodeAccumulator(
-                fold.sum.map(sum -> sum.copy(layout.sumBytes(shard))).orElse(new byte[0]),
-                fold.weight,
-                fold.contributions,
-                fold.close,
-                false);
+    /** Writes what a checkpoint is to remember; nothing may wait. */
+    void write(int shard, LiveAccumulator fold, DataOutputView out) throws IOException {
+        out.writeDouble(fold.weight);
+        out.writeInt(fold.contributions);
+        out.writeBoolean(fold.close.isPresent());
+        if (fold.close.isPresent()) {
+            AggregatorInputSerializer.INSTANCE.serialize(fold.close.get(), out);
+        }
+        out.writeBoolean(fold.sum.isPresent());
+        if (fold.sum.isPresent()) {
+            fold.sum.get().write(layout.sumBytes(shard), out);
+        }
+    }
+
+    /** Reads what {@link #write} wrote. */
+    LiveAccumulator read(int shard, DataInputView in) throws IOException {
+        LiveAccumulator fold = new LiveAccumulator();
+        fold.weight = in.readDouble();
+        fold.contributions = in.readInt();
+        if (in.readBoolean()) {
+            fold.close =
+                    Optional.of((CloseNode) AggregatorInputSerializer.INSTANCE.deserialize(in));
+        }
+        if (in.readBoolean()) {
+            ShardSum sum = sums.take(layout.sumBytes(shard));
+            sum.read(layout.sumBytes(shard), in);
+            fold.sum = Optional.of(sum);
+        }
+        return fold;
     }
 
     /**
@@ -115,7 +141,6 @@ final class FoldExecutor implements AutoCloseable {
         folding.clear();
         fold.contributions += fold.waiting.size();
         fold.waiting.clear();
-        fold.changed = true;
         return bytes;
     }
 
@@ -157,7 +182,6 @@ final class FoldExecutor implements AutoCloseable {
         fold.weight = 1;
         fold.contributions += all.size();
         fold.waiting.clear();
-        fold.changed = true;
         return (long) all.size() * layout.shardBytes(shard);
     }
 

@@ -23,12 +23,6 @@ final class LiveAccumulator {
     int contributions;
     Optional<CloseNode> close = Optional.empty();
 
-    /** Whether the state has an entry for it. */
-    boolean inState;
-
-    /** Whether the state's entry says less than this. */
-    boolean changed;
-
     boolean complete() {
         return close.isPresent() && close.get().contributions() == contributions + waiting.size();
     }

@@ -7,6 +7,7 @@ import io.tributary.memory.region.RegionMappings;
 import io.tributary.memory.region.TensorFile;
 import io.tributary.node.NodeClient;
 import io.tributary.node.PayloadStore;
+import io.tributary.operators.clock.Clock;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
@@ -33,9 +34,11 @@ final class MappedUpdateCache implements AutoCloseable {
 
     private final ModelLayout layout;
     private final PayloadStore regions;
+    private final Clock clock;
     private final Map<PayloadRef, Update> open = new LinkedHashMap<>(16, 0.75f, true);
 
-    MappedUpdateCache(ModelLayout layout, PayloadStore regions) {
+    MappedUpdateCache(ModelLayout layout, PayloadStore regions, Clock clock) {
+        this.clock = clock;
         this.layout = layout;
         this.regions = regions;
     }
@@ -102,7 +105,7 @@ final class MappedUpdateCache implements AutoCloseable {
      */
     private boolean fetch(PayloadRef payload, Update update, int shard) {
         Copy copy = update.copy().orElseThrow();
-        copy.usedNanos = System.nanoTime();
+        copy.usedNanos = clock.nanoTime();
         boolean same = true;
         long begin = 0;
         long end = 0;
@@ -170,7 +173,7 @@ final class MappedUpdateCache implements AutoCloseable {
 
     /** Closes those whose region has been released, so that its memory can go. */
     void evictIdle() {
-        long now = System.nanoTime();
+        long now = clock.nanoTime();
         open.entrySet().stream()
                 .filter(entry -> over(entry.getKey(), entry.getValue(), now))
                 .map(Map.Entry::getKey)

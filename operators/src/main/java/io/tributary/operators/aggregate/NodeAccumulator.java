@@ -6,7 +6,8 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import java.util.Optional;
 
 /**
- * What a checkpoint remembers of one tree node for one shard of one round.
+ * What a checkpoint of before {@link AccumulatorState} remembers of one tree node for one shard of
+ * one round.
  *
  * @param sum unnormalised, as {@code ModelLayout} lays it out, not to be changed; empty before the
  *     first contribution

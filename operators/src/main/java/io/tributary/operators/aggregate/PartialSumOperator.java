@@ -6,6 +6,7 @@ import io.tributary.memory.region.RegionPool;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.rule.WeightedMean;
@@ -20,8 +21,9 @@ public final class PartialSumOperator extends AggregatorOperator<AggregatorInput
             ModelSpec model,
             ModelStore models,
             PayloadStore.Place regions,
-            Optional<RegionPool.Place> partials) {
-        super(model, models, regions, partials, new WeightedMean());
+            Optional<RegionPool.Place> partials,
+            Clock clock) {
+        super(model, models, regions, partials, new WeightedMean(), clock);
     }
 
     @Override

@@ -8,6 +8,7 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
 import io.tributary.operators.aggregate.SlotState.Slots;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.ModelStore;
@@ -43,8 +44,9 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
             ModelStore models,
             PayloadStore.Place regions,
             Optional<RegionPool.Place> partials,
-            Algorithm algorithm) {
-        super(model, models, regions, partials, algorithm.rule());
+            Algorithm algorithm,
+            Clock clock) {
+        super(model, models, regions, partials, algorithm.rule(), clock);
         this.model = model;
         this.models = models;
         this.algorithm = algorithm;

@@ -69,7 +69,9 @@ final class RoundEnding {
         Script script = new Script(state, closing, events);
         long step = closing.said();
         long end = script.steps();
-        for (int budget = pace.commands(); budget > 0 && step < end; step++) {
+        for (int budget = pace.commands();
+                step < end && (budget > 0 || script.within(step));
+                step++) {
             budget -= script.say(step);
         }
         state.said(step);
@@ -126,6 +128,14 @@ final class RoundEnding {
                 }
             }
             return told;
+        }
+
+        /**
+         * Whether a checkpoint must not come before a step: a rule that gathers gets all updates of
+         * a shard together.
+         */
+        boolean within(long step) {
+            return gathers && step < commands && step % (folds + told.size()) != 0;
         }
 
         long steps() {

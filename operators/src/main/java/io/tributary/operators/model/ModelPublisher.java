@@ -5,6 +5,7 @@ package io.tributary.operators.model;
 import io.tributary.memory.region.MappedFile;
 import io.tributary.memory.region.RegionPool;
 import io.tributary.node.PayloadStore;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.ModelDescription;
@@ -16,8 +17,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -61,6 +60,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
     private final String run;
     private final ModelSpec model;
     private final PayloadStore.Place regions;
+    private final Clock clock;
 
     /** At most one; unlike an Optional, a list can be shipped. */
     private final List<RegionPool.Place> shards;
@@ -86,6 +86,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
      * @param models where models go
      * @param regions where regions are
      * @param shards where shards lie; without, they come through Flink's network
+     * @param clock how old a model's last update is, to show to people
      */
     public ModelPublisher(
             String job,
@@ -93,7 +94,9 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
             ModelSpec model,
             ModelStore models,
             PayloadStore.Place regions,
-            Optional<RegionPool.Place> shards) {
+            Optional<RegionPool.Place> shards,
+            Clock clock) {
+        this.clock = clock;
         this.regions = regions;
         this.shards = shards.stream().toList();
         this.job = job;
@@ -195,7 +198,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
                                     assembly.version(),
                                     Files.size(file),
                                     rejected.isEmpty() ? assembly.crc32c() : crc32c(file),
-                                    assembly.lastUpdateMicros(),
+                                    millisSince(assembly.lastUpdateMicros()),
                                     rejected),
                             file.toString()));
         }
@@ -238,21 +241,14 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
         }
     }
 
-    /**
-     * Describes a model file.
-     *
-     * @param rejected why it is the former model once more; empty where it is not
-     */
-    public static ModelDescription describe(
-            String job,
-            String run,
-            RoundId round,
-            Path file,
-            long lastUpdateMicros,
-            String rejected)
+    /** Describes a model file that no round has just made. */
+    public static ModelDescription describe(String job, String run, RoundId round, Path file)
             throws IOException {
-        return describe(
-                job, run, round, Files.size(file), crc32c(file), lastUpdateMicros, rejected);
+        return describe(job, run, round, Files.size(file), crc32c(file), 0, "");
+    }
+
+    private double millisSince(long micros) {
+        return micros == 0 ? 0 : (clock.micros() - micros) / 1e3;
     }
 
     private static ModelDescription describe(
@@ -261,10 +257,8 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
             RoundId round,
             long length,
             int crc32c,
-            long lastUpdateMicros,
+            double millis,
             String rejected) {
-        Duration since =
-                Duration.between(Instant.EPOCH.plusNanos(lastUpdateMicros * 1000), Instant.now());
         return new ModelDescription(
                 job,
                 run,
@@ -273,7 +267,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
                 length,
                 ChunkPart.MAX_CHUNK_BYTES,
                 crc32c,
-                lastUpdateMicros == 0 ? 0 : since.toNanos() / 1e6,
+                millis,
                 rejected);
     }
 

@@ -84,13 +84,13 @@ public abstract class FlowSerializer<T> extends TypeSerializer<T> {
     }
 
     /** Writes a round's opening, or a model's version. */
-    protected static void writeRound(RoundId round, DataOutputView out) throws IOException {
+    public static void writeRound(RoundId round, DataOutputView out) throws IOException {
         out.writeInt(round.round());
         out.writeLong(round.epoch());
     }
 
     /** Reads what {@link #writeRound} wrote. */
-    protected static RoundId readRound(DataInputView in) throws IOException {
+    public static RoundId readRound(DataInputView in) throws IOException {
         return new RoundId(in.readInt(), in.readLong());
     }
 

@@ -13,12 +13,14 @@ import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.model.Quarantine.Breach;
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.testutils.Backends;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
@@ -31,17 +33,21 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
+import org.apache.flink.runtime.state.KeyGroupRangeAssignment;
+import org.apache.flink.streaming.util.AbstractStreamOperatorTestHarness;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class AggregatorOperatorTest {
@@ -67,6 +73,8 @@ class AggregatorOperatorTest {
     private final List<Path> updates = new ArrayList<>();
     private final long[] weights = {3, 10, 1};
 
+    private static final int MAX_PARALLELISM = 128;
+
     @BeforeEach
     void writeFiles() {
         base = TestModels.write(temp.resolve("base"), HEADER, 1);
@@ -77,9 +85,16 @@ class AggregatorOperatorTest {
 
     private <OUT> KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, OUT> harness(
             AggregatorOperator<OUT> function, OperatorSubtaskState... restored) throws Exception {
+        return harness(Backends.HEAP, function, restored);
+    }
+
+    private <OUT> KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, OUT> harness(
+            Backends backend, AggregatorOperator<OUT> function, OperatorSubtaskState... restored)
+            throws Exception {
         KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, OUT> harness =
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         function, AggregatorOperator.KEY, NodeShard.TYPE);
+        harness.setStateBackend(backend.open());
         harness.setup();
         for (OperatorSubtaskState state : restored) {
             harness.initializeState(state);
@@ -119,17 +134,21 @@ class AggregatorOperatorTest {
         return sum;
     }
 
-    @Test
-    void aLevelEmitsTheUnnormalisedSumThroughASnapshotAndRestore() throws Exception {
+    @ParameterizedTest
+    @CsvSource({"HEAP, HEAP", "ROCKSDB, ROCKSDB", "FORST, FORST", "HEAP, ROCKSDB", "ROCKSDB, HEAP"})
+    void aLevelEmitsTheUnnormalisedSumThroughASnapshotAndRestore(Backends before, Backends after)
+            throws Exception {
         int shards = spec(UpdateKind.WEIGHTS).layout().shards();
         OperatorSubtaskState snapshot;
         try (var harness =
                 harness(
+                        before,
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
                                 models(),
                                 PayloadStore.Place.NONE,
-                                Optional.empty()))) {
+                                Optional.empty(),
+                                Clock.SYSTEM))) {
             for (int shard = 0; shard < shards; shard++) {
                 harness.processElement(fold(0, shard), 0);
                 harness.processElement(fold(1, shard), 0);
@@ -137,7 +156,7 @@ class AggregatorOperatorTest {
                     harness.processElement(close(shard, "leaf", "top", 3), 0);
                 }
             }
-            snapshot = harness.snapshot(1, 1);
+            snapshot = before.leave(harness, after, 1);
             // What happens after the snapshot must not be seen by who restores it.
             harness.processElement(fold(2, 0), 0);
             assertThat(harness.extractOutputValues()).hasSize(1);
@@ -145,11 +164,13 @@ class AggregatorOperatorTest {
         double[] reference = weightedSum();
         try (var harness =
                 harness(
+                        after,
                         new PartialSumOperator(
                                 spec(UpdateKind.WEIGHTS),
                                 models(),
                                 PayloadStore.Place.NONE,
-                                Optional.empty()),
+                                Optional.empty(),
+                                Clock.SYSTEM),
                         snapshot)) {
             for (int shard = 0; shard < shards; shard++) {
                 harness.processElement(fold(2, shard), 0);
@@ -169,8 +190,59 @@ class AggregatorOperatorTest {
                             .isCloseTo(expected, Offset.offset(1e-12 * (1 + Math.abs(expected))));
                 }
             }
-            assertThat(harness.numKeyedStateEntries()).isZero();
+            assertThat(harness.snapshot(2, 2).getRawKeyedState()).as("nothing is left").isEmpty();
         }
+    }
+
+    /** Sums go where their keys go, when a job is resumed with another parallelism. */
+    @Test
+    void sumsFollowTheirKeysToOtherSubtasks() throws Exception {
+        int shards = spec(UpdateKind.WEIGHTS).layout().shards();
+        OperatorSubtaskState snapshot;
+        try (var harness = subtask(1, 0)) {
+            harness.open();
+            for (int shard = 0; shard < shards; shard++) {
+                harness.processElement(fold(0, shard), 0);
+            }
+            snapshot = harness.snapshot(1, 1);
+        }
+        List<Integer> shardsOfEach = new ArrayList<>();
+        for (int subtask = 0; subtask < 2; subtask++) {
+            try (var harness = subtask(2, subtask)) {
+                harness.initializeState(
+                        AbstractStreamOperatorTestHarness.repartitionOperatorState(
+                                snapshot, MAX_PARALLELISM, 1, 2, subtask));
+                harness.open();
+                for (int shard = 0; shard < shards; shard++) {
+                    NodeShard key = AggregatorOperator.KEY.getKey(fold(0, shard));
+                    if (KeyGroupRangeAssignment.assignKeyToParallelOperator(key, MAX_PARALLELISM, 2)
+                            == subtask) {
+                        shardsOfEach.add(subtask);
+                        harness.processElement(close(shard, "leaf", "top", 1), 0);
+                    }
+                }
+                assertThat(harness.extractOutputValues())
+                        .hasSize(Collections.frequency(shardsOfEach, subtask))
+                        .allMatch(out -> ((FoldPartial) out).weight() == weights[0]);
+            }
+        }
+        assertThat(shardsOfEach).hasSize(shards).contains(0, 1);
+    }
+
+    private KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, AggregatorInput>
+            subtask(int parallelism, int subtask) throws Exception {
+        return new KeyedOneInputStreamOperatorTestHarness<>(
+                new PartialSumOperator(
+                        spec(UpdateKind.WEIGHTS),
+                        models(),
+                        PayloadStore.Place.NONE,
+                        Optional.empty(),
+                        Clock.SYSTEM),
+                AggregatorOperator.KEY,
+                NodeShard.TYPE,
+                MAX_PARALLELISM,
+                parallelism,
+                subtask);
     }
 
     private double[] values(AggregatorInput partial) {
@@ -192,7 +264,11 @@ class AggregatorOperatorTest {
             try (var leaf =
                     harness(
                             new PartialSumOperator(
-                                    spec, models(), PayloadStore.Place.NONE, partials))) {
+                                    spec,
+                                    models(),
+                                    PayloadStore.Place.NONE,
+                                    partials,
+                                    Clock.SYSTEM))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(0, shard), 0);
                 }
@@ -208,7 +284,11 @@ class AggregatorOperatorTest {
             try (var leaf =
                             harness(
                                     new PartialSumOperator(
-                                            spec, models(), PayloadStore.Place.NONE, partials),
+                                            spec,
+                                            models(),
+                                            PayloadStore.Place.NONE,
+                                            partials,
+                                            Clock.SYSTEM),
                                     snapshot);
                     var top =
                             harness(
@@ -217,7 +297,8 @@ class AggregatorOperatorTest {
                                             models(),
                                             PayloadStore.Place.NONE,
                                             partials,
-                                            Algorithm.FEDAVG))) {
+                                            Algorithm.FEDAVG,
+                                            Clock.SYSTEM))) {
                 for (int shard = 0; shard < layout.shards(); shard++) {
                     leaf.processElement(fold(1, shard), 0);
                     leaf.processElement(fold(2, shard), 0);
@@ -247,7 +328,8 @@ class AggregatorOperatorTest {
                                 models(),
                                 PayloadStore.Place.NONE,
                                 Optional.empty(),
-                                Algorithm.FEDAVG))) {
+                                Algorithm.FEDAVG,
+                                Clock.SYSTEM))) {
             for (int shard = 0; shard < layout.shards(); shard++) {
                 for (int u = 0; u < weights.length; u++) {
                     top.processElement(
@@ -295,7 +377,8 @@ class AggregatorOperatorTest {
                                         models(),
                                         PayloadStore.Place.NONE,
                                         regions,
-                                        Algorithm.FEDAVG))) {
+                                        Algorithm.FEDAVG,
+                                        Clock.SYSTEM))) {
             for (int i = 0; i < 3; i++) {
                 top.processElement(
                         new FoldUpdate(
@@ -370,7 +453,8 @@ class AggregatorOperatorTest {
                                 models(),
                                 PayloadStore.Place.NONE,
                                 Optional.empty(),
-                                Algorithm.FEDAVG))) {
+                                Algorithm.FEDAVG,
+                                Clock.SYSTEM))) {
             top(harness, ROUND, BASE, first);
             snapshot = harness.snapshot(1, 1);
         }
@@ -389,7 +473,8 @@ class AggregatorOperatorTest {
                                 models(),
                                 PayloadStore.Place.NONE,
                                 Optional.empty(),
-                                Algorithm.FEDAVG),
+                                Algorithm.FEDAVG,
+                                Clock.SYSTEM),
                         snapshot)) {
             top(harness, new RoundId(2, 0), ROUND, second);
         }
@@ -459,7 +544,8 @@ class AggregatorOperatorTest {
                                 spec(UpdateKind.WEIGHTS),
                                 models(),
                                 PayloadStore.Place.NONE,
-                                Optional.empty()))) {
+                                Optional.empty(),
+                                Clock.SYSTEM))) {
             harness.processElement(fold(0, 0), 0);
             harness.processElement(new DropRound("leaf", 0, ROUND), 0);
             harness.processElement(
@@ -507,7 +593,8 @@ class AggregatorOperatorTest {
                                 spec(UpdateKind.WEIGHTS),
                                 models(),
                                 PayloadStore.Place.NONE,
-                                Optional.empty()))) {
+                                Optional.empty(),
+                                Clock.SYSTEM))) {
             harness.processElement(
                     new FoldUpdate("leaf", 0, ROUND, TestModels.payload(update), 2, "t", true), 0);
             harness.processElement(close(0, "leaf", "top", 1), 0);
@@ -547,7 +634,11 @@ class AggregatorOperatorTest {
         try (var harness =
                 harness(
                         new PartialSumOperator(
-                                spec, models(), PayloadStore.Place.NONE, Optional.empty()))) {
+                                spec,
+                                models(),
+                                PayloadStore.Place.NONE,
+                                Optional.empty(),
+                                Clock.SYSTEM))) {
             assertThatThrownBy(
                             () -> {
                                 for (int i = 0; i < Columns.MAX; i++) {

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PosixModelStore;
@@ -85,7 +86,8 @@ class EarlierSnapshotsTest {
                                 model,
                                 PosixModelStore.at(temp.resolve("models")),
                                 PayloadStore.Place.NONE,
-                                Optional.empty()),
+                                Optional.empty(),
+                                Clock.SYSTEM),
                         AggregatorOperator.KEY,
                         NodeShard.TYPE);
         harness.setup();

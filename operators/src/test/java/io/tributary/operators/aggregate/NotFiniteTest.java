@@ -9,6 +9,7 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
@@ -71,7 +72,8 @@ class NotFiniteTest {
                                         spec,
                                         PosixModelStore.at(temp.resolve("models")),
                                         PayloadStore.Place.NONE,
-                                        pool));
+                                        pool,
+                                        Clock.SYSTEM));
                 var top =
                         harness(
                                 new TopOperator(
@@ -79,7 +81,8 @@ class NotFiniteTest {
                                         PosixModelStore.at(temp.resolve("models")),
                                         PayloadStore.Place.NONE,
                                         pool,
-                                        Algorithm.FEDAVG))) {
+                                        Algorithm.FEDAVG,
+                                        Clock.SYSTEM))) {
             int number = 0;
             for (Update update : updates) {
                 Path file = write(temp.resolve("u-" + number++), type, update.values());

@@ -12,6 +12,7 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.testutils.TestModels;
@@ -94,7 +95,8 @@ class RemoteUpdatesTest {
                                 spec,
                                 PosixModelStore.at(temp.resolve("models")),
                                 new PayloadStore.Place(temp.resolve("here").toString(), port),
-                                Optional.empty()),
+                                Optional.empty(),
+                                Clock.SYSTEM),
                         AggregatorOperator.KEY,
                         NodeShard.TYPE)) {
             leaf.open();

@@ -9,6 +9,7 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PosixModelStore;
@@ -94,7 +95,8 @@ class ServerOptimizersTest {
                                 models,
                                 PayloadStore.Place.NONE,
                                 Optional.empty(),
-                                algorithm),
+                                algorithm,
+                                Clock.SYSTEM),
                         AggregatorOperator.KEY,
                         NodeShard.TYPE);
         harness.setup();

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.memory.region.RegionPool;
 import io.tributary.node.PayloadStore;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelShard;
@@ -182,7 +183,8 @@ class TreePropertyTest {
                                     spec,
                                     PosixModelStore.at(model.resolveSibling("models")),
                                     PayloadStore.Place.NONE,
-                                    pool),
+                                    pool,
+                                    Clock.SYSTEM),
                             inputs.get(level));
             // Closes and partial sums come by different channels, in any order.
             inputs.get(level + 1).addAll(partials);
@@ -197,7 +199,8 @@ class TreePropertyTest {
                                 PosixModelStore.at(model.resolveSibling("models")),
                                 PayloadStore.Place.NONE,
                                 pool,
-                                Algorithm.FEDAVG),
+                                Algorithm.FEDAVG,
+                                Clock.SYSTEM),
                         inputs.get(levels - 1));
         assertThat(shards).hasSize(layout.shards());
         for (ModelShard shard : shards) {

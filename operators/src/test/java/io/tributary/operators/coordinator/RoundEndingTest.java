@@ -151,6 +151,9 @@ class RoundEndingTest {
         List<Object> both = new ArrayList<>(shard);
         both.addAll(shard);
         assertThat(commands(turns)).isEqualTo(both);
+        assertThat(commands(turns.subList(0, 1)))
+                .as("no checkpoint comes between the updates of a shard")
+                .isEqualTo(shard);
         assertThat(turns.stream().flatMap(List::stream))
                 .as("each is told that it counts when it does")
                 .filteredOn(Effect.Answer.class::isInstance)

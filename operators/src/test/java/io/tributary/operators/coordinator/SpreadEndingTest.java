@@ -8,6 +8,7 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.model.LedgerPart;
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.testutils.Backends;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
@@ -26,10 +27,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.apache.flink.runtime.state.StateBackend;
-import org.apache.flink.runtime.state.hashmap.HashMapStateBackend;
-import org.apache.flink.state.forst.ForStStateBackend;
-import org.apache.flink.state.rocksdb.EmbeddedRocksDBStateBackend;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -57,18 +54,10 @@ class SpreadEndingTest {
                         1);
     }
 
-    private static StateBackend backend(String name) {
-        return switch (name) {
-            case "heap" -> new HashMapStateBackend();
-            case "rocksdb" -> new EmbeddedRocksDBStateBackend(true);
-            default -> new ForStStateBackend();
-        };
-    }
-
-    private CoordinatorHarness harness(String backend, OperatorSubtaskState... restored)
+    private CoordinatorHarness harness(Backends backend, OperatorSubtaskState... restored)
             throws Exception {
         return new CoordinatorHarness(
-                backend(backend),
+                backend,
                 TOPOLOGY,
                 new RoundRules(
                         2,
@@ -114,7 +103,7 @@ class SpreadEndingTest {
 
     @Test
     void theMailboxTakesOthersBetweenTheTurns() throws Exception {
-        try (CoordinatorHarness harness = harness("heap")) {
+        try (CoordinatorHarness harness = harness(Backends.HEAP)) {
             joinAndCount(harness);
             assertThat(parts(harness)).hasSizeBetween(1, 2);
             assertThat(harness.plan().id()).as("is not yet open").isEqualTo(new RoundId(1, 0));
@@ -132,14 +121,8 @@ class SpreadEndingTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "heap, heap",
-        "rocksdb, rocksdb",
-        "forst, forst",
-        "heap, rocksdb",
-        "rocksdb, heap"
-    })
-    void aRestoreInTheMiddleGoesOnWhereItWas(String before, String after) throws Exception {
+    @CsvSource({"HEAP, HEAP", "ROCKSDB, ROCKSDB", "FORST, FORST", "HEAP, ROCKSDB", "ROCKSDB, HEAP"})
+    void aRestoreInTheMiddleGoesOnWhereItWas(Backends before, Backends after) throws Exception {
         OperatorSubtaskState savepoint;
         List<LedgerPart> parts;
         int closes;
@@ -147,7 +130,7 @@ class SpreadEndingTest {
             joinAndCount(harness);
             parts = new ArrayList<>(parts(harness));
             closes = harness.commands(1).size();
-            savepoint = before.equals(after) ? harness.snapshot(1) : harness.savepoint(1);
+            savepoint = harness.leave(before, after);
             // What is said after it is undone by the restore.
             harness.tick();
         }

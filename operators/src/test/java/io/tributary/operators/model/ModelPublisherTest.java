@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.node.PayloadStore;
+import io.tributary.operators.clock.Clock;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.RoundId;
@@ -65,7 +66,8 @@ class ModelPublisherTest {
                                         TestModels.spec(initial, 2, UpdateKind.WEIGHTS),
                                         models,
                                         PayloadStore.Place.NONE,
-                                        Optional.empty())));
+                                        Optional.empty(),
+                                        Clock.SYSTEM)));
         harness.setup();
         for (OperatorSubtaskState state : restored) {
             harness.initializeState(state);

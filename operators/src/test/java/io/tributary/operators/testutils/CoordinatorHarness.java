@@ -28,11 +28,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.core.execution.SavepointFormatType;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.apache.flink.runtime.checkpoint.SavepointType;
-import org.apache.flink.runtime.state.StateBackend;
-import org.apache.flink.runtime.state.hashmap.HashMapStateBackend;
 import org.apache.flink.streaming.runtime.streamrecord.StreamRecord;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.apache.flink.util.OutputTag;
@@ -63,12 +59,12 @@ public final class CoordinatorHarness implements AutoCloseable {
             PayloadStore.Place regions,
             OperatorSubtaskState... restored)
             throws Exception {
-        this(new HashMapStateBackend(), topology, rules, model, regions, restored);
+        this(Backends.HEAP, topology, rules, model, regions, restored);
     }
 
     /** The same, with its state in a backend of one's choice. */
     public CoordinatorHarness(
-            StateBackend backend,
+            Backends backend,
             Topology topology,
             RoundRules rules,
             ModelSpec model,
@@ -90,7 +86,7 @@ public final class CoordinatorHarness implements AutoCloseable {
                                 surroundings),
                         event -> JOB,
                         Types.STRING);
-        harness.setStateBackend(backend);
+        harness.setStateBackend(backend.open());
         harness.setup();
         for (OperatorSubtaskState state : restored) {
             harness.initializeState(state);
@@ -193,13 +189,9 @@ public final class CoordinatorHarness implements AutoCloseable {
         return harness.snapshot(checkpoint, checkpoint);
     }
 
-    /** A snapshot that every backend can be restored from. */
-    public OperatorSubtaskState savepoint(long checkpoint) throws Exception {
-        return harness.snapshotWithLocalState(
-                        checkpoint,
-                        checkpoint,
-                        SavepointType.savepoint(SavepointFormatType.CANONICAL))
-                .getJobManagerOwnedState();
+    /** What a job with another backend goes on with. */
+    public OperatorSubtaskState leave(Backends before, Backends next) throws Exception {
+        return before.leave(harness, next, 1);
     }
 
     public void completed(long checkpoint) throws Exception {

@@ -176,6 +176,10 @@ final class ShmSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
 
     private void scan(RecordsBySplits.Builder<TrainerEvent> records) {
         trainers.scan(Set.copyOf(lanes.values()), Optional.empty(), event -> add(records, event));
+        if (manyHosts && !mailbox.connected()) {
+            // Other hosts could not read them, and the task that tried would fail.
+            return;
+        }
         Set<Path> there = new HashSet<>();
         for (int lane : lanes.values()) {
             for (Path file : directory.updates(lane)) {
