@@ -15,9 +15,8 @@ import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.concurrent.Executors;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.TimeUnit;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,13 +28,14 @@ import org.slf4j.LoggerFactory;
 public final class PayloadStore implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(PayloadStore.class);
-    private static final long END_SECONDS = 5;
-    private static final long AGAIN_MILLIS = 1000;
+
+    /** Regions that are remembered to be given back later; older ones are left to their owners. */
+    private static final int MAX_PENDING = 10_000;
 
     private final Path root;
     private final Optional<NodeClient> regions;
     private final String node;
-    private final ScheduledExecutorService releases;
+    private final Queue<PayloadRef> pending = new ConcurrentLinkedQueue<>();
     private final AtomicLong remoteBytes = new AtomicLong();
 
     /**
@@ -80,8 +80,6 @@ public final class PayloadStore implements AutoCloseable {
                         ? Optional.of(NodeClient.by(root, place.nodePort()))
                         : Optional.empty();
         this.node = regions.map(PayloadStore::name).orElse("");
-        this.releases =
-                Executors.newSingleThreadScheduledExecutor(new DaemonThreads("region-releases"));
     }
 
     private static String name(NodeClient regions) {
@@ -173,25 +171,38 @@ public final class PayloadStore implements AutoCloseable {
     }
 
     /**
-     * Gives a payload's region back; one on another host a little later, when that can be reached.
+     * Gives a payload's region back. One on another host that cannot be reached now is remembered
+     * for {@link #releaseAgain}.
      */
     public void release(PayloadRef payload) {
-        if (elsewhere(payload)) {
-            releases.execute(() -> giveBack(payload));
-        } else {
+        if (!elsewhere(payload)) {
             RegionDirectory.release(payload);
+        } else if (!givenBack(payload)) {
+            pending.add(payload);
+            if (pending.size() > MAX_PENDING) {
+                LOG.info("{} is not given back, others wait already", pending.poll());
+            }
         }
     }
 
-    private void giveBack(PayloadRef payload) {
+    /** Gives back what could not be before; stops at the first that still cannot. */
+    public void releaseAgain() {
+        for (PayloadRef next = pending.peek(); next != null; next = pending.peek()) {
+            if (!givenBack(next)) {
+                return;
+            }
+            pending.remove(next);
+        }
+    }
+
+    /** Whether it is given back, or gone. */
+    private boolean givenBack(PayloadRef payload) {
         try {
             regions().giveBack(ref(payload));
+            return true;
         } catch (IOException | RuntimeException e) {
             LOG.debug("{} was not released: {}", payload, e.getMessage());
-            if (!lost(payload).equals(Optional.of(RejectReason.PAYLOAD_LOST))
-                    && !releases.isShutdown()) {
-                releases.schedule(() -> giveBack(payload), AGAIN_MILLIS, TimeUnit.MILLISECONDS);
-            }
+            return lost(payload).equals(Optional.of(RejectReason.PAYLOAD_LOST));
         }
     }
 
@@ -230,17 +241,10 @@ public final class PayloadStore implements AutoCloseable {
         return there ? Optional.empty() : Optional.of(RejectReason.PAYLOAD_LOST);
     }
 
-    /** What was to be released still is. */
+    /** What was to be released still is, where that can be done now. */
     @Override
     public void close() {
-        releases.shutdown();
-        try {
-            if (!releases.awaitTermination(END_SECONDS, TimeUnit.SECONDS)) {
-                LOG.info("regions on other hosts were not released in time");
-            }
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-        }
+        releaseAgain();
         regions.ifPresent(NodeClient::close);
     }
 }

@@ -151,6 +151,29 @@ class PayloadStoreTest {
                 .hasMessageContaining("node lost: there");
     }
 
+    /** What cannot be given back now is when its host is heard of again. */
+    @Test
+    void aRegionOfAHostThatIsLostIsReleasedWhenItIsBack() throws IOException {
+        OwnedRegion region = region("there");
+        PayloadRef payload = elsewhere(region);
+        there.abort();
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(10))
+                .untilAsserted(
+                        () -> assertThat(access.lost(payload)).contains(RejectReason.NODE_LOST));
+        access.release(payload);
+        access.releaseAgain();
+        assertThat(region.released()).isFalse();
+        node("there").join("127.0.0.1", here.address().getPort());
+        Awaitility.await()
+                .atMost(Duration.ofSeconds(10))
+                .until(
+                        () -> {
+                            access.releaseAgain();
+                            return region.released();
+                        });
+    }
+
     @Test
     void withoutNodesAllIsHere() throws IOException {
         try (PayloadStore alone = new PayloadStore.Place(root("here").toString()).open()) {

@@ -12,6 +12,7 @@ import io.tributary.operators.aggregate.TopOperator;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.InboundEvent;
 import io.tributary.operators.coordinator.OutboundReceipt;
+import io.tributary.operators.coordinator.RegionReleases;
 import io.tributary.operators.coordinator.RoundCoordinator;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
@@ -73,6 +74,7 @@ public record AggregationGraph(
      * @param receipts answers to trainers, each with the transport by which it goes
      * @param ledgers which updates are in a model
      * @param deadLetters what was rejected
+     * @param releases regions to be given back
      * @param shards the global models' shards, as the top emits them
      * @param models the global models
      */
@@ -82,6 +84,7 @@ public record AggregationGraph(
             DataStream<OutboundReceipt> receipts,
             DataStream<RoundLedger> ledgers,
             DataStream<DeadLetter> deadLetters,
+            DataStream<RegionReleases> releases,
             DataStream<ModelShard> shards,
             DataStream<PublishedModel> models) {}
 
@@ -119,6 +122,7 @@ public record AggregationGraph(
                 coordinator.getSideOutput(CoordinatorOutputs.RECEIPTS),
                 published.getSideOutput(ModelPublisher.LEDGERS),
                 coordinator.getSideOutput(CoordinatorOutputs.DEAD_LETTERS),
+                coordinator.getSideOutput(CoordinatorOutputs.RELEASES),
                 top,
                 published);
     }

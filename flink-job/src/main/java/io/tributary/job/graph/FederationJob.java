@@ -6,6 +6,7 @@ import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.coordinator.InboundEvent;
 import io.tributary.operators.coordinator.OutboundReceipt;
+import io.tributary.operators.coordinator.RegionReleases;
 import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.PublishedModel;
@@ -111,6 +112,17 @@ public record FederationJob(
         for (JobTransport transport : transports) {
             sinks(transport, outputs, models, env.getParallelism());
         }
+        outputs.releases()
+                .sinkTo(
+                        new CheckpointedSink<>(
+                                RegionReleases.class,
+                                ReleaseEgress.of(first.regions()),
+                                RegionReleases::checkpointed,
+                                false))
+                .name("sink: releases")
+                .uid("sink-releases")
+                .setParallelism(1)
+                .disableChaining();
         outputs.ledgers()
                 .sinkTo(
                         new CheckpointedSink<>(

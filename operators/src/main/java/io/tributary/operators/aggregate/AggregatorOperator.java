@@ -245,6 +245,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
                         now + EVICT_MILLIS,
                         time -> {
                             executor.evictIdle();
+                            access.releaseAgain();
                             scheduleEviction();
                         });
     }

@@ -37,6 +37,10 @@ public final class CoordinatorOutputs {
     /** Which updates are in a model, in parts. */
     public static final OutputTag<LedgerPart> LEDGERS = new OutputTag<>("ledgers", LedgerPart.TYPE);
 
+    /** Regions to be given back. */
+    public static final OutputTag<RegionReleases> RELEASES =
+            new OutputTag<>("releases", StreamType.json(RegionReleases.class));
+
     /** What was rejected. */
     public static final OutputTag<DeadLetter> DEAD_LETTERS =
             new OutputTag<>("dead-letters", StreamType.json(DeadLetter.class));

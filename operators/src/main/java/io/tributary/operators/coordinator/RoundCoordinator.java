@@ -18,6 +18,7 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.topology.Topology;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -69,13 +70,14 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
     private final PayloadStore.Place regions;
     private final Surroundings surroundings;
 
-    private transient PayloadStore access;
     private transient Optional<JobLock> lock;
     private transient CoordinatorMetrics metrics;
-    private transient CheckpointedReleases releases;
+
+    /** Regions that the next checkpoint lets go. */
+    private transient List<PayloadRef> folded;
+
     private transient ValueState<CoordinatorState> stateHandle;
     private transient ValueState<TrainerEntry> trainerHandle;
-    private transient ListState<PayloadRef> releaseHandle;
     private transient RoundStateMachine machine;
 
     /** What happens first, until it has happened. */
@@ -119,8 +121,7 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
     @Override
     public void initializeState(StateInitializationContext context) throws Exception {
         super.initializeState(context);
-        access = regions.open();
-        releases = new CheckpointedReleases(access);
+        folded = new ArrayList<>();
         TreeShape shape = TreeShape.of(topology);
         ListState<TreeShape> shapes =
                 context.getOperatorStateStore()
@@ -131,15 +132,14 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
             before.requireSame(shape);
         }
         shapes.update(List.of(shape));
-        releaseHandle =
+        // What an earlier version was to release once a checkpoint holds it: this one does.
+        ListState<PayloadRef> earlier =
                 context.getOperatorStateStore()
                         .getListState(
                                 new ListStateDescriptor<>(
                                         "release", StreamType.json(PayloadRef.class)));
-        // The checkpoint that this restores from is complete, and holds their folds.
-        for (PayloadRef payload : releaseHandle.get()) {
-            access.release(payload);
-        }
+        earlier.get().forEach(folded::add);
+        earlier.clear();
         stateHandle =
                 context.getKeyedStateStore()
                         .getState(new ValueStateDescriptor<>("rounds", CoordinatorState.TYPE));
@@ -200,22 +200,25 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
             }
         }
         Map<String, RejectReason> lost = new HashMap<>();
-        getKeyedStateBackend()
-                .applyToAllKeys(
-                        VoidNamespace.INSTANCE,
-                        VoidNamespaceSerializer.INSTANCE,
-                        TRAINERS,
-                        (Object trainer, ValueState<TrainerEntry> state) -> {
-                            TrainerEntry entry = state.value();
-                            if (entry != null) {
-                                machine.load((String) trainer, entry);
-                                lost(entry).ifPresent(why -> lost.put((String) trainer, why));
-                            }
-                        });
+        try (PayloadStore access = regions.open()) {
+            getKeyedStateBackend()
+                    .applyToAllKeys(
+                            VoidNamespace.INSTANCE,
+                            VoidNamespaceSerializer.INSTANCE,
+                            TRAINERS,
+                            (Object trainer, ValueState<TrainerEntry> state) -> {
+                                TrainerEntry entry = state.value();
+                                if (entry != null) {
+                                    machine.load((String) trainer, entry);
+                                    lost(entry, access)
+                                            .ifPresent(why -> lost.put((String) trainer, why));
+                                }
+                            });
+        }
         return lost;
     }
 
-    private Optional<RejectReason> lost(TrainerEntry entry) {
+    private Optional<RejectReason> lost(TrainerEntry entry, PayloadStore access) {
         return machine.state().phase == Phase.OPEN
                 ? entry.counted()
                         .filter(update -> update.opening() == machine.state().opening)
@@ -242,9 +245,6 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
     public void close() throws Exception {
         if (lock != null) {
             lock.ifPresent(JobLock::close);
-        }
-        if (access != null) {
-            access.close();
         }
         super.close();
     }
@@ -287,6 +287,7 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
         while (machine.busy()) {
             perform(machine.on(new CoordinatorEvent.Turn(), now()));
         }
+        release();
     }
 
     private void happens(CoordinatorEvent event) throws Exception {
@@ -334,9 +335,11 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
             trainerHandle.clear();
         } else if (effect instanceof Effect.Release release) {
             if (release.checkpointed()) {
-                releases.whenCheckpointed(release.payload());
+                folded.add(release.payload());
             } else {
-                access.release(release.payload());
+                emit(
+                        CoordinatorOutputs.RELEASES,
+                        new RegionReleases(List.of(release.payload()), false));
             }
         } else if (effect instanceof Effect.Show show) {
             output.collect(new StreamRecord<>(show.status()));
@@ -354,6 +357,25 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
         output.collect(tag, new StreamRecord<>(value));
     }
 
+    /**
+     * All aggregators have been told before to fold or to forget what is released here, so the
+     * checkpoint that begins now holds their folds.
+     */
+    @Override
+    public void prepareSnapshotPreBarrier(long checkpoint) {
+        release();
+    }
+
+    private void release() {
+        for (int from = 0; from < folded.size(); from += RegionReleases.MOST) {
+            int to = Math.min(from + RegionReleases.MOST, folded.size());
+            emit(
+                    CoordinatorOutputs.RELEASES,
+                    new RegionReleases(List.copyOf(folded.subList(from, to)), true));
+        }
+        folded.clear();
+    }
+
     @Override
     public void snapshotState(StateSnapshotContext context) throws Exception {
         super.snapshotState(context);
@@ -361,12 +383,5 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
             setCurrentKey(job);
             stateHandle.update(copy(machine.state()));
         }
-        releaseHandle.update(releases.snapshot(context.getCheckpointId()));
-    }
-
-    @Override
-    public void notifyCheckpointComplete(long checkpoint) throws Exception {
-        super.notifyCheckpointComplete(checkpoint);
-        releases.completed(checkpoint);
     }
 }

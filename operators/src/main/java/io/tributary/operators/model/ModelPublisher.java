@@ -223,6 +223,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
             models.forceLedger(version);
         }
         unforcedLedgers.clear();
+        access.releaseAgain();
     }
 
     @Override

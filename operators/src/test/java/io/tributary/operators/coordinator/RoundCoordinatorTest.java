@@ -645,44 +645,57 @@ class RoundCoordinatorTest {
         }
     }
 
+    private static List<String> released(CoordinatorHarness harness, boolean checkpointed) {
+        List<RegionReleases> releases = harness.side(CoordinatorOutputs.RELEASES);
+        return releases.stream()
+                .filter(release -> release.checkpointed() == checkpointed)
+                .flatMap(release -> release.payloads().stream())
+                .map(PayloadRef::path)
+                .toList();
+    }
+
+    /** They leave before its barrier, so whoever releases them waits for that checkpoint. */
     @Test
-    void regionsAreReleasedWhenACheckpointHoldsTheirFold() throws Exception {
-        OperatorSubtaskState snapshot;
-        Path a = Files.writeString(temp.resolve("a.region"), "x");
-        Path b = Files.writeString(temp.resolve("b.region"), "x");
-        Path again = Files.writeString(temp.resolve("again.region"), "x");
+    void regionsAreReleasedWithTheCheckpointThatHoldsTheirFold() throws Exception {
         try (CoordinatorHarness harness = harness()) {
             harness.join("a", "g0");
             harness.join("b", "g1");
-            harness.send(staged("a", a));
+            harness.send(staged("a", Path.of("/a.region")));
+            assertThat(released(harness, true)).isEmpty();
             harness.snapshot(1);
-            harness.send(staged("a", again));
-            assertThat(again).as("a duplicate").doesNotExist();
-            harness.send(staged("b", b));
-            assertThat(a).exists();
-            harness.completed(1);
-            assertThat(a).doesNotExist();
-            assertThat(b).exists();
-            snapshot = harness.snapshot(2);
+            harness.send(staged("a", Path.of("/again.region")));
+            assertThat(released(harness, false)).as("a duplicate").containsExactly("/again.region");
+            harness.send(staged("b", Path.of("/b.region")));
+            assertThat(released(harness, true)).containsExactly("/a.region");
+            harness.snapshot(2);
+            assertThat(released(harness, true)).containsExactly("/a.region", "/b.region");
+            harness.snapshot(3);
+            assertThat(released(harness, true)).hasSize(2);
         }
-        assertThat(b).exists();
-        harness(rules(2, 2, Duration.ZERO, Timing.EAGER), snapshot).close();
-        assertThat(b).as("the checkpoint restored from holds its fold").doesNotExist();
+    }
+
+    @Test
+    void aFileThatIsNoRegionIsSomebodyElses() throws Exception {
+        try (CoordinatorHarness harness = harness()) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            harness.snapshot(1);
+            assertThat(released(harness, true)).isEmpty();
+        }
     }
 
     @Test
     void theRegionThatCountsSurvivesBeingClaimedAgain() throws Exception {
         for (Timing timing : Timing.values()) {
-            Path a = Files.writeString(temp.resolve("a.region"), "x");
             try (CoordinatorHarness harness = harness(rules(2, 2, Duration.ZERO, timing))) {
                 harness.join("a", "g0");
                 harness.join("b", "g1");
-                harness.send(staged("a", a));
-                harness.send(staged("a", a));
-                assertThat(a).exists();
+                harness.send(staged("a", Path.of("/a.region")));
+                harness.send(staged("a", Path.of("/a.region")));
                 harness.snapshot(1);
-                harness.completed(1);
-                assertThat(Files.exists(a)).isEqualTo(timing == Timing.LAZY);
+                assertThat(released(harness, false)).isEmpty();
+                assertThat(released(harness, true)).hasSize(timing == Timing.LAZY ? 0 : 1);
             }
         }
     }

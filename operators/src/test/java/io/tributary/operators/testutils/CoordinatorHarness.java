@@ -186,6 +186,7 @@ public final class CoordinatorHarness implements AutoCloseable {
     }
 
     public OperatorSubtaskState snapshot(long checkpoint) throws Exception {
+        harness.prepareSnapshotPreBarrier(checkpoint);
         return harness.snapshot(checkpoint, checkpoint);
     }
 
