@@ -88,8 +88,9 @@ public final class Bench implements Callable<Integer> {
             names = "--backend",
             paramLabel = "heap|rocksdb|forst",
             defaultValue = "heap",
-            description = "coordinator: where its state is. Default: ${DEFAULT-VALUE}.")
-    private CoordinatorBench.Backend backend;
+            description =
+                    "Where Flink has its state, for coordinator, shm, latency and checkpoint. Default: ${DEFAULT-VALUE}.")
+    private Backend backend;
 
     @Option(
             names = "--hosts",
@@ -281,7 +282,8 @@ public final class Bench implements Callable<Integer> {
                 trainers.orElse(path.get().trainers),
                 levels,
                 warmUp,
-                rounds.orElse(measured));
+                rounds.orElse(measured),
+                backend);
     }
 
     private void write(Report report) throws IOException {

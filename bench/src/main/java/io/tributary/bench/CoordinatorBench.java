@@ -31,25 +31,16 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import org.apache.flink.api.common.typeinfo.Types;
-import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.MemorySize;
 import org.apache.flink.core.fs.local.LocalFileSystem;
 import org.apache.flink.runtime.checkpoint.CheckpointOptions;
 import org.apache.flink.runtime.state.KeyedStateHandle;
 import org.apache.flink.runtime.state.SnapshotResult;
-import org.apache.flink.runtime.state.StateBackend;
 import org.apache.flink.runtime.state.filesystem.FsCheckpointStreamFactory;
-import org.apache.flink.runtime.state.hashmap.HashMapStateBackend;
-import org.apache.flink.state.forst.ForStOptions;
-import org.apache.flink.state.forst.ForStStateBackend;
-import org.apache.flink.state.rocksdb.EmbeddedRocksDBStateBackend;
-import org.apache.flink.state.rocksdb.RocksDBOptions;
 import org.apache.flink.streaming.api.operators.OperatorSnapshotFutures;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 
@@ -66,35 +57,8 @@ final class CoordinatorBench {
     private static final int FEW = 10_000;
     private static final int CHECKPOINTS = 12;
 
-    /** What a slot has with Flink's defaults and four slots; the harness itself gives 3 MB. */
-    private static final MemorySize MEMORY = MemorySize.ofMebiBytes(128);
-
     /** Fewer have no half to change {@value #CHANGES} in so often. */
     static final int FEWEST = 4 * CHECKPOINTS * CHANGES;
-
-    /** Where keyed state is. */
-    enum Backend {
-        HEAP,
-        ROCKSDB,
-        FORST;
-
-        private StateBackend open() {
-            ClassLoader loader = CoordinatorBench.class.getClassLoader();
-            Configuration memory = new Configuration();
-            memory.set(RocksDBOptions.FIX_PER_SLOT_MEMORY_SIZE, MEMORY);
-            memory.set(ForStOptions.FIX_PER_SLOT_MEMORY_SIZE, MEMORY);
-            return switch (this) {
-                case HEAP -> new HashMapStateBackend();
-                case ROCKSDB -> new EmbeddedRocksDBStateBackend(true).configure(memory, loader);
-                case FORST -> new ForStStateBackend().configure(memory, loader);
-            };
-        }
-
-        @Override
-        public String toString() {
-            return name().toLowerCase(Locale.ROOT);
-        }
-    }
 
     /**
      * What was measured.

@@ -202,7 +202,7 @@ final class LiveRounds {
         Path model = model(work.resolve("model-0.safetensors"), load.params());
         ExecutorService threads = Executors.newFixedThreadPool(load.trainers() + 1);
         try (LocalFlink flink = LocalFlink.start(Optional.of(FreePorts.next()), work)) {
-            Configuration configuration = new Configuration();
+            Configuration configuration = load.backend().configuration();
             configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, load.checkpoints());
             flink.environment().configure(configuration);
             AggregationGraph graph =

@@ -20,6 +20,7 @@ import java.time.Duration;
  * @param checkpoints time between checkpoints
  * @param arrivals how updates come
  * @param publish when models leave
+ * @param backend where keyed state is
  */
 record Load(
         int params,
@@ -29,7 +30,8 @@ record Load(
         int rounds,
         Duration checkpoints,
         Arrivals arrivals,
-        Publish publish) {
+        Publish publish,
+        Backend backend) {
 
     private static final long SMALLEST_ROOM = 2L << 30;
 
@@ -44,7 +46,7 @@ record Load(
     }
 
     /** As a job runs by default, with all updates written before. */
-    Load(int params, int trainers, int levels, int warmUp, int rounds) {
+    Load(int params, int trainers, int levels, int warmUp, int rounds, Backend backend) {
         this(
                 params,
                 trainers,
@@ -53,7 +55,8 @@ record Load(
                 rounds,
                 JobOptions.CHECKPOINT_INTERVAL.defaultValue(),
                 Arrivals.WRITTEN_BEFORE,
-                Publish.COMMITTED);
+                Publish.COMMITTED,
+                backend);
     }
 
     /** The same updates in the same tree, run otherwise. */
@@ -71,7 +74,8 @@ record Load(
                 itsRounds,
                 itsCheckpoints,
                 itsArrivals,
-                itsPublish);
+                itsPublish,
+                backend);
     }
 
     double gigabytes() {

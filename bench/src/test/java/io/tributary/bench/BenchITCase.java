@@ -4,6 +4,7 @@ package io.tributary.bench;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.cli.command.UsageException;
 import io.tributary.memory.region.TrustedDirectory;
 import io.tributary.protocol.Json;
@@ -14,6 +15,8 @@ import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** That it measures, not what it measures. */
 @Timeout(240)
@@ -24,7 +27,7 @@ class BenchITCase {
     @Test
     void sharedMemoryStandsBesideItsLimit() throws Exception {
         requireCompiler();
-        List<Figure> figures = new ShmBench(new Load(10_000, 3, 3, 2, 2), temp).run();
+        List<Figure> figures = new ShmBench(new Load(10_000, 3, 3, 2, 2, Backend.HEAP), temp).run();
         assertThat(figures).allSatisfy(figure -> assertThat(figure.value()).isPositive());
         assertThat(figures.get(0).name()).isEqualTo("shm, end to end");
         assertThat(figures.get(0).limit()).isEqualTo("axpy in C");
@@ -42,7 +45,8 @@ class BenchITCase {
 
     @Test
     void theLastUpdateIsFollowed() throws Exception {
-        List<Figure> figures = new LatencyBench(new Load(10_000, 3, 3, 1, 2), temp).run();
+        List<Figure> figures =
+                new LatencyBench(new Load(10_000, 3, 3, 1, 2, Backend.HEAP), temp).run();
         assertThat(figures).hasSize(6);
         assertThat(figures).allSatisfy(figure -> assertThat(figure.value()).isPositive());
         // A receipt waits for a checkpoint, a model that leaves at once does not.
@@ -61,6 +65,42 @@ class BenchITCase {
                 new RemoteBench(100_000, 1, TrustedDirectory.of(TrustedDirectory.DEFAULT)).run();
         assertThat(figure.value()).isPositive();
         assertThat(figure.limitValue()).isPositive();
+    }
+
+    /** A file with a field for each figure, wherever the state is. */
+    @ParameterizedTest
+    @EnumSource(Backend.class)
+    void theCoordinatorIsMeasuredWithEachBackend(Backend backend) throws Exception {
+        Path file = temp.resolve("coordinator.json");
+        int code =
+                Bench.run(
+                        "--path",
+                        "coordinator",
+                        "--trainers",
+                        Integer.toString(CoordinatorBench.FEWEST),
+                        "--backend",
+                        backend.toString(),
+                        "--json",
+                        file.toString());
+        assertThat(code).isZero();
+        JsonNode result = Json.tree(Files.readAllBytes(file));
+        assertThat(result.path("trainers").asInt()).isEqualTo(CoordinatorBench.FEWEST);
+        assertThat(result.path("backend").asText()).isEqualTo(backend.toString());
+        for (String figure :
+                List.of(
+                        "eventsPerSecond",
+                        "firstAccessMillis",
+                        "checkpointBytes",
+                        "bytesPerTrainer",
+                        "closeMaxMillis",
+                        "joinsMillis")) {
+            assertThat(result.path(figure).asDouble()).as(figure).isPositive();
+        }
+    }
+
+    @Test
+    void tooFewTrainersForTheCoordinatorIsSaid() {
+        assertThat(Bench.run("--path", "coordinator", "--trainers", "100")).isEqualTo(2);
     }
 
     private static double millis(List<Figure> figures, String name) {

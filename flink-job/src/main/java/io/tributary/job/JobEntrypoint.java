@@ -16,6 +16,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.configuration.ConfigOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
 import org.apache.flink.configuration.ExternalizedCheckpointRetention;
@@ -51,6 +52,11 @@ public final class JobEntrypoint implements Callable<Integer> {
 
     /** Where the job's file lies in the jar. */
     public static final String BUNDLED = "/tributary-job.yaml";
+
+    private static final ConfigOption<String> ROCKSDB_TIMERS =
+            ConfigOptions.key("state.backend.rocksdb.timer-service.factory")
+                    .stringType()
+                    .noDefaultValue();
 
     private JobEntrypoint() {}
 
@@ -112,6 +118,8 @@ public final class JobEntrypoint implements Callable<Integer> {
         all.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
         all.set(PipelineOptions.GENERIC_TYPES, false);
         spec.parallelism().ifPresent(p -> all.set(CoreOptions.DEFAULT_PARALLELISM, p));
+        // Timers on the heap would take the place of the sums in a checkpoint.
+        all.set(ROCKSDB_TIMERS, "ROCKSDB");
         all.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, spec.checkpointInterval());
         all.set(CheckpointingOptions.CHECKPOINT_STORAGE, "filesystem");
         all.set(

@@ -14,9 +14,11 @@ import io.tributary.protocol.message.RegionRef;
 import java.io.IOException;
 import java.io.Serializable;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
-import java.util.Queue;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,13 +31,13 @@ public final class PayloadStore implements AutoCloseable {
 
     private static final Logger LOG = LoggerFactory.getLogger(PayloadStore.class);
 
-    /** Regions that are remembered to be given back later; older ones are left to their owners. */
+    /** Regions of a host that are remembered to be given back; more are left to their owners. */
     private static final int MAX_PENDING = 10_000;
 
     private final Path root;
     private final Optional<NodeClient> regions;
     private final String node;
-    private final Queue<PayloadRef> pending = new ConcurrentLinkedQueue<>();
+    private final Map<String, Deque<PayloadRef>> pending = new HashMap<>();
     private final AtomicLong remoteBytes = new AtomicLong();
 
     /**
@@ -177,22 +179,33 @@ public final class PayloadStore implements AutoCloseable {
     public void release(PayloadRef payload) {
         if (!elsewhere(payload)) {
             RegionDirectory.release(payload);
-        } else if (!givenBack(payload)) {
-            pending.add(payload);
-            if (pending.size() > MAX_PENDING) {
-                LOG.info("{} is not given back, others wait already", pending.poll());
-            }
+        } else if (waits(payload.node()) || !givenBack(payload)) {
+            remember(payload);
         }
     }
 
-    /** Gives back what could not be before; stops at the first that still cannot. */
-    public void releaseAgain() {
-        for (PayloadRef next = pending.peek(); next != null; next = pending.peek()) {
-            if (!givenBack(next)) {
-                return;
-            }
-            pending.remove(next);
+    private synchronized boolean waits(String host) {
+        return pending.containsKey(host);
+    }
+
+    private synchronized void remember(PayloadRef payload) {
+        Deque<PayloadRef> its = pending.computeIfAbsent(payload.node(), host -> new ArrayDeque<>());
+        its.add(payload);
+        if (its.size() > MAX_PENDING) {
+            LOG.info("{} is not given back, others wait already", its.remove());
         }
+    }
+
+    /** Gives back what could not be before; of each host until the first that still cannot. */
+    public synchronized void releaseAgain() {
+        pending.values()
+                .removeIf(
+                        its -> {
+                            while (!its.isEmpty() && givenBack(its.peek())) {
+                                its.remove();
+                            }
+                            return its.isEmpty();
+                        });
     }
 
     /** Whether it is given back, or gone. */

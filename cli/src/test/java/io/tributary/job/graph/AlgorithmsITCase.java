@@ -24,11 +24,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
+import org.apache.flink.configuration.StateBackendOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Whole jobs with other algorithms than the mean, against their formulas in float64. */
 @Timeout(300)
@@ -41,9 +45,12 @@ class AlgorithmsITCase {
 
     @TempDir Path temp;
 
-    private LocalFlink start(TestJob job, Algorithm algorithm, int parallelism) throws Exception {
+    private LocalFlink start(TestJob job, Algorithm algorithm, int parallelism, String backend)
+            throws Exception {
         Configuration more = new Configuration();
         more.set(CoreOptions.DEFAULT_PARALLELISM, parallelism);
+        more.set(StateBackendOptions.STATE_BACKEND, backend);
+        more.set(CheckpointingOptions.INCREMENTAL_CHECKPOINTS, true);
         return job.start(
                 new RoundRules(
                         ROUNDS,
@@ -93,17 +100,18 @@ class AlgorithmsITCase {
         }
     }
 
-    /** The optimizer's memory comes along in the savepoint, also to another parallelism. */
-    @Test
-    void fedAdamGoesOnWhereASavepointHasLeftIt() throws Exception {
+    /** The optimizer's memory comes along, also to another parallelism and another backend. */
+    @ParameterizedTest
+    @CsvSource({"hashmap, rocksdb", "rocksdb, hashmap"})
+    void fedAdamGoesOnWhereASavepointHasLeftIt(String before, String after) throws Exception {
         Algorithm algorithm = Algorithm.named("fedadam", Map.of("learning-rate", 0.5));
         TestJob job = new TestJob("adam", temp, NO_AGENT);
-        try (LocalFlink flink = start(job, algorithm, 2)) {
+        try (LocalFlink flink = start(job, algorithm, 2, before)) {
             train(job, 2);
             job.awaitModel(2);
             flink.stopWithSavepoint(temp.resolve("adam/checkpoints"));
         }
-        try (LocalFlink flink = start(job, algorithm, 3)) {
+        try (LocalFlink flink = start(job, algorithm, 3, after)) {
             try (TrainerClient client = job.client("t-1")) {
                 client.join();
                 assertThat(client.awaitRound(TestJob.PATIENCE).orElseThrow().id().round())
@@ -147,7 +155,7 @@ class AlgorithmsITCase {
     @Test
     void theMedianOfAllUpdatesIsTheModel() throws Exception {
         TestJob job = new TestJob("median", temp, NO_AGENT);
-        try (LocalFlink flink = start(job, Algorithm.named("median", Map.of()), 2)) {
+        try (LocalFlink flink = start(job, Algorithm.named("median", Map.of()), 2, "forst")) {
             train(job, ROUNDS);
             flink.awaitFinished();
         }

@@ -105,9 +105,13 @@ final class FoldExecutor implements AutoCloseable {
                     Optional.of((CloseNode) AggregatorInputSerializer.INSTANCE.deserialize(in));
         }
         if (in.readBoolean()) {
-            ShardSum sum = sums.take(layout.sumBytes(shard));
-            sum.read(layout.sumBytes(shard), in);
-            fold.sum = Optional.of(sum);
+            fold.sum = Optional.of(sums.take(layout.sumBytes(shard)));
+            try {
+                fold.sum.get().read(layout.sumBytes(shard), in);
+            } catch (IOException | RuntimeException e) {
+                discard(fold);
+                throw e;
+            }
         }
         return fold;
     }

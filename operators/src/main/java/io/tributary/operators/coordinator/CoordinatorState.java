@@ -64,7 +64,7 @@ public final class CoordinatorState {
      * @param abandoned whether it ends without a model
      * @param trainers those that took part in the job then
      * @param next what comes after
-     * @param said how many steps of its {@link RoundEnding} are done
+     * @param said how many parts of its ledger have been said
      */
     record Closing(
             RoundId round,
@@ -73,10 +73,10 @@ public final class CoordinatorState {
             boolean abandoned,
             int trainers,
             Phase next,
-            long said) {
+            int said) {
 
-        Closing until(long step) {
-            return new Closing(round, model, base, abandoned, trainers, next, step);
+        Closing until(int part) {
+            return new Closing(round, model, base, abandoned, trainers, next, part);
         }
     }
 
@@ -265,9 +265,30 @@ public final class CoordinatorState {
         trainers.close();
     }
 
-    /** So many steps of the ending have been said. */
-    void said(long steps) {
-        closing = new ArrayList<>(List.of(ending().orElseThrow().until(steps)));
+    /** So many parts of the ledger have been said. */
+    void said(int parts) {
+        closing = new ArrayList<>(List.of(ending().orElseThrow().until(parts)));
+    }
+
+    /**
+     * The round that was closing ends once more, with another version of its model: one that was
+     * made after the checkpoint, and is undone, may be known by now.
+     */
+    private void endAgain(Closing its) {
+        if (!its.abandoned()) {
+            modelEpoch = epoch;
+        }
+        closing =
+                new ArrayList<>(
+                        List.of(
+                                new Closing(
+                                        its.round(),
+                                        new RoundId(its.model().round(), epoch),
+                                        its.base(),
+                                        its.abandoned(),
+                                        its.trainers(),
+                                        its.next(),
+                                        0)));
     }
 
     /** All that follows from the end of the round has been said. */
@@ -282,5 +303,6 @@ public final class CoordinatorState {
         epoch = RoundId.epoch(restored ? RoundId.count(epoch) + 1 : 0, nonce);
         restores += restored ? 1 : 0;
         listensSince = listenedNanos;
+        ending().ifPresent(this::endAgain);
     }
 }

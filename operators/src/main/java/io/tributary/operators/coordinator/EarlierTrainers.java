@@ -82,7 +82,11 @@ final class EarlierTrainers {
         all.addAll(counted.keySet());
         for (String trainer : all) {
             JsonNode member = field("members").path(trainer);
-            boolean waits = awaited.contains(trainer) || gone.contains(trainer);
+            // One whose update counts is waited for again, should that be lost.
+            boolean waits =
+                    awaited.contains(trainer)
+                            || gone.contains(trainer)
+                            || counted.containsKey(trainer);
             List<Past> its = past.getOrDefault(trainer, List.of());
             entries.put(
                     trainer,

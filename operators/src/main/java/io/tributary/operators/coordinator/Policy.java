@@ -13,6 +13,6 @@ import java.lang.annotation.Target;
  * what is to be done is the result. The build checks that.
  */
 @Documented
-@Retention(RetentionPolicy.CLASS)
+@Retention(RetentionPolicy.RUNTIME)
 @Target(ElementType.TYPE)
 public @interface Policy {}

@@ -301,11 +301,13 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
         if (beginning.isPresent()) {
             CoordinatorEvent first = beginning.get();
             beginning = Optional.empty();
+            List<Effect> effects;
             try {
-                perform(machine.on(first, now()));
+                effects = machine.on(first, now());
             } catch (IllegalArgumentException e) {
                 throw new SuppressRestartsException(e);
             }
+            perform(effects);
         }
     }
 

@@ -17,10 +17,11 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * What follows from the end of a round, as a row of steps that are counted, so that it can be said
- * a few steps at a time, and gone on with after a restore. First come the commands to aggregators,
- * shard after shard, so that few accumulators are alive; then, some updates at a time, what becomes
- * of the updates.
+ * What follows from the end of a round. Of an eager round that is first its ledger, some updates at
+ * a time, and then, at once, the commands to aggregators, shard after shard, so that few
+ * accumulators are alive. No checkpoint comes between the commands: a model is made whole or not at
+ * all, and what is said before them is said again, for another version, after a restore. A round
+ * that is folded at its close says all at once, so that a fold that fails undoes the close.
  */
 @Policy
 final class RoundEnding {
@@ -28,13 +29,13 @@ final class RoundEnding {
     /**
      * How much is said at once.
      *
-     * @param commands in a turn; a step with updates counts as many as it has
-     * @param updates in a step, and so in a part of the ledger
+     * @param parts of a ledger in a turn
+     * @param updates in a part
      */
-    record Pace(int commands, int updates) {
+    record Pace(int parts, int updates) {
 
         /** A turn takes a few milliseconds. */
-        static final Pace DEFAULT = new Pace(2 * LedgerPart.MAX_UPDATES, LedgerPart.MAX_UPDATES);
+        static final Pace DEFAULT = new Pace(2, LedgerPart.MAX_UPDATES);
     }
 
     private final Topology topology;
@@ -60,25 +61,34 @@ final class RoundEnding {
     private record Place(int level, Seat seat) {}
 
     /**
-     * Says the next steps of the round that is closing.
+     * Says more of the round that is closing.
      *
-     * @return whether they were the last
+     * @return whether that was all
      */
     boolean say(CoordinatorState state, RoundEvents events) {
         Closing closing = state.ending().orElseThrow();
         Script script = new Script(state, closing, events);
-        long step = closing.said();
-        long end = script.steps();
-        for (int budget = pace.commands();
-                step < end && (budget > 0 || script.within(step));
-                step++) {
-            budget -= script.say(step);
+        if (planner.atClose()) {
+            script.commands();
+            script.updates();
+            for (int part = 0; part < script.parts; part++) {
+                script.ledger(part);
+            }
+            return true;
         }
-        state.said(step);
-        return step == end;
+        int until = Math.min(closing.said() + pace.parts(), script.parts);
+        for (int part = closing.said(); part < until; part++) {
+            script.ledger(part);
+        }
+        state.said(until);
+        if (until < script.parts) {
+            return false;
+        }
+        script.commands();
+        return true;
     }
 
-    /** The steps of one round. */
+    /** What is to be said of one round. */
     private final class Script {
 
         private final CoordinatorState state;
@@ -87,10 +97,7 @@ final class RoundEnding {
         private final Deal deal;
         private final List<Place> told;
 
-        /** Updates that are folded now, for each shard. */
-        private final int folds;
-
-        private final long commands;
+        /** Parts of its ledger. */
         private final int parts;
 
         Script(CoordinatorState state, Closing closing, RoundEvents events) {
@@ -99,11 +106,8 @@ final class RoundEnding {
             this.events = events;
             this.deal = state.deal(topology);
             this.told = told();
-            int places = state.trainers.places();
-            this.folds = planner.atClose() && !closing.abandoned() ? places : 0;
-            this.commands = (long) shards * (folds + told.size());
-            int all = Math.max(1, (places + pace.updates() - 1) / pace.updates());
-            this.parts = closing.abandoned() && !planner.atClose() ? 0 : all;
+            int all = (state.trainers.places() + pace.updates() - 1) / pace.updates();
+            this.parts = closing.abandoned() ? 0 : Math.max(1, all);
         }
 
         private List<Place> told() {
@@ -130,33 +134,17 @@ final class RoundEnding {
             return told;
         }
 
-        /**
-         * Whether a checkpoint must not come before a step: a rule that gathers gets all updates of
-         * a shard together.
-         */
-        boolean within(long step) {
-            return gathers && step < commands && step % (folds + told.size()) != 0;
-        }
-
-        long steps() {
-            return commands + parts;
-        }
-
-        /** Says a step, and returns what it costs. */
-        int say(long step) {
-            if (step >= commands) {
-                updates((int) (step - commands));
-                return pace.updates();
+        void commands() {
+            for (int shard = 0; shard < shards; shard++) {
+                if (planner.atClose() && !closing.abandoned()) {
+                    for (int place = 0; place < state.trainers.places(); place++) {
+                        fold(shard, place);
+                    }
+                }
+                for (Place place : told) {
+                    events.command(place.level(), close(shard, place.seat()));
+                }
             }
-            int shard = (int) (step / (folds + told.size()));
-            int at = (int) (step % (folds + told.size()));
-            if (at < folds) {
-                fold(shard, at);
-            } else {
-                Place place = told.get(at - folds);
-                events.command(place.level(), close(shard, place.seat()));
-            }
-            return 1;
         }
 
         private void fold(int shard, int place) {
@@ -197,11 +185,9 @@ final class RoundEnding {
                     state.lastUpdateMicros);
         }
 
-        /** What becomes of some of the updates. */
-        private void updates(int part) {
-            int from = part * pace.updates();
-            int to = Math.min(from + pace.updates(), state.trainers.places());
-            for (int place = from; place < to; place++) {
+        /** What becomes of the updates that have waited for the close. */
+        void updates() {
+            for (int place = 0; place < state.trainers.places(); place++) {
                 state.trainers
                         .update(place)
                         .flatMap(Counted::claim)
@@ -211,9 +197,12 @@ final class RoundEnding {
                                     answer(claim);
                                 });
             }
-            if (!closing.abandoned()) {
-                events.ledger(closing, part, from, to, part == parts - 1);
-            }
+        }
+
+        void ledger(int part) {
+            int from = part * pace.updates();
+            int to = Math.min(from + pace.updates(), state.trainers.places());
+            events.ledger(closing, part, from, to, part == parts - 1);
         }
 
         private void answer(Claim claim) {

@@ -17,16 +17,17 @@ final class RoundProgress {
     static RoundStatus of(String job, CoordinatorState state, RoundStatus.State shown) {
         Trainers trainers = state.trainers;
         boolean between = state.phase != Phase.OPEN;
+        // The round that is closing is not the one that is shown.
+        boolean closing = state.phase == Phase.CLOSING && shown == RoundStatus.State.WAITING;
+        int counted = closing ? 0 : trainers.counted();
         Map<String, GroupStatus> groups = new TreeMap<>();
         trainers.groups()
                 .forEach(
                         (name, group) -> {
                             int missing = between ? group.members() : group.awaited();
-                            if (group.counted() + missing > 0) {
-                                groups.put(
-                                        name,
-                                        new GroupStatus(
-                                                group.counted(), group.counted() + missing));
+                            int its = closing ? 0 : group.counted();
+                            if (its + missing > 0) {
+                                groups.put(name, new GroupStatus(its, its + missing));
                             }
                         });
         return new RoundStatus(
@@ -34,8 +35,8 @@ final class RoundProgress {
                 state.round,
                 state.roundEpoch,
                 shown,
-                trainers.counted(),
-                trainers.counted() + (between ? trainers.members() : trainers.awaited()),
+                counted,
+                counted + (between ? trainers.members() : trainers.awaited()),
                 groups,
                 state.rejected,
                 state.duplicates);

@@ -169,7 +169,7 @@ final class RoundStateMachine {
         state.trainers.loaded();
         lifecycle.requireSameWay(state);
         state.begin(true, restored.nonce());
-        if (state.phase != Phase.WAITING) {
+        if (state.phase != Phase.WAITING && state.phase != Phase.CLOSING) {
             events.plan();
         }
         if (planner.atClose() && state.phase == Phase.OPEN) {
@@ -184,7 +184,10 @@ final class RoundStateMachine {
             Optional<Verdict.Reject> why = claim.flatMap(its -> unusable(its, lost));
             if (why.isPresent()) {
                 state.trainers.uncount(place);
-                events.release(claim.get().payload(), false);
+                if (trust.judge(claim.get()).isPresent()) {
+                    // One that is only out of reach may come back, and count.
+                    events.release(claim.get().payload(), false);
+                }
                 events.lost(claim.get(), why.get());
                 statusDue = true;
             }

@@ -58,6 +58,15 @@ final class TrainerRegistry {
                 yield same;
             }
             case JOIN, HEARTBEAT -> {
+                if (same && known.get().transport().isEmpty()) {
+                    // Its state is from a version that had one transport.
+                    state.trainers.join(
+                            message.trainer(),
+                            message.instance(),
+                            known.get().group(),
+                            events.transport(),
+                            state.listenedNanos);
+                }
                 if (same) {
                     // Nothing is new but the time, and who asks is answered.
                     state.trainers.hear(message.trainer(), state.listenedNanos);
@@ -98,8 +107,11 @@ final class TrainerRegistry {
             events.joinRejected(
                     message,
                     RejectReason.TOO_MANY_TRAINERS,
-                    "trainer %s: the job has %d trainers and takes no more; raise rounds.max-trainers"
-                            .formatted(trainer, maxTrainers));
+                    state.trainers.members() >= maxTrainers
+                            ? "trainer %s: the job has %d trainers and takes no more; raise rounds.max-trainers"
+                                    .formatted(trainer, maxTrainers)
+                            : "trainer %s: in this round %d trainers have come, and some have gone; join again when it has ended, or raise rounds.max-trainers"
+                                    .formatted(trainer, state.trainers.remembered()));
             return false;
         }
         if (!groups.contains(message.group())) {

@@ -4,16 +4,16 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.protocol.message.PayloadRef;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.BiConsumer;
 import java.util.function.IntPredicate;
@@ -56,7 +56,7 @@ final class Trainers {
     private final Map<String, Long> heard = new LinkedHashMap<>();
 
     /** Those that have left and are still remembered, in the order in which they left. */
-    private final Deque<String> absent = new ArrayDeque<>();
+    private final Set<String> absent = new LinkedHashSet<>();
 
     private final Map<String, GroupCounts> groups = new TreeMap<>();
 
@@ -222,6 +222,7 @@ final class Trainers {
                         ? before
                         : new TrainerEntry(
                                 false, "", "", "", opening, 0, 0, Optional.empty(), List.of());
+        absent.remove(trainer);
         put(trainer, base.joined(instance, group, transport, same ? before.since() : opening));
         hear(trainer, now);
     }
@@ -327,13 +328,14 @@ final class Trainers {
     int forgetAbsent(int before, int keep, int most) {
         int looked = 0;
         while (looked < most && !absent.isEmpty()) {
-            TrainerEntry entry = entries.get(absent.peek());
+            String trainer = absent.iterator().next();
+            TrainerEntry entry = entries.get(trainer);
             boolean stale = entry == null || entry.present();
             boolean tooMany = entries.size() - members > keep && entry != null;
             if (!stale && (entry.left() == opening || entry.left() >= before && !tooMany)) {
                 break;
             }
-            String trainer = absent.remove();
+            absent.remove(trainer);
             looked++;
             if (!stale) {
                 remove(trainer);

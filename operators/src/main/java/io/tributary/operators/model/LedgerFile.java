@@ -37,6 +37,7 @@ record LedgerFile(Path directory) {
         }
         if (Files.exists(directory)) {
             PosixModelStore.force(directory);
+            PosixModelStore.force(directory.getParent());
         }
     }
 
@@ -90,12 +91,14 @@ record LedgerFile(Path directory) {
         return separator;
     }
 
-    /** Whether the parts have become one file already, which is not to be written without them. */
+    /**
+     * Whether the parts have become one file already; without them it must not be written again.
+     */
     boolean joined() {
         return Files.exists(directory) && parts().isEmpty();
     }
 
-    /** Removes the parts, which are in the whole now; the first goes first, and says so. */
+    /** Removes the parts, which are in one file now. Without the first they count as joined. */
     void remove() throws IOException {
         for (Path part : parts()) {
             Files.delete(part);

@@ -125,7 +125,7 @@ class RoundStateMachineTest {
      * A model must not be announced before its commands have left, nor a round before its model.
      */
     @Test
-    void aRoundEndsInCommandsThenItsLedgerThenTheNextPlan() {
+    void aRoundEndsInItsLedgerThenCommandsThenTheNextPlan() {
         open(Timing.EAGER);
         update(claim("a"));
         assertThat(out).hasExactlyElementsOfTypes(FoldUpdate.class, OutboundReceipt.class);
@@ -135,10 +135,10 @@ class RoundStateMachineTest {
                 .hasExactlyElementsOfTypes(
                         FoldUpdate.class,
                         OutboundReceipt.class,
-                        CloseNode.class,
-                        CloseNode.class,
-                        CloseNode.class,
                         RoundLedger.class,
+                        CloseNode.class,
+                        CloseNode.class,
+                        CloseNode.class,
                         RoundPlan.class);
         assertThat(state.round).isEqualTo(2);
     }
