@@ -32,6 +32,7 @@ import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.core.memory.ManagedMemoryUseCase;
 import org.apache.flink.streaming.api.datastream.DataStream;
 import org.apache.flink.streaming.api.datastream.KeyedStream;
 import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
@@ -168,6 +169,7 @@ public record AggregationGraph(
                                             model, models, regions, partials, surroundings))
                             .uid(uid(level));
             group.ifPresent(sums.getTransformation()::setCoLocationGroupKey);
+            takesManagedMemory(sums);
             input = sums.union(coordinator.getSideOutput(CoordinatorOutputs.level(level + 1)));
         }
         SingleOutputStreamOperator<ModelShard> top =
@@ -184,7 +186,14 @@ public record AggregationGraph(
                                         surroundings))
                         .uid(uid(levels - 1));
         group.ifPresent(top.getTransformation()::setCoLocationGroupKey);
+        takesManagedMemory(top);
         return top;
+    }
+
+    /** For sums that find no room in a region; otherwise a backend would take all there is. */
+    private static void takesManagedMemory(SingleOutputStreamOperator<?> level) {
+        level.getTransformation()
+                .declareManagedMemoryUseCaseAtOperatorScope(ManagedMemoryUseCase.OPERATOR, 1);
     }
 
     /**
