@@ -44,6 +44,13 @@ final class ReferenceRounds {
     Map<String, Client> members = new TreeMap<>();
     Set<String> awaited = new TreeSet<>();
     Set<String> gone = new TreeSet<>();
+
+    /** For whom the open round has waited at first. */
+    Set<String> waited = new TreeSet<>();
+
+    /** Those for whom it does not wait any more, since what they sent was rejected for good. */
+    Set<String> settled = new TreeSet<>();
+
     Map<String, Integer> counted = new TreeMap<>();
     Map<RoundId, Map<String, Integer>> closed = new HashMap<>();
     long ran;
@@ -75,6 +82,8 @@ final class ReferenceRounds {
         copy.members = new TreeMap<>(members);
         copy.awaited = new TreeSet<>(awaited);
         copy.gone = new TreeSet<>(gone);
+        copy.waited = new TreeSet<>(waited);
+        copy.settled = new TreeSet<>(settled);
         copy.counted = new TreeMap<>(counted);
         copy.closed = new HashMap<>(closed);
         copy.ran = ran;
@@ -108,7 +117,17 @@ final class ReferenceRounds {
 
     void settle(String trainer, RoundId its, String transport) {
         if (phase == Phase.OPEN && its.equals(id) && !foreign(trainer, transport)) {
-            awaited.remove(trainer);
+            if (awaited.remove(trainer)) {
+                settled.add(trainer);
+            }
+        }
+    }
+
+    /** An update that was to be folded at the close cannot be: it is as if it had not come. */
+    void lose(String trainer) {
+        counted.remove(trainer);
+        if (waited.contains(trainer) && !settled.contains(trainer)) {
+            (members.containsKey(trainer) ? awaited : gone).add(trainer);
         }
     }
 
@@ -150,6 +169,8 @@ final class ReferenceRounds {
                 id = new RoundId(round, machine.state().roundEpoch);
                 awaited = new TreeSet<>(members.keySet());
                 gone = new TreeSet<>();
+                waited = new TreeSet<>(members.keySet());
+                settled = new TreeSet<>();
                 counted = new TreeMap<>();
                 deadline = deadlineNanos == 0 ? 0 : ran + deadlineNanos;
                 more = true;

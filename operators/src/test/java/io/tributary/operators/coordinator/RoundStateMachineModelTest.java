@@ -36,6 +36,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import java.util.stream.LongStream;
@@ -329,7 +330,26 @@ class RoundStateMachineModelTest {
             reference = checkpoint.reference().copy();
             machine = machine(Json.decode(Json.encode(checkpoint.state()), CoordinatorState.class));
             entries.forEach(machine::load);
-            happens(new CoordinatorEvent.Restored(++nonce, Map.of()));
+            Map<String, RejectReason> lost = lost(checkpoint.state());
+            lost.keySet().forEach(reference::lose);
+            happens(new CoordinatorEvent.Restored(++nonce, lost));
+        }
+
+        /** Updates that wait for the close, and whose regions are gone by now. */
+        private Map<String, RejectReason> lost(CoordinatorState state) {
+            Map<String, RejectReason> lost = new TreeMap<>();
+            if (state.phase == Phase.OPEN && random.nextInt(3) == 0) {
+                entries.forEach(
+                        (trainer, entry) -> {
+                            boolean waits =
+                                    entry.countedIn(state.opening)
+                                            && entry.counted().orElseThrow().claim().isPresent();
+                            if (waits && random.nextInt(3) == 0) {
+                                lost.put(trainer, RejectReason.PAYLOAD_LOST);
+                            }
+                        });
+            }
+            return lost;
         }
 
         /** The machine and the reference agree, and counters say what a walk over entries says. */
@@ -443,19 +463,24 @@ class RoundStateMachineModelTest {
             for (int shard = 0; shard < SHARDS; shard++) {
                 checkShard(shard, round, content);
             }
-            assertThat(
-                            said(
-                                            Effect.Answer.class,
-                                            a ->
-                                                    a.receipt().receipt().status()
-                                                                    == Receipt.Status.COMMITTED
-                                                            && a.receipt().receipt().round()
-                                                                    == round.round()
-                                                            && a.receipt().receipt().epoch()
-                                                                    == round.epoch())
-                                    .stream()
-                                    .map(a -> a.receipt().receipt().trainer()))
-                    .containsExactlyInAnyOrderElementsOf(content.keySet());
+            assertThat(promised(round)).isEqualTo(content.keySet());
+        }
+
+        /** Whose updates for a round were promised to count, and were not lost later. */
+        private Set<String> promised(RoundId round) {
+            Set<String> promised = new TreeSet<>();
+            for (Effect.Answer answer : said(Effect.Answer.class, all -> true)) {
+                Receipt receipt = answer.receipt().receipt();
+                if (!round.equals(new RoundId(receipt.round(), receipt.epoch()))) {
+                    continue;
+                }
+                if (receipt.status() == Receipt.Status.COMMITTED) {
+                    assertThat(promised.add(receipt.trainer())).as("once").isTrue();
+                } else if (receipt.reason() == RejectReason.PAYLOAD_LOST) {
+                    promised.remove(receipt.trainer());
+                }
+            }
+            return promised;
         }
 
         private void checkShard(int shard, RoundId round, Map<String, String> content) {
