@@ -18,10 +18,12 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.function.LongSupplier;
 
 /**
  * Gives out models, each a region that trainers map.
@@ -30,8 +32,8 @@ import java.util.OptionalInt;
  */
 final class ModelEgress<M> implements Egress<M> {
 
-    private static final long ROOM_MILLIS = 60_000;
-    private static final long PAUSE_MILLIS = 20;
+    /** How long a model may be without room before that is an error. */
+    static final Duration PATIENCE = Duration.ofMinutes(1);
 
     private final JobDirectory files;
     private final long quotaBytes;
@@ -41,8 +43,24 @@ final class ModelEgress<M> implements Egress<M> {
     private final Of<M, String> file;
     private final RegionDirectory room;
     private final Deque<Path> published = new ArrayDeque<>();
+    private final LongSupplier nanoTime;
+
+    /** Stands as long as there is no room for the newest model. */
+    private Optional<RoomRequest> request = Optional.empty();
+
+    private long requestedNanos;
 
     ModelEgress(ShmEgresses of, Of<M, ModelDescription> description, Of<M, String> file) {
+        this(of, description, file, System::nanoTime);
+    }
+
+    /** The same with a clock of one's own. */
+    ModelEgress(
+            ShmEgresses of,
+            Of<M, ModelDescription> description,
+            Of<M, String> file,
+            LongSupplier nanoTime) {
+        this.nanoTime = nanoTime;
         this.files = of.files();
         this.quotaBytes = of.quotaBytes();
         this.maxLogBytes = of.maxLogBytes();
@@ -51,6 +69,12 @@ final class ModelEgress<M> implements Egress<M> {
         this.file = file;
     }
 
+    /**
+     * Gives a model out, if there is room for it. If not, room is asked for, and the sink sends the
+     * model again with its next checkpoint, because it is not {@link #there}.
+     *
+     * @throws IOException when there has been no room for {@link #PATIENCE}
+     */
     @Override
     public long send(M model) throws IOException {
         ModelDescription described = description.apply(model);
@@ -58,8 +82,11 @@ final class ModelEgress<M> implements Egress<M> {
         boolean news = !holds(region, described);
         if (news) {
             Files.deleteIfExists(region);
-            write(described, file.apply(model));
+            if (!write(described, file.apply(model))) {
+                return 0;
+            }
         }
+        requested(Optional.empty());
         published.remove(region);
         published.add(region);
         if (news) {
@@ -91,10 +118,16 @@ final class ModelEgress<M> implements Egress<M> {
         }
     }
 
-    private void write(ModelDescription model, String from) throws IOException {
-        RegionWriter writer = copy(model, Path.of(from));
+    /** Whether there was room. */
+    private boolean write(ModelDescription model, String from) throws IOException {
+        Optional<RegionWriter> room = copy(model, Path.of(from));
+        if (room.isEmpty()) {
+            return false;
+        }
+        RegionWriter writer = room.get();
         try (writer) {
             writer.publish(model.crc32c(), new String(Json.encode(model), StandardCharsets.UTF_8));
+            return true;
         } catch (IOException | RuntimeException e) {
             writer.discard();
             throw e;
@@ -113,7 +146,7 @@ final class ModelEgress<M> implements Egress<M> {
         }
     }
 
-    private RegionWriter copy(ModelDescription model, Path from) throws IOException {
+    private Optional<RegionWriter> copy(ModelDescription model, Path from) throws IOException {
         Optional<RegionWriter> writer = tryToCopy(model, from);
         if (writer.isEmpty()) {
             // The one that this replaces is still being trained on; those before are not. Giving
@@ -121,49 +154,44 @@ final class ModelEgress<M> implements Egress<M> {
             keep(published, 1);
             writer = tryToCopy(model, from);
         }
-        return writer.isPresent() ? writer.get() : await(model, from);
+        if (writer.isEmpty()) {
+            askForRoom(model);
+            RegionPool.trim(room);
+            writer = tryToCopy(model, from);
+        }
+        return writer;
     }
 
     private Optional<RegionWriter> tryToCopy(ModelDescription model, Path from) throws IOException {
         return room.copy(JobDirectory.modelName(model.run(), model.id()), from, model.bytes());
     }
 
-    private RegionWriter await(ModelDescription model, Path from) throws IOException {
-        long end = System.nanoTime() + ROOM_MILLIS * 1_000_000;
-        try (RoomRequest request = new RoomRequest(files)) {
-            return await(model, from, end, request);
+    private void askForRoom(ModelDescription model) throws IOException {
+        if (request.isEmpty()) {
+            requested(Optional.of(new RoomRequest(files)));
+            requestedNanos = nanoTime.getAsLong();
+        }
+        request.get().repeat();
+        if (nanoTime.getAsLong() - requestedNanos > PATIENCE.toNanos()) {
+            throw new IOException(
+                    "no room for model %s of %d bytes in %s within %d s; the quota is %d bytes, for all updates of a round and two models"
+                            .formatted(
+                                    model.id(),
+                                    model.bytes(),
+                                    files.path(),
+                                    PATIENCE.toSeconds(),
+                                    quotaBytes));
         }
     }
 
-    private RegionWriter await(ModelDescription model, Path from, long end, RoomRequest request)
-            throws IOException {
-        Optional<RegionWriter> writer = Optional.empty();
-        while (writer.isEmpty()) {
-            RegionPool.trim(room);
-            request.repeat();
-            if (System.nanoTime() > end) {
-                throw new IOException(
-                        "no room for model %s of %d bytes in %s within %d s; the quota is %d bytes, for all updates of a round and two models"
-                                .formatted(
-                                        model.id(),
-                                        model.bytes(),
-                                        files.path(),
-                                        ROOM_MILLIS / 1000,
-                                        quotaBytes));
-            }
-            try {
-                Thread.sleep(PAUSE_MILLIS);
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-                throw new IOException("interrupted while waiting for room", e);
-            }
-            writer = tryToCopy(model, from);
-        }
-        return writer.get();
+    private void requested(Optional<RoomRequest> next) {
+        request.ifPresent(RoomRequest::close);
+        request = next;
     }
 
     @Override
     public void close() {
+        requested(Optional.empty());
         // Models stay for the trainers that come back.
     }
 }

@@ -13,7 +13,8 @@ import java.io.Serializable;
 public interface Egress<T> extends AutoCloseable {
 
     /**
-     * Sends a value, and returns when it has arrived.
+     * Sends a value, and returns when it has arrived. One that is a state may be left for later, as
+     * long as it is not {@link #there}.
      *
      * @return bytes that have left since this was asked last
      */
