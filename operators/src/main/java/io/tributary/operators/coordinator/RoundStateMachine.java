@@ -227,7 +227,9 @@ final class RoundStateMachine {
         if (verdict instanceof Verdict.Count) {
             count(claim, now);
         } else if (verdict instanceof Verdict.Reject reject) {
-            events.release(claim.payload(), false);
+            if (!state.trainers.counts(claim.trainer(), claim.payload())) {
+                events.release(claim.payload(), false);
+            }
             events.rejected(claim, reject);
         } else {
             spare(claim);

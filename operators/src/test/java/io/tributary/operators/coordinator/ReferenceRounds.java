@@ -3,6 +3,7 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import java.util.HashMap;
 import java.util.Map;
@@ -52,6 +53,10 @@ final class ReferenceRounds {
     Set<String> settled = new TreeSet<>();
 
     Map<String, Integer> counted = new TreeMap<>();
+
+    /** Where the updates lie that count. */
+    Map<String, PayloadRef> payloads = new TreeMap<>();
+
     Map<RoundId, Map<String, Integer>> closed = new HashMap<>();
     long ran;
     long deadline;
@@ -85,6 +90,7 @@ final class ReferenceRounds {
         copy.waited = new TreeSet<>(waited);
         copy.settled = new TreeSet<>(settled);
         copy.counted = new TreeMap<>(counted);
+        copy.payloads = new TreeMap<>(payloads);
         copy.closed = new HashMap<>(closed);
         copy.ran = ran;
         copy.deadline = deadline;
@@ -126,12 +132,13 @@ final class ReferenceRounds {
     /** An update that was to be folded at the close cannot be: it is as if it had not come. */
     void lose(String trainer) {
         counted.remove(trainer);
+        payloads.remove(trainer);
         if (waited.contains(trainer) && !settled.contains(trainer)) {
             (members.containsKey(trainer) ? awaited : gone).add(trainer);
         }
     }
 
-    Outcome update(String trainer, RoundId its, int crc, String transport) {
+    Outcome update(String trainer, RoundId its, int crc, String transport, PayloadRef payload) {
         if (foreign(trainer, transport)) {
             return Outcome.REJECTED;
         }
@@ -144,6 +151,7 @@ final class ReferenceRounds {
             return Outcome.REJECTED;
         }
         counted.put(trainer, crc);
+        payloads.put(trainer, payload);
         awaited.remove(trainer);
         return Outcome.COUNTS;
     }
@@ -172,6 +180,7 @@ final class ReferenceRounds {
                 waited = new TreeSet<>(members.keySet());
                 settled = new TreeSet<>();
                 counted = new TreeMap<>();
+                payloads = new TreeMap<>();
                 deadline = deadlineNanos == 0 ? 0 : ran + deadlineNanos;
                 more = true;
             } else if (phase == Phase.OPEN && ends()) {

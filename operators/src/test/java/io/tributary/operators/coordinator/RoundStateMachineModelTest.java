@@ -30,6 +30,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -99,12 +100,17 @@ class RoundStateMachineModelTest {
         /** Versions of models of histories that were undone. */
         private final Set<RoundId> undone = new HashSet<>();
 
+        /** Regions that were given back at once, which no restore undoes. */
+        private final Set<PayloadRef> gone = new HashSet<>();
+
+        private final Map<String, Sending> sent = new HashMap<>();
         private final List<RoundId> openings = new ArrayList<>();
         private Map<String, TrainerEntry> entries = new TreeMap<>();
         private RoundStateMachine machine;
         private ReferenceRounds reference;
         private long nanos = 1;
         private int nonce;
+        private int claimed;
 
         History(long seed) {
             random = new Random(seed);
@@ -180,6 +186,11 @@ class RoundStateMachineModelTest {
                     entries.remove(forget.trainer());
                 } else if (effect instanceof Effect.Announce announce) {
                     opened(announce.plan());
+                } else if (effect instanceof Effect.Release release && !release.checkpointed()) {
+                    if (reference.phase == Phase.OPEN) {
+                        same("counts", reference.payloads.containsValue(release.payload()), false);
+                    }
+                    gone.add(release.payload());
                 }
                 line.add(effect);
             }
@@ -242,8 +253,33 @@ class RoundStateMachineModelTest {
             };
         }
 
-        private void update(String trainer, int crc) {
-            RoundId id = target();
+        /**
+         * An update that a trainer sends.
+         *
+         * @param id for which round
+         * @param crc of its bytes
+         * @param payload where it lies
+         */
+        private record Sending(RoundId id, int crc, PayloadRef payload) {}
+
+        private PayloadRef region() {
+            return new PayloadRef("/x/" + ++claimed, 0, 8, 1);
+        }
+
+        /** A new update or, often, the one before, whose region is claimed again. */
+        private Sending sending(String trainer, int crc) {
+            Sending before = sent.get(trainer);
+            if (before == null || gone.contains(before.payload()) || random.nextInt(3) != 0) {
+                before = new Sending(target(), crc, region());
+                sent.put(trainer, before);
+            }
+            return before;
+        }
+
+        private void update(String trainer, int newCrc) {
+            Sending sending = sending(trainer, newCrc);
+            RoundId id = sending.id();
+            int crc = sending.crc();
             String transport =
                     reference.members.containsKey(trainer) && random.nextInt(8) != 0
                             ? reference.members.get(trainer).transport()
@@ -259,9 +295,9 @@ class RoundStateMachineModelTest {
                             UpdateKind.WEIGHTS,
                             crc,
                             true,
-                            new PayloadRef("/x/" + trainer + crc, 0, 8, 1),
+                            sending.payload(),
                             Map.of());
-            Outcome expected = reference.update(trainer, id, crc, transport);
+            Outcome expected = reference.update(trainer, id, crc, transport, sending.payload());
             boolean held = reference.phase == Phase.CLOSING && expected == Outcome.DUPLICATE;
             List<Receipt.Status> answers =
                     inbound(transport, new TrainerEvent.UpdateStaged(claim)).stream()
@@ -400,7 +436,8 @@ class RoundStateMachineModelTest {
                             && !reference.counted.containsKey(trainer)) {
                         RoundId id = machine.state().id();
                         String transport = reference.members.get(trainer).transport();
-                        reference.update(trainer, id, 9, transport);
+                        PayloadRef payload = region();
+                        reference.update(trainer, id, 9, transport, payload);
                         inbound(
                                 transport,
                                 new TrainerEvent.UpdateStaged(
@@ -414,7 +451,7 @@ class RoundStateMachineModelTest {
                                                 UpdateKind.WEIGHTS,
                                                 9,
                                                 true,
-                                                new PayloadRef("/x/" + trainer, 0, 8, 1),
+                                                payload,
                                                 Map.of())));
                     }
                 }
@@ -441,6 +478,7 @@ class RoundStateMachineModelTest {
             ledgers.values().removeIf(parts -> !parts.get(parts.size() - 1).last());
             assertThat(ledgers).hasSize(reference.rounds);
             ledgers.forEach(this::checkModel);
+            checkReleases();
         }
 
         private void checkModel(RoundId version, List<LedgerPart> parts) {
@@ -464,6 +502,24 @@ class RoundStateMachineModelTest {
                 checkShard(shard, round, content);
             }
             assertThat(promised(round)).isEqualTo(content.keySet());
+        }
+
+        /** A region is given back after its last fold, with a checkpoint, and never before. */
+        private void checkReleases() {
+            Set<PayloadRef> held = new HashSet<>();
+            for (Effect effect : line) {
+                if (effect instanceof Effect.Command command
+                        && command.input() instanceof FoldUpdate fold) {
+                    held.add(fold.payload());
+                } else if (effect instanceof Effect.Release release) {
+                    if (release.checkpointed()) {
+                        held.remove(release.payload());
+                    } else {
+                        assertThat(held).doesNotContain(release.payload());
+                    }
+                }
+            }
+            assertThat(held).isEmpty();
         }
 
         /** Whose updates for a round were promised to count, and were not lost later. */
