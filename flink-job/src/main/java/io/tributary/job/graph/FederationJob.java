@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.typeinfo.Types;
+import org.apache.flink.api.connector.sink2.Sink;
 import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.core.execution.CheckpointingMode;
 import org.apache.flink.streaming.api.datastream.DataStream;
@@ -112,29 +113,32 @@ public record FederationJob(
         for (JobTransport transport : transports) {
             sinks(transport, outputs, models, env.getParallelism());
         }
-        outputs.releases()
-                .sinkTo(
-                        new CheckpointedSink<>(
-                                RegionReleases.class,
-                                ReleaseEgress.of(first.regions()),
-                                RegionReleases::checkpointed,
-                                false))
-                .name("sink: releases")
-                .uid("sink-releases")
-                .setParallelism(1)
-                .disableChaining();
-        outputs.ledgers()
-                .sinkTo(
-                        new CheckpointedSink<>(
-                                RoundLedger.class,
-                                LedgerEgress.beside(graph.models()),
-                                ledger -> true,
-                                false))
-                .name("sink: ledgers")
-                .uid("sink-ledgers")
-                .setParallelism(1)
-                .disableChaining();
+        sink(
+                outputs.releases(),
+                "releases",
+                new CheckpointedSink<>(
+                        RegionReleases.class,
+                        ReleaseEgress.of(first.regions()),
+                        RegionReleases::checkpointed,
+                        false));
+        sink(
+                outputs.ledgers(),
+                "ledgers",
+                new CheckpointedSink<>(
+                        RoundLedger.class,
+                        LedgerEgress.beside(graph.models()),
+                        ledger -> true,
+                        false));
         return outputs;
+    }
+
+    /** One that the job has whatever its transports. */
+    private static <T> void sink(DataStream<T> values, String what, Sink<T> sink) {
+        values.sinkTo(sink)
+                .name("sink: " + what)
+                .uid("sink-" + what)
+                .setParallelism(1)
+                .disableChaining();
     }
 
     private void sinks(

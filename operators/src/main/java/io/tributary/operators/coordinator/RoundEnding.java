@@ -95,7 +95,6 @@ final class RoundEnding {
         private final Closing closing;
         private final RoundEvents events;
         private final Deal deal;
-        private final List<Place> told;
 
         /** Parts of its ledger. */
         private final int parts;
@@ -105,22 +104,21 @@ final class RoundEnding {
             this.closing = closing;
             this.events = events;
             this.deal = state.deal(topology);
-            this.told = told();
             int all = (state.trainers.places() + pace.updates() - 1) / pace.updates();
             this.parts = closing.abandoned() ? 0 : Math.max(1, all);
         }
 
         private List<Place> told() {
+            if (closing.abandoned() && planner.atClose()) {
+                return List.of();
+            }
             List<List<Topology.Node>> tree = state.tree(topology);
             if (gathers) {
                 // The top gets all updates of a shard at once, and the levels below it nothing.
                 Seat top =
                         new Seat(
                                 AggregationPlacement.top(tree, deal), "", state.trainers.counted());
-                return closing.abandoned() ? List.of() : List.of(new Place(tree.size() - 1, top));
-            }
-            if (closing.abandoned() && planner.atClose()) {
-                return List.of();
+                return List.of(new Place(tree.size() - 1, top));
             }
             List<List<Seat>> seats =
                     AggregationPlacement.seats(tree, state.trainers.contributions(), deal);
@@ -135,10 +133,11 @@ final class RoundEnding {
         }
 
         void commands() {
+            List<Place> told = told();
             for (int shard = 0; shard < shards; shard++) {
                 if (planner.atClose() && !closing.abandoned()) {
                     for (int place = 0; place < state.trainers.places(); place++) {
-                        fold(shard, place);
+                        fold(told, shard, place);
                     }
                 }
                 for (Place place : told) {
@@ -147,7 +146,7 @@ final class RoundEnding {
             }
         }
 
-        private void fold(int shard, int place) {
+        private void fold(List<Place> told, int shard, int place) {
             state.trainers
                     .update(place)
                     .ifPresent(

@@ -181,25 +181,25 @@ final class RoundStateMachine {
     private void drop(Map<String, RejectReason> lost) {
         for (int place = 0; place < state.trainers.places(); place++) {
             Optional<Claim> claim = state.trainers.update(place).flatMap(Counted::claim);
-            Optional<Verdict.Reject> why = claim.flatMap(its -> unusable(its, lost));
-            if (why.isPresent()) {
-                state.trainers.uncount(place);
-                if (trust.judge(claim.get()).isPresent()) {
-                    // One that is only out of reach may come back, and count.
-                    events.release(claim.get().payload(), false);
-                }
-                events.lost(claim.get(), why.get());
-                statusDue = true;
+            if (claim.isPresent()) {
+                drop(place, claim.get(), Optional.ofNullable(lost.get(claim.get().trainer())));
             }
         }
     }
 
-    private Optional<Verdict.Reject> unusable(Claim claim, Map<String, RejectReason> lost) {
-        return trust.judge(claim)
-                .or(
-                        () ->
-                                Optional.ofNullable(lost.get(claim.trainer()))
-                                        .map(reason -> Verdict.Reject.lost(reason, claim)));
+    private void drop(int place, Claim claim, Optional<RejectReason> lost) {
+        Optional<Verdict.Reject> broken = trust.judge(claim);
+        Optional<Verdict.Reject> why =
+                broken.or(() -> lost.map(reason -> Verdict.Reject.lost(reason, claim)));
+        if (why.isPresent()) {
+            state.trainers.uncount(place);
+            if (broken.isPresent()) {
+                // One that is only out of reach may come back, and count.
+                events.release(claim.payload(), false);
+            }
+            events.lost(claim, why.get());
+            statusDue = true;
+        }
     }
 
     private void take(TrainerEvent event, Moment now) {

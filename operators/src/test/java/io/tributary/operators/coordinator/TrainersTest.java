@@ -36,6 +36,15 @@ class TrainersTest {
                                         () -> journal.remove(trainer)));
     }
 
+    /** A history without trainers, and the chance that makes it. */
+    private Random begin(int seed) {
+        journal.clear();
+        state.phase = CoordinatorState.Phase.WAITING;
+        journal();
+        state.trainers.begin(state.opening, false, false);
+        return new Random(seed);
+    }
+
     /** One of the things that happen to trainers. */
     private void happen(Random random) {
         String trainer = "t" + random.nextInt(12);
@@ -120,11 +129,7 @@ class TrainersTest {
     @Test
     void theCountsAreWhatAWalkOverAllEntriesFinds() {
         for (int seed = 0; seed < 200; seed++) {
-            Random random = new Random(seed);
-            journal.clear();
-            state.phase = CoordinatorState.Phase.WAITING;
-            journal();
-            state.trainers.begin(state.opening, false, false);
+            Random random = begin(seed);
             for (int i = 0; i < 200; i++) {
                 happen(random);
                 assertCounts(state.trainers);
@@ -136,11 +141,7 @@ class TrainersTest {
     @Test
     void entriesOfACheckpointGiveTheSameCountsAndOrder() {
         for (int seed = 0; seed < 200; seed++) {
-            Random random = new Random(seed);
-            journal.clear();
-            state.phase = CoordinatorState.Phase.WAITING;
-            journal();
-            state.trainers.begin(state.opening, false, false);
+            Random random = begin(seed);
             for (int i = 0; i < 100; i++) {
                 happen(random);
             }
