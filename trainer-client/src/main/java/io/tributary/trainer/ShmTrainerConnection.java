@@ -60,22 +60,27 @@ final class ShmTrainerConnection implements TrainerConnection {
         if (type == Type.LEAVE) {
             withdraw(file);
         } else {
-            appear(file);
+            appear(file, type == Type.JOIN);
         }
         if (type != Type.HEARTBEAT) {
             mailbox.send(Descriptor.ring(Kind.CONTROL, job));
         }
     }
 
-    private void appear(Path file) {
+    /**
+     * Writes what this trainer says of itself. A file that is written once more asks once more,
+     * also where no agent passes the question on.
+     */
+    private void appear(Path file, boolean asks) {
         TrainerPresence own =
                 new TrainerPresence(
                         self.trainer(), self.instance(), self.group(), Owner.self(files.path()));
         Optional<TrainerPresence> there = JobDirectory.readSmall(file, TrainerPresence.class);
-        if (there.filter(own::equals).isPresent()) {
+        boolean mine = there.filter(own::equals).isPresent();
+        if (mine && !asks) {
             return;
         }
-        if (there.filter(p -> p.owner().alive(file)).isPresent()) {
+        if (!mine && there.filter(p -> p.owner().alive(file)).isPresent()) {
             throw new TrainerException(
                     RejectReason.DUPLICATE_TRAINER,
                     "trainer %s takes part already, in process %d; choose another id"

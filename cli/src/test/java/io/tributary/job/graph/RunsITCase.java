@@ -148,6 +148,29 @@ class RunsITCase {
         }
     }
 
+    /** The presence of a trainer is all that a job without an agent has to see that it asks. */
+    @Test
+    void aTrainerOverSharedMemoryGoesOnWithItsResumedJobWithoutAnAgent() throws Exception {
+        TestJob job = new TestJob("resumed", temp, 1);
+        ShmTransport shm =
+                new ShmTransport(new PayloadStore.Place(job.regions().toString()), 1 << 28, 1);
+        try (TrainerClient client = job.client("t-1")) {
+            String savepoint;
+            try (LocalFlink flink = job.start(1, 9, shm, Run.draw())) {
+                client.join();
+                train(client);
+                savepoint = flink.savepoint(temp.resolve("savepoints"));
+            }
+            Configuration restore = new Configuration();
+            restore.set(StateRecoveryOptions.SAVEPOINT_PATH, savepoint);
+            try (LocalFlink flink = job.start(1, 9, shm, restore, Run.draw())) {
+                RoundId first = train(client);
+                assertThat(train(client).round()).isEqualTo(first.round() + 1);
+                flink.check();
+            }
+        }
+    }
+
     /** Item 4: a plan is public, its proof of the end is not. */
     @Test
     void nobodyElseEndsAJobOverMqtt() throws Exception {

@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -33,8 +34,16 @@ final class TrainerRegister {
 
     private final String job;
     private final JobDirectory directory;
-    private final Map<String, TrainerPresence> present = new HashMap<>();
+    private final Map<String, Seen> present = new HashMap<>();
     private final boolean onlyHost;
+
+    /**
+     * A trainer that is there.
+     *
+     * @param presence what it says of itself
+     * @param file which file says so: one that is written again is another
+     */
+    private record Seen(TrainerPresence presence, String file) {}
 
     /** Of each file that cannot be read, the client that was told so. */
     private final Map<Path, String> unreadable = new HashMap<>();
@@ -61,34 +70,48 @@ final class TrainerRegister {
         for (Path file : files) {
             String trainer = file.getFileName().toString().replaceFirst("\\.json$", "");
             if (lanes.contains(Topics.lane(trainer))) {
+                // Looked at before it is read: if it is replaced in between, it is read once more.
+                String which = which(file);
                 read(file, trainer, out)
                         .filter(presence -> alive(file, presence))
                         .ifPresent(
                                 presence -> {
                                     found.add(trainer);
-                                    announce(presence, asking, out);
+                                    announce(new Seen(presence, which), asking, out);
                                 });
             }
         }
         for (String trainer : Set.copyOf(present.keySet())) {
             if (!found.contains(trainer)) {
-                out.accept(control(present.remove(trainer), Type.LEAVE));
+                out.accept(control(present.remove(trainer).presence(), Type.LEAVE));
                 delete(directory.receipts(trainer));
             }
         }
     }
 
-    private void announce(
-            TrainerPresence presence, Optional<EndpointId> asking, Consumer<TrainerEvent> out) {
+    private void announce(Seen seen, Optional<EndpointId> asking, Consumer<TrainerEvent> out) {
+        TrainerPresence presence = seen.presence();
         String trainer = presence.trainer();
-        TrainerPresence before = present.put(trainer, presence);
-        boolean same = before != null && before.instance().equals(presence.instance());
+        Seen before = present.put(trainer, seen);
+        boolean same = before != null && before.presence().instance().equals(presence.instance());
         if (before != null && !same) {
             // Its file was taken over, so the one before has ended.
-            out.accept(control(before, Type.LEAVE));
+            out.accept(control(before.presence(), Type.LEAVE));
         }
-        boolean asks = asking.filter(EndpointId.trainer(job, trainer)::equals).isPresent();
+        boolean asks =
+                asking.filter(EndpointId.trainer(job, trainer)::equals).isPresent()
+                        || same && !before.file().equals(seen.file());
         out.accept(control(presence, same && !asks ? Type.HEARTBEAT : Type.JOIN));
+    }
+
+    private static String which(Path file) {
+        try {
+            BasicFileAttributes found = Files.readAttributes(file, BasicFileAttributes.class);
+            return found.fileKey() + " " + found.lastModifiedTime();
+        } catch (IOException e) {
+            // It has gone since the directory was listed.
+            return "";
+        }
     }
 
     private Optional<TrainerPresence> read(Path file, String trainer, Consumer<TrainerEvent> out) {

@@ -72,6 +72,16 @@ class TrainerRegisterTest {
         assertThat(scan()).extracting(TrainerRegisterTest::type).containsExactly(Type.LEAVE);
     }
 
+    /** Without an agent there is no other way to ask, and a job that was resumed is asked again. */
+    @Test
+    void aFileThatIsWrittenAgainAsksAgain() {
+        appear("i-1");
+        assertThat(scan()).extracting(TrainerRegisterTest::type).containsExactly(Type.JOIN);
+        appear("i-1");
+        assertThat(scan()).extracting(TrainerRegisterTest::type).containsExactly(Type.JOIN);
+        assertThat(scan()).extracting(TrainerRegisterTest::type).containsExactly(Type.HEARTBEAT);
+    }
+
     /** A newer client is told why it cannot join, once. */
     @Test
     void aFileThatMustBeReadOtherwiseIsAnswered() throws Exception {
