@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trainer's side of a job."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import queue
+import secrets
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from . import connection as transports
+from .connection import Connection, Identity, Memory, Options, Sending
+from .errors import JobEnded, NoAnswer, Rejected, TributaryError
+from .inbox import Event, Inbox
+from .membership import JOIN_AGAIN, Membership
+from .messages import Kind, Opening, Receipt, RoundId, check_group, check_name
+from .pending import Pending, PendingUpdate
+from .progress import Progress
+from .round import Round, Update
+
+log = logging.getLogger("tributary")
+
+_LOOK = 0.5
+_LOSS_LOOK = 0.2
+_NODE_LOST_PAUSE = 1.0
+_LONGEST_RECEIPT_TIMEOUT = 600.0
+_ASK_AGAIN = 10.0
+_MAX_EPOCH = (1 << 53) - 1
+
+#: Reasons that say that a round went on without this update, and that nothing is wrong with it.
+_OVER = frozenset({"LATE", "NOT_OPEN", "STALE_EPOCH"})
+
+
+class _Outgoing:
+    """An update that is being sent, and the names of its sendings so far."""
+
+    def __init__(
+        self, memory: Memory, id: RoundId, kind: Kind, samples: int, metrics: Mapping[str, float]
+    ) -> None:
+        self.memory = memory
+        self.id = id
+        self._kind = kind
+        self._samples = samples
+        self._metrics = metrics
+        self.attempts: set[int] = set()
+
+    def sending(self) -> Sending:
+        """One more."""
+        # Drawn, because a clock that is set back would give names that have been used.
+        attempt = 1 + secrets.randbelow(_MAX_EPOCH)
+        self.attempts.add(attempt)
+        return Sending(self.id, self._kind, attempt, self._samples, self._metrics)
+
+
+class Client:
+    """A trainer that takes part in a job, blocking. Made by :func:`tributary.connect`.
+
+    Its methods belong to one thread, but for ``close`` and ``events``. It shows the job that it
+    lives from a thread of its own.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        job: str,
+        id: str,
+        group: str = "default",
+        user: str = "",
+        password: str = "",
+        ca_file: str | os.PathLike[str] = "",
+        certificate: str | os.PathLike[str] = "",
+        key: str | os.PathLike[str] = "",
+        kafka: Mapping[str, str] | None = None,
+        state_dir: str | os.PathLike[str] | None = None,
+        patience: float = 30.0,
+        receipt_timeout: float = 30.0,
+        heartbeat: float = 5.0,
+    ) -> None:
+        """Connects; ``tributary.connect`` has the arguments, and joins too."""
+        who = Identity(
+            check_name("job", job), check_name("trainer", id), uuid.uuid4().hex, check_group(group)
+        )
+        options = Options(
+            user,
+            password,
+            os.fspath(ca_file),
+            os.fspath(certificate),
+            os.fspath(key),
+            dict(kafka or {}),
+            patience,
+        )
+        self._who = who
+        self._receipt_timeout = receipt_timeout
+        self._taken: Opening | None = None
+        self._last: Receipt | None = None
+        self._inbox = Inbox(who.trainer, who.instance)
+        self._pending = PendingUpdate(Path(state_dir), job, id) if state_dir else None
+        self._connection: Connection = transports.connect(uri, who, options, self._inbox)
+        self._member = Membership(who, self._connection, self._inbox, heartbeat)
+
+    @property
+    def id(self) -> str:
+        """This trainer's id."""
+        return self._who.trainer
+
+    @property
+    def job(self) -> str:
+        """The job's name."""
+        return self._who.job
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def rounds(self, timeout: float | None = None, progress: bool = False) -> Iterator[Round]:
+        """All rounds from now on, each with its model. Ends when the job is done.
+
+        With ``progress``, a bar of ``tqdm`` shows them. Raises NoAnswer if no round comes within
+        ``timeout`` seconds; by default it waits.
+        """
+        with Progress(self.id, progress) as bar:
+            while (found := self.next_round(timeout)) is not None:
+                bar.train(found.number)
+                yield found
+                bar.done(self._last)
+
+    def next_round(self, timeout: float | None = None) -> Round | None:
+        """Waits for the next round and for its model. None when all rounds are done."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        self._send_pending()
+        while True:
+            self._member.check()
+            rest = end - time.monotonic()
+            if rest <= 0:
+                why = self._inbox.unsupported
+                raise NoAnswer(
+                    f"job '{self.job}': no new round within {timeout:g} s"
+                    + (f"; what it says cannot be read: {why}" if why else "")
+                )
+            task = self._member.wait(
+                lambda: self._inbox.task(self._taken),
+                min(rest, _ASK_AGAIN),
+                in_vain=lambda: self._inbox.other_run,
+            )
+            if self._inbox.other_run:
+                self._member.follow(min(rest, JOIN_AGAIN))
+            elif task is not None:
+                break
+            elif self._inbox.starves(self._taken):
+                self._connection.request_model()
+            else:
+                self._inbox.doubt()
+        if task.model is None:
+            return None
+        opened = Round(task.plan, task.model.open(), self)
+        self._taken = task.plan.opening
+        return opened
+
+    def memory(self, length: int) -> Memory:
+        """Memory for an update."""
+        self._member.check()
+        return self._connection.memory(length)
+
+    def send(self, update: Update, samples: int, metrics: Mapping[str, float]) -> Receipt:
+        """Sends an update of one of this client's rounds, and waits for its receipt."""
+        self._member.check()
+        if update.memory.lost:
+            raise TributaryError(
+                f"update for round {update.plan.id}: its memory has been given to others since; "
+                "begin a new one"
+            )
+        payload, plan = update.written(), update.plan
+        if self._pending is not None:
+            self._pending.keep(
+                Pending(plan.run, plan.id, plan.kind, samples, metrics, bytes(payload))
+            )
+        receipt = self._sent(_Outgoing(update.memory, plan.id, plan.kind, samples, metrics))
+        self._last = receipt
+        if self._pending is not None:
+            self._pending.clear()
+        if receipt.status == "REJECTED":
+            if receipt.reason not in _OVER:
+                raise Rejected(receipt.reason, receipt.text)
+            log.warning("%s: %s", self.id, receipt)
+        return receipt
+
+    def _sent(self, update: _Outgoing) -> Receipt:
+        self._member.forget_receipts()
+        timeout = self._receipt_timeout
+        while True:
+            if self._inbox.ended:
+                raise self._job_ended(update.id)
+            losses = self._losses()
+            self._connection.publish(update.memory, update.sending())
+            answer = self._member.wait(
+                lambda: self._inbox.update_receipt(update.attempts),
+                timeout,
+                _LOSS_LOOK,
+                lambda losses=losses: losses != self._losses() or self._inbox.other_run,  # type: ignore[misc]
+            )
+            if answer is None:
+                timeout = self._unanswered(update.id, timeout, losses)
+            elif not self._asks_again(answer):
+                self._connection.acknowledge(update.memory)
+                return answer
+
+    def _unanswered(self, round_id: RoundId, timeout: float, losses: int) -> float:
+        """Finds out why no receipt has come. Returns how long to wait for the next one."""
+        if self._inbox.other_run:
+            # A run that goes on with the round takes it, when it knows this trainer.
+            self._member.follow(JOIN_AGAIN)
+            return timeout
+        if self._inbox.other_run_ended and not self._member.follow(timeout):
+            # Anybody can say so of a run of his own, but then the job answers.
+            raise self._job_ended(round_id)
+        if losses != self._losses():
+            log.info("%s: what was sent for round %s may be lost", self.id, round_id)
+            return timeout
+        log.info("%s: no receipt for round %s, sending again", self.id, round_id)
+        # The job may be busy with the updates of others; more load would not help it.
+        return min(2 * timeout, _LONGEST_RECEIPT_TIMEOUT)
+
+    def _asks_again(self, answer: Receipt) -> bool:
+        """Whether an answer asks for the update once more. If so, does what has to come before."""
+        if answer.reason == "NODE_LOST":
+            self._member.forget_receipts()
+            # A host that was lost is not back at once.
+            self._member.wait(lambda: None, _NODE_LOST_PAUSE, in_vain=lambda: self._inbox.ended)
+            return True
+        if answer.status == "RESEND":
+            self._member.forget_receipts()
+            return True
+        if answer.reason == "UNKNOWN_TRAINER":
+            self._member.follow(JOIN_AGAIN)
+            return True
+        return False
+
+    def _job_ended(self, round_id: RoundId) -> JobEnded:
+        return JobEnded(
+            f"job '{self.job}' has ended without an answer to the update for round {round_id}; "
+            "its ledgers say whether it counts"
+        )
+
+    def _losses(self) -> int:
+        """Rises when what was sent may be lost: by a broker that went, or a job that went back."""
+        return (
+            0 if self._connection.durable else self._connection.connections + self._inbox.restores
+        )
+
+    def _send_pending(self) -> None:
+        """Sends once more what a client of this id has left unanswered, as it was."""
+        pending = self._pending.load() if self._pending is not None else None
+        if pending is None or self._pending is None:
+            return
+        log.info("%s: an earlier process has left an update for round %s", self.id, pending.id)
+        memory = self._connection.memory(len(pending.payload))
+        memory.buffer[:] = pending.payload
+        receipt = self._sent(
+            _Outgoing(memory, pending.id, pending.kind, pending.samples, pending.metrics)
+        )
+        self._pending.clear()
+        log.info("%s: %s", self.id, receipt)
+        if receipt.counts:
+            self._taken = (receipt.run, pending.id)
+
+    def events(self) -> Iterator[Event]:
+        """What the job says from now on: plans, receipts, and dead letters about this trainer.
+
+        It waits for each. Use it in a thread of its own; it ends when the client is closed.
+        """
+        self._member.check()
+        listener = self._inbox.listen()
+        self._connection.request_dead_letters()
+        return self._events(listener)
+
+    def _events(self, listener: queue.SimpleQueue[Event]) -> Iterator[Event]:
+        try:
+            while not self._member.left:
+                try:
+                    yield listener.get(timeout=_LOOK)
+                except queue.Empty:
+                    # Over shared memory nobody says that there is a dead letter.
+                    if not self._member.left:
+                        self._connection.poll()
+        finally:
+            self._inbox.unlisten(listener)
+
+    def join(self, timeout: float | None) -> None:
+        """Takes part from now on. ``connect`` does it."""
+        self._member.join(timeout)
+
+    def interrupt(self) -> None:
+        """Makes the call that waits now, in another thread, raise Interrupted."""
+        self._inbox.interrupt()
+
+    def close(self) -> None:
+        """Leaves the job and ends the connection. In a child of its process it does nothing."""
+        if self._member.left:
+            return
+        try:
+            self._member.leave()
+        except TributaryError as e:
+            log.warning("%s: it could not say that it leaves: %s", self.id, e)
+        finally:
+            self._connection.close()

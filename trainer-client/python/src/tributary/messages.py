@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The JSON messages between a job and its trainers, as docs/protocol.md has them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from .errors import Malformed, Unsupported
+
+VERSION = 1
+
+#: The largest message that is read, in bytes: a plan for a hundred thousand trainers has a tenth.
+MAX_JSON_BYTES = 1 << 27
+
+MAX_METRICS = 32
+MAX_METRIC_NAME = 64
+
+Kind = Literal["WEIGHTS", "DELTA"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127})*")
+
+
+def check_name(what: str, name: str) -> str:
+    """Returns ``name`` if it can name a job, a trainer or an instance."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{what} '{name[:60]}': expected letters, digits, '.', '_' and '-', at most 128, "
+            "the first a letter or a digit"
+        )
+    return name
+
+
+def check_group(group: str) -> str:
+    """Returns ``group`` if it is one or more names separated by '/'."""
+    if len(group) > 512 or not _GROUP.fullmatch(group):
+        raise ValueError(f"group '{group[:60]}': expected names separated by '/', such as eu/west")
+    return group
+
+
+class RoundId(NamedTuple):
+    """A round and the epoch of its opening. Also the version of the model that it produced."""
+
+    round: int
+    epoch: int
+
+    @property
+    def reopened(self) -> int:
+        """How often the round was opened again or the job restored: the epoch's upper half."""
+        return self.epoch >> 32
+
+    def __str__(self) -> str:
+        nonce = self.epoch & 0xFFFFFFFF
+        return f"{self.round}.{self.reopened}" + (f"-{nonce:08x}" if nonce else "")
+
+
+#: A run, and a round that it has opened.
+Opening = tuple[str, RoundId]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A round plan: what the job asks of its trainers now."""
+
+    job: str
+    state: str
+    id: RoundId
+    model: RoundId
+    kind: Kind
+    deadline_seconds: float
+    restores: int
+    run: str
+    end: str
+
+    @property
+    def opening(self) -> Opening:
+        """What no other opening of a round has, in this run or another."""
+        return self.run, self.id
+
+    @property
+    def open(self) -> bool:
+        """Whether updates are wanted."""
+        return self.state == "OPEN"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job answers nobody any more."""
+        return self.state == "ENDED"
+
+    @property
+    def forged(self) -> bool:
+        """Whether it says that the job has ended, without the proof that only the job can give."""
+        name = hashlib.sha256(self.end.encode()).hexdigest()[:32]
+        return self.ended and name != self.run
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The job's answer to a JOIN or to an update.
+
+    ``status`` is JOINED, COMMITTED, DUPLICATE, REJECTED or RESEND. ``reason`` and ``text`` say why
+    it is REJECTED. ``attempt`` and ``content_id`` say which sending is answered.
+    """
+
+    job: str
+    run: str
+    trainer: str
+    instance: str
+    id: RoundId
+    attempt: int
+    content_id: str
+    restores: int
+    status: str
+    reason: str
+    text: str
+    token: str
+
+    @property
+    def counts(self) -> bool:
+        """Whether the update is in the round's model."""
+        return self.status in ("COMMITTED", "DUPLICATE")
+
+    def __repr__(self) -> str:
+        # Without the token, which is secret.
+        why = f", {self.reason}: {self.text}" if self.status == "REJECTED" else ""
+        return f"Receipt({self.status} for round {self.id}{why})"
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """What the job has rejected, and why."""
+
+    source: str
+    trainer: str
+    id: RoundId
+    reason: str
+    text: str
+
+
+class Fields:
+    """Reads typed values from JSON or from the properties of a chunk, naming what is wrong."""
+
+    def __init__(self, what: str, values: Mapping[str, Any]) -> None:
+        self._what = what
+        self._values = values
+
+    def _value(self, name: str) -> Any:
+        value = self._values.get(name)
+        if value is None:
+            raise Malformed(f"{self._what}: '{name}' is missing")
+        return value
+
+    def text(self, name: str) -> str:
+        value = self._value(name)
+        if not isinstance(value, str):
+            raise Malformed(f"{self._what}: '{name}' is {str(value)[:60]}, expected a text")
+        return value
+
+    def integer(self, name: str, lowest: int = 0, highest: int = (1 << 63) - 1) -> int:
+        value = self._value(name)
+        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,19}", value):
+            value = int(value)
+        if type(value) is not int or not lowest <= value <= highest:
+            raise Malformed(
+                f"{self._what}: '{name}' is {str(value)[:60]}, "
+                f"expected an integer from {lowest} to {highest}"
+            )
+        return value
+
+    def number(self, name: str) -> float:
+        value = self._value(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise Malformed(f"{self._what}: '{name}' is {str(value)[:60]}, expected a number")
+        return float(value)
+
+    def crc(self, name: str) -> int:
+        value = self.text(name)
+        if not re.fullmatch(r"[0-9a-f]{8}", value):
+            raise Malformed(
+                f"{self._what}: '{name}' is {value[:60]}, expected 8 hexadecimal digits"
+            )
+        return int(value, 16)
+
+    def round_id(self, round_name: str = "round", epoch_name: str = "epoch") -> RoundId:
+        return RoundId(
+            self.integer(round_name, 0, (1 << 31) - 1), self.integer(epoch_name, 0, (1 << 53) - 1)
+        )
+
+
+def require_understood(what: str, must: object) -> None:
+    """Rejects a message that needs more than this version understands, which is nothing yet."""
+    names = must.split(",") if isinstance(must, str) else must
+    if names:
+        raise Unsupported(
+            f"{what}: it must be read with {names}, which version {VERSION} of the protocol does "
+            "not have; use a newer version of this package"
+        )
+
+
+def _object(data: bytes, what: str) -> dict[str, Any]:
+    if len(data) > MAX_JSON_BYTES:
+        raise Malformed(f"{what}: it has {len(data)} bytes, expected at most {MAX_JSON_BYTES}")
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as e:
+        raise Malformed(f"{what}: expected JSON: {e}") from None
+    if not isinstance(value, dict):
+        raise Malformed(f"{what}: expected a JSON object, got {type(value).__name__}")
+    require_understood(what, value.get("must"))
+    return value
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """A message as compact UTF-8 JSON, with the protocol's version."""
+    return json.dumps({**message, "version": VERSION}, separators=(",", ":")).encode()
+
+
+def control(kind: str, job: str, trainer: str, instance: str, group: str) -> bytes:
+    """A control message: JOIN, HEARTBEAT or LEAVE."""
+    return encode(
+        {"type": kind, "job": job, "trainer": trainer, "instance": instance, "group": group}
+    )
+
+
+def decode_plan(data: bytes) -> Plan:
+    """Reads a round plan."""
+    read = Fields("round plan", _object(data, "round plan"))
+    state = read.text("state")
+    if state not in ("OPEN", "FINISHED", "ENDED"):
+        raise Malformed(f"round plan: 'state' is {state[:60]}, expected OPEN, FINISHED or ENDED")
+    kind = read.text("kind")
+    if kind not in ("WEIGHTS", "DELTA"):
+        raise Malformed(f"round plan: 'kind' is {kind[:60]}, expected WEIGHTS or DELTA")
+    return Plan(
+        job=read.text("job"),
+        state=state,
+        id=read.round_id(),
+        model=read.round_id("modelRound", "modelEpoch"),
+        kind="DELTA" if kind == "DELTA" else "WEIGHTS",
+        deadline_seconds=read.number("deadlineSeconds"),
+        restores=read.integer("restores"),
+        run=check_name("run", read.text("run")),
+        end=read.text("end"),
+    )
+
+
+def receipt_of(value: Mapping[str, Any]) -> Receipt:
+    """The receipt in a JSON object."""
+    require_understood("receipt", value.get("must"))
+    read = Fields("receipt", value)
+    return Receipt(
+        job=read.text("job"),
+        run=read.text("run"),
+        trainer=read.text("trainer"),
+        instance=read.text("instance"),
+        id=read.round_id(),
+        attempt=read.integer("attempt"),
+        content_id=read.text("contentId"),
+        restores=read.integer("restores"),
+        status=read.text("status"),
+        reason=read.text("reason"),
+        text=read.text("text"),
+        token=read.text("token"),
+    )
+
+
+def decode_receipt(data: bytes) -> Receipt:
+    """Reads a receipt."""
+    return receipt_of(_object(data, "receipt"))
+
+
+def decode_receipts(data: bytes) -> list[Receipt]:
+    """Reads the file with a trainer's newest receipts, the oldest first."""
+    found = _object(data, "receipts").get("receipts")
+    if not isinstance(found, list):
+        raise Malformed("receipts: expected a list 'receipts'")
+    return [receipt_of(one) for one in found if isinstance(one, dict)]
+
+
+def decode_dead_letter(data: bytes) -> DeadLetter:
+    """Reads a dead letter."""
+    read = Fields("dead letter", _object(data, "dead letter"))
+    return DeadLetter(
+        read.text("source"),
+        read.text("trainer"),
+        read.round_id(),
+        read.text("reason"),
+        read.text("text"),
+    )
+
+
+def kept_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Those that the job keeps: the first 32 by name that are finite and have a printable name."""
+    good = {
+        name: float(value)
+        for name, value in sorted(metrics.items())
+        if len(name) <= MAX_METRIC_NAME and name.isprintable() and math.isfinite(value)
+    }
+    return dict(list(good.items())[:MAX_METRICS])

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the model that a job begins with."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from .tensors import ORDER, Tensors, as_numpy
+
+
+def save_model(file: str | os.PathLike[str], tensors: Tensors) -> None:
+    """Writes a model as a safetensors file, for ``model.initial`` of a job.
+
+    ``tensors`` are arrays or torch tensors by name, such as ``model.state_dict()``. The file keeps
+    their order, by which ``Round.arrays`` and lists of tensors go. Tensors of torch that share
+    memory are written twice.
+    """
+    path = Path(file)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(model_bytes(tensors))
+    part.replace(path)
+
+
+def model_bytes(tensors: Tensors) -> bytes:
+    """The bytes of that file."""
+    arrays = {
+        name: np.asarray(as_numpy(value, exact=True), order="C") for name, value in tensors.items()
+    }
+    return safetensors.numpy.save(arrays, {ORDER: json.dumps(list(arrays))})

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MQTT 5: updates go in chunks, models come in chunks."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+
+import paho.mqtt.client as paho
+
+from . import messages
+from .chunks import ModelChunk, cut
+from .connection import (
+    Identity,
+    Memory,
+    Options,
+    PrivateMemories,
+    PrivateMemory,
+    Sending,
+    chunk_properties,
+)
+from .errors import Malformed, Unreachable
+from .inbox import Inbox
+from .mqtt_link import Link, Lost, MqttUri, Will, user_properties
+from .topics import MqttTopics
+
+log = logging.getLogger("tributary")
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 2.0
+
+
+class MqttConnection:
+    """A trainer's connection over MQTT."""
+
+    durable = False
+
+    def __init__(self, who: Identity, uri: MqttUri, options: Options, inbox: Inbox) -> None:
+        allowed = ("user", "password") + (("ca_file", "certificate", "key") if uri.tls else ())
+        options.require(uri.text, allowed)
+        self._who = who
+        self._uri = uri
+        self._options = options
+        self._topics = MqttTopics(who.job, who.trainer)
+        self._inbox = inbox
+        self._memories = PrivateMemories()
+        self._filters = [self._topics.receipt, self._topics.round]
+        self._closed = threading.Event()
+        self._connections = 0
+        self._link: Link | None = None
+        self._ready = threading.Condition()
+        self._failure: Unreachable | None = None
+        self._keeper = threading.Thread(
+            target=self._keep, name=f"tributary-mqtt-{who.trainer}", daemon=True
+        )
+        self._keeper.start()
+        with self._ready:
+            self._ready.wait_for(lambda: self._link is not None or self._failure is not None)
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def connections(self) -> int:
+        return self._connections
+
+    @property
+    def waits_for(self) -> str:
+        return f"a receipt on {self._topics.receipt} at {self._uri.text}"
+
+    def _new_link(self) -> Link:
+        who = self._who
+        return Link(
+            self._uri,
+            self._options,
+            f"tributary-{who.job}-{who.trainer}-{who.instance}",
+            Will(self._topics.control, self._message("LEAVE")),
+            self._accept,
+        )
+
+    def _message(self, kind: str) -> bytes:
+        who = self._who
+        return messages.control(kind, who.job, who.trainer, who.instance, who.group)
+
+    def _keep(self) -> None:
+        """Keeps a connection, and makes a new one after one that ended."""
+        pause = _FIRST_PAUSE
+        since = time.monotonic()
+        while not self._closed.is_set():
+            link = self._new_link()
+            try:
+                link.open()
+                link.subscribe(self._filters)
+                with self._ready:
+                    self._link = link
+                    self._connections += 1
+                    self._ready.notify_all()
+                pause = _FIRST_PAUSE
+                with link.changed:
+                    link.changed.wait_for(lambda link=link: link.over)  # type: ignore[misc]
+                since = time.monotonic()
+            except Unreachable as e:
+                self._fail(e)
+                link.close()
+                return
+            except (OSError, Lost) as e:
+                link.why = str(e) or link.why
+            with self._ready:
+                self._link = None
+            link.client.loop_stop()
+            if self._closed.is_set():
+                return
+            self._inbox.wake()
+            away = time.monotonic() - since
+            if link.failure or away > self._options.patience:
+                what = link.failure or f"it has been away for {away:.0f} s: {link.why}"
+                self._fail(Unreachable(f"broker {self._uri.text}: {what}"))
+                return
+            log.info("broker %s: %s; connecting again", self._uri.text, link.why)
+            self._closed.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _fail(self, why: Unreachable) -> None:
+        with self._ready:
+            self._failure = why
+            self._ready.notify_all()
+        self._inbox.fail(why)
+
+    def _current(self) -> Link:
+        """The connection, once there is one."""
+        with self._ready:
+            self._ready.wait_for(
+                lambda: self._link is not None or self._failure is not None or self._closed.is_set()
+            )
+            if self._failure is not None:
+                raise self._failure
+            if self._link is None:
+                raise Unreachable(f"broker {self._uri.text}: this client is closed")
+            return self._link
+
+    def _accept(self, message: paho.MQTTMessage) -> None:
+        """Takes what the job says; on the connection's thread."""
+        topic, payload = message.topic, bytes(message.payload)
+        try:
+            if topic == self._topics.round:
+                self._inbox.plan(messages.decode_plan(payload))
+            elif self._topics.is_model_chunk(topic):
+                pairs = getattr(message.properties, "UserProperty", [])
+                self._inbox.chunk(ModelChunk.read(dict(pairs)), payload)
+            elif topic == self._topics.dead_letter:
+                self._inbox.dead_letter(messages.decode_dead_letter(payload))
+            else:
+                self._inbox.receipt(messages.decode_receipt(payload))
+        except Malformed as e:
+            self._inbox.ignored(f"on {topic}", e)
+        except Exception as e:  # paho would end its thread without a word
+            log.exception("on %s", topic)
+            self._inbox.fail(e)
+
+    def control(self, kind: str) -> None:
+        try:
+            link = self._current()
+            mid = link.publish(self._topics.control, self._message(kind))
+            link.await_ack(mid, self._topics.control, timeout=10)
+        except Lost:
+            # What reconnects says so again.
+            log.info("%s: %s may be lost with its connection", self._who.trainer, kind)
+
+    def request_model(self) -> None:
+        """A subscription that is made again brings what the broker keeps."""
+        self._subscribe(self._topics.model_chunks)
+
+    def request_dead_letters(self) -> None:
+        self._subscribe(self._topics.dead_letter)
+
+    def _subscribe(self, topic: str) -> None:
+        if topic not in self._filters:
+            self._filters = [*self._filters, topic]
+        # If the connection is lost, the next one subscribes to it.
+        with contextlib.suppress(Lost):
+            self._current().subscribe([topic])
+
+    def memory(self, length: int) -> PrivateMemory:
+        return self._memories.take(length)
+
+    def publish(self, memory: Memory, sending: Sending) -> None:
+        link = self._current()
+        beside = chunk_properties(self._who, sending, self._inbox.token)
+        under_way: deque[int] = deque()
+        topic = self._topics.update
+        try:
+            for chunk, properties in cut(memory.buffer, link.chunk_bytes, beside):
+                if len(under_way) >= link.window:
+                    link.await_ack(under_way.popleft(), topic)
+                under_way.append(link.publish(topic, bytes(chunk), user_properties(properties)))
+            while under_way:
+                link.await_ack(under_way.popleft(), topic)
+        except Lost:
+            log.info("%s: the connection went while an update was sent", self._who.trainer)
+
+    def acknowledge(self, memory: Memory) -> None:
+        """The memory is used again in any case."""
+
+    def forget_receipts(self) -> None:
+        """They are kept in the inbox alone."""
+
+    def poll(self) -> None:
+        """What comes is heard at once."""
+
+    def make_room(self) -> None:
+        """The memory is this process's alone."""
+
+    def close(self) -> None:
+        with self._ready:
+            link = self._link
+            self._closed.set()
+            self._ready.notify_all()
+        if link is not None:
+            link.close()

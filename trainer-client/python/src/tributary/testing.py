@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job for unit tests of trainers: no Flink, no broker, no agent.
+
+>>> def test_my_trainer(tmp_path):
+...     with FakeJob(tmp_path) as job:
+...         job.open_round({"w": np.zeros(3, np.float32)})
+...         # The code under test connects to job.uri, in a thread or a process of its own.
+...         update = job.await_update(timeout=10)
+...         assert update.samples == 100
+...         job.commit(update)
+...         job.finish()
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import logging
+import mmap
+import os
+import queue
+import secrets
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .errors import Malformed, ModelMismatch
+from .messages import Kind, RoundId
+from .model_file import model_bytes
+from .shm import process, region
+from .shm.directory import create, create_file, read, read_small, remove, replace
+from .shm.region import PAYLOAD_OFFSET, READY, RELEASED, Header
+from .tensors import Array, Layout, Tensors, problems, require
+
+log = logging.getLogger("tributary")
+
+NAME = "fake"
+_LOOK_SECONDS = 0.02
+_QUOTA_BYTES = 1 << 30
+_KEPT_RECEIPTS = 8
+
+
+@dataclass(frozen=True)
+class ReceivedUpdate:
+    """An update that a trainer has sent. Its tensors are copies."""
+
+    trainer: str
+    id: RoundId
+    attempt: int
+    samples: int
+    metrics: Mapping[str, float]
+    kind: Kind
+    tensors: Mapping[str, Array]
+    file: Path
+    generation: int
+
+
+class FakeJob:
+    """A job that gives trainers the models that a test names, and answers as the test says.
+
+    An update that is not one of the open round's model, or not finite, is rejected at once, as a
+    job would, and ``await_update`` does not return it. Thread-safe.
+    """
+
+    #: The job's name.
+    name = NAME
+
+    def __init__(self, directory: str | os.PathLike[str], kind: Kind = "WEIGHTS") -> None:
+        self._root = Path(directory).absolute()
+        self._directory = self._root / NAME
+        self._kind = kind
+        self._secret = secrets.token_hex(32)
+        self._run = hashlib.sha256(self._secret.encode()).hexdigest()[:32]
+        self._round = 0
+        self._model = RoundId(0, 0)
+        self._layout: Layout | None = None
+        self._state = ""
+        self._seen: set[tuple[str, int]] = set()
+        self._received: queue.SimpleQueue[ReceivedUpdate] = queue.SimpleQueue()
+        self._lock = threading.RLock()
+        self._closed = threading.Event()
+        replace(
+            self._directory / "job.json",
+            {"quotaBytes": _QUOTA_BYTES, "owner": process.owner(self._directory)},
+        )
+        self._thread = threading.Thread(target=self._work, name="fake-job", daemon=True)
+        self._thread.start()
+
+    @property
+    def uri(self) -> str:
+        """The way to it, for ``connect``. Without an agent, trainers look by themselves."""
+        return f"shm:{self._root}?agent-port=1"
+
+    def __enter__(self) -> FakeJob:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends it; trainers that still wait wait in vain."""
+        self._closed.set()
+        self._thread.join(5)
+
+    def open_round(self, model: Tensors) -> RoundId:
+        """Opens the next round, in which trainers start from this model."""
+        data = model_bytes(model)
+        with self._lock:
+            self._round += 1
+            self._model = RoundId(self._round - 1, 0)
+            self._layout = Layout.parse(data, "model")
+            self._publish(data)
+            self._tell("OPEN")
+            return RoundId(self._round, 0)
+
+    def _publish(self, data: bytes) -> None:
+        name = f"{self._run}_{self._model}{region.SUFFIX}"
+        file = self._directory / "models" / name
+        create(file.parent)
+        header = Header(
+            flags=0,
+            state=READY,
+            generation=1,
+            length=len(data),
+            crc32c=None,
+            owner=process.owner_id(),
+            pid=os.getpid(),
+            capacity=len(data),
+            description=b"{}",
+        )
+        part = file.with_name(f".{file.name}.part")
+        descriptor = create_file(part)
+        try:
+            os.pwrite(descriptor, header.page().ljust(PAYLOAD_OFFSET, b"\0"), 0)
+            os.pwrite(descriptor, data, PAYLOAD_OFFSET)
+            os.rename(part, file)
+        finally:
+            os.close(descriptor)
+
+    def _tell(self, state: str) -> None:
+        self._state = state
+        replace(
+            self._directory / "round.json",
+            {
+                "job": NAME,
+                "state": state,
+                "round": self._round,
+                "epoch": 0,
+                "modelRound": self._model.round,
+                "modelEpoch": self._model.epoch,
+                "kind": self._kind,
+                "deadlineSeconds": 0.0,
+                "restores": 0,
+                "run": self._run,
+                "end": self._secret if state == "ENDED" else "",
+            },
+        )
+
+    def finish(self) -> None:
+        """Says that all rounds are done: ``rounds()`` of trainers ends."""
+        with self._lock:
+            self._tell("FINISHED")
+
+    def end(self) -> None:
+        """Says that nothing is answered any more, as a job that is cancelled does."""
+        with self._lock:
+            self._tell("ENDED")
+
+    @property
+    def trainers(self) -> list[str]:
+        """Ids of the trainers that take part now."""
+        return sorted(presence["trainer"] for presence in self._present())
+
+    def await_update(self, timeout: float) -> ReceivedUpdate:
+        """Waits for the next update, in the order in which they came."""
+        try:
+            return self._received.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError(f"no update came within {timeout:g} s") from None
+
+    def commit(self, update: ReceivedUpdate) -> None:
+        """Tells its trainer that an update counts."""
+        self._answer(update, "COMMITTED", "NONE", "")
+
+    def reject(self, update: ReceivedUpdate, reason: str, text: str) -> None:
+        """Tells its trainer that an update does not count, and why."""
+        self._answer(update, "REJECTED", reason, text)
+
+    def resend(self, update: ReceivedUpdate) -> None:
+        """Asks its trainer to send an update once more."""
+        with self._lock:
+            self._seen.discard((update.file.name, update.generation))
+        self._answer(update, "RESEND", "NONE", "")
+
+    def _answer(self, update: ReceivedUpdate, status: str, reason: str, text: str) -> None:
+        self._tell_trainer(
+            update.trainer,
+            round=update.id.round,
+            epoch=update.id.epoch,
+            attempt=update.attempt,
+            status=status,
+            reason=reason,
+            text=text,
+        )
+        release(update.file, update.generation)
+
+    def _tell_trainer(self, trainer: str, **fields: Any) -> None:
+        receipt = {
+            "job": NAME,
+            "run": self._run,
+            "trainer": trainer,
+            "instance": "",
+            "contentId": "",
+            "restores": 0,
+            "attempt": 0,
+            "reason": "NONE",
+            "text": "",
+            "token": "",
+            **fields,
+        }
+        with self._lock:
+            before = self._receipts_of(trainer)
+            replace(
+                self._directory / "receipts" / f"{trainer}.json",
+                {"receipts": [*before, receipt][-_KEPT_RECEIPTS:]},
+            )
+
+    def _receipts_of(self, trainer: str) -> list[Any]:
+        data = read(self._directory / "receipts" / f"{trainer}.json")
+        found: list[Any] = json.loads(data)["receipts"] if data else []
+        return found
+
+    def _work(self) -> None:
+        while not self._closed.wait(_LOOK_SECONDS):
+            try:
+                with self._lock:
+                    for presence in self._present():
+                        self._welcome(presence)
+                    for file in sorted((self._directory / "updates").glob(f"*{region.SUFFIX}")):
+                        self._look(file)
+            except Exception:
+                log.exception("the fake job has ended")
+                return
+
+    def _present(self) -> list[dict[str, Any]]:
+        found = []
+        for file in sorted((self._directory / "trainers").glob("*.json")):
+            data = read_small(file)
+            presence = json.loads(data) if data else {}
+            if presence and process.lives(presence["owner"]["process"], file):
+                found.append(presence)
+            else:
+                remove(file)
+        return found
+
+    def _welcome(self, presence: Mapping[str, Any]) -> None:
+        """Answers a JOIN; a client removes its answers before it joins."""
+        trainer, instance = presence["trainer"], presence["instance"]
+        if all(receipt["instance"] != instance for receipt in self._receipts_of(trainer)):
+            self._tell_trainer(
+                trainer,
+                instance=instance,
+                round=max(1, self._round),
+                epoch=0,
+                status="JOINED",
+                token=uuid.uuid4().hex,
+            )
+
+    def _look(self, file: Path) -> None:
+        try:
+            data = file.read_bytes()
+            header = Header.parse(data[:PAYLOAD_OFFSET], len(data), str(file))
+        except (OSError, Malformed):
+            # Its trainer is making it, or removes it.
+            return
+        if header.state != READY or (file.name, header.generation) in self._seen:
+            return
+        self._seen.add((file.name, header.generation))
+        described = json.loads(header.description)
+        payload = bytearray(data[PAYLOAD_OFFSET : PAYLOAD_OFFSET + header.length])
+        update = ReceivedUpdate(
+            described["trainer"],
+            RoundId(described["round"], described["epoch"]),
+            described["attempt"],
+            described["samples"],
+            described["metrics"],
+            described["kind"],
+            {},
+            file,
+            header.generation,
+        )
+        if update.id != RoundId(self._round, 0) or self._state != "OPEN":
+            self.reject(update, "LATE", f"it is for round {update.id}, now is {self._round}.0")
+            return
+        try:
+            layout = Layout.parse(payload, f"update of {update.trainer}")
+            tensors = layout.views(payload)
+            assert self._layout is not None
+            require(f"update of {update.trainer}", problems(self._layout, tensors))
+        except (Malformed, ModelMismatch) as e:
+            finite = "expected finite" not in str(e)
+            self.reject(update, "WRONG_SHAPE" if finite else "NOT_FINITE", str(e))
+            return
+        self._received.put(ReceivedUpdate(**{**vars(update), "tensors": tensors}))
+
+
+def release(file: Path, generation: int) -> None:
+    """Gives a region back to its owner, if it is still in that generation, as a job does."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    with mmap.mmap(descriptor, PAYLOAD_OFFSET) as mapped:
+        os.close(descriptor)
+        word = ctypes.c_uint64.from_buffer(mapped, 16)
+        if word.value == generation << 32 | READY:
+            word.value = generation << 32 | RELEASED
+        del word

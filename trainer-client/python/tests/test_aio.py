@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+
+import asyncio
+
+import pytest
+
+import tributary
+import tributary.aio
+
+WAIT = 10
+
+
+def connect(job, id="t-1", **options):
+    return tributary.aio.connect(job.uri, job=job.name, id=id, **{"timeout": WAIT, **options})
+
+
+def test_two_trainers_in_one_loop(job, model):
+    async def train(id):
+        counted = 0
+        async with connect(job, id) as client:
+            async for round in client.rounds(timeout=WAIT):
+                receipt = await client.send(round, round.tensors, samples=1)
+                counted += receipt.counts
+        return counted
+
+    async def main():
+        trainers = [asyncio.create_task(train(id)) for id in ("t-1", "t-2")]
+        for _ in range(2):
+            job.open_round(model)
+            for _ in trainers:
+                job.commit(await asyncio.to_thread(job.await_update, WAIT))
+        job.finish()
+        return await asyncio.gather(*trainers)
+
+    assert asyncio.run(main()) == [2, 2]
+
+
+def test_a_call_that_is_cancelled_leaves_the_client_usable(job, model):
+    async def main():
+        async with connect(job) as client:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(anext(aiter(client.rounds())), 0.3)
+            job.open_round(model)
+            round = await anext(aiter(client.rounds(timeout=WAIT)))
+            assert round.number == 1
+        assert job.trainers == []
+
+    asyncio.run(main())
+
+
+def test_a_join_is_cancelled(tmp_path):
+    async def join():
+        async with tributary.aio.connect(f"shm:{tmp_path}?agent-port=1", job="none", id="t"):
+            pass
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(join(), 0.3)
+
+    asyncio.run(main())
+
+
+def test_it_is_used_with_async_with(job):
+    with pytest.raises(RuntimeError, match="async with"):
+        _ = connect(job).client

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trainer and Mosquitto, with a job that is a few lines of a test. The real one is in ITCases."""
+
+import contextlib
+import json
+import queue
+import shutil
+import subprocess
+import threading
+import time
+
+import numpy as np
+import paho.mqtt.client as paho
+import pytest
+from crc32c import crc32c
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+import tributary
+from tributary.chunks import cut
+from tributary.model_file import model_bytes
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("mosquitto") is None, reason="mosquitto is missing: apt-get install mosquitto"
+)
+
+WAIT = 15
+RUN = "0" * 32
+ROOT = "tributary/v1/digits"
+
+
+class ScriptedJob:
+    """Answers a trainer over MQTT as a test says."""
+
+    def __init__(self, port, user=None):
+        self.heard = queue.Queue()
+        self.answers = True
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+        if user:
+            client.username_pw_set(user, "secret")
+        client.on_message = self._on_message
+        client.on_connect = lambda c, *_: c.subscribe(
+            [(f"{ROOT}/control/+", 1), (f"{ROOT}/update/+/+", 1)]
+        )
+        client.reconnect_delay_set(0.1, 0.5)
+        ready = threading.Event()
+        client.on_subscribe = lambda *_: ready.set()
+        client.connect("127.0.0.1", port)
+        client.loop_start()
+        assert ready.wait(WAIT)
+        self._client = client
+
+    def _on_message(self, client, data, message):
+        if "/control/" in message.topic:
+            control = json.loads(message.payload)
+            self.heard.put(control)
+            if control["type"] == "JOIN" and self.answers:
+                self.receipt("JOINED", trainer=control["trainer"], instance=control["instance"])
+        else:
+            self.heard.put((dict(message.properties.UserProperty), message.payload))
+
+    def publish(self, topic, payload, retain=False, properties=None):
+        made = Properties(PacketTypes.PUBLISH)
+        made.UserProperty = list((properties or {}).items())
+        info = self._client.publish(f"{ROOT}/{topic}", payload, 1, retain, made)
+        info.wait_for_publish(WAIT)
+
+    def receipt(self, status, trainer="t-1", instance="", attempt=0, reason="NONE"):
+        message = {
+            "job": "digits", "run": RUN, "trainer": trainer, "instance": instance, "round": 1,
+            "epoch": 0, "attempt": attempt, "contentId": "", "restores": 0, "status": status,
+            "reason": reason, "text": "", "token": "the token" if status == "JOINED" else "",
+        }  # fmt: skip
+        self._client.publish(f"{ROOT}/receipt/{trainer}", json.dumps(message), 1)
+
+    def open_round(self, model, restores=0):
+        beside = {"job": "digits", "run": RUN, "round": "0", "epoch": "0"}
+        for chunk, properties in cut(memoryview(model_bytes(model)), 1024, beside):
+            self.publish(f"model/{properties['chunk']}", bytes(chunk), True, properties)
+        self.plan("OPEN", restores)
+
+    def plan(self, state, restores=0):
+        plan = {
+            "job": "digits", "state": state, "round": 1, "epoch": 0, "modelRound": 0,
+            "modelEpoch": 0, "kind": "WEIGHTS", "deadlineSeconds": 0.0, "restores": restores,
+            "run": RUN, "end": "",
+        }  # fmt: skip
+        self.publish("round", json.dumps(plan), True)
+
+    def hear(self, wanted):
+        """The next message of that kind: a type of control message, or ``update``."""
+        end = time.monotonic() + WAIT
+        while True:
+            said = self.heard.get(timeout=max(0.01, end - time.monotonic()))
+            if isinstance(said, tuple):
+                if wanted == "update":
+                    return self._whole(*said)
+            elif said["type"] == wanted:
+                return said
+
+    def _whole(self, first, payload):
+        """All chunks of the sending that this chunk is of."""
+        chunks = {int(first["chunk"]): payload}
+        while len(chunks) < int(first["chunks"]):
+            said = self.heard.get(timeout=WAIT)
+            if isinstance(said, tuple) and said[0]["attempt"] == first["attempt"]:
+                chunks[int(said[0]["chunk"])] = said[1]
+        whole = b"".join(chunks[i] for i in sorted(chunks))
+        assert f"{crc32c(whole):08x}" == first["crc32c"]
+        return first, whole
+
+    def close(self):
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@contextlib.contextmanager
+def scripted(port, user=None):
+    job = ScriptedJob(port, user)
+    try:
+        yield job
+    finally:
+        job.close()
+
+
+def connect(uri, **options):
+    options = {"job": "digits", "id": "t-1", "group": "eu", "timeout": WAIT, **options}
+    return tributary.connect(uri, **{"receipt_timeout": WAIT, "patience": 5, **options})
+
+
+@pytest.fixture
+def big():
+    """Some chunks."""
+    return {"w": np.arange(300_000, dtype=np.float64), "b": np.ones(3, np.float32)}
+
+
+@pytest.mark.parametrize("web", [False, True])
+def test_a_round_over_mqtt(mosquitto, web_socket, big, run, web):
+    broker = mosquitto()
+    uri = f"mqtt://127.0.0.1:{broker.port}"
+    if web:
+        uri = f"ws://127.0.0.1:{web_socket(broker)}/mqtt"
+    with scripted(broker.port) as job:
+        job.open_round(big)
+        with connect(uri) as client:
+            round = next(client.rounds(timeout=WAIT))
+            np.testing.assert_array_equal(round.tensors["w"], big["w"])
+            changed = {name: value + 1 for name, value in round.tensors.items()}
+            sent = run(round.send, changed, samples=12, metrics={"loss": 1.5, "nan": np.nan})
+            properties, payload = job.hear("update")
+            assert properties["token"] == "the token"
+            assert properties["samples"] == "12"
+            assert json.loads(properties["metrics"]) == {"loss": 1.5}
+            assert properties["chunk-bytes"] == str(1 << 20)
+            assert len(payload) == len(model_bytes(big))
+            job.receipt("COMMITTED", attempt=int(properties["attempt"]))
+            assert sent.result(WAIT).counts
+            job.plan("FINISHED")
+            assert list(client.rounds(timeout=WAIT)) == []
+        assert job.hear("LEAVE")["trainer"] == "t-1"
+
+
+def test_a_broker_that_restarts(mosquitto, big, run):
+    """The trainer comes back by itself, and sends again what may be lost."""
+    broker = mosquitto()
+    with scripted(broker.port) as job:
+        job.open_round(big)
+        with connect(f"mqtt://127.0.0.1:{broker.port}", heartbeat=60) as client:
+            sent = run(next(client.rounds(timeout=WAIT)).send, big, samples=1)
+            first, _ = job.hear("update")
+            broker.stop()
+            broker.start()
+            again, _ = job.hear("update")
+            assert again["attempt"] != first["attempt"]
+            job.receipt("COMMITTED", attempt=int(again["attempt"]))
+            assert sent.result(WAIT).counts
+
+
+def test_a_job_that_was_restored_gets_the_update_again(mosquitto, big, run):
+    broker = mosquitto()
+    with scripted(broker.port) as job:
+        job.open_round(big)
+        with connect(f"mqtt://127.0.0.1:{broker.port}", receipt_timeout=60) as client:
+            sent = run(next(client.rounds(timeout=WAIT)).send, big, samples=1)
+            job.hear("update")
+            job.plan("OPEN", restores=1)
+            again, _ = job.hear("update")
+            job.receipt("REJECTED", attempt=int(again["attempt"]), reason="UNKNOWN_TRAINER")
+            assert job.hear("JOIN")
+            third, _ = job.hear("update")
+            job.receipt("DUPLICATE", attempt=int(third["attempt"]))
+            assert sent.result(WAIT).status == "DUPLICATE"
+
+
+def test_a_trainer_that_is_killed_has_left(mosquitto):
+    broker = mosquitto()
+    script = (
+        "import sys, tributary, time\n"
+        "tributary.connect(sys.argv[1], job='digits', id='t-1')\n"
+        "print('joined', flush=True); time.sleep(60)"
+    )
+    import sys
+
+    with scripted(broker.port) as job:
+        with subprocess.Popen(
+            [sys.executable, "-c", script, f"mqtt://127.0.0.1:{broker.port}"],
+            stdout=subprocess.PIPE,
+        ) as trainer:
+            assert trainer.stdout.readline() == b"joined\n"
+            trainer.kill()
+        assert job.hear("LEAVE")["trainer"] == "t-1"
+
+
+def test_a_broker_that_is_away_is_named():
+    started = time.monotonic()
+    with pytest.raises(
+        tributary.Unreachable, match=r"broker mqtt://127\.0\.0\.1:9: it has been aw"
+    ):
+        connect("mqtt://127.0.0.1:9", patience=1)
+    assert time.monotonic() - started < 10
+
+
+def test_a_broker_that_goes_for_good_ends_the_wait(mosquitto, run):
+    broker = mosquitto()
+    with scripted(broker.port):
+        client = connect(f"mqtt://127.0.0.1:{broker.port}", patience=1)
+    waiting = run(client.next_round)
+    broker.stop()
+    with pytest.raises(tributary.Unreachable, match="it has been away for"):
+        waiting.result(WAIT)
+    client.close()
+
+
+def password_file(directory, *users):
+    file = directory / "passwords"
+    for index, user in enumerate(users):
+        flags = ["-b"] if index else ["-c", "-b"]
+        subprocess.run(["mosquitto_passwd", *flags, str(file), user, "secret"], check=True)
+    file.chmod(0o644)
+    return file
+
+
+def test_a_wrong_password_is_told_at_once(mosquitto, tmp_path):
+    broker = mosquitto(f"allow_anonymous false\npassword_file {password_file(tmp_path, 't-1')}")
+    started = time.monotonic()
+    with pytest.raises(tributary.Unreachable, match=r"check|not authorized"):
+        connect(f"mqtt://127.0.0.1:{broker.port}", user="t-1", password="wrong", patience=60)
+    assert time.monotonic() - started < 10
+
+
+def test_access_rules_that_keep_updates_away_are_told(mosquitto, tmp_path, big):
+    rules = tmp_path / "acl"
+    rules.write_text(
+        f"user job\ntopic readwrite {ROOT}/#\nuser t-1\ntopic read {ROOT}/#\n"
+        f"topic write {ROOT}/control/t-1\n"
+    )
+    rules.chmod(0o600)
+    users = password_file(tmp_path, "job", "t-1")
+    broker = mosquitto(f"allow_anonymous false\npassword_file {users}\nacl_file {rules}")
+    uri = f"mqtt://127.0.0.1:{broker.port}"
+    with scripted(broker.port, user="job") as job:
+        job.open_round(big)
+        with connect(uri, user="t-1", password="secret") as client:
+            round = next(client.rounds(timeout=WAIT))
+            with pytest.raises(tributary.Unreachable, match=r"update/.*not authorized.*0x87"):
+                round.send(big, samples=1)
+
+
+def test_a_broker_with_small_packets_gets_small_chunks(mosquitto, big, run):
+    broker = mosquitto("allow_anonymous true\nmax_packet_size 65536")
+    with scripted(broker.port) as job:
+        job.open_round(big)
+        with connect(f"mqtt://127.0.0.1:{broker.port}") as client:
+            sent = run(next(client.rounds(timeout=WAIT)).send, big, samples=1)
+            properties, _ = job.hear("update")
+            assert int(properties["chunk-bytes"]) == 48 * 1024
+            job.receipt("COMMITTED", attempt=int(properties["attempt"]))
+            sent.result(WAIT)
+
+
+def test_what_cannot_be_read_is_ignored(mosquitto, big, caplog):
+    broker = mosquitto()
+    with scripted(broker.port) as job, connect(f"mqtt://127.0.0.1:{broker.port}") as client:
+        job.publish("round", "{", True)
+        job.publish("model/0", b"x", True, {"run": RUN})
+        job.publish("receipt/t-1", "[]")
+        job.open_round(big)
+        assert next(client.rounds(timeout=WAIT)).number == 1
+    assert "ignored on tributary/v1/digits/round: round plan: expected JSON" in caplog.text
+
+
+def test_the_doctor_finds_a_job(mosquitto, big, capsys):
+    from tributary.__main__ import main
+
+    broker = mosquitto()
+    uri = f"mqtt://127.0.0.1:{broker.port}"
+    with scripted(broker.port) as job:
+        job.open_round(big)
+        assert main(["doctor", uri, "--job", "digits"]) == 0
+        assert "'digits': round 1.0 is OPEN, updates are WEIGHTS" in capsys.readouterr().out
+        assert main(["doctor", uri, "--job", "another"]) == 1
+        assert "is its name right?" in capsys.readouterr().out
+    broker.stop()
+    assert main(["doctor", uri, "--job", "digits"]) == 1
+    assert "it has been away" in capsys.readouterr().out
+
+
+def test_the_doctor_needs_a_whole_question():
+    from tributary.__main__ import main
+
+    with pytest.raises(SystemExit) as usage:
+        main(["doctor", "mqtt://h:1"])
+    assert usage.value.code == 2
