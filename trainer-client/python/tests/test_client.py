@@ -131,7 +131,7 @@ def test_a_rejection_raises_and_the_next_round_comes(job, model, connect, run, r
     assert next(rounds).number == 2
 
 
-@pytest.mark.parametrize("reason", ["LATE", "STALE_EPOCH", "NOT_OPEN"])
+@pytest.mark.parametrize("reason", ["LATE", "STALE_EPOCH", "NOT_OPEN", "DIFFERENT_BYTES"])
 def test_a_round_that_is_over_is_no_error(job, model, connect, run, reason):
     job.open_round(model)
     sent = run(next(connect().rounds(timeout=WAIT)).send, model, samples=1)

@@ -33,8 +33,9 @@ _LONGEST_RECEIPT_TIMEOUT = 600.0
 _ASK_AGAIN = 10.0
 _MAX_EPOCH = (1 << 53) - 1
 
-#: Reasons that say that a round went on without this update, and that nothing is wrong with it.
-_OVER = frozenset({"LATE", "NOT_OPEN", "STALE_EPOCH"})
+#: Reasons that say that a round goes on without this update, and that nothing is wrong with it.
+#: DIFFERENT_BYTES: an earlier process of this trainer has sent another one, which counts.
+_OVER = frozenset({"LATE", "NOT_OPEN", "STALE_EPOCH", "DIFFERENT_BYTES"})
 
 
 class _Outgoing:

@@ -129,9 +129,10 @@ class Round:
 
         ``samples`` is the update's weight, at least 1. ``metrics`` are numbers for people.
 
-        Returns the receipt. If the round was over before the update came, which is nobody's fault,
-        ``receipt.counts`` is false, and ``receipt.reason`` says why. Raises Rejected if the update
-        is wrong, ModelMismatch if it does not even fit, Unreachable if the broker stays away.
+        Returns the receipt. If the round goes on without this update, and nothing is wrong with
+        it, ``receipt.counts`` is false, and ``receipt.reason`` says why: it was LATE, for example.
+        Raises Rejected if the update is wrong, ModelMismatch if it does not even fit, Unreachable
+        if the broker stays away.
         """
         if isinstance(tensors, Update):
             update = tensors

@@ -4,7 +4,7 @@ package io.tributary.bench;
 
 import io.tributary.cli.command.UsageException;
 import io.tributary.node.agent.FreePorts;
-import io.tributary.testbed.process.JavaProcess;
+import io.tributary.testbed.process.ChildProcess;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -172,7 +172,7 @@ final class FlowerProcesses implements AutoCloseable {
                 throw new IllegalStateException(
                         "Flower does not go on; its SuperLink says: " + Files.readString(log));
             }
-            JavaProcess.pause();
+            ChildProcess.pause();
             found = Files.readString(file);
         }
         return found;

@@ -15,6 +15,7 @@ import io.tributary.testbed.chaos.ChaosOptions;
 import io.tributary.testbed.chaos.ChaosOptions.Kind;
 import io.tributary.testbed.chaos.ChaosReport;
 import io.tributary.testbed.cluster.LocalCluster;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.NetnsHosts;
 import io.tributary.testbed.transport.TransportKind;
@@ -133,7 +134,7 @@ final class HostsBench {
                                 CUTS_SEED,
                                 TransportKind.SHM,
                                 List.of(Kind.LINK),
-                                CUT_TRAINERS,
+                                new ChaosOptions.Trainers(CUT_TRAINERS, 0),
                                 regions,
                                 hosts),
                         System.err)
@@ -186,7 +187,7 @@ final class HostsBench {
         String job =
                 new Submission(rest, Distribution.jobJar())
                         .run(spec, work.resolve("job.yaml"), Optional.empty());
-        List<JavaProcess> processes = new ArrayList<>();
+        List<ChildProcess> processes = new ArrayList<>();
         try {
             for (NetnsHosts.Host host : cluster.hosts().all()) {
                 processes.add(trainers(host, work));
@@ -206,7 +207,7 @@ final class HostsBench {
                     seconds.add(took);
                 }
             }
-            for (JavaProcess process : processes) {
+            for (ChildProcess process : processes) {
                 if (!process.await(ROUND_SECONDS) || process.exitCode().orElse(1) != 0) {
                     throw new IllegalStateException("trainers failed:\n" + process.logTail());
                 }
@@ -227,11 +228,11 @@ final class HostsBench {
                                                             / MEASURED))
                             .toList());
         } finally {
-            processes.forEach(JavaProcess::close);
+            processes.forEach(ChildProcess::close);
         }
     }
 
-    private JavaProcess trainers(NetnsHosts.Host host, Path work) {
+    private ChildProcess trainers(NetnsHosts.Host host, Path work) {
         return JavaProcess.start(
                 JavaProcess.Command.here(
                                 List.of("-Xmx512m"),
@@ -268,7 +269,7 @@ final class HostsBench {
     }
 
     private static Path awaitModel(
-            JobSpec spec, int round, List<JavaProcess> trainers, FlinkRest rest, String job) {
+            JobSpec spec, int round, List<ChildProcess> trainers, FlinkRest rest, String job) {
         long end = System.nanoTime() + ROUND_SECONDS * 1_000_000_000L;
         Optional<Path> model = model(spec, round);
         while (model.isEmpty()) {
@@ -276,7 +277,7 @@ final class HostsBench {
             if (failed || System.nanoTime() > end) {
                 throw new IllegalStateException(why(spec, round, trainers, rest, job));
             }
-            JavaProcess.pause();
+            ChildProcess.pause();
             model = model(spec, round);
         }
         return model.get();
@@ -284,7 +285,7 @@ final class HostsBench {
 
     /** What a round that does not end waits for: the job, its last word, and the trainers'. */
     private static String why(
-            JobSpec spec, int round, List<JavaProcess> trainers, FlinkRest rest, String job) {
+            JobSpec spec, int round, List<ChildProcess> trainers, FlinkRest rest, String job) {
         StringBuilder why =
                 new StringBuilder(
                         "round %d does not end within %d s".formatted(round, ROUND_SECONDS));

@@ -19,6 +19,7 @@ import io.tributary.protocol.chunk.ChunkHeader;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.KafkaProcess;
 import io.tributary.transport.kafka.KafkaHeaders;
@@ -159,7 +160,7 @@ final class KafkaBench {
             KafkaProcess kafka, KafkaTopics topics, int records, Path work, int repeat)
             throws Exception {
         Path log = work.resolve("perf-%d.out".formatted(repeat));
-        JavaProcess perf =
+        ChildProcess perf =
                 JavaProcess.start(
                         JavaProcess.Command.here(
                                 List.of("-Xmx512m"),

@@ -11,6 +11,7 @@ import io.tributary.node.NodeClient;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RegionRef;
 import io.tributary.testbed.process.AgentProcess;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.NetnsHosts;
 import java.io.IOException;
@@ -114,7 +115,7 @@ final class RemoteBench {
             NetnsHosts.Host here, NetnsHosts.Host there, int phase, Path regions, Path work)
             throws IOException {
         Path log = work.resolve("read-%d.out".formatted(phase));
-        try (JavaProcess reader =
+        try (ChildProcess reader =
                 JavaProcess.start(
                         JavaProcess.Command.here(
                                         List.of("-Xmx128m"),

@@ -5,6 +5,7 @@ package io.tributary.bench;
 import io.tributary.bench.Bench.BenchPath;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.protocol.Json;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.JavaProcess;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -71,7 +72,7 @@ final class SeveralRuns {
         Path json = Path.of(file + ".json");
         List<String> arguments = new ArrayList<>(options);
         arguments.addAll(List.of("--path", path.option(), "--json", json.toString()));
-        try (JavaProcess process =
+        try (ChildProcess process =
                 JavaProcess.start(
                         JavaProcess.Command.here(
                                 ManagementFactory.getRuntimeMXBean().getInputArguments(),
@@ -91,7 +92,7 @@ final class SeveralRuns {
     }
 
     /** What it said last, without where in the code. */
-    private static String reason(JavaProcess process) {
+    private static String reason(ChildProcess process) {
         return process.logTail()
                 .replaceFirst("(?s).*tributary: ", "")
                 .replaceFirst("(?s)\\n\\tat .*", "")

@@ -72,6 +72,8 @@ public final class ChaosCommand implements Callable<Integer> {
             description = "Trainers, a process each. Default: ${DEFAULT-VALUE}.")
     private int trainers;
 
+    @Mixin private PythonTrainersArguments python;
+
     @Mixin private RegionArguments regions;
 
     @Option(names = "--report", paramLabel = "FILE", description = "Writes the report as JSON.")
@@ -82,8 +84,9 @@ public final class ChaosCommand implements Callable<Integer> {
         if (!(minutes > 0) || !(every > 0)) {
             throw new UsageException("--minutes and --every: expected more than 0");
         }
-        if (trainers < 2) {
-            throw new UsageException("--trainers %d: expected 2 or more".formatted(trainers));
+        if (trainers < 0 || trainers + python.count() < 2) {
+            throw new UsageException(
+                    "--trainers %d: expected 2 or more with those in Python".formatted(trainers));
         }
         if (hosts != 0 && hosts < 2) {
             throw new UsageException("--hosts %d: expected 2 or more".formatted(hosts));
@@ -99,7 +102,7 @@ public final class ChaosCommand implements Callable<Integer> {
                                         seed,
                                         transport.kind(),
                                         kinds(),
-                                        trainers,
+                                        new ChaosOptions.Trainers(trainers, python.count()),
                                         regions.directory(),
                                         hosts),
                                 System.out)

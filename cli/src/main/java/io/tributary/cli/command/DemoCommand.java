@@ -43,6 +43,8 @@ public final class DemoCommand implements Callable<Integer> {
             description = "Trainers to start; 0 waits for yours. Default: ${DEFAULT-VALUE}.")
     private int trainers;
 
+    @Mixin private PythonTrainersArguments python;
+
     @Option(
             names = "--minimum-trainers",
             paramLabel = "N",
@@ -149,7 +151,10 @@ public final class DemoCommand implements Callable<Integer> {
                         new DemoOptions(
                                 new DemoOptions.Tree(topology, compile()),
                                 new DemoOptions.Trainers(
-                                        trainers, minimumTrainers.orElse(Math.max(1, trainers))),
+                                        trainers,
+                                        python.count(),
+                                        minimumTrainers.orElse(
+                                                Math.max(1, trainers + python.count()))),
                                 new DemoOptions.Data(data.directory(), alpha, seed),
                                 new DemoOptions.Job(rounds, timing, transport.kind(), regions()),
                                 new DemoOptions.Shown(uiPort, report, out, hold, quiet)),

@@ -12,6 +12,7 @@ import io.tributary.job.config.ForeignClient;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.protocol.message.Topics;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.KafkaProcess;
 import io.tributary.trainer.TrainerClient;
@@ -271,7 +272,7 @@ class AccessRulesITCase {
                 new ArrayList<>(List.of("--bootstrap-server", servers, "--command-config"));
         arguments.add(config.toString());
         arguments.addAll(Arrays.asList(rule.substring("kafka-acls ".length()).split(" ")));
-        try (JavaProcess process =
+        try (ChildProcess process =
                 JavaProcess.start(
                         JavaProcess.Command.here(
                                 List.of("-Xmx128m"),

@@ -33,7 +33,7 @@ class ChaosITCase {
                         7,
                         transport,
                         ChaosOptions.kinds(transport, false),
-                        4,
+                        new ChaosOptions.Trainers(2, 2),
                         regions,
                         0));
     }
@@ -49,7 +49,7 @@ class ChaosITCase {
                         7,
                         TransportKind.SHM,
                         List.of(Kind.HOST, Kind.LINK),
-                        4,
+                        new ChaosOptions.Trainers(2, 2),
                         regions,
                         3));
     }

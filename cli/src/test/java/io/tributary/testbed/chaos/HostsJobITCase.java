@@ -44,7 +44,12 @@ class HostsJobITCase {
                             2 * HOSTS,
                             HOSTS);
             Chaos.Progress progress = new Chaos.Progress();
-            try (TrainerFleet fleet = new TrainerFleet(2 * HOSTS, temp, Optional.of(hosts));
+            try (TrainerFleet fleet =
+                            new TrainerFleet(
+                                    new ChaosOptions.Trainers(2 * HOSTS, 0),
+                                    temp,
+                                    Optional.of(hosts),
+                                    System.out::println);
                     AutoCloseable ignored =
                             cluster.seen(spec.followed()).follow(spec.name(), progress)) {
                 String job =

@@ -73,7 +73,7 @@ class NetnsHostsITCase {
         List<String> all = new ArrayList<>(List.of(arguments));
         all.addAll(List.of("--dir", regions(host).toString()));
         Path log = temp.resolve("call-%d.out".formatted(calls++));
-        try (JavaProcess process =
+        try (ChildProcess process =
                 JavaProcess.start(
                         JavaProcess.Command.here(List.of("-Xmx128m"), Main.class.getName(), all)
                                 .on(host),

@@ -17,6 +17,7 @@ import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
@@ -53,6 +54,7 @@ class ProtocolVectorsTest {
                     "Receipt", Receipt.class,
                     "DeadLetter", DeadLetter.class,
                     "ControlMessage", ControlMessage.class,
+                    "ModelDescription", ModelDescription.class,
                     "UpdateDescription", UpdateDescription.class);
 
     private static JsonNode vectors(String name) throws IOException {

@@ -3,6 +3,8 @@
 package io.tributary.protocol.message;
 
 import com.fasterxml.jackson.annotation.JsonAlias;
+import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
+import com.fasterxml.jackson.databind.annotation.JsonSerialize;
 import io.tributary.protocol.WireMessage;
 
 /**
@@ -27,7 +29,9 @@ public record ModelDescription(
         long epoch,
         long bytes,
         int chunkBytes,
-        int crc32c,
+        @JsonSerialize(using = HexCrc32c.Writer.class)
+                @JsonDeserialize(using = HexCrc32c.Reader.class)
+                int crc32c,
         double lastUpdateToModelMs,
         @JsonAlias("refused") String rejected)
         implements WireMessage {

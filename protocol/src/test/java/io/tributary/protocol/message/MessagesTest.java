@@ -151,15 +151,22 @@ class MessagesTest {
         }
     }
 
-    /** State of before has another word. */
+    /** State of before has another word, and another form of checksums. */
     @Test
     void aModelOfAnEarlierVersionIsRead() {
-        byte[] json =
-                Json.encode(new ModelDescription("j", "run", 2, 0, 8, 8, 99, 12.5, "not finite"));
-        String earlier = new String(json).replace("\"rejected\"", "\"refused\"");
-        assertThat(earlier).contains("refused");
-        assertThat(Json.decode(earlier.getBytes(), ModelDescription.class).rejected())
-                .isEqualTo("not finite");
+        ModelDescription model =
+                new ModelDescription("j", "run", 2, 0, 8, 8, -7, 12.5, "not finite");
+        String json = new String(Json.encode(model));
+        assertThat(json).contains("\"crc32c\":\"fffffff9\"");
+        String earlier = json.replace("\"rejected\"", "\"refused\"").replace("\"fffffff9\"", "-7");
+        assertThat(earlier).contains("refused").contains(":-7,");
+        assertThat(Json.decode(earlier.getBytes(), ModelDescription.class)).isEqualTo(model);
+        assertThatThrownBy(
+                        () ->
+                                Json.decode(
+                                        json.replace("fffffff9", "fffffff").getBytes(),
+                                        ModelDescription.class))
+                .hasMessageContaining("8 hexadecimal digits");
     }
 
     @ParameterizedTest

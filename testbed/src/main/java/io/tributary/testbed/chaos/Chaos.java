@@ -105,7 +105,8 @@ public final class Chaos {
                                                     options.transport()
                                                             .killable()
                                                             .apply(work, regions));
-                    TrainerFleet fleet = new TrainerFleet(options.trainers(), work, hosts)) {
+                    TrainerFleet fleet =
+                            new TrainerFleet(options.trainers(), work, hosts, out::println)) {
                 JobSpec spec =
                         ChaosJob.write(
                                 work,
@@ -116,7 +117,7 @@ public final class Chaos {
                                                                         + Node.LOCAL_OFFSET))
                                         .orElse("directory: " + regions),
                                 between.uri(),
-                                options.trainers(),
+                                options.trainers().all(),
                                 hosts.map(NetnsHosts::count).orElse(TASK_MANAGERS));
                 Progress progress = new Progress();
                 try (AutoCloseable ignored =

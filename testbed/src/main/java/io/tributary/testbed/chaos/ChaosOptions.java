@@ -15,7 +15,7 @@ import java.util.List;
  * @param seed of all that is random
  * @param transport how updates travel
  * @param kinds what is killed
- * @param trainers number of trainers
+ * @param trainers who trains
  * @param regions where regions are made
  * @param hosts number of hosts to run on; 0 for this machine
  */
@@ -25,9 +25,23 @@ public record ChaosOptions(
         long seed,
         TransportKind transport,
         List<Kind> kinds,
-        int trainers,
+        Trainers trainers,
         Path regions,
         int hosts) {
+
+    /**
+     * Who trains, a process each.
+     *
+     * @param java in Java
+     * @param python in Python
+     */
+    public record Trainers(int java, int python) {
+
+        /** How many. */
+        public int all() {
+            return java + python;
+        }
+    }
 
     /** What may be killed. */
     public enum Kind {

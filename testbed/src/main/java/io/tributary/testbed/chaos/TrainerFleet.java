@@ -2,8 +2,11 @@
 
 package io.tributary.testbed.chaos;
 
+import io.tributary.job.config.JobSpec;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.NetnsHosts;
+import io.tributary.testbed.process.PythonProcess;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,25 +15,41 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.TreeMap;
+import java.util.function.Consumer;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** The trainers, a process each. */
 final class TrainerFleet implements AutoCloseable {
 
+    private static final String SCRIPT = "testbed/chaos_trainer.py";
+
     private final Path work;
     private final Optional<NetnsHosts> hosts;
-    private final Map<String, JavaProcess> processes = new TreeMap<>();
+    private final Map<String, ChildProcess> processes = new TreeMap<>();
     private final List<String> ids;
+    private final List<String> inPython;
+    private final Optional<PythonProcess> python;
 
     /**
      * @param hosts where they are dealt out to; without, all are on this machine
+     * @param say told what takes time
      */
-    TrainerFleet(int trainers, Path work, Optional<NetnsHosts> hosts) {
+    TrainerFleet(
+            ChaosOptions.Trainers trainers,
+            Path work,
+            Optional<NetnsHosts> hosts,
+            Consumer<String> say) {
         this.work = work;
         this.hosts = hosts;
-        this.ids =
-                java.util.stream.IntStream.rangeClosed(1, trainers)
-                        .mapToObj(i -> "t-" + i)
-                        .toList();
+        this.inPython = names("p-", trainers.python());
+        this.ids = Stream.concat(names("t-", trainers.java()).stream(), inPython.stream()).toList();
+        this.python =
+                inPython.isEmpty() ? Optional.empty() : Optional.of(PythonProcess.prepare(say));
+    }
+
+    private static List<String> names(String prefix, int count) {
+        return IntStream.rangeClosed(1, count).mapToObj(i -> prefix + i).toList();
     }
 
     void start() {
@@ -39,6 +58,10 @@ final class TrainerFleet implements AutoCloseable {
 
     private void start(String id) {
         String group = Chaos.GROUPS.get(ids.indexOf(id) % Chaos.GROUPS.size());
+        processes.put(id, inPython.contains(id) ? startPython(id, group) : startJava(id, group));
+    }
+
+    private ChildProcess startJava(String id, String group) {
         JavaProcess.Command command =
                 JavaProcess.Command.here(
                         List.of(
@@ -48,11 +71,25 @@ final class TrainerFleet implements AutoCloseable {
                                 "-Dtributary.log=" + work.resolve(id + ".log")),
                         ChaosTrainer.class.getName(),
                         List.of(id, group, work.toString()));
-        processes.put(
-                id,
-                JavaProcess.start(
-                        hosts.map(h -> command.on(h.host(host(id)))).orElse(command),
-                        work.resolve(id + ".out")));
+        return JavaProcess.start(
+                hosts.map(h -> command.on(h.host(host(id)))).orElse(command),
+                work.resolve(id + ".out"));
+    }
+
+    private ChildProcess startPython(String id, String group) {
+        JobSpec job = JobSpec.read(Chaos.config(work));
+        return python.orElseThrow()
+                .start(
+                        hosts.map(h -> h.host(host(id)).enter()).orElse(List.of()),
+                        SCRIPT,
+                        List.of(
+                                job.followed().uri(),
+                                job.name(),
+                                id,
+                                group,
+                                Chaos.trainers(work).toString(),
+                                Chaos.stop(work).toString()),
+                        work.resolve(id + ".out"));
     }
 
     /** The host of a trainer. */
@@ -92,6 +129,6 @@ final class TrainerFleet implements AutoCloseable {
 
     @Override
     public void close() {
-        processes.values().forEach(JavaProcess::kill);
+        processes.values().forEach(ChildProcess::kill);
     }
 }

@@ -3,6 +3,7 @@
 package io.tributary.testbed.cluster;
 
 import io.tributary.job.cluster.Distribution;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.NetnsHosts;
 import java.io.IOException;
@@ -95,7 +96,7 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
         return GlobalConfiguration.loadConfiguration(directory.resolve("conf").toString());
     }
 
-    JavaProcess startJobManager() {
+    ChildProcess startJobManager() {
         JobManagerProcessSpec spec = JobManagerProcessUtils.processSpecFromConfig(configuration());
         List<String> arguments = new ArrayList<>();
         arguments.addAll(List.of("--configDir", directory.resolve("conf").toString()));
@@ -121,7 +122,7 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
         }
     }
 
-    JavaProcess startTaskManager(int number, String id) {
+    ChildProcess startTaskManager(int number, String id) {
         TaskExecutorProcessSpec spec =
                 TaskExecutorProcessUtils.processSpecFromConfig(configuration());
         List<String> arguments = new ArrayList<>();
@@ -147,7 +148,7 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
         return Arrays.stream(text.trim().split("\\s+")).filter(w -> !w.isEmpty()).toList();
     }
 
-    private JavaProcess start(
+    private ChildProcess start(
             int host, String name, String jvm, Class<?> main, List<String> arguments) {
         List<String> all = new ArrayList<>(words(jvm));
         all.add("-Dlog.file=" + directory.resolve("log").resolve(name + ".log"));

@@ -11,7 +11,7 @@ import io.tributary.job.graph.ShmTransport;
 import io.tributary.node.PayloadStore;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.protocol.Json;
-import io.tributary.testbed.process.JavaProcess;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.NetnsHosts;
 import io.tributary.testbed.process.ProcessIdentity;
 import java.io.IOException;
@@ -236,7 +236,7 @@ public final class LocalCluster {
         save(state);
     }
 
-    private static ProcessIdentity owner(JavaProcess process) {
+    private static ProcessIdentity owner(ChildProcess process) {
         return ProcessIdentity.of(process.pid());
     }
 
@@ -271,7 +271,7 @@ public final class LocalCluster {
                 startAgain(state, missing);
                 stuck = end;
             }
-            JavaProcess.pause();
+            ChildProcess.pause();
             missing = missing(rest, state);
         }
     }

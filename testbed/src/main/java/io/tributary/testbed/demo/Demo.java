@@ -17,13 +17,12 @@ import io.tributary.protocol.Json;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.testbed.digits.DigitNetwork;
-import io.tributary.testbed.digits.DigitTrainer;
 import io.tributary.testbed.digits.Digits;
 import io.tributary.testbed.digits.DirichletShares;
 import io.tributary.testbed.digits.DrawnDigits;
 import io.tributary.testbed.digits.IdxFiles;
+import io.tributary.testbed.process.PythonProcess;
 import io.tributary.testbed.transport.ManagedTransport;
-import io.tributary.trainer.TrainerClient;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.FloatBuffer;
@@ -194,7 +193,7 @@ public final class Demo {
     private List<Future<?>> startTrainers(
             ManagedTransport transport, Digits train, ExecutorService threads, WorkDirectory work) {
         List<Future<?>> trainers = new ArrayList<>();
-        if (options.trainers().started() == 0) {
+        if (options.trainers().all() == 0) {
             console.say(
                     "Waiting for %s of %s: ./tributary trainer --job %s --transport %s --group %s"
                             .formatted(
@@ -210,31 +209,27 @@ public final class Demo {
         List<List<Integer>> shares =
                 DirichletShares.of(
                         train.labels(),
-                        options.trainers().started(),
+                        options.trainers().all(),
                         options.data().alpha(),
                         options.data().seed());
         List<String> groups = options.tree().topology().trainerGroups();
+        int javaTrainers = options.trainers().started();
+        Optional<PythonProcess> python =
+                options.trainers().python() == 0
+                        ? Optional.empty()
+                        : Optional.of(PythonProcess.prepare(console::say));
         for (int i = 0; i < shares.size(); i++) {
-            String id = "trainer-%02d".formatted(i + 1);
-            String group = groups.get(i % groups.size());
-            Digits share = train.select(shares.get(i));
-            long seed = options.data().seed() + i;
+            DemoTrainer trainer =
+                    new DemoTrainer(
+                            "%s-%02d".formatted(i < javaTrainers ? "trainer" : "python", i + 1),
+                            groups.get(i % groups.size()),
+                            transport.forJob().uri(),
+                            train.select(shares.get(i)),
+                            options.data().seed() + i);
             trainers.add(
-                    threads.submit(
-                            () -> {
-                                try (TrainerClient client =
-                                        TrainerClient.builder()
-                                                .job(JOB)
-                                                .id(id)
-                                                .group(group)
-                                                .transport(transport.forJob().uri())
-                                                .directory(work.directory(id))
-                                                .connect()) {
-                                    client.join();
-                                    new DigitTrainer(client, share, TRAINING, seed)
-                                            .run(receipt -> {});
-                                }
-                            }));
+                    i < javaTrainers
+                            ? threads.submit(() -> trainer.train(work))
+                            : threads.submit(() -> trainer.train(python.orElseThrow(), work)));
         }
         return trainers;
     }
@@ -293,7 +288,7 @@ public final class Demo {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("topology", options.tree().name());
         config.put("transport", options.job().transport().scheme());
-        config.put("trainers", options.trainers().started());
+        config.put("trainers", options.trainers().all());
         config.put("groups", options.tree().topology().trainerGroups());
         config.put("rounds", options.job().rounds());
         config.put("data", options.data().directory().map(Path::toString).orElse("drawn"));

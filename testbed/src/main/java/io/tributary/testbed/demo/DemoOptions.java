@@ -30,10 +30,17 @@ public record DemoOptions(Tree tree, Trainers trainers, Data data, Job job, Show
     /**
      * Who trains.
      *
-     * @param started here; with 0 the demo waits for one from elsewhere
+     * @param started here, in Java
+     * @param python started here, in Python
      * @param minimum that must have joined before a round opens, from outside or not
      */
-    public record Trainers(int started, int minimum) {}
+    public record Trainers(int started, int python, int minimum) {
+
+        /** How many are started; with 0 the demo waits for one from elsewhere. */
+        public int all() {
+            return started + python;
+        }
+    }
 
     /**
      * What they train on.

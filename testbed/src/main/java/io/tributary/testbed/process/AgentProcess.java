@@ -21,7 +21,7 @@ public final class AgentProcess implements AutoCloseable {
     private final List<String> arguments;
     private final Optional<NetnsHosts.Host> host;
     private final int port;
-    private JavaProcess process;
+    private ChildProcess process;
 
     private AgentProcess(
             Path work, int port, Optional<NetnsHosts.Host> host, List<String> arguments) {

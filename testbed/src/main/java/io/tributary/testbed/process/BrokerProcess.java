@@ -16,7 +16,7 @@ public final class BrokerProcess implements AutoCloseable {
     private final String address;
     private final int port;
     private final Optional<NetnsHosts.Host> host;
-    private JavaProcess process;
+    private ChildProcess process;
 
     private BrokerProcess(
             Path directory, String address, int port, Optional<NetnsHosts.Host> host) {

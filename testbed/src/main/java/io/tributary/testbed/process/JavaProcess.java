@@ -2,31 +2,16 @@
 
 package io.tributary.testbed.process;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.net.Socket;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
-import java.util.concurrent.TimeUnit;
 
-/** A JVM with its output in a file, which may be killed at any time. */
-public final class JavaProcess implements AutoCloseable {
+/** Starts JVMs. */
+public final class JavaProcess {
 
-    private static final long START_SECONDS = 60;
-    private static final long END_SECONDS = 20;
     private static final int COMPLAINS = 24;
-    private static final long PAUSE_MILLIS = 100;
 
-    private final Process process;
-    private final Path log;
-
-    private JavaProcess(Process process, Path log) {
-        this.process = process;
-        this.log = log;
-    }
+    private JavaProcess() {}
 
     /** JNA, Flink and ND4J need it; from JDK 24 on a JVM complains where it is not asked for. */
     private static final List<String> ACCESS = access(Runtime.version().feature());
@@ -84,7 +69,7 @@ public final class JavaProcess implements AutoCloseable {
      *
      * @param log where its output is appended
      */
-    public static JavaProcess start(Command command, Path log) {
+    public static ChildProcess start(Command command, Path log) {
         List<String> line = new ArrayList<>(command.before());
         line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         line.add("-Djava.awt.headless=true");
@@ -94,111 +79,6 @@ public final class JavaProcess implements AutoCloseable {
         line.add(command.classpath());
         line.add(command.main());
         line.addAll(command.arguments());
-        try {
-            Files.createDirectories(log.toAbsolutePath().getParent());
-            ProcessBuilder builder =
-                    new ProcessBuilder(line)
-                            .redirectErrorStream(true)
-                            .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()));
-            // Flink's slots, and the trainers, are the threads already.
-            builder.environment().putIfAbsent("OMP_NUM_THREADS", "1");
-            return new JavaProcess(builder.start(), log);
-        } catch (IOException e) {
-            throw new UncheckedIOException("no JVM can be started", e);
-        }
-    }
-
-    /** Waits a little, for something that a process is about to do. */
-    public static void pause() {
-        try {
-            Thread.sleep(PAUSE_MILLIS);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while waiting for a process", e);
-        }
-    }
-
-    /**
-     * Waits until it listens.
-     *
-     * @param what it is, for errors
-     * @throws IllegalStateException with the end of its output when it does not
-     */
-    public void awaitListening(String address, int port, String what) {
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
-        while (!listens(address, port)) {
-            if (!alive() || System.nanoTime() > end) {
-                throw new IllegalStateException(
-                        "%s does not start:\n%s".formatted(what, logTail()));
-            }
-            pause();
-        }
-    }
-
-    private static boolean listens(String address, int port) {
-        try (Socket socket = new Socket(address, port)) {
-            return socket.isConnected();
-        } catch (IOException e) {
-            return false;
-        }
-    }
-
-    /** Its process id. */
-    public long pid() {
-        return process.pid();
-    }
-
-    /** Whether it runs. */
-    public boolean alive() {
-        return process.isAlive();
-    }
-
-    /** Its exit code, once it has ended. */
-    public Optional<Integer> exitCode() {
-        return process.isAlive() ? Optional.empty() : Optional.of(process.exitValue());
-    }
-
-    /** Where its output is. */
-    public Path log() {
-        return log;
-    }
-
-    /** The end of its output, for errors. */
-    public String logTail() {
-        try {
-            List<String> lines = Files.readAllLines(log);
-            return String.join("\n", lines.subList(Math.max(0, lines.size() - 20), lines.size()));
-        } catch (IOException e) {
-            return e.toString();
-        }
-    }
-
-    /** Ends it as a crash would, and waits until it is gone. */
-    public void kill() {
-        process.destroyForcibly();
-        await(Long.MAX_VALUE);
-    }
-
-    /**
-     * Waits for its end.
-     *
-     * @return whether it has come
-     */
-    public boolean await(long seconds) {
-        try {
-            return process.waitFor(seconds, TimeUnit.SECONDS);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while waiting for a process", e);
-        }
-    }
-
-    /** Asks it to end, and kills it when it does not. */
-    @Override
-    public void close() {
-        process.destroy();
-        if (!await(END_SECONDS)) {
-            kill();
-        }
+        return ChildProcess.start(line, log);
     }
 }

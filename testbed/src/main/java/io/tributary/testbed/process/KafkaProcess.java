@@ -28,7 +28,7 @@ public final class KafkaProcess implements AutoCloseable {
     private final Path directory;
     private final int port;
     private final Access access;
-    private JavaProcess process;
+    private ChildProcess process;
 
     private KafkaProcess(Path directory, int port, Access access) {
         this.access = access;
@@ -92,7 +92,7 @@ public final class KafkaProcess implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException("Kafka cannot be configured", e);
         }
-        JavaProcess format =
+        ChildProcess format =
                 run(
                         "kafka.tools.StorageTool",
                         List.of(
@@ -106,7 +106,7 @@ public final class KafkaProcess implements AutoCloseable {
         }
     }
 
-    private JavaProcess run(String main, List<String> arguments) {
+    private ChildProcess run(String main, List<String> arguments) {
         return JavaProcess.start(
                 JavaProcess.Command.here(
                         List.of("-Xmx512m", "-Dtributary.log=" + directory.resolve("kafka.log")),

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trainer of the demo's digits, in NumPy alone.
+
+    python trainer-client/python/examples/digits_numpy.py mqtt://127.0.0.1:1883 --id t-1 --group us
+
+The network has one hidden layer: 784 → 64 → 10, softmax, cross-entropy, plain SGD, as in
+``./tributary demo``. Without ``--data`` it trains on scikit-learn's digits, drawn larger.
+"""
+
+import argparse
+import logging
+
+import numpy as np
+import safetensors.numpy
+
+import tributary
+
+EPOCHS, BATCH, LEARNING_RATE = 2, 32, 0.1
+
+
+def digits():
+    """Scikit-learn's 1,797 digits of 8 by 8 pixels, in the middle of 28 by 28."""
+    from sklearn.datasets import load_digits
+
+    small = load_digits()
+    images = np.zeros((len(small.target), 28, 28), np.float32)
+    images[:, 2:26, 2:26] = np.kron(small.images / 16, np.ones((3, 3)))
+    return images.reshape(-1, 784), small.target.astype(np.int64)
+
+
+def train(weights, images, labels, random):
+    """Trains the network in place. Returns the mean loss of the last epoch."""
+    loss = 0.0
+    for _ in range(EPOCHS):
+        order = random.permutation(len(labels))
+        losses = []
+        for begin in range(0, len(order), BATCH):
+            members = order[begin : begin + BATCH]
+            losses.append(step(weights, images[members], labels[members]))
+        loss = float(np.mean(losses))
+    return loss
+
+
+def step(w, x, y):
+    hidden = np.maximum(x @ w["fc1.weight"].T + w["fc1.bias"], 0)
+    logits = hidden @ w["fc2.weight"].T + w["fc2.bias"]
+    logits -= logits.max(axis=1, keepdims=True)
+    probabilities = np.exp(logits)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    rows = np.arange(len(y))
+    loss = -np.log(np.maximum(probabilities[rows, y], 1e-12)).mean()
+    probabilities[rows, y] -= 1
+    gradient = probabilities / len(y)
+    hidden_gradient = (gradient @ w["fc2.weight"]) * (hidden > 0)
+    for name, change in (
+        ("fc2.weight", gradient.T @ hidden),
+        ("fc2.bias", gradient.sum(axis=0)),
+        ("fc1.weight", hidden_gradient.T @ x),
+        ("fc1.bias", hidden_gradient.sum(axis=0)),
+    ):
+        w[name] -= LEARNING_RATE * change
+    return loss
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("uri", help="how the job is reached, such as mqtt://HOST:1883 or shm:")
+    parser.add_argument("--job", default="demo")
+    parser.add_argument("--id", required=True)
+    parser.add_argument("--group", default="default")
+    parser.add_argument(
+        "--data", help="a safetensors file with images [n, 784], from 0 to 1, and labels"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if given.data:
+        data = safetensors.numpy.load_file(given.data)
+        images, labels = data["images"], data["labels"]
+    else:
+        images, labels = digits()
+    random = np.random.default_rng(given.seed)
+    with tributary.connect(given.uri, job=given.job, id=given.id, group=given.group) as client:
+        for round in client.rounds():
+            weights = {name: value.copy() for name, value in round.tensors.items()}
+            loss = train(weights, images, labels, random)
+            receipt = round.send(weights, samples=len(labels), metrics={"loss": loss})
+            print(f"round {round.number}: loss {loss:.3f}, {receipt.status}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
