@@ -20,6 +20,7 @@ def main():
         tributary.save_model(given.initial, {"coef": np.zeros((10, 64)), "intercept": np.zeros(10)})
         return
     images, labels = share(given.part)
+    images = images.astype(np.float64)  # as the model's tensors
     model = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.01)
     model.partial_fit(images[:1], labels[:1], CLASSES)
     with tributary.connect(given.uri, job=given.job, id=given.id, group=given.group) as client:

@@ -99,7 +99,7 @@ def test_the_python_blocks_of_the_documentation_are_of_the_examples():
         f.read_text() for d in ("examples", "tests") for f in (EXAMPLES.parent / d).glob("*.py")
     ]
     sources = ["\n".join(line.strip() for line in s.splitlines()) for s in sources]
-    pages = [root / "docs" / "python.md"]
+    pages = [root / "docs" / "python.md", root / "README.md"]
     blocks = [b.split("```")[0] for p in pages for b in p.read_text().split("```python\n")[1:]]
     assert len(blocks) > 4
     for block in blocks:

@@ -55,10 +55,30 @@ class DocsITCase {
         }
     }
 
+    @Test
+    void theCommandsOfThePythonPageWork() throws Exception {
+        Assumptions.assumeTrue(
+                System.getenv("TRIBUTARY_REQUIRE_PYTHON") != null, "installs packages from PyPI");
+        List<String> commands = commands("docs/python.md");
+        assertThat(commands)
+                .anyMatch(c -> c.contains("pip install"))
+                .anyMatch(c -> c.contains("doctor"))
+                .anyMatch(c -> c.startsWith("./tributary submit"))
+                .anyMatch(c -> c.contains("digits_numpy.py") && c.endsWith("&"))
+                .anyMatch(c -> c.startsWith("./tributary cluster stop"));
+        try {
+            run(commands);
+        } finally {
+            new LocalCluster(temp.resolve("cluster")).stop();
+        }
+    }
+
     private void run(List<String> commands) throws IOException, InterruptedException {
         Path launcher = temp.resolve("tributary");
         Files.writeString(launcher, "exec '%s/tributary' \"$@\"\n".formatted(ROOT));
-        Files.createSymbolicLink(temp.resolve("docs"), ROOT.resolve("docs"));
+        for (String name : List.of("docs", "trainer-client")) {
+            Files.createSymbolicLink(temp.resolve(name), ROOT.resolve(name));
+        }
         for (String command : commands) {
             if (command.equals("./tributary test")) {
                 // That is what runs this.
