@@ -23,8 +23,7 @@ def main():
     given = arguments(__doc__)
     model = network()
     if given.initial:
-        weights = {f"{i}": value for i, value in enumerate(model.get_weights())}
-        tributary.save_model(given.initial, weights)
+        tributary.save_model(given.initial, model.get_weights())
         return
     images, labels = share(given.part)
     with tributary.connect(given.uri, job=given.job, id=given.id, group=given.group) as client:

@@ -132,6 +132,19 @@ def test_every_option_of_connect_is_on_the_page():
         assert f"`{error}`" in page
 
 
+def test_every_option_of_the_flower_command_is_on_the_page(capsys):
+    from pathlib import Path
+
+    flower = pytest.importorskip("tributary.flower")
+    with pytest.raises(SystemExit):
+        flower.main(["--help"])
+    said = capsys.readouterr().out
+    page = (Path(__file__).parents[3] / "docs" / "python.md").read_text()
+    for option in ("--node-config", "--run-config", "--config", "--evaluate-every", "--connect"):
+        assert option in said
+        assert option in page
+
+
 def test_a_password_is_not_shown():
     from tributary.connection import Options
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -13,11 +15,12 @@ import safetensors.numpy
 from .tensors import ORDER, Tensors, as_numpy
 
 
-def save_model(file: str | os.PathLike[str], tensors: Tensors) -> None:
+def save_model(file: str | os.PathLike[str], tensors: Tensors | Sequence[Any]) -> None:
     """Writes a model as a safetensors file, for ``model.initial`` of a job.
 
-    ``tensors`` are arrays or torch tensors by name, such as ``model.state_dict()``. The file keeps
-    their order, by which ``Round.arrays`` and lists of tensors go. Tensors of torch that share
+    ``tensors`` are arrays or torch tensors by name, such as ``model.state_dict()``, or a list of
+    them, such as Keras's ``get_weights()``; those of a list are named 0, 1, … The file keeps their
+    order, by which ``Round.arrays`` and lists of tensors go. Tensors of torch that share
     memory are written twice.
     """
     path = Path(file)
@@ -26,8 +29,10 @@ def save_model(file: str | os.PathLike[str], tensors: Tensors) -> None:
     part.replace(path)
 
 
-def model_bytes(tensors: Tensors) -> bytes:
+def model_bytes(tensors: Tensors | Sequence[Any]) -> bytes:
     """The bytes of that file."""
+    if not isinstance(tensors, Mapping):
+        tensors = {str(index): value for index, value in enumerate(tensors)}
     arrays = {
         name: np.asarray(as_numpy(value, exact=True), order="C") for name, value in tensors.items()
     }

@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lets a Flower app or client take part in a Tributary job, without a change to it.
+
+python -m tributary.flower APP_DIR --connect mqtt://HOST:1883 --job digits --id t-1 --group eu
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import connect
+from .client import Client
+from .errors import ModelMismatch, TributaryError
+from .round import Round
+from .tensors import Array
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+try:
+    from flwr.app import (
+        Array as FlowerArray,
+    )
+    from flwr.app import (
+        ArrayRecord,
+        ConfigRecord,
+        Context,
+        Message,
+        Metadata,
+        RecordDict,
+    )
+    from flwr.clientapp import ClientApp
+except ImportError as e:
+    raise ImportError(f"tributary.flower needs Flower; pip install 'flwr>=1.21': {e}") from None
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .connecting import ConnectOptions
+
+log = logging.getLogger("tributary")
+
+Scalar = bool | int | float | str
+
+#: Weighted by this metric, as Flower's own strategies do it unless told otherwise.
+NUM_EXAMPLES = "num-examples"
+
+#: Of a message; nobody here looks at it.
+_TTL_SECONDS = 12 * 3600.0
+
+#: Mods that speak with Flower's server, so there is nobody here to answer them.
+_SERVER_MODS = frozenset({"secagg_mod", "secaggplus_mod"})
+
+
+def run(
+    app: Any,
+    uri: str,
+    *,
+    node_config: Mapping[str, Scalar] | None = None,
+    run_config: Mapping[str, Scalar] | None = None,
+    config: Mapping[str, Scalar] | None = None,
+    evaluate_every: int = 1,
+    timeout: float | None = 120.0,
+    **options: Unpack[ConnectOptions],
+) -> None:
+    """Takes part in a job until it is done.
+
+    In each round ``train`` (or ``fit``) is called with the round's model. Its ``num-examples`` is
+    the weight of the update, and its other metrics travel with it. If the app has ``evaluate``, it
+    is called before that with the same model, which is the result of the round before.
+
+    Args:
+        app: A ``ClientApp``, a ``NumPyClient``, a ``Client``, or a ``client_fn``.
+        uri: How the job is reached, as for ``tributary.connect``, which has the other options too.
+        node_config: ``context.node_config``, such as ``partition-id`` and ``num-partitions``.
+        run_config: ``context.run_config``.
+        config: What the app finds as the config of each message, besides ``server-round``.
+        evaluate_every: Evaluates in each round of that many; 0 for never.
+        timeout: Seconds to wait for the job's answer; None to wait for as long as it takes.
+
+    Raises:
+        ModelMismatch: The app returns tensors of another number, name or shape than the model's.
+        TributaryError: As ``tributary.connect`` and ``Round.send``.
+    """
+    flower = FlowerClient(app, node_config or {}, run_config or {}, config or {})
+    with connect(uri, timeout=timeout, **options) as client:
+        flower.take_part(client, evaluate_every)
+
+
+class FlowerClient:
+    """A Flower app between two messages of a server: the server is the job."""
+
+    def __init__(
+        self,
+        app: Any,
+        node_config: Mapping[str, Scalar],
+        run_config: Mapping[str, Scalar],
+        config: Mapping[str, Scalar],
+    ) -> None:
+        self._app = as_client_app(app)
+        self._config = dict(config)
+        self._evaluates = True
+        self._context = Context(
+            run_id=1,
+            node_id=1,
+            node_config=dict(node_config),
+            state=RecordDict(),
+            run_config=dict(run_config),
+        )
+        # An app of before the message API wants other names of records.
+        self._legacy = getattr(self._app, "_call", None) is not None
+
+    def take_part(self, client: Client, evaluate_every: int = 1) -> None:
+        """Trains all rounds of a job."""
+        for round in client.rounds():
+            metrics = {}
+            if evaluate_every and round.number % evaluate_every == 0:
+                metrics = self._evaluate(round)
+            arrays, samples, trained = self._train(round)
+            # What training says of a name is newer than what evaluation says.
+            receipt = round.send(arrays, samples=samples, metrics={**metrics, **trained})
+            log.info("%s: round %d: %s, %s", client.id, round.number, trained, receipt.status)
+
+    def _train(self, round: Round) -> tuple[Mapping[str, Array], int, dict[str, float]]:
+        reply = self._ask("train", round)
+        arrays = _one(reply.array_records, "ArrayRecord", "train")
+        metrics = _metrics(reply)
+        samples = metrics.pop(NUM_EXAMPLES, metrics.pop("num_examples", None))
+        if samples is None or samples != int(samples) or samples < 1:
+            raise ValueError(
+                f"the app's train says {NUM_EXAMPLES} = {samples}; expected a MetricRecord with "
+                f"'{NUM_EXAMPLES}', an integer of 1 or more, which is the weight of its update"
+            )
+        return by_name(round, arrays), int(samples), metrics
+
+    def _evaluate(self, round: Round) -> dict[str, float]:
+        if not self._evaluates or not has_evaluate(self._app):
+            return {}
+        try:
+            metrics = _metrics(self._ask("evaluate", round))
+        except NotImplementedError:
+            self._evaluates = False
+            return {}
+        metrics.pop(NUM_EXAMPLES, None)
+        metrics.pop("num_examples", None)
+        return metrics
+
+    def _ask(self, kind: str, round: Round) -> Any:
+        config: dict[str, Any] = {**self._config, "server-round": round.number}
+        arrays = ArrayRecord({n: FlowerArray(round.tensors[n]) for n in round.names})
+        if self._legacy:
+            prefix = "fitins" if kind == "train" else "evaluateins"
+            content = RecordDict(
+                {f"{prefix}.parameters": arrays, f"{prefix}.config": ConfigRecord(config)}
+            )
+        else:
+            content = RecordDict({"arrays": arrays, "config": ConfigRecord(config)})
+        # As Flower's own tests make one: only a server's process may leave the metadata out.
+        make: Any = Message
+        message = make(metadata=self._metadata(kind, round), content=content)
+        reply = self._app(message, self._context)
+        if reply.has_error():
+            raise RuntimeError(f"the app's {kind} answers with an error: {reply.error.reason}")
+        return reply.content
+
+    def _metadata(self, kind: str, round: Round) -> Metadata:
+        """What a server would say beside its message."""
+        return Metadata(
+            run_id=self._context.run_id,
+            message_id=f"{round.id}-{kind}",
+            src_node_id=0,
+            dst_node_id=self._context.node_id,
+            reply_to_message_id="",
+            group_id=str(round.number),
+            created_at=time.time(),
+            ttl=_TTL_SECONDS,
+            message_type=kind,
+        )
+
+
+def as_client_app(app: Any) -> Any:
+    """A ``ClientApp`` of whatever Flower takes for a client."""
+    if isinstance(app, ClientApp):
+        _reject_server_mods(app)
+        return app
+    if hasattr(app, "to_client"):
+        return ClientApp(lambda context: app.to_client())
+    if hasattr(app, "fit") and hasattr(app, "evaluate"):
+        return ClientApp(lambda context: app)
+    if callable(app):
+
+        def client_fn(context: Context) -> Any:
+            made = app(context)
+            return made.to_client() if hasattr(made, "to_client") else made
+
+        return ClientApp(client_fn)
+    raise TypeError(
+        f"{type(app).__name__}: expected a ClientApp, a NumPyClient, a Client or a client_fn"
+    )
+
+
+def _reject_server_mods(app: Any) -> None:
+    for mod in getattr(app, "_mods", []):
+        name = getattr(mod, "__name__", "")
+        if name in _SERVER_MODS:
+            raise ValueError(
+                f"the app has the mod {name}, which needs Flower's server; take it out: updates "
+                "go to a Tributary job"
+            )
+
+
+def has_evaluate(app: Any) -> bool:
+    """Whether there is something to call; a client of before the message API may say no later."""
+    registered = getattr(app, "_registered_funcs", {})
+    return getattr(app, "_call", None) is not None or "evaluate.default" in registered
+
+
+def _one(records: Mapping[str, Any], what: str, kind: str) -> Any:
+    if len(records) != 1:
+        raise ModelMismatch(
+            f"the app's {kind} returns {len(records)} of {what}: {sorted(records)}; expected one"
+        )
+    return next(iter(records.values()))
+
+
+def _metrics(content: Any) -> dict[str, float]:
+    """All numbers that a reply has; lists and texts are left out."""
+    found: dict[str, float] = {}
+    records: list[Mapping[str, Any]] = [
+        *content.metric_records.values(),
+        # Where clients of before the message API have theirs.
+        *(r for n, r in content.config_records.items() if n.endswith("res.metrics")),
+    ]
+    for record in records:
+        for name, value in record.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found[name] = value
+    return found
+
+
+def by_name(round: Round, arrays: Any) -> Mapping[str, Array]:
+    """An app's tensors by the names of the model.
+
+    An app that knows no names numbers its tensors. They are taken in the order of the model that
+    ``save_model`` was given.
+    """
+    values = {name: array.numpy() for name, array in arrays.items()}
+    if set(values) == set(round.names):
+        return values
+    if list(values) == [str(i) for i in range(len(values))]:
+        found = [np.asarray(value) for value in values.values()]
+        wanted = [round.tensors[name].shape for name in round.names]
+        if [value.shape for value in found] != wanted:
+            raise ModelMismatch(
+                f"round {round.id}: the app's tensors have shapes "
+                f"{[list(v.shape) for v in found]}, the model's, in its order, "
+                f"{[list(s) for s in wanted]} ({', '.join(round.names)}); write the job's model "
+                "with tributary.save_model, in the order in which the app has its tensors"
+            )
+        return dict(zip(round.names, found, strict=True))
+    raise ModelMismatch(
+        f"round {round.id}: the app's tensors are {', '.join(list(values)[:10])}, the model's "
+        f"{', '.join(round.names[:10])}"
+    )
+
+
+def load_app(directory: Path) -> tuple[Any, dict[str, Scalar]]:
+    """The ``ClientApp`` of a Flower app's directory, and its config."""
+    file = directory / "pyproject.toml"
+    try:
+        app = tomllib.loads(file.read_text())["tool"]["flwr"]["app"]
+        reference = app["components"]["clientapp"]
+        module, attribute = reference.split(":")
+    except OSError as e:
+        raise ValueError(f"{file}: expected a Flower app's pyproject.toml: {e.strerror}") from None
+    except (KeyError, ValueError, TypeError, tomllib.TOMLDecodeError) as e:
+        raise ValueError(f"{file}: expected [tool.flwr.app.components] clientapp: {e}") from None
+    if "serverapp" in app["components"]:
+        log.info(
+            "%s is not run: the job has the rounds and the strategy", app["components"]["serverapp"]
+        )
+    sys.path.insert(0, str(directory.resolve()))
+    try:
+        return getattr(importlib.import_module(module), attribute), flat(app.get("config", {}))
+    except (ImportError, AttributeError) as e:
+        raise ValueError(f"{file}: clientapp '{reference}' cannot be loaded: {e}") from None
+
+
+def flat(config: Mapping[str, Any], before: str = "") -> dict[str, Scalar]:
+    """A nested config with dots in its names, as apps see it."""
+    found: dict[str, Scalar] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{before}{name}."))
+        else:
+            found[before + name] = value
+    return found
+
+
+def parse_config(texts: Sequence[str]) -> dict[str, Scalar]:
+    """``name=value`` pairs in Flower's form: values as TOML has them, pairs apart by spaces."""
+    found: dict[str, Scalar] = {}
+    for text in texts:
+        pairs = re.findall(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""", text)
+        try:
+            if not pairs:
+                raise ValueError("no pair")
+            for name, value in pairs:
+                found.update(flat({name: tomllib.loads(f"value = {value}")["value"]}))
+        except ValueError as e:
+            raise ValueError(
+                f"config '{text}': expected NAME=VALUE pairs such as 'lr=0.1 name=\"a\"': {e}"
+            ) from None
+    return found
+
+
+def override(config: Mapping[str, Scalar], changes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """A config with other values of names that it has."""
+    for name in changes:
+        if name not in config:
+            raise ValueError(
+                f"--run-config {name}: the app's config has no such name; it has {sorted(config)}"
+            )
+    return {**config, **changes}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a Flower app as a trainer. Returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tributary.flower", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("app", type=Path, help="directory of the app, with its pyproject.toml")
+    parser.add_argument("--connect", required=True, metavar="URI", help="how the job is reached")
+    parser.add_argument("--job", required=True, help="the job's name")
+    parser.add_argument("--id", required=True, help="this trainer's id, unique in the job")
+    parser.add_argument("--group", default="default", help="its group in the job's topology")
+    parser.add_argument("--node-config", action="append", default=[], metavar="'NAME=VALUE ...'")
+    parser.add_argument("--run-config", action="append", default=[], metavar="'NAME=VALUE ...'")
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="'NAME=VALUE ...'",
+        help="config of each message, which Flower's strategy would give",
+    )
+    parser.add_argument("--evaluate-every", type=int, default=1, metavar="N", help="0 for never")
+    parser.add_argument(
+        "--timeout", type=float, default=120.0, metavar="S", help="seconds to wait for the job"
+    )
+    parser.add_argument("--user", default="", help="MQTT user name")
+    parser.add_argument("--password", default="", help="its password")
+    parser.add_argument("--ca-file", default="", help="PEM file with the certificates to trust")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        app, run_config = load_app(given.app)
+        run_config = override(run_config, parse_config(given.run_config))
+        node_config, config = parse_config(given.node_config), parse_config(given.config)
+        app = as_client_app(app)
+    except (ValueError, TypeError) as e:
+        parser.error(str(e))
+    try:
+        run(
+            app,
+            given.connect,
+            node_config=node_config,
+            run_config=run_config,
+            config=config,
+            evaluate_every=given.evaluate_every,
+            timeout=given.timeout,
+            job=given.job,
+            id=given.id,
+            group=given.group,
+            user=given.user,
+            password=given.password,
+            ca_file=given.ca_file,
+        )
+    except TributaryError as e:
+        print(f"{given.id}: {e}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
