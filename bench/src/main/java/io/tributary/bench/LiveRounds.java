@@ -205,29 +205,7 @@ final class LiveRounds {
             Configuration configuration = load.backend().configuration();
             configuration.set(CheckpointingOptions.CHECKPOINTING_INTERVAL, load.checkpoints());
             flink.environment().configure(configuration);
-            AggregationGraph graph =
-                    new AggregationGraph(
-                            JOB,
-                            Run.draw(),
-                            TreeSchemas.of(load.levels(), GROUPS, 1),
-                            new RoundRules(
-                                    load.warmUp() + load.rounds(),
-                                    new RoundRules.Quorum(load.trainers(), load.trainers()),
-                                    new RoundRules.Patience(
-                                            Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
-                                    new RoundRules.Folding(
-                                            RoundRules.Timing.EAGER,
-                                            UpdateKind.WEIGHTS,
-                                            Algorithm.FEDAVG,
-                                            true),
-                                    Map.of(),
-                                    RoundRules.Limits.DEFAULT),
-                            new ModelSpec(
-                                    model.toString(),
-                                    ModelSpec.DEFAULT_SHARD_ELEMENTS,
-                                    UpdateKind.WEIGHTS),
-                            PosixModelStore.at(models),
-                            Surroundings.System.HERE);
+            AggregationGraph graph = graph(load, model, models);
             int shards = graph.model().layout().shards();
             TopProbe.reset(shards, flink);
             new FederationJob(graph, List.of(transport), load.publish())
@@ -271,6 +249,29 @@ final class LiveRounds {
         } finally {
             threads.shutdownNow();
         }
+    }
+
+    /** A job whose rounds wait for all trainers. */
+    static AggregationGraph graph(Load load, Path model, Path models) {
+        return new AggregationGraph(
+                JOB,
+                Run.draw(),
+                TreeSchemas.of(load.levels(), GROUPS, 1),
+                new RoundRules(
+                        load.warmUp() + load.rounds(),
+                        new RoundRules.Quorum(load.trainers(), load.trainers()),
+                        new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofHours(1)),
+                        new RoundRules.Folding(
+                                RoundRules.Timing.EAGER,
+                                UpdateKind.WEIGHTS,
+                                Algorithm.FEDAVG,
+                                true),
+                        Map.of(),
+                        RoundRules.Limits.DEFAULT),
+                new ModelSpec(
+                        model.toString(), ModelSpec.DEFAULT_SHARD_ELEMENTS, UpdateKind.WEIGHTS),
+                PosixModelStore.at(models),
+                Surroundings.System.HERE);
     }
 
     private Void train(

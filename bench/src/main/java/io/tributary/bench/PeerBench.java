@@ -47,7 +47,9 @@ final class PeerBench {
         return List.of(
                 Figure.less("whole round over shared memory", "s", overSharedMemory())
                         .beside("Flower", flower),
-                Figure.less("whole round over MQTT", "s", overMqtt()).beside("Flower", flower));
+                Figure.less("whole round over MQTT", "s", overMqtt()).beside("Flower", flower),
+                Figure.less("whole round over MQTT, trainers in Python", "s", inPython())
+                        .beside("Flower", flower));
     }
 
     private List<Double> flower() throws IOException, InterruptedException {
@@ -73,6 +75,14 @@ final class PeerBench {
         try (WorkDirectory work = WorkDirectory.create("bench");
                 Mosquitto mosquitto = new Mosquitto(work.path())) {
             return mosquitto.run(load, parent).wholeSeconds();
+        }
+    }
+
+    private List<Double> inPython() throws Exception {
+        try (WorkDirectory regions = WorkDirectory.create(parent, "bench");
+                WorkDirectory work = WorkDirectory.create("bench");
+                Mosquitto mosquitto = new Mosquitto(work.path())) {
+            return PythonRounds.overMqtt(load, mosquitto, regions.path(), work.path());
         }
     }
 }
