@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import os
 import socket
 import subprocess
 import threading
@@ -15,6 +16,9 @@ import websockets.sync.server
 
 import tributary
 from tributary.testing import FakeJob
+
+# Debian keeps the broker where only root looks.
+os.environ["PATH"] += ":/usr/sbin"
 
 MODEL = {
     "fc.weight": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -63,3 +63,44 @@ def test_a_join_is_cancelled(tmp_path):
 def test_it_is_used_with_async_with(job):
     with pytest.raises(RuntimeError, match="async with"):
         _ = connect(job).client
+
+
+def test_a_queued_call_is_cancelled_alone(job, model):
+    async def main():
+        async with connect(job) as client:
+            job.open_round(model)
+            round = await anext(aiter(client.rounds(timeout=WAIT)))
+            first = asyncio.create_task(anext(aiter(client.rounds(timeout=WAIT))))
+            await asyncio.sleep(0.1)
+            second = asyncio.create_task(client.send(round, model, samples=1))
+            await asyncio.sleep(0.1)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(second, 2)
+            job.open_round(model)
+            assert (await first).number == 2
+
+    asyncio.run(main())
+
+
+def test_a_client_that_nobody_waits_for_is_closed(job, monkeypatch):
+    import time
+
+    from tributary import client as module
+
+    made = []
+
+    class Slow(module.Client):
+        def __init__(self, *arguments, **options):
+            time.sleep(0.5)
+            super().__init__(*arguments, **options)
+            made.append(self)
+
+    monkeypatch.setattr(tributary.aio, "Client", Slow)
+
+    async def main():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(connect(job).__aenter__(), 0.2)
+
+    asyncio.run(main())
+    assert made[0]._member.left

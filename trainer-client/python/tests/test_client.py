@@ -352,8 +352,8 @@ def test_a_fork_is_told_to_connect_by_itself(job, model, connect):
 
     forked = context.Process(target=child)
     forked.start()
-    assert "connect in each process" in said.get()
     forked.join(WAIT)
+    assert "connect in each process" in said.get()
     assert job.trainers == ["t-1"], "the child has not left for its parent"
 
 
@@ -459,11 +459,14 @@ def test_importing_takes_a_moment_only():
         "import time; b = time.perf_counter(); import tributary; a = time.perf_counter();"
         "import sys; assert 'torch' not in sys.modules; print(a - b)"
     )
-    times = sorted(
-        float(subprocess.run([sys.executable, "-c", script], capture_output=True).stdout)
-        for _ in range(5)
-    )
-    assert times[2] < 0.3
+    times = [
+        float(
+            subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+        )
+        for _ in range(7)
+    ]
+    # The best of some: the machine may be busy, and what is imported too much shows in each.
+    assert min(times) < 0.3
 
 
 def test_a_list_goes_by_the_order_of_the_model_that_was_saved(job, connect, run):
@@ -492,3 +495,143 @@ def test_a_model_is_saved_as_it_is(tmp_path):
     np.testing.assert_array_equal(read["w"], turned)
     assert read["s"] == 3
     assert os.listdir(tmp_path) == ["m"]
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_an_update_that_was_given_up_is_not_sent(job, model, connect, run, retry):
+    """Its memory has the newer one."""
+    job.open_round(model)
+    round = next(connect().rounds(timeout=WAIT))
+    first = round.update()
+    first.fill(model)
+    if retry:
+        sent = run(first.send, samples=1)
+        job.commit(job.await_update(WAIT))
+        sent.result(WAIT)
+    second = round.update()
+    second.fill({name: value * 0 for name, value in model.items()})
+    with pytest.raises(tributary.TributaryError, match="it was given up"):
+        first.send(samples=1)
+    with pytest.raises(tributary.TributaryError, match="it was given up"):
+        first["fc.bias"]
+    sent = run(second.send, samples=1)
+    job.commit(job.await_update(WAIT))
+    sent.result(WAIT)
+
+
+def test_to_ask_for_a_tensor_is_not_to_write_it(job, model, connect):
+    job.open_round(model)
+    update = next(connect().rounds(timeout=WAIT)).update()
+    assert "fc.bias" in update
+    assert "other" not in update
+    for name in ("fc.weight", "steps"):
+        update[name][...] = 1
+    with pytest.raises(tributary.ModelMismatch, match=r"fc\.bias"):
+        update.send(samples=1)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.array(1 << 40), "has 1099511627776, which elements of int32 cannot have"),
+        (np.array(2.0), "has elements of float64, the model has int32"),
+    ],
+)
+def test_integers_are_never_cut_off(job, connect, value, expected):
+    job.open_round({"n": np.array(1, np.int32)})
+    round = next(connect().rounds(timeout=WAIT))
+    with pytest.raises(tributary.ModelMismatch, match=expected):
+        round.check({"n": value})
+    with pytest.raises(tributary.ModelMismatch, match=r"'n' has (values that )?elements of"):
+        round.send({"n": value}, samples=1)
+
+
+def test_what_overflows_on_its_way_is_found(job, connect):
+    job.open_round({"w": np.zeros(1, np.float32)})
+    round = next(connect().rounds(timeout=WAIT))
+    with pytest.raises(tributary.ModelMismatch, match=r"has inf at \[0\]"):
+        round.check({"w": np.array([1e39])})
+
+
+def test_a_directory_of_somebody_else_is_not_used(tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("needs root, to make something as another user")
+    root = tmp_path / "regions"
+    (root / "digits").mkdir(parents=True)
+    os.chown(root / "digits", 12345, 0)
+    with pytest.raises(tributary.TributaryError, match="digits: it belongs to user 12345"):
+        tributary.connect(f"shm:{root}?agent-port=1", job="digits", id="t", timeout=1)
+
+
+@pytest.mark.parametrize("end", ["\\ud800", "x"])
+def test_a_forged_end_ends_nobody(job, model, connect, end):
+    job.open_round(model)
+    client = connect()
+    next(client.rounds(timeout=WAIT))
+    file = job._directory / "round.json"
+    plan = json.loads(file.read_text())
+    plan.update(state="ENDED", end="END")
+    file.write_text(json.dumps(plan).replace('END"}', end + '"}').replace('"END"', f'"{end}"'))
+    with pytest.raises(tributary.NoAnswer):
+        client.next_round(timeout=1)
+    file.write_text(
+        json.dumps({**plan, "deadlineSeconds": 1}).replace(": 1,", ": 1" + "0" * 400 + ",")
+    )
+    with pytest.raises(tributary.NoAnswer):
+        client.next_round(timeout=1)
+
+
+def test_a_kept_update_does_not_wait_for_ever(job, model, tmp_path, connect, run):
+    job.open_round(model)
+    first = connect(state_dir=tmp_path)
+    run(next(first.rounds(timeout=WAIT)).send, model, samples=1, metrics={"l": np.float32(0.5)})
+    job.await_update(WAIT)
+    first.interrupt()
+    first.close()
+    second = connect(state_dir=tmp_path)
+    with pytest.raises(tributary.NoAnswer, match="it is kept"):
+        second.next_round(timeout=1)
+    second.close()
+    with pytest.raises(tributary.TributaryError, match="closed"):
+        second.next_round(timeout=1)
+
+
+def test_a_wait_for_room_can_be_interrupted(job, model, connect, run, monkeypatch):
+    from tributary.shm.region import UpdateRegions
+
+    job.open_round(model)
+    client = connect()
+    round = next(client.rounds(timeout=WAIT))
+    monkeypatch.setattr(UpdateRegions, "_find", lambda self, length: None)
+    waiting = run(round.update)
+    wanted = job._directory / "wanted"
+    deadline = time.monotonic() + WAIT
+    while not (wanted.exists() and list(wanted.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(list(wanted.iterdir())) == 1
+    client.interrupt()
+    with pytest.raises(tributary.Interrupted):
+        waiting.result(WAIT)
+    assert list(wanted.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 60_000, '{"owner": {"process": "../../x"}}', '{"owner": 7}', "\\u0000"]
+)
+def test_what_others_put_beside_it_ends_no_trainer(job, model, connect, content):
+    job.open_round(model)
+    client = connect()
+    (job._directory / "wanted").mkdir(exist_ok=True)
+    (job._directory / "wanted" / "x.json").write_text(content)
+    os.mkfifo(job._directory / "dead-letters.jsonl")
+    client.events()
+    time.sleep(0.5)
+    assert next(client.rounds(timeout=WAIT)).number == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"receipt_timeout": 0}, {"patience": -1}, {"heartbeat": 30}, {"heartbeat": 0}]
+)
+def test_times_are_checked(job, options):
+    with pytest.raises(ValueError, match="expected seconds, more than 0"):
+        tributary.connect(job.uri, job=job.name, id="t", **options)

@@ -112,7 +112,8 @@ def test_the_errors_of_a_trainer(job, connect, run):
     job.open_round(model)
     job.commit(job.await_update(10))
     job.open_round({"v": np.zeros(1)})
-    job._closed.wait(1)
+    while len(log) < 4 and not trainer.done():
+        job._closed.wait(0.05)
     job.finish()
     trainer.result(timeout=10)
     assert log[:3] == ["the job says BAD_SAMPLES: too many", "went on without it: LATE", "counted"]

@@ -3,9 +3,13 @@
 
 import contextlib
 import json
+import os
 import queue
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -22,7 +26,8 @@ from tributary.chunks import cut
 from tributary.model_file import model_bytes
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("mosquitto") is None, reason="mosquitto is missing: apt-get install mosquitto"
+    shutil.which("mosquitto") is None and "TRIBUTARY_REQUIRE_MOSQUITTO" not in os.environ,
+    reason="mosquitto is missing: apt-get install mosquitto",
 )
 
 WAIT = 15
@@ -166,7 +171,7 @@ def test_a_broker_that_restarts(mosquitto, big, run):
     broker = mosquitto()
     with scripted(broker.port) as job:
         job.open_round(big)
-        with connect(f"mqtt://127.0.0.1:{broker.port}", heartbeat=60) as client:
+        with connect(f"mqtt://127.0.0.1:{broker.port}", heartbeat=25) as client:
             sent = run(next(client.rounds(timeout=WAIT)).send, big, samples=1)
             first, _ = job.hear("update")
             broker.stop()
@@ -200,8 +205,6 @@ def test_a_trainer_that_is_killed_has_left(mosquitto):
         "tributary.connect(sys.argv[1], job='digits', id='t-1')\n"
         "print('joined', flush=True); time.sleep(60)"
     )
-    import sys
-
     with scripted(broker.port) as job:
         with subprocess.Popen(
             [sys.executable, "-c", script, f"mqtt://127.0.0.1:{broker.port}"],
@@ -312,3 +315,87 @@ def test_the_doctor_needs_a_whole_question():
     with pytest.raises(SystemExit) as usage:
         main(["doctor", "mqtt://h:1"])
     assert usage.value.code == 2
+
+
+def test_files_that_cannot_be_used_are_named(tmp_path):
+    (tmp_path / "no.pem").write_text("no certificate")
+    for file in ("missing.pem", "no.pem"):
+        started = time.monotonic()
+        with pytest.raises(ValueError, match=f"expected PEM files, of .*{file}"):
+            connect("mqtts://127.0.0.1:9", ca_file=tmp_path / file)
+        assert time.monotonic() - started < 2
+
+
+def test_the_first_reason_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        threading.Thread(target=lambda: silent.accept()[0].close(), daemon=True).start()
+        with pytest.raises(tributary.Unreachable, match="it has been away for") as failure:
+            connect(f"mqtt://127.0.0.1:{port}", patience=0.5)
+    assert "closed" not in str(failure.value).split(": ")[-1]
+
+
+def test_a_password_in_an_address_is_not_repeated():
+    with pytest.raises(ValueError, match="expected HOST:PORT") as failure:
+        connect("mqtt://me:hush@h:1883")
+    assert "hush" not in str(failure.value)
+
+
+def test_leaving_does_not_wait_for_a_broker_that_is_away(mosquitto):
+    broker = mosquitto()
+    with scripted(broker.port):
+        client = connect(f"mqtt://127.0.0.1:{broker.port}", patience=3600)
+    broker.stop()
+    time.sleep(0.5)
+    started = time.monotonic()
+    client.close()
+    assert time.monotonic() - started < 5
+
+
+def test_dead_letters_that_may_not_be_read_end_nothing(
+    mosquitto, tmp_path, big, caplog, monkeypatch
+):
+    """Mosquitto's file of rules lets everybody subscribe, so the broker's no is made here."""
+    from tributary.mqtt_link import Link
+
+    subscribe = Link.subscribe
+
+    def rejecting(self, topics):
+        if any("dead-letter" in t for t in topics):
+            raise tributary.Unreachable("not authorized")
+        subscribe(self, topics)
+
+    monkeypatch.setattr(Link, "subscribe", rejecting)
+    broker = mosquitto()
+    with scripted(broker.port) as job, connect(f"mqtt://127.0.0.1:{broker.port}") as client:
+        events = client.events()
+        job.open_round(big)
+        assert isinstance(next(events), tributary.Plan)
+        broker.stop()
+        broker.start()
+        job.heard.queue.clear()
+        assert job.hear("HEARTBEAT")
+        assert next(client.rounds(timeout=WAIT)).number == 1
+    assert "no dead letters will come" in caplog.text
+
+
+def test_a_child_does_not_keep_the_connection_of_its_parent(mosquitto):
+    broker = mosquitto()
+    script = (
+        "import os, sys, tributary, time\n"
+        "tributary.connect(sys.argv[1], job='digits', id='t-1')\n"
+        "if os.fork() == 0:\n    time.sleep(40)\n    os._exit(0)\n"
+        "print('joined', flush=True); time.sleep(60)"
+    )
+    with scripted(broker.port) as job, subprocess.Popen(
+        [sys.executable, "-c", script, f"mqtt://127.0.0.1:{broker.port}"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as trainer:
+        assert trainer.stdout.readline() == b"joined\n"
+        trainer.kill()
+        trainer.wait()
+        started = time.monotonic()
+        assert job.hear("LEAVE")["trainer"] == "t-1"
+        assert time.monotonic() - started < 5
+        os.killpg(trainer.pid, signal.SIGKILL)

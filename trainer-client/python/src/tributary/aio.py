@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +40,8 @@ class AsyncClient:
         self._timeout = timeout
         self._client: Client | None = None
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "tributary-aio")
+        self._lock = threading.Lock()
+        self._running: object = None
 
     @property
     def client(self) -> Client:
@@ -48,19 +51,42 @@ class AsyncClient:
         return self._client
 
     async def _run(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        running = self._thread.submit(call, *arguments, **named)
+        mine = object()
+
+        def work() -> T:
+            with self._lock:
+                self._running = mine
+            try:
+                return call(*arguments, **named)
+            finally:
+                with self._lock:
+                    self._running = None
+                    if self._client is not None:
+                        # An interruption that came too late is not for the next call.
+                        self._client.resume()
+
+        submitted = self._thread.submit(work)
+        waiting = asyncio.wrap_future(submitted)
         try:
-            return await asyncio.shield(asyncio.wrap_future(running))
+            return await asyncio.shield(waiting)
         except asyncio.CancelledError:
-            if not running.done() and self._client is not None:
-                self._client.interrupt()
-            await asyncio.wait([asyncio.wrap_future(running)])
+            if not submitted.cancel():
+                with self._lock:
+                    if self._running is mine and self._client is not None:
+                        self._client.interrupt()
+                await asyncio.wait([waiting])
+                if not waiting.cancelled():
+                    waiting.exception()
             raise
+
+    def _open(self) -> None:
+        # Kept here, so that it is closed even if nobody waits for it any more.
+        self._client = self._make()
 
     async def __aenter__(self) -> AsyncClient:
         try:
-            self._client = await self._run(self._make)
-            await self._run(self._client.join, self._timeout)
+            await self._run(self._open)
+            await self._run(self.client.join, self._timeout)
         except BaseException:
             await self._close()
             raise

@@ -19,7 +19,7 @@ from .connection import Connection, Identity, Memory, Options, Sending
 from .errors import JobEnded, NoAnswer, Rejected, TributaryError
 from .inbox import Event, Inbox
 from .membership import JOIN_AGAIN, Membership
-from .messages import Kind, Opening, Receipt, RoundId, check_group, check_name
+from .messages import Kind, Opening, Receipt, RoundId, check_group, check_name, kept_metrics
 from .pending import Pending, PendingUpdate
 from .progress import Progress
 from .round import Round, Update
@@ -32,6 +32,9 @@ _NODE_LOST_PAUSE = 1.0
 _LONGEST_RECEIPT_TIMEOUT = 600.0
 _ASK_AGAIN = 10.0
 _MAX_EPOCH = (1 << 53) - 1
+
+#: Seconds after which the job takes a trainer for lost.
+_SILENCE = 30.0
 
 #: Reasons that say that a round goes on without this update, and that nothing is wrong with it.
 #: DIFFERENT_BYTES: an earlier process of this trainer has sent another one, which counts.
@@ -88,6 +91,14 @@ class Client:
         who = Identity(
             check_name("job", job), check_name("trainer", id), uuid.uuid4().hex, check_group(group)
         )
+        for name, value in (("patience", patience), ("receipt_timeout", receipt_timeout)):
+            if not value > 0:
+                raise ValueError(f"{name} is {value!r}, expected seconds, more than 0")
+        if not 0 < heartbeat < _SILENCE:
+            raise ValueError(
+                f"heartbeat is {heartbeat!r}, expected seconds, more than 0 and less than "
+                f"{_SILENCE:g}: the job takes a silent trainer for lost"
+            )
         options = Options(
             user,
             password,
@@ -142,7 +153,8 @@ class Client:
     def next_round(self, timeout: float | None = None) -> Round | None:
         """Waits for the next round and for its model. None when all rounds are done."""
         end = math.inf if timeout is None else time.monotonic() + timeout
-        self._send_pending()
+        self._member.check()
+        self._send_pending(end)
         while True:
             self._member.check()
             rest = end - time.monotonic()
@@ -179,15 +191,12 @@ class Client:
     def send(self, update: Update, samples: int, metrics: Mapping[str, float]) -> Receipt:
         """Sends an update of one of this client's rounds, and waits for its receipt."""
         self._member.check()
-        if update.memory.lost:
-            raise TributaryError(
-                f"update for round {update.plan.id}: its memory has been given to others since; "
-                "begin a new one"
-            )
         payload, plan = update.written(), update.plan
         if self._pending is not None:
             self._pending.keep(
-                Pending(plan.run, plan.id, plan.kind, samples, metrics, bytes(payload))
+                Pending(
+                    plan.run, plan.id, plan.kind, samples, kept_metrics(metrics), bytes(payload)
+                )
             )
         receipt = self._sent(_Outgoing(update.memory, plan.id, plan.kind, samples, metrics))
         self._last = receipt
@@ -199,7 +208,7 @@ class Client:
             log.warning("%s: %s", self.id, receipt)
         return receipt
 
-    def _sent(self, update: _Outgoing) -> Receipt:
+    def _sent(self, update: _Outgoing, end: float = math.inf) -> Receipt:
         self._member.forget_receipts()
         timeout = self._receipt_timeout
         while True:
@@ -207,9 +216,14 @@ class Client:
                 raise self._job_ended(update.id)
             losses = self._losses()
             self._connection.publish(update.memory, update.sending())
+            if time.monotonic() > end:
+                raise NoAnswer(
+                    f"job '{self.job}' has not answered the update for round {update.id} in time; "
+                    "it is kept, and is sent again"
+                )
             answer = self._member.wait(
                 lambda: self._inbox.update_receipt(update.attempts),
-                timeout,
+                min(timeout, max(0.0, end - time.monotonic())),
                 _LOSS_LOOK,
                 lambda losses=losses: losses != self._losses() or self._inbox.other_run,  # type: ignore[misc]
             )
@@ -262,8 +276,11 @@ class Client:
             0 if self._connection.durable else self._connection.connections + self._inbox.restores
         )
 
-    def _send_pending(self) -> None:
-        """Sends once more what a client of this id has left unanswered, as it was."""
+    def _send_pending(self, end: float) -> None:
+        """Sends once more what a client of this id has left unanswered, as it was.
+
+        Raises NoAnswer at ``end``, a time of the monotonic clock.
+        """
         pending = self._pending.load() if self._pending is not None else None
         if pending is None or self._pending is None:
             return
@@ -271,7 +288,7 @@ class Client:
         memory = self._connection.memory(len(pending.payload))
         memory.buffer[:] = pending.payload
         receipt = self._sent(
-            _Outgoing(memory, pending.id, pending.kind, pending.samples, pending.metrics)
+            _Outgoing(memory, pending.id, pending.kind, pending.samples, pending.metrics), end
         )
         self._pending.clear()
         log.info("%s: %s", self.id, receipt)
@@ -281,12 +298,12 @@ class Client:
     def events(self) -> Iterator[Event]:
         """What the job says from now on: plans, receipts, and dead letters about this trainer.
 
-        It waits for each. Use it in a thread of its own; it ends when the client is closed.
+        Dead letters come as far as the broker's rules let a trainer read them. It waits for each
+        event. Use it in a thread of its own; it ends when the client is closed.
         """
         self._member.check()
-        listener = self._inbox.listen()
         self._connection.request_dead_letters()
-        return self._events(listener)
+        return self._events(self._inbox.listen())
 
     def _events(self, listener: queue.SimpleQueue[Event]) -> Iterator[Event]:
         try:
@@ -296,6 +313,7 @@ class Client:
                 except queue.Empty:
                     # Over shared memory nobody says that there is a dead letter.
                     if not self._member.left:
+                        self._inbox.check()
                         self._connection.poll()
         finally:
             self._inbox.unlisten(listener)
@@ -307,6 +325,10 @@ class Client:
     def interrupt(self) -> None:
         """Makes the call that waits now, in another thread, raise Interrupted."""
         self._inbox.interrupt()
+
+    def resume(self) -> None:
+        """Takes back an interruption that no call has noticed."""
+        self._inbox.resume()
 
     def close(self) -> None:
         """Leaves the job and ends the connection. In a child of its process it does nothing."""

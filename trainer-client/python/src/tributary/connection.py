@@ -46,8 +46,8 @@ class Memory(Protocol):
         """The payload, writable."""
 
     @property
-    def lost(self) -> bool:
-        """Whether somebody else has it now, so that what is in it cannot be sent any more."""
+    def use(self) -> int:
+        """Which use of it this is: it rises when another update is begun in it, or it is gone."""
 
 
 class Connection(Protocol):
@@ -104,7 +104,7 @@ class PrivateMemory:
     """Memory of this process alone, for what is sent in chunks."""
 
     length: int
-    lost: bool = False
+    use: int = 0
     _map: mmap.mmap = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,8 +123,15 @@ class PrivateMemories:
 
     def take(self, length: int) -> PrivateMemory:
         if self._kept is None or self._kept.length != length:
+            self.give_up()
             self._kept = PrivateMemory(length)
+        self._kept.use += 1
         return self._kept
+
+    def give_up(self) -> None:
+        """What is in it is sent no more."""
+        if self._kept is not None:
+            self._kept.use += 1
 
 
 @dataclass(frozen=True)
@@ -175,13 +182,18 @@ def connect(uri: str, who: Identity, options: Options, inbox: Inbox) -> Connecti
     raise ValueError(f"'{uri}': expected a URI that begins with one of {', '.join(SCHEMES)}")
 
 
+def shown(uri: str) -> str:
+    """A URI without what may be a password in it."""
+    return re.sub(r"//[^/@]*@", "//…@", uri)[:200]
+
+
 def parse_address(uri: str, authority: str) -> tuple[str, int]:
     """Host and port of ``HOST:PORT``; an IPv6 address stands in brackets."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", authority)
     port = int(match.group(3)) if match else 0
     if not match or not 1 <= port <= 65535:
         raise ValueError(
-            f"'{uri}': expected HOST:PORT with a port from 1 to 65535; "
+            f"'{shown(uri)}': expected HOST:PORT with a port from 1 to 65535; "
             "an IPv6 address stands in brackets"
         )
     return match.group(1) or match.group(2), port

@@ -60,6 +60,7 @@ class Inbox:
         self._chunks = 0
         self._chunks_before = 0
         self._unsupported = ""
+        self._last_ignored = ""
         self._failure: Exception | None = None
         self._interrupted = False
         self._listeners: list[queue.SimpleQueue[Event]] = []
@@ -123,7 +124,11 @@ class Inbox:
 
     def ignored(self, where: str, why: Malformed) -> None:
         """What came could not be used. A trainer that waits in vain is told why."""
-        log.warning("ignored %s: %s", where, why)
+        said = f"{where}: {why}"
+        with self._changed:
+            again, self._last_ignored = said == self._last_ignored, said
+        # A file that stays is looked at several times a second.
+        log.log(logging.DEBUG if again else logging.WARNING, "ignored %s", said)
         if isinstance(why, Unsupported):
             with self._changed:
                 self._unsupported = str(why)
@@ -145,6 +150,11 @@ class Inbox:
         with self._changed:
             self._interrupted = True
             self._changed.notify_all()
+
+    def resume(self) -> None:
+        """Takes an interruption back."""
+        with self._changed:
+            self._interrupted = False
 
     def wake(self) -> None:
         """Something else has changed that may be waited for."""

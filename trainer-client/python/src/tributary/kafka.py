@@ -22,6 +22,7 @@ from .connection import (
     Sending,
     chunk_properties,
     parse_address,
+    shown,
 )
 from .errors import Malformed, TributaryError, Unreachable
 from .inbox import Inbox
@@ -69,7 +70,6 @@ _PERMANENT = frozenset(
     for name in (
         "TOPIC_AUTHORIZATION_FAILED",
         "CLUSTER_AUTHORIZATION_FAILED",
-        "GROUP_AUTHORIZATION_FAILED",
         "SASL_AUTHENTICATION_FAILED",
         "UNSUPPORTED_SASL_MECHANISM",
         "MSG_SIZE_TOO_LARGE",
@@ -92,7 +92,9 @@ class KafkaConnection:
         options.require(uri, ("kafka",))
         _, separator, servers = uri.partition("://")
         if not separator:
-            raise ValueError(f"'{uri}': expected kafka://HOST:PORT, several with commas between")
+            raise ValueError(
+                f"'{shown(uri)}': expected kafka://HOST:PORT, several with commas between"
+            )
         for one in servers.split(","):
             parse_address(uri, one)
         for name in options.kafka:
@@ -127,7 +129,8 @@ class KafkaConnection:
                 "acks": "all",
                 # As Java's clients do it, so that a trainer stays in its partition.
                 "partitioner": "murmur2_random",
-            }
+            },
+            logger=log,
         )
         self._consumer = ck.Consumer(
             {
@@ -139,29 +142,59 @@ class KafkaConnection:
                 "auto.offset.reset": "earliest",
                 "allow.auto.create.topics": False,
                 "enable.partition.eof": True,
-            }
+            },
+            logger=log,
         )
-        self._check_reachable()
+        self._away_since: float | None = None
+        self._last_error = ""
+        self._topics_there = threading.Event()
+        try:
+            self._metadata()
+        except TributaryError:
+            self._consumer.close()
+            raise
         self._reader = threading.Thread(
             target=self._read, name=f"tributary-kafka-{who.trainer}", daemon=True
         )
         self._reader.start()
 
-    def _check_reachable(self) -> None:
-        try:
-            self._consumer.list_topics(timeout=self._patience)
-        except ck.KafkaException as e:
-            self._consumer.close()
-            raise Unreachable(
-                f"Kafka at {self._uri}: no answer within {self._patience:.0f} s: {e.args[0].str()}"
-            ) from None
+    def _metadata(self) -> Any:
+        """All topics, since to ask for one may make it. Tries again while the patience lasts."""
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                found = self._consumer.list_topics(
+                    timeout=min(_METADATA_SECONDS, max(0.1, end - time.monotonic()))
+                )
+                self._away_since = None
+                return found.topics
+            except ck.KafkaException as e:
+                # Only these say what the broker has answered.
+                self._producer.poll(0)
+                self._consumer.poll(0)
+                self._inbox.check()
+                if time.monotonic() > end:
+                    why = self._last_error or e.args[0].str()
+                    raise Unreachable(
+                        f"Kafka at {self._uri}: it has been away for {self._patience:.0f} s: {why}"
+                    ) from None
+                if self._closed.is_set():
+                    return {}
 
     def _on_error(self, error: Any) -> None:
         """What librdkafka says of its connections; it tries again by itself."""
+        self._last_error = error.str()
         if error.fatal() or error.code() in _PERMANENT:
             self._inbox.fail(Unreachable(f"Kafka at {self._uri}: {error.str()}"))
-        else:
-            log.info("Kafka at %s: %s", self._uri, error.str())
+        elif error.code() == ck.KafkaError._ALL_BROKERS_DOWN:
+            self._away_since = self._away_since or time.monotonic()
+        log.info("Kafka at %s: %s", self._uri, error.str())
+
+    def _check_away(self) -> None:
+        """A broker that stays away is an error; nobody says when it is there again."""
+        since = self._away_since
+        if since is not None and time.monotonic() - since > self._patience:
+            self._metadata()
 
     def _rejected(self, what: str, error: Any) -> Unreachable:
         return Unreachable(f"Kafka at {self._uri}: {what}: {error.str()}")
@@ -188,10 +221,10 @@ class KafkaConnection:
         """Waits for the job, which makes its topics. Returns False when this was closed before."""
         wanted = (self._topics.rounds, self._topics.model, self._topics.receipts)
         while not self._closed.is_set():
-            # All topics, since to ask for one may make it.
-            found = self._consumer.list_topics(timeout=_METADATA_SECONDS).topics
+            found = self._metadata()
             if all(name in found for name in wanted):
                 self._partitions = {name: len(found[name].partitions) for name in wanted}
+                self._topics_there.set()
                 return True
             self._closed.wait(_POLL_SECONDS)
         return False
@@ -208,6 +241,7 @@ class KafkaConnection:
         caught_up = False
         while not self._closed.is_set():
             self._read_what_is_asked_for()
+            self._check_away()
             message = self._consumer.poll(_POLL_SECONDS)
             if message is None:
                 continue
@@ -218,6 +252,12 @@ class KafkaConnection:
                         caught_up = True
                         if newest is not None:
                             self._accept(newest)
+                elif message.topic() == self._topics.dead_letters:
+                    # They are for people, so rules that keep them from trainers end nothing.
+                    log.warning("%s: no dead letters will come: %s", self._who.trainer, error.str())
+                    self._consumer.incremental_unassign(
+                        [ck.TopicPartition(self._topics.dead_letters, 0)]
+                    )
                 elif error.code() in _PERMANENT:
                     raise self._rejected(f"to read {message.topic()}", error)
                 else:
@@ -260,6 +300,9 @@ class KafkaConnection:
 
     def control(self, kind: str) -> None:
         who = self._who
+        if not self._topics_there.is_set():
+            # The job makes its topics; to write to one that is not there may make it.
+            return
         value = messages.control(kind, who.job, who.trainer, who.instance, who.group)
 
         def delivered(error: Any, message: Any) -> None:

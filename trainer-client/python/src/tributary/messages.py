@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from .errors import Malformed, Unsupported
 
@@ -96,7 +97,7 @@ class Plan:
     @property
     def forged(self) -> bool:
         """Whether it says that the job has ended, without the proof that only the job can give."""
-        name = hashlib.sha256(self.end.encode()).hexdigest()[:32]
+        name = hashlib.sha256(self.end.encode(errors="replace")).hexdigest()[:32]
         return self.ended and name != self.run
 
 
@@ -203,6 +204,24 @@ def require_understood(what: str, must: object) -> None:
         )
 
 
+D = TypeVar("D")
+
+
+def _decoding(read: Callable[[bytes], D]) -> Callable[[bytes], D]:
+    """Whatever is wrong with a message, it is the message's fault: nobody's thread ends by it."""
+
+    @functools.wraps(read)
+    def decode(data: bytes) -> D:
+        try:
+            return read(data)
+        except Malformed:
+            raise
+        except (ValueError, TypeError, OverflowError, RecursionError) as e:
+            raise Malformed(f"{read.__name__}: {type(e).__name__}: {str(e)[:200]}") from None
+
+    return decode
+
+
 def _object(data: bytes, what: str) -> dict[str, Any]:
     if len(data) > MAX_JSON_BYTES:
         raise Malformed(f"{what}: it has {len(data)} bytes, expected at most {MAX_JSON_BYTES}")
@@ -228,6 +247,7 @@ def control(kind: str, job: str, trainer: str, instance: str, group: str) -> byt
     )
 
 
+@_decoding
 def decode_plan(data: bytes) -> Plan:
     """Reads a round plan."""
     read = Fields("round plan", _object(data, "round plan"))
@@ -270,11 +290,13 @@ def receipt_of(value: Mapping[str, Any]) -> Receipt:
     )
 
 
+@_decoding
 def decode_receipt(data: bytes) -> Receipt:
     """Reads a receipt."""
     return receipt_of(_object(data, "receipt"))
 
 
+@_decoding
 def decode_receipts(data: bytes) -> list[Receipt]:
     """Reads the file with a trainer's newest receipts, the oldest first."""
     found = _object(data, "receipts").get("receipts")
@@ -283,6 +305,7 @@ def decode_receipts(data: bytes) -> list[Receipt]:
     return [receipt_of(one) for one in found if isinstance(one, dict)]
 
 
+@_decoding
 def decode_dead_letter(data: bytes) -> DeadLetter:
     """Reads a dead letter."""
     read = Fields("dead letter", _object(data, "dead letter"))

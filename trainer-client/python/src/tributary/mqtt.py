@@ -24,7 +24,7 @@ from .connection import (
 )
 from .errors import Malformed, Unreachable
 from .inbox import Inbox
-from .mqtt_link import Link, Lost, MqttUri, Will, user_properties
+from .mqtt_link import Link, Lost, MqttUri, Will, tls_context, user_properties
 from .topics import MqttTopics
 
 log = logging.getLogger("tributary")
@@ -46,8 +46,10 @@ class MqttConnection:
         self._options = options
         self._topics = MqttTopics(who.job, who.trainer)
         self._inbox = inbox
+        self._tls = tls_context(uri, options) if uri.tls else None
         self._memories = PrivateMemories()
         self._filters = [self._topics.receipt, self._topics.round]
+        self._dead_letters = False
         self._closed = threading.Event()
         self._connections = 0
         self._link: Link | None = None
@@ -75,6 +77,7 @@ class MqttConnection:
         return Link(
             self._uri,
             self._options,
+            self._tls,
             f"tributary-{who.job}-{who.trainer}-{who.instance}",
             Will(self._topics.control, self._message("LEAVE")),
             self._accept,
@@ -93,6 +96,8 @@ class MqttConnection:
             try:
                 link.open()
                 link.subscribe(self._filters)
+                if self._dead_letters:
+                    self._read_dead_letters(link)
                 with self._ready:
                     self._link = link
                     self._connections += 1
@@ -107,6 +112,9 @@ class MqttConnection:
                 return
             except (OSError, Lost) as e:
                 link.why = str(e) or link.why
+            except Exception as e:  # a thread that ends without a word would be waited for
+                self._fail(Unreachable(f"broker {self._uri.text}: {type(e).__name__}: {e}"))
+                return
             with self._ready:
                 self._link = None
             link.client.loop_stop()
@@ -161,7 +169,10 @@ class MqttConnection:
 
     def control(self, kind: str) -> None:
         try:
-            link = self._current()
+            # Who leaves does not wait for a broker that is away: it has the will.
+            link = self._link if kind == "LEAVE" else self._current()
+            if link is None:
+                return
             mid = link.publish(self._topics.control, self._message(kind))
             link.await_ack(mid, self._topics.control, timeout=10)
         except Lost:
@@ -170,17 +181,25 @@ class MqttConnection:
 
     def request_model(self) -> None:
         """A subscription that is made again brings what the broker keeps."""
-        self._subscribe(self._topics.model_chunks)
-
-    def request_dead_letters(self) -> None:
-        self._subscribe(self._topics.dead_letter)
-
-    def _subscribe(self, topic: str) -> None:
+        topic = self._topics.model_chunks
         if topic not in self._filters:
             self._filters = [*self._filters, topic]
         # If the connection is lost, the next one subscribes to it.
         with contextlib.suppress(Lost):
             self._current().subscribe([topic])
+
+    def request_dead_letters(self) -> None:
+        self._dead_letters = True
+        with contextlib.suppress(Lost):
+            self._read_dead_letters(self._current())
+
+    def _read_dead_letters(self, link: Link) -> None:
+        """They are for people, so a broker that keeps them from trainers ends nothing."""
+        try:
+            link.subscribe([self._topics.dead_letter])
+        except Unreachable as e:
+            self._dead_letters = False
+            log.warning("%s: no dead letters will come: %s", self._who.trainer, e)
 
     def memory(self, length: int) -> PrivateMemory:
         return self._memories.take(length)

@@ -18,8 +18,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from .chunks import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
-from .connection import Options, parse_address
+from .connection import Options, parse_address, shown
 from .errors import Unreachable
+from .forks import forget_in_children
 
 log = logging.getLogger("tributary")
 
@@ -67,7 +68,8 @@ class MqttUri:
         web = scheme in ("ws", "wss")
         authority, slash, path = rest.partition("/") if web else (rest, "", "")
         if not separator:
-            raise ValueError(f"'{uri}': expected {scheme}://HOST:PORT{'/PATH' if web else ''}")
+            form = f"{scheme}://HOST:PORT{'/PATH' if web else ''}"
+            raise ValueError(f"'{shown(uri)}': expected {form}")
         host, port = parse_address(uri, authority)
         return cls(uri, host, port, slash + path if web else "", scheme in ("mqtts", "wss"))
 
@@ -95,6 +97,7 @@ class Link:
         self,
         uri: MqttUri,
         options: Options,
+        tls: ssl.SSLContext | None,
         client_id: str,
         will: Will,
         on_message: Callable[[paho.MQTTMessage], None],
@@ -119,13 +122,8 @@ class Link:
         )
         if uri.web:
             client.ws_set_options(path=uri.path or "/")
-        if uri.tls:
-            client.tls_set(
-                options.ca_file or None,
-                options.certificate or None,
-                options.key or None,
-                cert_reqs=ssl.CERT_REQUIRED,
-            )
+        if tls is not None:
+            client.tls_set_context(tls)
         if options.user or options.password:
             client.username_pw_set(options.user, options.password)
         client.will_set(will.topic, will.payload, qos=1)
@@ -137,6 +135,12 @@ class Link:
         client.on_subscribe = self._on_subscribe
         client.on_message = lambda _client, _data, message: on_message(message)
         self.client = client
+        forget_in_children(self)
+
+    def connected_socket(self) -> Any:
+        """The connection, under the frames of WebSocket if there are any."""
+        found = self.client.socket()
+        return getattr(found, "_socket", found)
 
     def open(self) -> None:
         """Connects; returns when the broker has answered, or raises OSError."""
@@ -167,8 +171,10 @@ class Link:
 
     def _end(self, why: str) -> None:
         with self.changed:
+            if not self.over:
+                # What comes after the first reason follows from it.
+                self.why = why
             self.over = True
-            self.why = why
             self.changed.notify_all()
 
     def _on_connect(
@@ -198,10 +204,12 @@ class Link:
             self.changed.notify_all()
 
     def _on_disconnect(
-        self, client: object, data: object, flags: object, code: ReasonCode, said: object
+        self, client: object, data: object, flags: Any, code: ReasonCode, said: object
     ) -> None:
-        if code.is_failure and code.value in _PERMANENT:
-            self.failure = _words(code)
+        # What paho says by itself follows from something that was said before.
+        from_broker = flags.is_disconnect_packet_from_server
+        if from_broker and code.is_failure and code.value in _PERMANENT:
+            self.failure = self.failure or _words(code)
         self._end(f"the connection ended: {code}")
 
     def _on_publish(
@@ -254,6 +262,18 @@ class Link:
 
 def _properties(kind: int) -> Properties:
     return Properties(kind)  # type: ignore[no-untyped-call]
+
+
+def tls_context(uri: MqttUri, options: Options) -> ssl.SSLContext:
+    """What is trusted and shown; raises ValueError for files that cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=options.ca_file or None)
+        if options.certificate:
+            context.load_cert_chain(options.certificate, options.key)
+        return context
+    except OSError as e:
+        files = ", ".join(f for f in (options.ca_file, options.certificate, options.key) if f)
+        raise ValueError(f"'{uri.text}': expected PEM files, of {files}: {e}") from None
 
 
 def user_properties(properties: Mapping[str, str]) -> Properties:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .chunks import ModelFile
 from .connection import Memory
-from .errors import ModelMismatch
+from .errors import ModelMismatch, TributaryError
 from .messages import Kind, Plan, Receipt, RoundId
 from .tensors import Array, Layout, Tensors, add_into, copy_into, problems, require, subtract_into
 
@@ -158,6 +158,7 @@ class Update(Mapping[str, "Array"]):
         self._layout = layout
         self._sender = sender
         self._memory = sender.memory(layout.length)
+        self._use = self._memory.use
         self._memory.buffer[: len(layout.header)] = layout.header
         self._views: dict[str, Array] | None = None
         self._untouched = {t.name for t in layout.tensors if t.elements}
@@ -176,7 +177,19 @@ class Update(Mapping[str, "Array"]):
             self._views = self._layout.views(self._memory.buffer)
         return self._views
 
+    def _check_mine(self) -> None:
+        if self._memory.use != self._use:
+            raise TributaryError(
+                f"update for round {self._plan.id}: it was given up, because another one was begun "
+                "or the client was closed; write the newer one"
+            )
+
+    def __contains__(self, name: object) -> bool:
+        # To ask for it is not to write it.
+        return name in set(self._layout.names)
+
     def __getitem__(self, name: str) -> Array:
+        self._check_mine()
         array = self._arrays()[name]
         self._untouched.discard(name)
         return array
@@ -189,13 +202,15 @@ class Update(Mapping[str, "Array"]):
 
     def torch(self) -> dict[str, torch.Tensor]:
         """The same memory as writable torch tensors, for example for ``copy_``."""
+        self._check_mine()
         self._untouched.clear()
         return self._layout.torch_views(self._memory.buffer)
 
     def fill(self, tensors: Tensors, base: Tensors | None = None, delta: bool = False) -> None:
         """Writes all tensors; from a base, the difference or, with ``delta``, the sum."""
         known = self._layout.tensors
-        unknown = [f"the model has no tensor '{n}'" for n in tensors if n not in set(self)]
+        names = set(self._layout.names)
+        unknown = [f"the model has no tensor '{n}'" for n in tensors if n not in names]
         missing = [f"tensor '{t.name}' is missing" for t in known if t.name not in tensors]
         require(f"round {self._plan.id}", iter(unknown + missing))
         for name in self:
@@ -211,6 +226,7 @@ class Update(Mapping[str, "Array"]):
 
     def written(self) -> memoryview:
         """The whole file that is sent. Raises ModelMismatch while tensors were never written."""
+        self._check_mine()
         if self._untouched:
             raise ModelMismatch(
                 f"update for round {self._plan.id}: tensors {sorted(self._untouched)[:5]} have not "

@@ -253,19 +253,50 @@ def problems(layout: Layout, tensors: Tensors) -> Iterator[str]:
         shape = tuple(int(n) for n in (value.shape if hasattr(value, "shape") else np.shape(value)))
         if shape != tensor.shape:
             yield f"tensor '{name}' has shape {list(shape)}, the model has {list(tensor.shape)}"
-        elif tensor.dtype.floating:
-            yield from _not_finite(name, as_numpy(value))
+        else:
+            yield from _unfit(tensor, as_numpy(value))
 
 
-def _not_finite(name: str, values: Array) -> Iterator[str]:
+def _unfit(tensor: Tensor, values: Array) -> Iterator[str]:
+    """What is wrong with values of the right shape, as they will be in the update."""
+    target = tensor.dtype.to_numpy(tensor.name)
+    if not _convertible(values.dtype, target):
+        yield f"tensor '{tensor.name}' has elements of {values.dtype}, the model has {target}"
+    elif tensor.dtype.floating:
+        yield from _not_finite(tensor.name, values, target)
+    elif not np.can_cast(values.dtype, target, "safe"):
+        flat = values.reshape(-1)
+        for begin in range(0, flat.size, _SCANNED_ELEMENTS):
+            part = flat[begin : begin + _SCANNED_ELEMENTS]
+            bad = np.flatnonzero(part.astype(target) != part)
+            if bad.size:
+                yield (
+                    f"tensor '{tensor.name}' has {part[bad[0]]}, which elements of {target} "
+                    "cannot have"
+                )
+                return
+
+
+def _convertible(source: np.dtype[Any], target: np.dtype[Any]) -> bool:
+    """Whether numbers of a type may become numbers of another: integers from integers alone."""
+    if target.kind in "fV":
+        return source.kind in "fViub"
+    if target.kind in "iu":
+        return source.kind in "iub"
+    return source.kind == target.kind
+
+
+def _not_finite(name: str, values: Array, target: np.dtype[Any]) -> Iterator[str]:
     flat = values.reshape(-1)
     for begin in range(0, flat.size, _SCANNED_ELEMENTS):
-        bad = np.flatnonzero(~np.isfinite(flat[begin : begin + _SCANNED_ELEMENTS]))
+        with np.errstate(over="ignore"):
+            part = flat[begin : begin + _SCANNED_ELEMENTS].astype(target, copy=False)
+        bad = np.flatnonzero(~np.isfinite(part))
         if bad.size:
             index = np.unravel_index(begin + int(bad[0]), values.shape)
             yield (
-                f"tensor '{name}' has {flat[begin + int(bad[0])]} at "
-                f"{[int(i) for i in index]}, expected finite values"
+                f"tensor '{name}' has {part[int(bad[0])]} at {[int(i) for i in index]}, "
+                "expected finite values"
             )
             return
 
@@ -280,20 +311,24 @@ def require(what: str, found: Iterator[str]) -> None:
 
 
 def copy_into(target: Array, name: str, value: Any) -> None:
-    """Writes a tensor's values. Floating-point types are converted, others only without loss."""
+    """Writes a tensor's values. Floating-point types are rounded, integers are kept or rejected."""
     source = as_numpy(value)
     if source.shape != target.shape:
         raise ModelMismatch(
             f"tensor '{name}' has shape {list(source.shape)}, the model has {list(target.shape)}"
         )
-    # NumPy knows no casting rules between its own types and those of ml_dtypes.
-    foreign = target.dtype.kind == "V" or source.dtype.kind == "V"
-    try:
-        np.copyto(target, source, casting="unsafe" if foreign else "same_kind")
-    except TypeError:
+    if not _convertible(source.dtype, target.dtype):
         raise ModelMismatch(
             f"tensor '{name}' has elements of {source.dtype}, the model has {target.dtype}"
-        ) from None
+        )
+    with np.errstate(over="ignore"):
+        # NumPy knows no casting rules between its own types and those of ml_dtypes.
+        np.copyto(target, source, casting="unsafe")
+    exact = target.dtype.kind in "fV" or np.can_cast(source.dtype, target.dtype, "safe")
+    if not exact and not np.array_equal(target, source):
+        raise ModelMismatch(
+            f"tensor '{name}' has values that elements of {target.dtype} cannot have"
+        )
 
 
 def subtract_into(target: Array, name: str, value: Any, base: Array) -> None:

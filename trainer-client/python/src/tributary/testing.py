@@ -198,11 +198,10 @@ class FakeJob:
 
     def resend(self, update: ReceivedUpdate) -> None:
         """Asks its trainer to send an update once more."""
-        with self._lock:
-            self._seen.discard((update.file.name, update.generation))
         self._answer(update, "RESEND", "NONE", "")
 
     def _answer(self, update: ReceivedUpdate, status: str, reason: str, text: str) -> None:
+        release(update.file, update.generation)
         self._tell_trainer(
             update.trainer,
             round=update.id.round,
@@ -212,7 +211,6 @@ class FakeJob:
             reason=reason,
             text=text,
         )
-        release(update.file, update.generation)
 
     def _tell_trainer(self, trainer: str, **fields: Any) -> None:
         receipt = {
@@ -306,6 +304,13 @@ class FakeJob:
             layout = Layout.parse(payload, f"update of {update.trainer}")
             tensors = layout.views(payload)
             assert self._layout is not None
+            types = {t.name: t.dtype for t in self._layout.tensors}
+            for tensor in layout.tensors:
+                if types.get(tensor.name, tensor.dtype) != tensor.dtype:
+                    raise ModelMismatch(
+                        f"tensor '{tensor.name}' has elements of {tensor.dtype.torch}, "
+                        f"the model has {types[tensor.name].torch}"
+                    )
             require(f"update of {update.trainer}", problems(self._layout, tensors))
         except (Malformed, ModelMismatch) as e:
             finite = "expected finite" not in str(e)

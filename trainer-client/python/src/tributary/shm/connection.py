@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import logging
 import os
 import re
 import threading
+import time
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from .. import messages
 from ..connection import Identity, Memory, Sending
@@ -18,7 +23,7 @@ from ..errors import Malformed, Rejected, TributaryError
 from ..inbox import Inbox
 from ..topics import lane
 from . import mailbox, process
-from .directory import read, read_small, remove, replace
+from .directory import create, open_plain, read, read_small, remove, replace
 from .mailbox import Mailbox, endpoint
 from .region import MAX_DESCRIPTION_BYTES, SUFFIX, ModelRegion, OwnedRegion, UpdateRegions
 
@@ -26,6 +31,8 @@ log = logging.getLogger("tributary")
 
 DEFAULT_DIRECTORY = "/dev/shm/tributary-{uid}"
 _PATIENCE_SECONDS = 300.0
+_PAUSE_SECONDS = 0.1
+_MAX_TAIL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,22 @@ class ShmUri:
         return cls(Path(directory), port)
 
 
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def _told(call: C) -> C:
+    """What the file system says is an error of this package, with the file's name."""
+
+    @functools.wraps(call)
+    def told(*arguments: Any, **named: Any) -> Any:
+        try:
+            return call(*arguments, **named)
+        except OSError as e:
+            raise TributaryError(f"shared memory: {e}") from e
+
+    return cast(C, told)
+
+
 class ShmConnection:
     """A trainer's connection to a job on its own host."""
 
@@ -61,6 +84,8 @@ class ShmConnection:
         self._receipts = self._directory / "receipts" / f"{who.trainer}.json"
         self._regions = UpdateRegions(self._directory, lane(who.trainer), self._quota)
         self._regions_lock = threading.Lock()
+        self._polling = threading.Lock()
+        self._closed = threading.Event()
         self._lane = endpoint(f"{who.job}/lane/{lane(who.trainer)}")
         self._letters: _Tail | None = None
         self._mailbox = Mailbox(
@@ -77,6 +102,7 @@ class ShmConnection:
         except Exception as e:  # the mailbox's thread has nobody to tell
             self._inbox.fail(e)
 
+    @_told
     def control(self, kind: str) -> None:
         if kind == "LEAVE":
             self._withdraw()
@@ -88,6 +114,8 @@ class ShmConnection:
     def _appear(self, asks: bool) -> None:
         """Writes what this trainer says of itself. A file that is written once more asks again."""
         who = self._who
+        # Whoever owns it can change what is in it.
+        create(self._directory)
         there = self._read_presence()
         mine = there is not None and there.get("instance") == who.instance
         if mine and not asks:
@@ -117,7 +145,7 @@ class ShmConnection:
             return None
         try:
             found = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TributaryError(f"{self._presence}: expected JSON; remove the file") from None
         return found if isinstance(found, dict) else {}
 
@@ -133,15 +161,34 @@ class ShmConnection:
         try:
             if data is not None:
                 return int(json.loads(data)["quotaBytes"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             pass
         found = os.statvfs(self._directory)
         return found.f_blocks * found.f_frsize // 2
 
+    @_told
     def memory(self, length: int) -> OwnedRegion:
-        with self._regions_lock:
-            return self._regions.take(length, _PATIENCE_SECONDS)
+        end = time.monotonic() + _PATIENCE_SECONDS
+        request = self._directory / "wanted" / f"{uuid.uuid4()}.json"
+        try:
+            while True:
+                with self._regions_lock:
+                    region = self._regions.take(length)
+                if region is not None:
+                    return region
+                if time.monotonic() > end:
+                    raise self._regions.no_room(
+                        length, f"none was free within {_PATIENCE_SECONDS:.0f} s"
+                    )
+                self._regions.wanted(request)
+                # An interruption, or the end of the client, ends this too.
+                self._inbox.wait(lambda: self._closed.is_set() or None, _PAUSE_SECONDS)
+                if self._closed.is_set():
+                    raise TributaryError(f"trainer {self._who.trainer}: this client is closed")
+        finally:
+            remove(request)
 
+    @_told
     def publish(self, memory: Memory, sending: Sending) -> None:
         assert isinstance(memory, OwnedRegion)
         memory.answered = False
@@ -183,11 +230,18 @@ class ShmConnection:
             finally:
                 self._regions_lock.release()
 
+    @_told
     def forget_receipts(self) -> None:
         remove(self._receipts)
 
+    @_told
     def poll(self) -> None:
         """Looks whether the job has said something. A plan that cannot be read keeps no receipt."""
+        # One at a time, or an older plan could come after a newer one.
+        with self._polling:
+            self._look()
+
+    def _look(self) -> None:
         try:
             data = read(self._directory / "round.json")
             if data is not None:
@@ -215,7 +269,10 @@ class ShmConnection:
         if self._letters is None:
             self._letters = _Tail(self._directory / "dead-letters.jsonl")
 
+    @_told
     def close(self) -> None:
+        self._closed.set()
+        self._inbox.wake()
         try:
             self._withdraw()
         finally:
@@ -230,21 +287,24 @@ class _Tail:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
-        self._at = file.stat().st_size if file.exists() else 0
-        self._inode = file.stat().st_ino if file.exists() else 0
+        self._at = self._inode = 0
+        with contextlib.suppress(OSError):
+            found = os.lstat(file)
+            self._at, self._inode = found.st_size, found.st_ino
 
     def lines(self) -> list[bytes]:
         with self._lock:
             try:
-                with open(self._file, "rb") as opened:
-                    inode = os.fstat(opened.fileno()).st_ino
-                    if inode != self._inode:
-                        # The one before has become long, and has another name now.
-                        self._inode, self._at = inode, 0
-                    opened.seek(self._at)
-                    data = opened.read()
-            except FileNotFoundError:
+                descriptor = open_plain(self._file)
+            except OSError:
                 return []
+            with open(descriptor, "rb") as opened:
+                inode = os.fstat(opened.fileno()).st_ino
+                if inode != self._inode:
+                    # The one before has become long, and has another name now.
+                    self._inode, self._at = inode, 0
+                opened.seek(self._at)
+                data = opened.read(_MAX_TAIL_BYTES)
             whole = data[: data.rfind(b"\n") + 1]
             self._at += len(whole)
             return whole.splitlines()

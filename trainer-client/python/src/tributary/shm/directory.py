@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import os
 import stat
 import uuid
@@ -58,13 +59,26 @@ def create(directory: Path) -> None:
 
 
 def _make_missing(directory: Path) -> None:
-    if not os.path.lexists(directory):
-        _make_missing(directory.parent)
-        shared = _shared(os.lstat(directory.parent).st_mode)
+    if os.path.lexists(directory):
+        return
+    _make_missing(directory.parent)
+    if not _shared(os.lstat(directory.parent).st_mode):
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory, 0o700)
-            if shared:
-                os.chmod(directory, 0o2770)
+        return
+    # It gets its name when it has its permissions: another user's process may wait for it.
+    unnamed = directory.with_name(f".{uuid.uuid4()}")
+    os.mkdir(unnamed, 0o700)
+    descriptor = os.open(unnamed, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, 0o2770)
+        os.rename(unnamed, directory)
+    except OSError:
+        os.rmdir(unnamed)
+        if not os.path.lexists(directory):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def require(directory: Path) -> None:
@@ -114,31 +128,36 @@ def replace(file: Path, message: Mapping[str, Any]) -> None:
     try:
         os.write(descriptor, encode(message))
         os.rename(part, file)
+    except OSError:
+        # A full file system is not to be filled with parts.
+        remove(part)
+        raise
     finally:
         os.close(descriptor)
+
+
+def open_plain(file: Path) -> int:
+    """A descriptor to read a plain file, which is no link; raises OSError for what is none."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "expected a plain file", str(file))
+    return descriptor
 
 
 def read(file: Path, most: int = MAX_JSON_BYTES) -> bytes | None:
     """A plain file's contents; None where it is not there."""
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        descriptor = open_plain(file)
     except FileNotFoundError:
         return None
     except OSError as e:
         raise Malformed(f"{file}: {e.strerror}") from None
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > most:
-            raise Malformed(f"{file}: expected a plain file of at most {most} bytes")
-        data = b""
-        while len(data) <= found.st_size:
-            more = os.read(descriptor, found.st_size + 1 - len(data))
-            if not more:
-                break
-            data += more
-        return data
-    finally:
-        os.close(descriptor)
+    with open(descriptor, "rb") as opened:
+        data = opened.read(most + 1)
+    if len(data) > most:
+        raise Malformed(f"{file}: expected at most {most} bytes")
+    return data
 
 
 def read_small(file: Path) -> bytes | None:

@@ -13,6 +13,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from ..forks import forget_in_children
+
 log = logging.getLogger("tributary")
 
 BYTES = 64
@@ -70,8 +72,13 @@ class Mailbox:
         self._sending = threading.Lock()
         self._closed = threading.Event()
         self._warned = False
+        forget_in_children(self)
         self._reader = threading.Thread(target=self._keep, name="tributary-mailbox", daemon=True)
         self._reader.start()
+
+    def connected_socket(self) -> socket.socket | None:
+        """The connection, if there is one."""
+        return self._socket
 
     def send(self, kind: int, to: uuid.UUID, region: uuid.UUID = NOBODY) -> None:
         """Rings. It may be lost; whoever it is for looks now and then anyway."""
@@ -125,6 +132,9 @@ class Mailbox:
         # Nothing may be rung before it is said who rings.
         connected.sendall(frame(HELLO, sender=self._own, region=uuid.UUID(bytes=token)))
         with self._sending:
+            if self._closed.is_set():
+                connected.close()
+                raise OSError("closed meanwhile")
             self._socket = connected
         return connected
 

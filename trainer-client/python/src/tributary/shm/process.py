@@ -81,6 +81,11 @@ def _show(file: Path) -> int:
 
 def lives(process: str, made: Path) -> bool:
     """Whether the process that has made something lives. Where nobody can tell, it does."""
+    try:
+        process = str(uuid.UUID(process))
+    except ValueError:
+        # No process has that name, and it may be a path.
+        return False
     for directory in made.absolute().parents:
         where = place(directory)
         if where is not Place.WITHIN:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import json
 import mmap
 import os
 import struct
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ..chunks import ModelFile
 from ..errors import Malformed, TributaryError
 from ..messages import RoundId
 from . import process
-from .directory import create, create_file, read_small, remove, replace
+from .directory import create, create_file, open_plain, read_small, remove, replace
 
 MAGIC = b"TRIBUTRY"
 VERSION = 3
@@ -38,8 +39,6 @@ _HEADER = struct.Struct("<8sIIIIQIIQQqQ")
 _WORD_OFFSET = 16
 _FLAGS_OFFSET = 12
 MAX_DESCRIPTION_BYTES = PAYLOAD_OFFSET - _HEADER.size
-
-_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class ModelRegion:
     file: Path
 
     def _open(self) -> tuple[int, Header]:
-        descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = open_plain(self.file)
         try:
             page = os.pread(descriptor, PAYLOAD_OFFSET, 0)
             return descriptor, Header.parse(page, os.fstat(descriptor).st_size, str(self.file))
@@ -158,15 +157,15 @@ class OwnedRegion:
         self._owner = owner
         self.generation = 1
         self.answered = False
-        self.lost = False
+        self.use = 1
         part = file.with_name(f".{file.name}.part")
         descriptor = create_file(part)
         try:
             # Reserved now, so that writing to it cannot find the file system full.
             os.posix_fallocate(descriptor, 0, PAYLOAD_OFFSET + length)
             os.pwrite(descriptor, self._header(b"{}").page(), 0)
-            os.rename(part, file)
             self._map = mmap.mmap(descriptor, PAYLOAD_OFFSET + length)
+            os.rename(part, file)
         except OSError:
             remove(part)
             raise
@@ -223,7 +222,7 @@ class OwnedRegion:
 
     def delete(self) -> None:
         """Deletes the file. The memory is free when nobody has a view of it any more."""
-        self.lost = True
+        self.use += 1
         remove(self.file)
 
     def abandon(self) -> None:
@@ -232,7 +231,7 @@ class OwnedRegion:
         flags.value &= ~OWNER_TAKES_BACK
         if self.released or self.writing:
             self.delete()
-        self.lost = True
+        self.use += 1
 
 
 class UpdateRegions:
@@ -244,29 +243,22 @@ class UpdateRegions:
         self._quota = quota
         self._all: list[OwnedRegion] = []
 
-    def take(self, length: int, patience: float) -> OwnedRegion:
-        """A region in WRITING. Waits for room, and says so to the others of the job."""
+    def take(self, length: int) -> OwnedRegion | None:
+        """A region in WRITING; None where there is no room for it now."""
         if length > self._quota() - PAYLOAD_OFFSET:
-            raise self._no_room(length, "the quota has no room for it")
+            raise self.no_room(length, "the quota has no room for it")
         region = self._find(length)
         if region is not None:
-            return region
-        end = time.monotonic() + patience
-        wanted = self._directory / "wanted" / f"{uuid.uuid4()}.json"
-        try:
-            while region is None:
-                if time.monotonic() > end:
-                    raise self._no_room(length, f"none was free within {patience:.0f} s")
-                if not wanted.exists():
-                    with contextlib.suppress(OSError):
-                        replace(wanted, {"owner": process.owner(self._directory)})
-                time.sleep(_PAUSE_SECONDS)
-                region = self._find(length)
-        finally:
-            remove(wanted)
+            region.use += 1
         return region
 
-    def _no_room(self, length: int, why: str) -> TributaryError:
+    def wanted(self, request: Path) -> None:
+        """Says to the others of the job that room is waited for, unless it is said already."""
+        if not request.exists():
+            with contextlib.suppress(OSError):
+                replace(request, {"owner": process.owner(self._directory)})
+
+    def no_room(self, length: int, why: str) -> TributaryError:
         return TributaryError(
             f"no room for an update of {length} bytes: {why}; {used_bytes(self._directory)} of at "
             f"most {self._quota()} bytes are in use; raise regions.quota, or give the region "
@@ -288,6 +280,8 @@ class UpdateRegions:
 
     def _make(self, length: int) -> OwnedRegion | None:
         directory = self._directory / "updates"
+        # Whoever owns it can change what is in it.
+        create(self._directory)
         create(directory)
         process.owner(self._directory)
         size = PAYLOAD_OFFSET + length
@@ -299,7 +293,13 @@ class UpdateRegions:
             ):
                 return None
             file = directory / f"{self._lane:02d}-{uuid.uuid4()}{SUFFIX}"
-            region = OwnedRegion(file, length, process.owner_id())
+            try:
+                region = OwnedRegion(file, length, process.owner_id())
+            except OSError as e:
+                if e.errno != errno.ENOSPC:
+                    raise
+                # Somebody else has filled the file system meanwhile.
+                return None
         self._all.append(region)
         return region
 
@@ -326,14 +326,12 @@ class UpdateRegions:
 
 
 def _waits(request: Path) -> bool:
-    import json
-
     try:
         found = json.loads(read_small(request) or b"null")
         if found is None:
             return False
         alive = process.lives(str(found["owner"]["process"]), request)
-    except (Malformed, ValueError, TypeError, KeyError):
+    except (Malformed, ValueError, TypeError, KeyError, RecursionError):
         # It cannot be read, now or ever.
         return False
     if not alive:
