@@ -387,11 +387,14 @@ def test_a_child_does_not_keep_the_connection_of_its_parent(mosquitto):
         "if os.fork() == 0:\n    time.sleep(40)\n    os._exit(0)\n"
         "print('joined', flush=True); time.sleep(60)"
     )
-    with scripted(broker.port) as job, subprocess.Popen(
-        [sys.executable, "-c", script, f"mqtt://127.0.0.1:{broker.port}"],
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    ) as trainer:
+    with (
+        scripted(broker.port) as job,
+        subprocess.Popen(
+            [sys.executable, "-c", script, f"mqtt://127.0.0.1:{broker.port}"],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        ) as trainer,
+    ):
         assert trainer.stdout.readline() == b"joined\n"
         trainer.kill()
         trainer.wait()

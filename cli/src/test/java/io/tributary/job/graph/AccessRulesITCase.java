@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.cli.testutils.Cli;
 import io.tributary.cli.testutils.Mosquitto;
+import io.tributary.cli.testutils.PythonTrainers;
 import io.tributary.cli.testutils.TestJob;
 import io.tributary.job.config.ForeignClient;
 import io.tributary.job.testutils.SmallModel;
@@ -199,8 +200,8 @@ class AccessRulesITCase {
                         .formatted(user, user));
     }
 
-    @Test
-    void kafka() throws Exception {
+    /** A broker with the rules of the documentation. */
+    private KafkaProcess guarded() throws Exception {
         KafkaProcess.Access access =
                 new KafkaProcess.Access(
                         "SASL_PLAINTEXT",
@@ -213,12 +214,45 @@ class AccessRulesITCase {
                         listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required username="admin" password="of-admin" user_admin="of-admin" user_job="of-job" user_trainer="of-trainer";
                         """,
                         plain("admin"));
+        KafkaProcess kafka = KafkaProcess.start(temp.resolve("kafka"), access);
+        for (String rule : rules()) {
+            acl(kafka.options().bootstrapServers(), rule);
+        }
+        return kafka;
+    }
+
+    /** Its client library asks for more than Java's, of which nothing is granted. */
+    @Test
+    void kafkaForATrainerInPython() throws Exception {
+        PythonTrainers.assumeThere();
         TestJob job = new TestJob("digits", temp, 1);
-        try (KafkaProcess kafka = KafkaProcess.start(temp.resolve("kafka"), access)) {
-            String servers = kafka.options().bootstrapServers();
-            for (String rule : rules()) {
-                acl(servers, rule);
+        String options =
+                """
+                {"kafka": {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN",
+                "sasl.username": "trainer", "sasl.password": "of-trainer"}}
+                """;
+        try (KafkaProcess kafka = guarded()) {
+            KafkaTransport transport =
+                    new KafkaTransport(
+                            new KafkaOptions(kafka.options().bootstrapServers(), plain("job")),
+                            job.staging(1 << 26),
+                            false);
+            try (LocalFlink flink = job.start(1, 2, transport);
+                    ChildProcess trainer =
+                            PythonTrainers.start(job, temp, "t-1", 2, transport.uri(), options)) {
+                assertThat(trainer.await(TestJob.PATIENCE.toSeconds())).isTrue();
+                assertThat(trainer.exitCode()).as(trainer.logTail()).contains(0);
+                flink.check();
             }
+            assertThat(job.error(2, List.of("t-1"))).isLessThan(1e-6);
+        }
+    }
+
+    @Test
+    void kafka() throws Exception {
+        TestJob job = new TestJob("digits", temp, 1);
+        try (KafkaProcess kafka = guarded()) {
+            String servers = kafka.options().bootstrapServers();
             KafkaOptions trainer = new KafkaOptions(servers, plain("trainer"));
             run(
                     job,

@@ -5,6 +5,7 @@ package io.tributary.job.trainer;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.tributary.cli.testutils.PythonTrainers;
 import io.tributary.cli.testutils.TestJob;
 import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.KafkaTransport;
@@ -19,7 +20,6 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.testbed.process.KafkaProcess;
-import io.tributary.testbed.process.PythonProcess;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerTransport;
 import io.tributary.transport.mqtt.BrokerOptions;
@@ -33,7 +33,6 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import org.apache.flink.configuration.Configuration;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -48,21 +47,12 @@ class PythonTrainersITCase {
     private static final long QUOTA = 1 << 28;
     private static final int NO_AGENT = 1;
     private static final int ROUNDS = 4;
-    private static final String SCRIPT = "testbed/file_trainer.py";
 
     @TempDir Path temp;
 
-    private PythonProcess python;
-
     @BeforeEach
     void prepare() {
-        try {
-            python = PythonProcess.prepare(System.out::println);
-        } catch (IllegalStateException e) {
-            Assumptions.assumeTrue(
-                    System.getenv("TRIBUTARY_REQUIRE_PYTHON") != null, e.getMessage());
-            throw e;
-        }
+        PythonTrainers.assumeThere();
     }
 
     private List<JobTransport> transports(TestJob job, EmbeddedBroker broker, KafkaProcess kafka) {
@@ -87,26 +77,9 @@ class PythonTrainersITCase {
                 RoundRules.Limits.DEFAULT);
     }
 
-    /** A trainer that sends what the reference says that it sends. */
-    private ChildProcess start(TestJob job, String id, String uri, String... state)
+    private ChildProcess start(TestJob job, String id, String uri, String options)
             throws IOException {
-        Path updates = Files.createDirectories(temp.resolve("updates"));
-        for (int round = 1; round <= ROUNDS; round++) {
-            Files.write(
-                    updates.resolve("%s-%d.safetensors".formatted(id, round)),
-                    TestJob.bytes(id, round));
-        }
-        List<String> arguments =
-                new ArrayList<>(
-                        List.of(
-                                uri,
-                                job.name(),
-                                id,
-                                TestJob.GROUPS.get(0),
-                                updates.toString(),
-                                Long.toString(TestJob.samples(id))));
-        arguments.addAll(List.of(state));
-        return python.start(List.of(), SCRIPT, arguments, temp.resolve(id + ".log"));
+        return PythonTrainers.start(job, temp, id, ROUNDS, uri, options);
     }
 
     private static void awaitDone(Map<String, ChildProcess> processes) {
@@ -137,7 +110,7 @@ class PythonTrainersITCase {
                     String python = "python-" + transport.scheme();
                     ids.addAll(List.of(java, python));
                     inJava.add(train(job, java, transport.uri()));
-                    inPython.put(python, start(job, python, transport.uri()));
+                    inPython.put(python, start(job, python, transport.uri(), "{}"));
                 }
                 for (CompletableFuture<Void> trainer : inJava) {
                     trainer.get();
@@ -172,13 +145,14 @@ class PythonTrainersITCase {
     void aTrainerThatIsKilledWhileItSendsCountsOnce(String scheme) throws Exception {
         TestJob job = new TestJob("killed", temp, NO_AGENT);
         Path state = temp.resolve("state");
+        String options = "{\"state_dir\": \"%s\"}".formatted(state);
         Path kept = state.resolve("killed/python.update");
         try (EmbeddedBroker broker = EmbeddedBroker.start()) {
             JobTransport transport =
                     scheme.equals("shm")
                             ? shm(job)
                             : new MqttTransport(BrokerOptions.of(broker.url()), job.staging(QUOTA));
-            ChildProcess trainer = start(job, "python", transport.uri(), state.toString());
+            ChildProcess trainer = start(job, "python", transport.uri(), options);
             try (LocalFlink flink =
                     job.start(rules(2), List.of(transport), new Configuration(), Run.draw())) {
                 CompletableFuture<Void> other = train(job, "java", transport.uri());
@@ -188,7 +162,7 @@ class PythonTrainersITCase {
                             .atMost(TestJob.PATIENCE)
                             .until(() -> Files.exists(kept) || other.isDone());
                     trainer.kill();
-                    trainer = start(job, "python", transport.uri(), state.toString());
+                    trainer = start(job, "python", transport.uri(), options);
                 }
                 other.get();
                 awaitDone(Map.of("python", trainer));

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.cli.testutils;
+
+import io.tributary.testbed.process.ChildProcess;
+import io.tributary.testbed.process.PythonProcess;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Assumptions;
+
+/** Trainers in Python that send what the reference says that they send. */
+public final class PythonTrainers {
+
+    private static final String SCRIPT = "testbed/file_trainer.py";
+
+    private PythonTrainers() {}
+
+    private static PythonProcess python() {
+        return PythonProcess.prepare(System.out::println);
+    }
+
+    /** Skips a test where there is no Python, unless there has to be one. */
+    public static void assumeThere() {
+        try {
+            python();
+        } catch (IllegalStateException e) {
+            Assumptions.assumeTrue(
+                    System.getenv("TRIBUTARY_REQUIRE_PYTHON") != null, e.getMessage());
+            throw e;
+        }
+    }
+
+    /**
+     * Starts one.
+     *
+     * @param work where its updates are written, and its output
+     * @param rounds for how many it has updates
+     * @param options of {@code tributary.connect}, JSON
+     */
+    public static ChildProcess start(
+            TestJob job, Path work, String id, int rounds, String uri, String options)
+            throws IOException {
+        Path updates = Files.createDirectories(work.resolve("updates"));
+        for (int round = 1; round <= rounds; round++) {
+            Files.write(
+                    updates.resolve("%s-%d.safetensors".formatted(id, round)),
+                    TestJob.bytes(id, round));
+        }
+        return python().start(
+                        List.of(),
+                        SCRIPT,
+                        List.of(
+                                uri,
+                                job.name(),
+                                id,
+                                TestJob.GROUPS.get(0),
+                                updates.toString(),
+                                Long.toString(TestJob.samples(id)),
+                                options),
+                        work.resolve(id + ".log"));
+    }
+}
