@@ -635,3 +635,9 @@ def test_what_others_put_beside_it_ends_no_trainer(job, model, connect, content)
 def test_times_are_checked(job, options):
     with pytest.raises(ValueError, match="expected seconds, more than 0"):
         tributary.connect(job.uri, job=job.name, id="t", **options)
+
+
+def test_the_job_says_what_trainers_should_know(job, model, connect):
+    job.open_round(model, {"lr": 0.1, "epochs": 2, "name": "a", "on": True})
+    round = next(connect().rounds(timeout=WAIT))
+    assert round.config == {"lr": 0.1, "epochs": 2, "name": "a", "on": True}

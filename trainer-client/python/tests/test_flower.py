@@ -26,7 +26,7 @@ def start(job, id, *more):
     return subprocess.Popen(
         [
             sys.executable, "-m", "tributary.flower", str(APP), "--connect", job.uri,
-            "--job", job.name, "--id", id, "--config", "lr=0.5", *more,
+            "--job", job.name, "--id", id, *more,
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -42,7 +42,7 @@ def test_an_app_takes_part_without_a_change(job):
     evaluated = []
     try:
         for _ in range(3):
-            job.open_round(model)
+            job.open_round(model, {"lr": 0.5})
             updates = [job.await_update(WAIT) for _ in trainers]
             assert {u.samples for u in updates} == {899, 898}
             evaluated.append(np.mean([u.metrics["eval_acc"] for u in updates]))

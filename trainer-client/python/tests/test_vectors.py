@@ -48,6 +48,8 @@ def test_a_message_is_read(vector):
         return
     found, source = read(vector), vector["json"]
     names = {"deadlineSeconds": "deadline_seconds", "contentId": "content_id"}
+    if vector["type"] == "RoundPlan":
+        assert found.config == source.get("config", {})
     for name, value in source.items():
         if name not in ("round", "epoch", "modelRound", "modelEpoch", "version", "colour"):
             assert getattr(found, names.get(name, name)) == value

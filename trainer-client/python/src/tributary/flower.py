@@ -21,6 +21,7 @@ import numpy as np
 from . import connect
 from .client import Client
 from .errors import ModelMismatch, TributaryError
+from .messages import Scalar
 from .round import Round
 from .tensors import Array
 
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from .connecting import ConnectOptions
 
 log = logging.getLogger("tributary")
-
-Scalar = bool | int | float | str
 
 #: Weighted by this metric, as Flower's own strategies do it unless told otherwise.
 NUM_EXAMPLES = "num-examples"
@@ -86,7 +85,8 @@ def run(
         uri: How the job is reached, as for ``tributary.connect``, which has the other options too.
         node_config: ``context.node_config``, such as ``partition-id`` and ``num-partitions``.
         run_config: ``context.run_config``.
-        config: What the app finds as the config of each message, besides ``server-round``.
+        config: What the app finds as the config of each message, besides ``server-round`` and
+            what the job says (``rounds.config``), which this has precedence over.
         evaluate_every: Evaluates in each round of that many; 0 for never.
         timeout: Seconds to wait for the job's answer; None to wait for as long as it takes.
 
@@ -158,7 +158,11 @@ class FlowerClient:
         return metrics
 
     def _ask(self, kind: str, round: Round) -> Any:
-        config: dict[str, Any] = {**self._config, "server-round": round.number}
+        config: dict[str, Any] = {
+            **round.config,
+            **self._config,
+            "server-round": round.number,
+        }
         arrays = ArrayRecord({n: FlowerArray(round.tensors[n]) for n in round.names})
         if self._legacy:
             prefix = "fitins" if kind == "train" else "evaluateins"
@@ -353,7 +357,7 @@ def main(arguments: list[str] | None = None) -> int:
         action="append",
         default=[],
         metavar="'NAME=VALUE ...'",
-        help="config of each message, which Flower's strategy would give",
+        help="config of each message, beside what the job says",
     )
     parser.add_argument("--evaluate-every", type=int, default=1, metavar="N", help="0 for never")
     parser.add_argument(

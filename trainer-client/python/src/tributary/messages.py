@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from .errors import Malformed, Unsupported
@@ -23,6 +23,7 @@ MAX_METRICS = 32
 MAX_METRIC_NAME = 64
 
 Kind = Literal["WEIGHTS", "DELTA"]
+Scalar = bool | int | float | str
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127})*")
@@ -78,6 +79,8 @@ class Plan:
     restores: int
     run: str
     end: str
+    #: What the job's user wants trainers to know.
+    config: Mapping[str, Scalar] = field(default_factory=dict)
 
     @property
     def opening(self) -> Opening:
@@ -250,7 +253,8 @@ def control(kind: str, job: str, trainer: str, instance: str, group: str) -> byt
 @_decoding
 def decode_plan(data: bytes) -> Plan:
     """Reads a round plan."""
-    read = Fields("round plan", _object(data, "round plan"))
+    plan = _object(data, "round plan")
+    read = Fields("round plan", plan)
     state = read.text("state")
     if state not in ("OPEN", "FINISHED", "ENDED"):
         raise Malformed(f"round plan: 'state' is {state[:60]}, expected OPEN, FINISHED or ENDED")
@@ -267,7 +271,15 @@ def decode_plan(data: bytes) -> Plan:
         restores=read.integer("restores"),
         run=check_name("run", read.text("run")),
         end=read.text("end"),
+        config=_scalars(plan.get("config")),
     )
+
+
+def _scalars(found: Any) -> dict[str, Scalar]:
+    """The numbers, texts and booleans of an object. An earlier version has none."""
+    if not isinstance(found, dict):
+        return {}
+    return {n: v for n, v in found.items() if isinstance(v, bool | int | float | str)}
 
 
 def receipt_of(value: Mapping[str, Any]) -> Receipt:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .chunks import ModelFile
 from .connection import Memory
 from .errors import ModelMismatch, TributaryError
-from .messages import Kind, Plan, Receipt, RoundId
+from .messages import Kind, Plan, Receipt, RoundId, Scalar
 from .tensors import Array, Layout, Tensors, add_into, copy_into, problems, require, subtract_into
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ class Round:
     def deadline_seconds(self) -> float:
         """From the round's opening; 0 for none."""
         return self._plan.deadline_seconds
+
+    @property
+    def config(self) -> Mapping[str, Scalar]:
+        """What the job wants trainers to know (``rounds.config`` in ``job.yaml``)."""
+        return dict(self._plan.config)
 
     @property
     def run(self) -> str:

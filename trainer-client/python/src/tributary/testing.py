@@ -30,7 +30,7 @@ from types import TracebackType
 from typing import Any
 
 from .errors import Malformed, ModelMismatch
-from .messages import Kind, RoundId
+from .messages import Kind, RoundId, Scalar
 from .model_file import model_bytes
 from .shm import process, region
 from .shm.directory import create, create_file, read, read_small, remove, replace
@@ -80,6 +80,7 @@ class FakeJob:
         self._model = RoundId(0, 0)
         self._layout: Layout | None = None
         self._state = ""
+        self._config: dict[str, Scalar] = {}
         self._seen: set[tuple[str, int]] = set()
         self._received: queue.SimpleQueue[ReceivedUpdate] = queue.SimpleQueue()
         self._lock = threading.RLock()
@@ -112,11 +113,12 @@ class FakeJob:
         self._closed.set()
         self._thread.join(5)
 
-    def open_round(self, model: Tensors) -> RoundId:
-        """Opens the next round, in which trainers start from this model."""
+    def open_round(self, model: Tensors, config: Mapping[str, Scalar] | None = None) -> RoundId:
+        """Opens the next round, in which trainers start from this model, with ``round.config``."""
         data = model_bytes(model)
         with self._lock:
             self._round += 1
+            self._config = dict(config or {})
             self._model = RoundId(self._round - 1, 0)
             self._layout = Layout.parse(data, "model")
             self._publish(data)
@@ -163,6 +165,7 @@ class FakeJob:
                 "restores": 0,
                 "run": self._run,
                 "end": self._secret if state == "ENDED" else "",
+                "config": self._config,
             },
         )
 

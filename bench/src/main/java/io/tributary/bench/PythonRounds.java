@@ -37,7 +37,7 @@ final class PythonRounds {
      */
     static List<Double> overMqtt(Load load, Mosquitto mosquitto, Path regions, Path work)
             throws Exception {
-        PythonProcess python = PythonProcess.prepare(System.err::println);
+        PythonProcess python = PythonProcess.prepare("kafka", System.err::println);
         Path model = LiveRounds.model(work.resolve("model-0.safetensors"), load.params());
         AggregationGraph graph = LiveRounds.graph(load, model, regions);
         try (LocalFlink flink = LocalFlink.start(Optional.of(FreePorts.next()), work)) {

@@ -79,6 +79,19 @@ public final class Json {
     }
 
     /**
+     * Reads a {@code type} from a part of a message.
+     *
+     * @throws RejectedException MALFORMED, naming the type and the place
+     */
+    public static <T> T convert(JsonNode json, Class<T> type) {
+        try {
+            return MAPPER.treeToValue(json, type);
+        } catch (IOException e) {
+            throw malformed("a " + type.getSimpleName() + " in JSON", e);
+        }
+    }
+
+    /**
      * Reads a {@code type} from UTF-8 JSON.
      *
      * @throws RejectedException MALFORMED, naming the type and the place; UNSUPPORTED for a message

@@ -11,6 +11,7 @@ import io.tributary.protocol.tensor.TensorInfo;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.List;
+import java.util.Map;
 
 /**
  * A round that this trainer is asked to take part in, with the model to start from. The model's
@@ -38,6 +39,11 @@ public final class TrainingRound {
     /** What the job asks for. */
     public UpdateKind kind() {
         return plan.kind();
+    }
+
+    /** What the job wants trainers to know: numbers, texts and booleans by name. */
+    public Map<String, Object> config() {
+        return plan.config();
     }
 
     /** The model's tensors. */

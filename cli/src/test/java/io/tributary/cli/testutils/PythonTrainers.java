@@ -18,7 +18,7 @@ public final class PythonTrainers {
     private PythonTrainers() {}
 
     private static PythonProcess python() {
-        return PythonProcess.prepare(System.out::println);
+        return PythonProcess.prepare("kafka,flower", System.out::println);
     }
 
     /** Skips a test where there is no Python, unless there has to be one. */
@@ -42,12 +42,7 @@ public final class PythonTrainers {
     public static ChildProcess start(
             TestJob job, Path work, String id, int rounds, String uri, String options)
             throws IOException {
-        Path updates = Files.createDirectories(work.resolve("updates"));
-        for (int round = 1; round <= rounds; round++) {
-            Files.write(
-                    updates.resolve("%s-%d.safetensors".formatted(id, round)),
-                    TestJob.bytes(id, round));
-        }
+        Path updates = updates(work, id, rounds);
         return python().start(
                         List.of(),
                         SCRIPT,
@@ -60,5 +55,36 @@ public final class PythonTrainers {
                                 Long.toString(TestJob.samples(id)),
                                 options),
                         work.resolve(id + ".log"));
+    }
+
+    /** Starts one that is an app of Flower. */
+    public static ChildProcess startFlower(
+            TestJob job, Path work, String id, int rounds, String uri) throws IOException {
+        Path updates = updates(work, id, rounds);
+        return python().startFlower(
+                        "testbed/file_app",
+                        List.of(
+                                "--connect",
+                                uri,
+                                "--job",
+                                job.name(),
+                                "--id",
+                                id,
+                                "--group",
+                                TestJob.GROUPS.get(1),
+                                "--node-config",
+                                "id='%s' directory='%s' samples=%d"
+                                        .formatted(id, updates, TestJob.samples(id))),
+                        work.resolve(id + ".log"));
+    }
+
+    private static Path updates(Path work, String id, int rounds) throws IOException {
+        Path updates = Files.createDirectories(work.resolve("updates"));
+        for (int round = 1; round <= rounds; round++) {
+            Files.write(
+                    updates.resolve("%s-%d.safetensors".formatted(id, round)),
+                    TestJob.bytes(id, round));
+        }
+        return updates;
     }
 }

@@ -91,7 +91,7 @@ class PythonTrainersITCase {
     }
 
     @Test
-    void trainersOfBothLanguagesMeetByAllTransports() throws Exception {
+    void trainersInJavaPythonAndFlowerMeetByAllTransports() throws Exception {
         TestJob job = new TestJob("both", temp, NO_AGENT);
         try (EmbeddedBroker broker = EmbeddedBroker.start();
                 KafkaProcess kafka = KafkaProcess.start(temp.resolve("kafka"))) {
@@ -101,16 +101,20 @@ class PythonTrainersITCase {
             List<CompletableFuture<Void>> inJava = new ArrayList<>();
             try (LocalFlink flink =
                     job.start(
-                            rules(2 * transports.size()),
+                            rules(3 * transports.size()),
                             transports,
                             new Configuration(),
                             Run.draw())) {
                 for (JobTransport transport : transports) {
                     String java = "java-" + transport.scheme();
                     String python = "python-" + transport.scheme();
-                    ids.addAll(List.of(java, python));
+                    String flower = "flower-" + transport.scheme();
+                    ids.addAll(List.of(java, python, flower));
                     inJava.add(train(job, java, transport.uri()));
                     inPython.put(python, start(job, python, transport.uri(), "{}"));
+                    inPython.put(
+                            flower,
+                            PythonTrainers.startFlower(job, temp, flower, ROUNDS, transport.uri()));
                 }
                 for (CompletableFuture<Void> trainer : inJava) {
                     trainer.get();

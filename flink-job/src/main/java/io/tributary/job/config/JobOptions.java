@@ -113,6 +113,14 @@ public final class JobOptions {
                     .withDescription(
                             "The most samples, and so the largest weight, that an update may have; one with more is rejected.");
 
+    /** What trainers are to know. */
+    public static final ConfigOption<Map<String, String>> CONFIG =
+            ConfigOptions.key("rounds.config")
+                    .mapType()
+                    .defaultValue(Map.of())
+                    .withDescription(
+                            "What trainers are to know in each round, such as lr: 0.1; numbers, booleans and texts by name, at most 4096 bytes as JSON. A trainer in Python has it as round.config, an app of Flower as the config of each message.");
+
     /** When a silent trainer counts as gone. */
     public static final ConfigOption<Duration> HEARTBEAT_TIMEOUT =
             ConfigOptions.key("rounds.heartbeat-timeout")

@@ -14,6 +14,7 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.Config;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -174,7 +175,16 @@ public record JobSpec(
                 Map.of(),
                 new RoundRules.Limits(
                         positive(yaml, JobOptions.MAX_TRAINERS),
-                        positive(yaml, JobOptions.MAX_SAMPLES)));
+                        positive(yaml, JobOptions.MAX_SAMPLES)),
+                config(yaml));
+    }
+
+    private static Map<String, Object> config(JobYaml yaml) {
+        try {
+            return Config.ofTexts(yaml.get(JobOptions.CONFIG));
+        } catch (IllegalArgumentException e) {
+            throw yaml.wrongMap(JobOptions.CONFIG, e.getMessage());
+        }
     }
 
     private static Algorithm algorithm(JobYaml yaml, ModelSpec model) {

@@ -25,6 +25,7 @@ public final class JobYaml {
     private static final Set<ConfigOption<?>> MAPS =
             Set.of(
                     JobOptions.ALGORITHM_PARAMETERS,
+                    JobOptions.CONFIG,
                     JobOptions.KAFKA_PROPERTIES,
                     JobOptions.KAFKA_TRAINER_PROPERTIES);
 

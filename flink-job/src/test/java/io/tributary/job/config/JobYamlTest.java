@@ -63,6 +63,17 @@ class JobYamlTest {
     }
 
     @Test
+    void theConfigOfRoundsIsForTrainers() {
+        String text = GOOD + "rounds.config:\n  lr: 0.1\n  local-epochs: 3\n  optimizer: sgd\n";
+        assertThat(parse(text).rules().config())
+                .isEqualTo(Map.of("lr", 0.1, "local-epochs", 3L, "optimizer", "sgd"));
+        assertThatThrownBy(() -> parse(GOOD + "rounds.config:\n  long: " + "x".repeat(5000) + "\n"))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining("'rounds.config'")
+                .hasMessageContaining("expected at most 4096");
+    }
+
+    @Test
     void aFileBecomesAJob() {
         JobSpec spec = parse(GOOD);
         assertThat(spec.name()).isEqualTo("digits");

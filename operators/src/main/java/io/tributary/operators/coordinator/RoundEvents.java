@@ -111,7 +111,8 @@ final class RoundEvents {
                                 rules.patience().deadline().toMillis() / 1000.0,
                                 state.restores,
                                 run.id(),
-                                state.phase == CoordinatorState.Phase.ENDED ? run.end() : "")));
+                                state.phase == CoordinatorState.Phase.ENDED ? run.end() : "",
+                                rules.config())));
     }
 
     /** How the job stands. */

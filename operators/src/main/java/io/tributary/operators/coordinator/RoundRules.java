@@ -18,6 +18,7 @@ import java.util.Map;
  * @param folding what becomes of their updates
  * @param cohort trainers, with their groups, that take part without having to join
  * @param limits what trainers may ask for
+ * @param config what trainers are to know, in each plan
  */
 public record RoundRules(
         int rounds,
@@ -25,8 +26,20 @@ public record RoundRules(
         Patience patience,
         Folding folding,
         Map<String, String> cohort,
-        Limits limits)
+        Limits limits,
+        Map<String, Object> config)
         implements Serializable {
+
+    /** With nothing that trainers should know. */
+    public RoundRules(
+            int rounds,
+            Quorum quorum,
+            Patience patience,
+            Folding folding,
+            Map<String, String> cohort,
+            Limits limits) {
+        this(rounds, quorum, patience, folding, cohort, limits, Map.of());
+    }
 
     /**
      * How many trainers a round needs.
@@ -115,6 +128,7 @@ public record RoundRules(
     public RoundRules {
         require(rounds >= 1, "rounds", rounds, "1 or more");
         cohort = Map.copyOf(cohort);
+        config = Map.copyOf(config);
     }
 
     private static void require(boolean ok, String what, Object found, String allowed) {

@@ -52,7 +52,8 @@ class RoundEventsTest {
                         new RoundRules.Folding(
                                 RoundRules.Timing.EAGER, UpdateKind.DELTA, Algorithm.FEDAVG, true),
                         Map.of(),
-                        RoundRules.Limits.DEFAULT);
+                        RoundRules.Limits.DEFAULT,
+                        Map.of("lr", 0.1));
         events = new RoundEvents("job", RUN, rules, state);
         events.begin("mqtt");
     }
@@ -95,6 +96,7 @@ class RoundEventsTest {
         assertThat(plan.model()).isEqualTo(state.base());
         assertThat(plan.kind()).isEqualTo(UpdateKind.DELTA);
         assertThat(plan.deadlineSeconds()).isEqualTo(90);
+        assertThat(plan.config()).isEqualTo(Map.of("lr", 0.1));
         assertThat(plan.run()).isEqualTo(RUN.id());
         assertThat(plan.end()).as("the proof of the end is kept until then").isEmpty();
     }

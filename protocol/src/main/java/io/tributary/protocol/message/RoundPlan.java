@@ -2,7 +2,11 @@
 
 package io.tributary.protocol.message;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.protocol.Json;
 import io.tributary.protocol.WireMessage;
+import java.util.Map;
 
 /**
  * What trainers are asked to do now.
@@ -18,6 +22,8 @@ import io.tributary.protocol.WireMessage;
  * @param restores how often the job has been restored; what was sent before the last time, and is
  *     unanswered, may be lost
  * @param run the submission of the job that says so
+ * @param config what the job's user wants trainers to know, such as a learning rate: numbers, texts
+ *     and booleans by name
  * @param end proves that the run has ended ({@link Run#end}); empty unless ENDED
  */
 public record RoundPlan(
@@ -31,8 +37,74 @@ public record RoundPlan(
         double deadlineSeconds,
         int restores,
         String run,
-        String end)
+        String end,
+        Map<String, Object> config)
         implements WireMessage {
+
+    /** What each version says. */
+    private record Required(
+            String job,
+            State state,
+            int round,
+            long epoch,
+            int modelRound,
+            long modelEpoch,
+            UpdateKind kind,
+            double deadlineSeconds,
+            int restores,
+            String run,
+            String end) {}
+
+    /** One of an earlier version, which a broker may keep, has no config. */
+    @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+    static RoundPlan read(JsonNode json) {
+        Required said = Json.convert(json, Required.class);
+        return new RoundPlan(
+                said.job(),
+                said.state(),
+                said.round(),
+                said.epoch(),
+                said.modelRound(),
+                said.modelEpoch(),
+                said.kind(),
+                said.deadlineSeconds(),
+                said.restores(),
+                said.run(),
+                said.end(),
+                Config.of(json.path("config")));
+    }
+
+    /** With nothing that trainers should know. */
+    public RoundPlan(
+            String job,
+            State state,
+            int round,
+            long epoch,
+            int modelRound,
+            long modelEpoch,
+            UpdateKind kind,
+            double deadlineSeconds,
+            int restores,
+            String run,
+            String end) {
+        this(
+                job,
+                state,
+                round,
+                epoch,
+                modelRound,
+                modelEpoch,
+                kind,
+                deadlineSeconds,
+                restores,
+                run,
+                end,
+                Map.of());
+    }
+
+    public RoundPlan {
+        config = Config.checked(config);
+    }
 
     /** Whether the round takes updates. */
     public enum State {

@@ -169,6 +169,39 @@ class MessagesTest {
                 .hasMessageContaining("8 hexadecimal digits");
     }
 
+    @Test
+    void theConfigOfAPlanIsWhatItsUserHasWritten() {
+        Map<String, Object> config =
+                Config.ofTexts(
+                        Map.of(
+                                "lr",
+                                "0.1",
+                                "epochs",
+                                "2",
+                                "on",
+                                "true",
+                                "name",
+                                "a b",
+                                "inf",
+                                "Infinity"));
+        assertThat(config)
+                .isEqualTo(
+                        Map.of(
+                                "lr",
+                                0.1,
+                                "epochs",
+                                2L,
+                                "on",
+                                true,
+                                "name",
+                                "a b",
+                                "inf",
+                                "Infinity"));
+        assertThatThrownBy(() -> Config.ofTexts(Map.of("long", "x".repeat(Config.MAX_BYTES))))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("expected at most 4096");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"", "a b", "a/b", "../x", "a+", "#", "x\n", "-a"})
     void namesFitIntoTopicsAndFiles(String name) {

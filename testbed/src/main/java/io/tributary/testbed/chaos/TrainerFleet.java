@@ -45,7 +45,9 @@ final class TrainerFleet implements AutoCloseable {
         this.inPython = names("p-", trainers.python());
         this.ids = Stream.concat(names("t-", trainers.java()).stream(), inPython.stream()).toList();
         this.python =
-                inPython.isEmpty() ? Optional.empty() : Optional.of(PythonProcess.prepare(say));
+                inPython.isEmpty()
+                        ? Optional.empty()
+                        : Optional.of(PythonProcess.prepare("kafka", say));
     }
 
     private static List<String> names(String prefix, int count) {

@@ -59,6 +59,9 @@ public final class Demo {
 
     private static final Duration LINGER = Duration.ofMinutes(1);
 
+    /** What Python trainers need beside MQTT. */
+    private static final String EXTRAS = "kafka";
+
     private static final int DRAWN_TRAIN = 6000;
     private static final int DRAWN_TEST = 1500;
     private static final long REGION_QUOTA_BYTES = 1L << 30;
@@ -217,7 +220,7 @@ public final class Demo {
         Optional<PythonProcess> python =
                 options.trainers().python() == 0
                         ? Optional.empty()
-                        : Optional.of(PythonProcess.prepare(console::say));
+                        : Optional.of(PythonProcess.prepare(EXTRAS, console::say));
         for (int i = 0; i < shares.size(); i++) {
             DemoTrainer trainer =
                     new DemoTrainer(

@@ -28,14 +28,16 @@ public record PythonProcess(Path home, Path python) {
     /**
      * Makes the environment, unless it is there.
      *
+     * @param extras of the package that are needed
      * @param say told what takes time
      * @throws IllegalStateException when it cannot be made, saying why
      */
-    public static PythonProcess prepare(Consumer<String> say) {
+    public static PythonProcess prepare(String extras, Consumer<String> say) {
         Path home = checkout().resolve(PACKAGE);
         List<String> said = new ArrayList<>();
         try {
-            Process process = new ProcessBuilder(home.resolve("environment").toString()).start();
+            Process process =
+                    new ProcessBuilder(home.resolve("environment").toString(), extras).start();
             try (BufferedReader errors = process.errorReader()) {
                 errors.lines()
                         .forEach(
@@ -86,9 +88,21 @@ public record PythonProcess(Path home, Path python) {
      */
     public ChildProcess start(
             List<String> before, String script, List<String> arguments, Path log) {
+        return run(before, home.resolve(script).toString(), arguments, log);
+    }
+
+    /** Starts a Flower app of the package's directory as a trainer. */
+    public ChildProcess startFlower(String app, List<String> arguments, Path log) {
+        List<String> all =
+                new ArrayList<>(List.of("tributary.flower", home.resolve(app).toString()));
+        all.addAll(arguments);
+        return run(List.of(), "-m", all, log);
+    }
+
+    private ChildProcess run(List<String> before, String what, List<String> arguments, Path log) {
         List<String> line = new ArrayList<>(before);
         line.add(python.toString());
-        line.add(home.resolve(script).toString());
+        line.add(what);
         line.addAll(arguments);
         return ChildProcess.start(line, log);
     }
