@@ -157,7 +157,22 @@ public record JobSpec(
         return yaml.get(option);
     }
 
+    /** More than may take part would be waited for in vain. */
+    private static void requirePossible(JobYaml yaml) {
+        int most = yaml.get(JobOptions.MAX_TRAINERS);
+        for (ConfigOption<Integer> wanted :
+                List.of(JobOptions.MINIMUM_TRAINERS, JobOptions.QUORUM)) {
+            if (yaml.get(wanted) > most) {
+                throw yaml.wrong(
+                        wanted,
+                        "expected at most %d, as many as %s lets take part"
+                                .formatted(most, JobOptions.MAX_TRAINERS.key()));
+            }
+        }
+    }
+
     private static RoundRules rules(JobYaml yaml, ModelSpec model) {
+        requirePossible(yaml);
         return new RoundRules(
                 positive(yaml, JobOptions.ROUNDS),
                 new RoundRules.Quorum(

@@ -161,6 +161,8 @@ class JobYamlTest {
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: 1}' | job.yaml:4: 'algorithm-parameters': 'beta1' is 1.0, expected at least 0 and less than 1",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadamm\nalgorithm-parameters: {beta1: 0.5}' | job.yaml:3: 'algorithm' is 'fedadamm', expected one of [",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: x}' | job.yaml:4: 'algorithm-parameters.beta1': 'x', expected a number",
+                "deadline: 10 min | '\n  minimum-trainers: 5\n  max-trainers: 4' | job.yaml:6: 'rounds.minimum-trainers' is '5', expected at most 4, as many as rounds.max-trainers lets take part",
+                "deadline: 10 min | '\n  quorum: 5\n  max-trainers: 4' | job.yaml:6: 'rounds.quorum' is '5', expected at most 4",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: median' | job.yaml:3: 'algorithm' is 'median', which keeps all updates of a round: set rounds.max-trainers, now 10000, to at most",
                 "topology: schema.json | topology: gone.json | job.yaml:2: 'topology' is 'gone.json', but there is no file",
                 "job.name: digits | job.name: a/b | job.yaml:1: 'job.name' is 'a/b', job 'a/b': allowed are",
