@@ -321,7 +321,15 @@ def test_a_wait_can_be_interrupted(job, connect, run):
         waiting.result(WAIT)
 
 
-def test_ctrl_c_in_the_middle_of_a_send(job, model, connect):
+@pytest.fixture
+def ctrl_c():
+    """As in a terminal: a shell starts what is in its background without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_in_the_middle_of_a_send(job, model, connect, ctrl_c):
     job.open_round(model)
     with connect() as client:
         round = next(client.rounds(timeout=WAIT))
@@ -641,3 +649,21 @@ def test_the_job_says_what_trainers_should_know(job, model, connect):
     job.open_round(model, {"lr": 0.1, "epochs": 2, "name": "a", "on": True})
     round = next(connect().rounds(timeout=WAIT))
     assert round.config == {"lr": 0.1, "epochs": 2, "name": "a", "on": True}
+
+
+def test_a_job_that_is_elsewhere_is_named(tmp_path):
+    """As that of a demo, whose directory is below the default one."""
+    with FakeJob(tmp_path / "demo-1") as job:
+        job.open_round({"w": np.zeros(1)})
+        with pytest.raises(tributary.NoAnswer, match=rf"as in shm:{tmp_path}/demo-1;"):
+            tributary.connect(f"shm:{tmp_path}?agent-port=1", job=job.name, id="t", timeout=0.5)
+
+
+def test_what_is_no_number_or_no_tensors_is_named(job, model, connect):
+    job.open_round(model)
+    round = next(connect().rounds(timeout=WAIT))
+    assert repr(round) == "Round(1.0, WEIGHTS, 3 tensors)"
+    with pytest.raises(TypeError, match="metric 'note' is 'good', expected a number"):
+        round.send(model, samples=1, metrics={"note": "good"})
+    with pytest.raises(TypeError, match="NoneType; expected tensors by name"):
+        round.send(None, samples=1)

@@ -18,16 +18,26 @@ def train_all(uri, job, id):
             round.send({"w": round.tensors["w"] + 1}, samples=100)
 
 
-def test_my_trainer(tmp_path, run):
+def test_my_trainer(tmp_path):
     with FakeJob(tmp_path) as job:
         job.open_round({"w": np.zeros(3, np.float32)})
-        trainer = run(train_all, job.uri, job.name, "t-1")
+        trainer = job.run(train_all, job.uri, job.name, "t-1")
         update = job.await_update(timeout=10)
         assert update.samples == 100
         assert update.tensors["w"].tolist() == [1, 1, 1]
         job.commit(update)  # or job.reject(update, "NOT_FINITE", "why"), or job.resend(update)
         job.finish()
         trainer.result(timeout=10)
+
+
+def test_what_the_code_under_test_raises_is_raised(tmp_path):
+    def broken(uri):
+        raise KeyError("of the code under test")
+
+    with FakeJob(tmp_path) as job:
+        job.run(broken, job.uri)
+        with pytest.raises(KeyError, match="of the code under test"):
+            job.await_update(timeout=10)
 
 
 def train(tensors):

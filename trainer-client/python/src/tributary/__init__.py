@@ -26,6 +26,8 @@ from .messages import DeadLetter, Plan, Receipt, RoundId
 from .model_file import save_model
 from .round import Round, Update
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Client",
     "DeadLetter",

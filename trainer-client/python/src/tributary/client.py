@@ -127,6 +127,9 @@ class Client:
         """The job's name."""
         return self._who.job
 
+    def __repr__(self) -> str:
+        return f"Client(job={self.job!r}, id={self.id!r})"
+
     def __enter__(self) -> Client:
         return self
 
@@ -284,14 +287,18 @@ class Client:
         pending = self._pending.load() if self._pending is not None else None
         if pending is None or self._pending is None:
             return
-        log.info("%s: an earlier process has left an update for round %s", self.id, pending.id)
+        log.warning(
+            "%s: an earlier process has left an update for round %s; it is sent again",
+            self.id,
+            pending.id,
+        )
         memory = self._connection.memory(len(pending.payload))
         memory.buffer[:] = pending.payload
         receipt = self._sent(
             _Outgoing(memory, pending.id, pending.kind, pending.samples, pending.metrics), end
         )
         self._pending.clear()
-        log.info("%s: %s", self.id, receipt)
+        log.warning("%s: %s", self.id, receipt)
         if receipt.counts:
             self._taken = (receipt.run, pending.id)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import time
@@ -14,7 +15,9 @@ from . import connection
 from .connection import Identity, Options
 from .errors import TributaryError
 from .inbox import Inbox
+from .shm import process
 from .shm.connection import DEFAULT_DIRECTORY
+from .shm.directory import read_small
 from .shm.mailbox import DEFAULT_PORT
 
 _PACKAGES = {
@@ -22,7 +25,7 @@ _PACKAGES = {
     "safetensors": "models in files",
     "paho-mqtt": "mqtt://, mqtts://, ws://, wss://",
     "crc32c": "checksums",
-    "confluent-kafka": "kafka://; pip install 'tributary-fl[kafka]'",
+    "confluent-kafka": "kafka://; pip install confluent-kafka",
     "torch": "round.torch(); pip install torch",
     "ml_dtypes": "models of BF16 in NumPy; pip install ml_dtypes",
     "tqdm": "progress=True; pip install tqdm",
@@ -51,13 +54,21 @@ def _shared_memory() -> None:
     if not directory.is_dir():
         _line("shared memory", "none", f"{directory} is made by the first job on this host")
         return
-    jobs = sorted(f.parent.name for f in directory.glob("*/round.json"))
-    _line("shared memory", "ok", f"{directory}, jobs: {', '.join(jobs) or 'none'}")
+    jobs = sorted(f.parent.name for f in directory.glob("*/job.json") if _lives(f))
+    _line("shared memory", "ok", f"{directory}, running jobs: {', '.join(jobs) or 'none'}")
     door = directory / ".agent" / f"{DEFAULT_PORT}.sock"
     if door.exists():
         _line("agent", "ok", f"its door is {door}")
     else:
         _line("agent", "none", "without one all takes a little longer: ./tributary agent")
+
+
+def _lives(file: Path) -> bool:
+    """Whether the process of a job that has written its bound there lives."""
+    try:
+        return process.lives(json.loads(read_small(file) or b"")["owner"]["process"], file)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _job(uri: str, job: str, options: Options, trainer: str) -> bool:
@@ -86,7 +97,8 @@ def _job(uri: str, job: str, options: Options, trainer: str) -> bool:
     if plan is None:
         _line("job", "none", f"'{job}' has no round there; is it running, and is its name right?")
         return False
-    _line("job", "ok", f"'{job}': round {plan.id} is {plan.state}, updates are {plan.kind}")
+    state = "ok" if plan.open else "over"
+    _line("job", state, f"'{job}': round {plan.id} is {plan.state}, updates are {plan.kind}")
     return True
 
 

@@ -130,8 +130,9 @@ class FlowerClient:
                 metrics = self._evaluate(round)
             arrays, samples, trained = self._train(round)
             # What training says of a name is newer than what evaluation says.
-            receipt = round.send(arrays, samples=samples, metrics={**metrics, **trained})
-            log.info("%s: round %d: %s, %s", client.id, round.number, trained, receipt.status)
+            metrics.update(trained)
+            receipt = round.send(arrays, samples=samples, metrics=metrics)
+            log.info("%s: round %d: %s, %s", client.id, round.number, metrics, receipt.status)
 
     def _train(self, round: Round) -> tuple[Mapping[str, Array], int, dict[str, float]]:
         reply = self._ask("train", round)
@@ -290,7 +291,8 @@ def load_app(directory: Path) -> tuple[Any, dict[str, Scalar]]:
     except OSError as e:
         raise ValueError(f"{file}: expected a Flower app's pyproject.toml: {e.strerror}") from None
     except (KeyError, ValueError, TypeError, tomllib.TOMLDecodeError) as e:
-        raise ValueError(f"{file}: expected [tool.flwr.app.components] clientapp: {e}") from None
+        why = f"{e} is missing" if isinstance(e, KeyError) else str(e)
+        raise ValueError(f"{file}: expected [tool.flwr.app.components] clientapp: {why}") from None
     if "serverapp" in app["components"]:
         log.info(
             "%s is not run: the job has the rounds and the strategy", app["components"]["serverapp"]
@@ -363,9 +365,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--timeout", type=float, default=120.0, metavar="S", help="seconds to wait for the job"
     )
+    parser.add_argument("--state-dir", help="where the unanswered update is kept")
     parser.add_argument("--user", default="", help="MQTT user name")
     parser.add_argument("--password", default="", help="its password")
     parser.add_argument("--ca-file", default="", help="PEM file with the certificates to trust")
+    parser.add_argument("--certificate", default="", help="PEM file of the client, and")
+    parser.add_argument("--key", default="", help="its key")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
@@ -374,7 +379,7 @@ def main(arguments: list[str] | None = None) -> int:
         node_config, config = parse_config(given.node_config), parse_config(given.config)
         app = as_client_app(app)
     except (ValueError, TypeError) as e:
-        parser.error(str(e))
+        parser.exit(2, f"{parser.prog}: {e}\n")
     try:
         run(
             app,
@@ -390,6 +395,9 @@ def main(arguments: list[str] | None = None) -> int:
             user=given.user,
             password=given.password,
             ca_file=given.ca_file,
+            certificate=given.certificate,
+            key=given.key,
+            state_dir=given.state_dir,
         )
     except TributaryError as e:
         print(f"{given.id}: {e}", file=sys.stderr)

@@ -317,6 +317,7 @@ class Inbox:
             failure = self._failure
             # Each raising gets a traceback of its own.
             if isinstance(failure, TributaryError):
+                failure.__context__ = None
                 raise failure.with_traceback(None)
             raise TributaryError(f"the job cannot be heard any more: {failure}") from failure
 

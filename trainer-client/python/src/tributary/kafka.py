@@ -31,7 +31,7 @@ from .topics import KafkaTopics
 try:
     import confluent_kafka as ck
 except ImportError:
-    raise ImportError("kafka:// needs confluent-kafka; pip install 'tributary-fl[kafka]'") from None
+    raise ImportError("kafka:// needs confluent-kafka; pip install confluent-kafka") from None
 
 log = logging.getLogger("tributary")
 

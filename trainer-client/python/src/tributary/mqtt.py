@@ -123,10 +123,13 @@ class MqttConnection:
             self._inbox.wake()
             away = time.monotonic() - since
             if link.failure or away > self._options.patience:
-                what = link.failure or f"it has been away for {away:.0f} s: {link.why}"
+                state = "has been away" if self._connections else "could not be reached"
+                what = link.failure or f"it {state} for {away:.0f} s: {link.why}"
                 self._fail(Unreachable(f"broker {self._uri.text}: {what}"))
                 return
-            log.info("broker %s: %s; connecting again", self._uri.text, link.why)
+            # Once for each time that it is away.
+            level = logging.WARNING if pause == _FIRST_PAUSE else logging.INFO
+            log.log(level, "broker %s: %s; connecting again", self._uri.text, link.why)
             self._closed.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

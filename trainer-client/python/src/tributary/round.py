@@ -38,6 +38,9 @@ class Round:
         self._layout = Layout.parse(model.read_only, f"model {plan.model}")
         self._tensors: dict[str, Array] | None = None
 
+    def __repr__(self) -> str:
+        return f"Round({self.id}, {self.kind}, {len(self.names)} tensors)"
+
     @property
     def number(self) -> int:
         """Counts from 1."""
@@ -95,6 +98,10 @@ class Round:
         """A list of tensors in the order of ``names``, by name."""
         if isinstance(tensors, Mapping):
             return tensors
+        if not isinstance(tensors, Sequence):
+            raise TypeError(
+                f"round {self.id}: {type(tensors).__name__}; expected tensors by name, or a list"
+            )
         if len(tensors) != len(self.names):
             raise ModelMismatch(
                 f"round {self.id}: {len(tensors)} tensors, the model has {len(self.names)}: "
@@ -218,16 +225,16 @@ class Update(Mapping[str, "Array"]):
         unknown = [f"the model has no tensor '{n}'" for n in tensors if n not in names]
         missing = [f"tensor '{t.name}' is missing" for t in known if t.name not in tensors]
         require(f"round {self._plan.id}", iter(unknown + missing))
-        for name in self:
-            if base is None:
-                self._copy(name, tensors[name])
-            elif delta:
-                add_into(self[name], name, tensors[name], base[name])
-            else:
-                subtract_into(self[name], name, tensors[name], base[name])
-
-    def _copy(self, name: str, value: object) -> None:
-        copy_into(self[name], name, value)
+        try:
+            for name in self:
+                if base is None:
+                    copy_into(self[name], name, tensors[name])
+                elif delta:
+                    add_into(self[name], name, tensors[name], base[name])
+                else:
+                    subtract_into(self[name], name, tensors[name], base[name])
+        except ModelMismatch as e:
+            raise ModelMismatch(f"round {self._plan.id}: {e}") from None
 
     def written(self) -> memoryview:
         """The whole file that is sent. Raises ModelMismatch while tensors were never written."""
@@ -243,6 +250,9 @@ class Update(Mapping[str, "Array"]):
         """The same as ``Round.send`` with this update."""
         if isinstance(samples, bool) or int(samples) != samples or samples < 1:
             raise ValueError(f"samples is {samples!r}, expected an integer of 1 or more")
+        for name, value in (metrics or {}).items():
+            if isinstance(value, str) or not hasattr(value, "__float__"):
+                raise TypeError(f"metric {name!r} is {value!r}, expected a number")
         self.written()
         for view in (self._views or {}).values():
             view.flags.writeable = False

@@ -4,7 +4,7 @@
 >>> def test_my_trainer(tmp_path):
 ...     with FakeJob(tmp_path) as job:
 ...         job.open_round({"w": np.zeros(3, np.float32)})
-...         # The code under test connects to job.uri, in a thread or a process of its own.
+...         job.run(my_trainer, job.uri, job.name)  # or a process of its own
 ...         update = job.await_update(timeout=10)
 ...         assert update.samples == 100
 ...         job.commit(update)
@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import ctypes
 import hashlib
 import json
@@ -22,12 +23,13 @@ import os
 import queue
 import secrets
 import threading
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import Malformed, ModelMismatch
 from .messages import Kind, RoundId, Scalar
@@ -38,6 +40,8 @@ from .shm.region import PAYLOAD_OFFSET, READY, RELEASED, Header
 from .tensors import Array, Layout, Tensors, problems, require
 
 log = logging.getLogger("tributary")
+
+T = TypeVar("T")
 
 NAME = "fake"
 _LOOK_SECONDS = 0.02
@@ -83,6 +87,7 @@ class FakeJob:
         self._config: dict[str, Scalar] = {}
         self._seen: set[tuple[str, int]] = set()
         self._received: queue.SimpleQueue[ReceivedUpdate] = queue.SimpleQueue()
+        self._running: list[concurrent.futures.Future[Any]] = []
         self._lock = threading.RLock()
         self._closed = threading.Event()
         replace(
@@ -184,12 +189,38 @@ class FakeJob:
         """Ids of the trainers that take part now."""
         return sorted(presence["trainer"] for presence in self._present())
 
+    def run(
+        self, trainer: Callable[..., T], *arguments: Any, **named: Any
+    ) -> concurrent.futures.Future[T]:
+        """Runs the code under test in a thread of its own.
+
+        What it raises, ``await_update`` raises too, and the ``result`` of what is returned here.
+        """
+        running: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+        def work() -> None:
+            try:
+                running.set_result(trainer(*arguments, **named))
+            except BaseException as e:
+                running.set_exception(e)
+
+        self._running.append(running)
+        threading.Thread(target=work, name="trainer", daemon=True).start()
+        return running
+
     def await_update(self, timeout: float) -> ReceivedUpdate:
         """Waits for the next update, in the order in which they came."""
-        try:
-            return self._received.get(timeout=timeout)
-        except queue.Empty:
-            raise TimeoutError(f"no update came within {timeout:g} s") from None
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                return self._received.get(timeout=_LOOK_SECONDS)
+            except queue.Empty:
+                for running in list(self._running):
+                    if running.done() and running.exception() is not None:
+                        self._running.remove(running)
+                        running.result()
+                if time.monotonic() > end:
+                    raise TimeoutError(f"no update came within {timeout:g} s") from None
 
     def commit(self, update: ReceivedUpdate) -> None:
         """Tells its trainer that an update counts."""

@@ -94,7 +94,12 @@ class ShmConnection:
 
     @property
     def waits_for(self) -> str:
-        return f"a receipt in {self._receipts}"
+        if (self._directory / "round.json").exists():
+            return f"a receipt in {self._receipts}"
+        root, job = self._directory.parent, self._who.job
+        others = sorted(str(f.parent.parent) for f in root.glob(f"*/{job}/round.json"))[:3]
+        hint = f"; there is one in {', '.join(others)}, as in shm:{others[0]}" if others else ""
+        return f"a receipt in {self._receipts}, and no job '{job}' is in {root}{hint}"
 
     def _rung(self) -> None:
         try:

@@ -98,7 +98,7 @@ final class TrainerRegistry {
                 events.joinRejected(
                         message,
                         RejectReason.DUPLICATE_TRAINER,
-                        "trainer %s takes part already; choose another id, or wait until the one before is found dead"
+                        "trainer %s takes part already; choose another id, or wait until the job has noticed that the former one has ended"
                                 .formatted(trainer));
             }
             return false;

@@ -30,7 +30,7 @@ final class ManagedKafka implements ManagedTransport {
 
     @Override
     public String description() {
-        return "Kafka broker: " + kafka.options().bootstrapServers();
+        return "Kafka broker: kafka://" + kafka.options().bootstrapServers();
     }
 
     @Override
