@@ -104,7 +104,7 @@ def web_socket():
     """Gives a port by which a broker is reached over WebSockets: Mosquitto may have none."""
     servers = []
 
-    def relay(broker):
+    def relay(broker, tls=None):
         def serve(connection):
             with socket.create_connection(("127.0.0.1", broker.port)) as tcp:
                 threading.Thread(target=back, args=(tcp, connection), daemon=True).start()
@@ -118,7 +118,7 @@ def web_socket():
             connection.close()
 
         server = websockets.sync.server.serve(
-            serve, "127.0.0.1", 0, subprotocols=["mqtt"], max_size=None
+            serve, "127.0.0.1", 0, subprotocols=["mqtt"], max_size=None, ssl=tls
         )
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -104,3 +104,14 @@ def test_a_client_that_nobody_waits_for_is_closed(job, monkeypatch):
 
     asyncio.run(main())
     assert made[0]._member.left
+
+
+def test_the_blocking_client_works_where_a_loop_runs(job, model):
+    """As in a cell of a notebook."""
+
+    async def cell():
+        with tributary.connect(job.uri, job=job.name, id="t-1", timeout=WAIT) as client:
+            return next(client.rounds(timeout=WAIT)).number
+
+    job.open_round(model)
+    assert asyncio.run(cell()) == 1

@@ -8,6 +8,7 @@ import queue
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 import tributary
+from conftest import free_port
 from tributary.chunks import cut
 from tributary.model_file import model_bytes
 
@@ -402,3 +404,51 @@ def test_a_child_does_not_keep_the_connection_of_its_parent(mosquitto):
         assert job.hear("LEAVE")["trainer"] == "t-1"
         assert time.monotonic() - started < 5
         os.killpg(trainer.pid, signal.SIGKILL)
+
+
+def certificates(directory):
+    """A CA, and what it has signed: a broker at 127.0.0.1 and a client."""
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    for name in ("broker", "t-1"):
+        openssl(
+            "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"
+        )
+        (directory / "san").write_text("subjectAltName=IP:127.0.0.1")
+        openssl(
+            "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-days", "2", "-extfile", "san", "-out", f"{name}.pem",
+        )  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is missing")
+@pytest.mark.parametrize("web", [False, True])
+def test_a_round_over_tls(mosquitto, web_socket, tmp_path, big, run, web):
+    """With a client certificate; over WebSocket, the broker's alone."""
+    certificates(tmp_path)
+    port = free_port()
+    broker = mosquitto(
+        "allow_anonymous true\nper_listener_settings false\n"
+        f"listener {port} 127.0.0.1\ncafile {tmp_path}/ca.pem\ncertfile {tmp_path}/broker.pem\n"
+        f"keyfile {tmp_path}/broker.key\nrequire_certificate true"
+    )
+    shown = {"certificate": tmp_path / "t-1.pem", "key": tmp_path / "t-1.key"}
+    uri = f"mqtts://127.0.0.1:{port}"
+    if web:
+        shown = {}
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(tmp_path / "broker.pem", tmp_path / "broker.key")
+        uri = f"wss://127.0.0.1:{web_socket(broker, context)}/mqtt"
+    with scripted(broker.port) as job:
+        job.open_round(big)
+        with connect(uri, ca_file=tmp_path / "ca.pem", **shown) as client:
+            sent = run(next(client.rounds(timeout=WAIT)).send, big, samples=1)
+            properties, _ = job.hear("update")
+            job.receipt("COMMITTED", attempt=int(properties["attempt"]))
+            assert sent.result(WAIT).counts
+    with pytest.raises(tributary.Unreachable, match=r"its certificate is not trusted: .*ca_file"):
+        connect(uri, **shown)
