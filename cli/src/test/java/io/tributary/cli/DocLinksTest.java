@@ -37,9 +37,12 @@ class DocLinksTest {
                     "ClientApp",
                     "CountingInputStream",
                     "DataLoader",
+                    "ImportError",
                     "NumPyClient",
                     "SGDClassifier",
-                    "SuppressRestartsException");
+                    "SuppressRestartsException",
+                    "TypeError",
+                    "ValueError");
 
     private static final Pattern CLASS =
             Pattern.compile("`([A-Z][a-z0-9]+(?:[A-Z][A-Za-z0-9]*)+)(?:\\.\\w+)*(?:\\(\\))?`");
