@@ -40,9 +40,21 @@ def job(tmp_path):
 
 @pytest.fixture
 def run():
-    """Runs a trainer in a thread of its own."""
-    with concurrent.futures.ThreadPoolExecutor() as threads:
-        yield threads.submit
+    """Runs a trainer in a thread of its own, which a test that fails does not wait for."""
+
+    def start(call, *arguments, **named):
+        running = concurrent.futures.Future()
+
+        def work():
+            try:
+                running.set_result(call(*arguments, **named))
+            except BaseException as e:
+                running.set_exception(e)
+
+        threading.Thread(target=work, daemon=True).start()
+        return running
+
+    return start
 
 
 @pytest.fixture

@@ -115,3 +115,56 @@ def test_the_blocking_client_works_where_a_loop_runs(job, model):
 
     job.open_round(model)
     assert asyncio.run(cell()) == 1
+
+
+def test_leaving_does_not_wait_for_a_task_that_waits(job):
+    async def main():
+        async with connect(job) as client:
+            waiting = asyncio.create_task(anext(aiter(client.rounds())))
+            await asyncio.sleep(0.2)
+        with pytest.raises(tributary.TributaryError):
+            await waiting
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+    assert job.trainers == []
+
+
+def test_leaving_is_not_cancelled(job):
+    async def body():
+        async with connect(job):
+            await asyncio.sleep(60)
+
+    async def main():
+        task = asyncio.create_task(body())
+        await asyncio.sleep(1)
+        assert job.trainers == ["t-1"]
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert job.trainers == []
+
+
+def test_a_round_that_a_cancellation_has_caught_comes_again(job, model, monkeypatch):
+    import time
+
+    from tributary import client as module
+
+    class Slow(module.Round):
+        def __init__(self, *arguments):
+            time.sleep(0.4)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(module, "Round", Slow)
+
+    async def main():
+        async with connect(job) as client:
+            job.open_round(model)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(anext(aiter(client.rounds(timeout=WAIT))), 0.3)
+            assert (await anext(aiter(client.rounds(timeout=WAIT)))).number == 1
+
+    asyncio.run(main())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trainer against a fake job, over shared memory."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from tributary.shm import process
 from tributary.testing import FakeJob
 
 WAIT = 10
+VECTORS = Path(__file__).parents[3] / "protocol" / "vectors"
 
 
 def plus_one(tensors):
@@ -335,7 +338,8 @@ def test_ctrl_c_in_the_middle_of_a_send(job, model, connect, ctrl_c):
         round = next(client.rounds(timeout=WAIT))
 
         def press():
-            job.await_update(WAIT)
+            with contextlib.suppress(TimeoutError):
+                job.await_update(WAIT)
             os.kill(os.getpid(), signal.SIGINT)
 
         threading.Thread(target=press).start()
@@ -413,8 +417,10 @@ def test_an_update_survives_the_death_of_its_trainer(job, model, tmp_path):
 
     job.open_round(model)
     with start(5) as first:
-        job.await_update(WAIT)
-        first.kill()
+        try:
+            job.await_update(WAIT)
+        finally:
+            first.kill()
     with start(9) as second:
         update = job.await_update(WAIT)
         assert update.samples == 3
@@ -582,11 +588,15 @@ def test_a_forged_end_ends_nobody(job, model, connect, end):
     file.write_text(json.dumps(plan).replace('END"}', end + '"}').replace('"END"', f'"{end}"'))
     with pytest.raises(tributary.NoAnswer):
         client.next_round(timeout=1)
-    file.write_text(
-        json.dumps({**plan, "deadlineSeconds": 1}).replace(": 1,", ": 1" + "0" * 400 + ",")
-    )
-    with pytest.raises(tributary.NoAnswer):
-        client.next_round(timeout=1)
+
+
+def test_a_number_that_no_float_can_hold_is_the_messages_fault():
+    from tributary import messages
+
+    vectors = json.loads((VECTORS / "messages.json").read_text())
+    plan = json.dumps(vectors[0]["json"]).replace("600.5", "1" + "0" * 400)
+    with pytest.raises(tributary.Malformed, match="OverflowError"):
+        messages.decode_plan(plan.encode())
 
 
 def test_a_kept_update_does_not_wait_for_ever(job, model, tmp_path, connect, run):
@@ -667,3 +677,33 @@ def test_what_is_no_number_or_no_tensors_is_named(job, model, connect):
         round.send(model, samples=1, metrics={"note": "good"})
     with pytest.raises(TypeError, match="NoneType; expected tensors by name"):
         round.send(None, samples=1)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "amqp://me:hush@h:1", "mqtt:me:hush@h", "mqtt://me:hu/sh@h:1883", "mqtt://me:hu@sh@h:1",
+        "kafka://me:hush@h:1", "shm:me:hush@x",
+    ],
+)  # fmt: skip
+def test_no_error_repeats_a_password(job, uri):
+    with pytest.raises(ValueError, match=r"expected") as failure:
+        tributary.connect(uri, job="j", id="t")
+    assert not any(part in str(failure.value) for part in ("hush", "hu/sh", "hu@", "sh@"))
+
+
+def test_properties_that_kafka_does_not_know_are_named():
+    pytest.importorskip("confluent_kafka")
+    for wrong in ({"security.protokol": "ssl"}, {"ssl.ca.location": "/missing.pem"}):
+        with pytest.raises(ValueError, match="properties of Kafka: "):
+            tributary.connect(
+                "kafka://127.0.0.1:9", job="j", id="t", kafka={"security.protocol": "ssl", **wrong}
+            )
+    with pytest.raises(ValueError, match=r"'message\.max\.bytes' is not to be chosen"):
+        tributary.connect("kafka://h:9", job="j", id="t", kafka={"message.max.bytes": "1"})
+
+
+def test_a_kafka_broker_that_is_away_is_named():
+    pytest.importorskip("confluent_kafka")
+    with pytest.raises(tributary.Unreachable, match=r"kafka://127\.0\.0\.1:9: .*away for 1 s"):
+        tributary.connect("kafka://127.0.0.1:9", job="j", id="t", patience=1)

@@ -11,9 +11,10 @@ import pytest
 pytest.importorskip("flwr")
 
 from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
-from flwr.client import NumPyClient
+from flwr.client import Client, NumPyClient
 from flwr.client.mod import secaggplus_mod
 from flwr.clientapp import ClientApp
+from flwr.common import Code, FitRes, Status
 
 from tributary import flower
 
@@ -83,6 +84,7 @@ def test_the_apps_config_can_be_changed_and_only_what_it_has(job):
         ("a=1 b=2.5", {"a": 1, "b": 2.5}),
         ("name='a b' on=true", {"name": "a b", "on": True}),
         ("lr", None),
+        ("lr 0.1 a=1 junk b=2", None),
         ("lr=", None),
         ("lr=half", None),
     ],
@@ -219,6 +221,10 @@ def test_names_are_taken_where_the_app_has_them(job, run):
 def test_secure_aggregation_needs_flowers_server():
     with pytest.raises(ValueError, match="secaggplus_mod, which needs Flower's server"):
         flower.as_client_app(ClientApp(mods=[secaggplus_mod]))
+    app = ClientApp()
+    app.train(mods=[secaggplus_mod])(lambda message, context: message)
+    with pytest.raises(ValueError, match="secaggplus_mod, which needs Flower's server"):
+        flower.as_client_app(app)
     with pytest.raises(TypeError, match="expected a ClientApp"):
         flower.as_client_app(7)
 
@@ -237,3 +243,41 @@ def test_a_job_that_is_not_there_is_one_line(tmp_path):
         _, error = trainer.communicate(timeout=WAIT)
     assert trainer.returncode == 1
     assert error.splitlines()[-1].startswith("t: job 'j' has not answered within 1 s")
+
+
+class Old(Client):
+    """A client of before NumPyClient, without evaluate."""
+
+    code = Code.OK
+
+    def fit(self, ins):
+        return FitRes(Status(self.code, "out of memory"), ins.parameters, 5, {})
+
+
+def test_a_client_without_evaluate_makes_no_loss_up(job, run):
+    job.open_round({"w": np.zeros(3, np.float32)})
+    trainer = take_part(job, Old(), run)
+    update = job.await_update(WAIT)
+    assert update.samples == 5
+    assert update.metrics == {}
+    job.commit(update)
+    job.finish()
+    trainer.result(WAIT)
+
+
+def test_a_fit_that_has_failed_is_not_sent(job, run):
+    class Failing(Old):
+        code = Code.FIT_NOT_IMPLEMENTED
+
+    job.open_round({"w": np.zeros(3, np.float32)})
+    with pytest.raises(RuntimeError, match="fit has failed: out of memory"):
+        take_part(job, Failing(), run).result(WAIT)
+
+
+@pytest.mark.parametrize("more", [["--connect", "htp://h:1"], ["--ca-file", "x"]])
+def test_a_wrong_argument_is_one_line(tmp_path, more, capsys):
+    given = [str(APP), "--connect", "mqtt://h:1", "--job", "j", "--id", "t", *more]
+    with pytest.raises(SystemExit) as ended:
+        flower.main(given)
+    assert ended.value.code == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -452,3 +452,79 @@ def test_a_round_over_tls(mosquitto, web_socket, tmp_path, big, run, web):
             assert sent.result(WAIT).counts
     with pytest.raises(tributary.Unreachable, match=r"its certificate is not trusted: .*ca_file"):
         connect(uri, **shown)
+
+
+def test_who_has_asked_to_join_leaves_although_nobody_has_answered(mosquitto):
+    broker = mosquitto()
+    with scripted(broker.port) as job:
+        job.answers = False
+        with pytest.raises(tributary.NoAnswer):
+            connect(f"mqtt://127.0.0.1:{broker.port}", timeout=0.5)
+        assert job.hear("JOIN")
+        assert job.hear("LEAVE")["trainer"] == "t-1"
+
+
+def test_a_send_while_the_broker_is_away_can_be_interrupted(mosquitto, big, run):
+    broker = mosquitto()
+    with scripted(broker.port) as job:
+        job.open_round(big)
+        client = connect(f"mqtt://127.0.0.1:{broker.port}", patience=3600)
+        round = next(client.rounds(timeout=WAIT))
+    broker.stop()
+    sending = run(round.send, big, samples=1)
+    started = time.monotonic()
+    while not sending.done() and time.monotonic() - started < WAIT:
+        client.interrupt()
+        time.sleep(0.1)
+    with pytest.raises(tributary.Interrupted):
+        sending.result(0)
+    client.close()
+
+
+def test_a_client_that_is_closed_while_it_connects_again_is_closed(mosquitto, monkeypatch):
+    from tributary.mqtt_link import Link
+
+    broker = mosquitto()
+    with scripted(broker.port):
+        client = connect(f"mqtt://127.0.0.1:{broker.port}")
+        opened = []
+        open_link = Link.open
+
+        def slow(self):
+            open_link(self)
+            opened.append(self)
+            time.sleep(0.5)
+
+        monkeypatch.setattr(Link, "open", slow)
+        broker.stop()
+        broker.start()
+        while not opened:
+            time.sleep(0.02)
+        client.close()
+        client._connection._keeper.join(WAIT)
+        assert not client._connection._keeper.is_alive()
+        assert not opened[0].client.is_connected()
+
+
+def test_a_broker_that_throws_a_client_out_again_and_again_is_as_good_as_away(
+    mosquitto, monkeypatch
+):
+    from tributary.mqtt_link import Link
+
+    opened = []
+    subscribe = Link.subscribe
+
+    def thrown_out(self, topics):
+        subscribe(self, topics)
+        opened.append(self)
+        self.client.socket().close()
+
+    broker = mosquitto()
+    with scripted(broker.port):
+        client = connect(f"mqtt://127.0.0.1:{broker.port}", patience=2)
+        monkeypatch.setattr(Link, "subscribe", thrown_out)
+        client._connection._link.client.socket().close()
+        with pytest.raises(tributary.Unreachable, match="it has been away"):
+            client.next_round(timeout=60)
+        assert len(opened) < 10
+        client.close()

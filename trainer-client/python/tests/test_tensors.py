@@ -142,3 +142,16 @@ def test_differences_and_sums():
     assert to.tolist() == [3, 1]
     with pytest.raises(ModelMismatch, match="no differences"):
         subtract_into(np.zeros(2, np.uint8), "n", np.zeros(2, np.uint8), np.zeros(2, np.uint8))
+
+
+def test_differences_and_sums_of_integers_never_wrap():
+    low = np.array([-100], np.int8)
+    with pytest.raises(ModelMismatch, match="differences that int8 cannot hold"):
+        subtract_into(np.zeros(1, np.int8), "n", np.array([100], np.int8), low)
+    with pytest.raises(ModelMismatch, match="sums that int8 cannot hold"):
+        add_into(np.zeros(1, np.int8), "n", np.array([100], np.int8), -low)
+    with pytest.raises(ModelMismatch, match="sums that uint8 cannot hold"):
+        add_into(np.zeros(1, np.uint8), "n", np.array([100], np.uint8), np.array([200], np.uint8))
+    to = np.zeros(1, np.int64)
+    subtract_into(to, "n", np.array([5]), np.array([7]))
+    assert to.tolist() == [-2]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from . import doctor
@@ -22,7 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     examine.add_argument("--job", help="the job's name")
     examine.add_argument("--id", help="the trainer's id, if the broker's rules depend on it")
     examine.add_argument("--user", default="", help="MQTT user name")
-    examine.add_argument("--password", default="", help="its password")
+    examine.add_argument(
+        "--password",
+        default=os.environ.get("TRIBUTARY_PASSWORD", ""),
+        help="its password; better in the environment variable TRIBUTARY_PASSWORD",
+    )
     examine.add_argument("--ca-file", default="", help="PEM file with the certificates to trust")
     given = parser.parse_args(arguments)
     if (given.uri is None) != (given.job is None):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .client import Client
 from .connecting import ConnectOptions
+from .errors import Interrupted
 from .messages import Receipt
 from .round import Round, Update
 from .tensors import Tensors
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 T = TypeVar("T")
+
+
+class _Call:
+    """A call, and whether it is wanted no more."""
+
+    cancelled = False
 
 
 class AsyncClient:
@@ -41,7 +48,7 @@ class AsyncClient:
         self._client: Client | None = None
         self._thread = concurrent.futures.ThreadPoolExecutor(1, "tributary-aio")
         self._lock = threading.Lock()
-        self._running: object = None
+        self._running: _Call | None = None
 
     @property
     def client(self) -> Client:
@@ -50,14 +57,17 @@ class AsyncClient:
             raise RuntimeError("use it as: async with tributary.aio.connect(...) as client")
         return self._client
 
-    async def _run(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        mine = object()
+    async def _run(self, work: Callable[[], T], undo: Callable[[T], None] = lambda _: None) -> T:
+        """Runs a call in the thread. If it is cancelled, its result is taken back by ``undo``."""
+        mine = _Call()
 
-        def work() -> T:
+        def run() -> T:
             with self._lock:
+                if mine.cancelled:
+                    raise Interrupted("cancelled before it began")
                 self._running = mine
             try:
-                return call(*arguments, **named)
+                return work()
             finally:
                 with self._lock:
                     self._running = None
@@ -65,18 +75,19 @@ class AsyncClient:
                         # An interruption that came too late is not for the next call.
                         self._client.resume()
 
-        submitted = self._thread.submit(work)
+        submitted = self._thread.submit(run)
         waiting = asyncio.wrap_future(submitted)
         try:
             return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             if not submitted.cancel():
                 with self._lock:
+                    mine.cancelled = True
                     if self._running is mine and self._client is not None:
                         self._client.interrupt()
                 await asyncio.wait([waiting])
-                if not waiting.cancelled():
-                    waiting.exception()
+                if not waiting.cancelled() and waiting.exception() is None:
+                    undo(waiting.result())
             raise
 
     def _open(self) -> None:
@@ -86,7 +97,7 @@ class AsyncClient:
     async def __aenter__(self) -> AsyncClient:
         try:
             await self._run(self._open)
-            await self._run(self.client.join, self._timeout)
+            await self._run(lambda: self.client.join(self._timeout))
         except BaseException:
             await self._close()
             raise
@@ -102,12 +113,29 @@ class AsyncClient:
 
     async def _close(self) -> None:
         if self._client is not None:
-            await self._run(self._client.close)
-        self._thread.shutdown(wait=False)
+            # Beside the thread, where a call may wait that nobody wants any more.
+            self._client.interrupt()
+            closing = asyncio.ensure_future(asyncio.to_thread(self._client.close))
+            try:
+                await asyncio.shield(closing)
+            except asyncio.CancelledError:
+                await asyncio.wait([closing])
+                raise
+            finally:
+                self._thread.shutdown(wait=False, cancel_futures=True)
+        else:
+            self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def rounds(self, timeout: float | None = None) -> AsyncIterator[Round]:
         """All rounds from now on, each with its model. Ends when the job is done."""
-        while (found := await self._run(self.client.next_round, timeout)) is not None:
+
+        def give_back(found: Round | None) -> None:
+            if found is not None:
+                self.client.give_back(found)
+
+        while (
+            found := await self._run(lambda: self.client.next_round(timeout), give_back)
+        ) is not None:
             yield found
 
     async def send(
@@ -120,7 +148,9 @@ class AsyncClient:
         delta: bool = False,
     ) -> Receipt:
         """The same as :meth:`tributary.Round.send`, which blocks."""
-        return await self._run(round.send, tensors, samples=samples, metrics=metrics, delta=delta)
+        return await self._run(
+            lambda: round.send(tensors, samples=samples, metrics=metrics, delta=delta)
+        )
 
 
 def connect(

@@ -16,7 +16,7 @@ from types import TracebackType
 
 from . import connection as transports
 from .connection import Connection, Identity, Memory, Options, Sending
-from .errors import JobEnded, NoAnswer, Rejected, TributaryError
+from .errors import ArgumentError, JobEnded, NoAnswer, Rejected, TributaryError
 from .inbox import Event, Inbox
 from .membership import JOIN_AGAIN, Membership
 from .messages import Kind, Opening, Receipt, RoundId, check_group, check_name, kept_metrics
@@ -93,9 +93,9 @@ class Client:
         )
         for name, value in (("patience", patience), ("receipt_timeout", receipt_timeout)):
             if not value > 0:
-                raise ValueError(f"{name} is {value!r}, expected seconds, more than 0")
+                raise ArgumentError(f"{name} is {value!r}, expected seconds, more than 0")
         if not 0 < heartbeat < _SILENCE:
-            raise ValueError(
+            raise ArgumentError(
                 f"heartbeat is {heartbeat!r}, expected seconds, more than 0 and less than "
                 f"{_SILENCE:g}: the job takes a silent trainer for lost"
             )
@@ -185,6 +185,11 @@ class Client:
         opened = Round(task.plan, task.model.open(), self)
         self._taken = task.plan.opening
         return opened
+
+    def give_back(self, round: Round) -> None:
+        """A round that ``next_round`` has returned, and nobody has got: it comes again."""
+        if self._taken == (round.run, round.id):
+            self._taken = None
 
     def memory(self, length: int) -> Memory:
         """Memory for an update."""

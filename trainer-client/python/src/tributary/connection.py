@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from .errors import ArgumentError
 from .inbox import Inbox
 from .messages import Kind, RoundId, kept_metrics
 
@@ -150,11 +151,13 @@ class Options:
     def require(self, uri: str, allowed: tuple[str, ...]) -> None:
         for name in ("user", "password", "ca_file", "certificate", "key", "kafka"):
             if getattr(self, name) and name not in allowed:
-                raise ValueError(
-                    f"'{uri}' takes no {name}; it takes {', '.join(allowed) or 'no credentials'}"
+                raise ArgumentError(
+                    f"'{shown(uri)}' takes no {name}; it takes {', '.join(allowed) or 'no credentials'}"
                 )
         if bool(self.certificate) != bool(self.key):
-            raise ValueError("a client certificate and its key go together; give both or neither")
+            raise ArgumentError(
+                "a client certificate and its key go together; give both or neither"
+            )
 
 
 SCHEMES = ("mqtt", "mqtts", "ws", "wss", "kafka", "shm")
@@ -179,12 +182,14 @@ def connect(uri: str, who: Identity, options: Options, inbox: Inbox) -> Connecti
 
         options.require(whole, ())
         return ShmConnection(who, ShmUri.parse(whole), inbox)
-    raise ValueError(f"'{uri}': expected a URI that begins with one of {', '.join(SCHEMES)}")
+    raise ArgumentError(
+        f"'{shown(uri)}': expected a URI that begins with one of {', '.join(SCHEMES)}"
+    )
 
 
 def shown(uri: str) -> str:
     """A URI without what may be a password in it."""
-    return re.sub(r"//[^/@]*@", "//…@", uri)[:200]
+    return re.sub(r"^([a-z]*:?)(//)?.*@", r"\1//…@", uri)[:200]
 
 
 def parse_address(uri: str, authority: str) -> tuple[str, int]:
@@ -192,7 +197,7 @@ def parse_address(uri: str, authority: str) -> tuple[str, int]:
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", authority)
     port = int(match.group(3)) if match else 0
     if not match or not 1 <= port <= 65535:
-        raise ValueError(
+        raise ArgumentError(
             f"'{shown(uri)}': expected HOST:PORT with a port from 1 to 65535; "
             "an IPv6 address stands in brackets"
         )

@@ -46,3 +46,7 @@ class Unsupported(Malformed):
 
 class Interrupted(TributaryError):
     """A call was interrupted from another thread."""
+
+
+class ArgumentError(ValueError):
+    """An argument of ``connect`` is not of its form. It is no error of the job's."""

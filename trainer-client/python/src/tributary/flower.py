@@ -7,8 +7,11 @@ python -m tributary.flower APP_DIR --connect mqtt://HOST:1883 --job digits --id 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import importlib
 import logging
+import os
 import re
 import sys
 import time
@@ -20,7 +23,7 @@ import numpy as np
 
 from . import connect
 from .client import Client
-from .errors import ModelMismatch, TributaryError
+from .errors import ArgumentError, ModelMismatch, TributaryError
 from .messages import Scalar
 from .round import Round
 from .tensors import Array
@@ -55,6 +58,8 @@ log = logging.getLogger("tributary")
 
 #: Weighted by this metric, as Flower's own strategies do it unless told otherwise.
 NUM_EXAMPLES = "num-examples"
+
+_PAIR = r"""(\S+?)=('[^']*'|"[^"]*"|\S+)"""
 
 #: Of a message; nobody here looks at it.
 _TTL_SECONDS = 12 * 3600.0
@@ -94,7 +99,8 @@ def run(
         ModelMismatch: The app returns tensors of another number, name or shape than the model's.
         TributaryError: As ``tributary.connect`` and ``Round.send``.
     """
-    flower = FlowerClient(app, node_config or {}, run_config or {}, config or {})
+    node = f"{options['job']}/{options['id']}"
+    flower = FlowerClient(app, node_config or {}, run_config or {}, config or {}, node)
     with connect(uri, timeout=timeout, **options) as client:
         flower.take_part(client, evaluate_every)
 
@@ -108,13 +114,15 @@ class FlowerClient:
         node_config: Mapping[str, Scalar],
         run_config: Mapping[str, Scalar],
         config: Mapping[str, Scalar],
+        node: str,
     ) -> None:
         self._app = as_client_app(app)
         self._config = dict(config)
         self._evaluates = True
         self._context = Context(
             run_id=1,
-            node_id=1,
+            # Apps name files by it.
+            node_id=int.from_bytes(hashlib.sha256(node.encode()).digest()[:7], "big"),
             node_config=dict(node_config),
             state=RecordDict(),
             run_config=dict(run_config),
@@ -136,6 +144,9 @@ class FlowerClient:
 
     def _train(self, round: Round) -> tuple[Mapping[str, Array], int, dict[str, float]]:
         reply = self._ask("train", round)
+        _, why = _status(reply)
+        if why:
+            raise RuntimeError(f"the app's fit has failed: {why}")
         arrays = _one(reply.array_records, "ArrayRecord", "train")
         metrics = _metrics(reply)
         samples = metrics.pop(NUM_EXAMPLES, metrics.pop("num_examples", None))
@@ -149,11 +160,14 @@ class FlowerClient:
     def _evaluate(self, round: Round) -> dict[str, float]:
         if not self._evaluates or not has_evaluate(self._app):
             return {}
-        try:
-            metrics = _metrics(self._ask("evaluate", round))
-        except NotImplementedError:
-            self._evaluates = False
+        reply = self._ask("evaluate", round)
+        implemented, why = _status(reply)
+        if why:
+            # A client without evaluate says so, with a loss that means nothing.
+            self._evaluates = implemented
+            log.info("the app's evaluate says nothing: %s", why)
             return {}
+        metrics = _metrics(reply)
         metrics.pop(NUM_EXAMPLES, None)
         metrics.pop("num_examples", None)
         return metrics
@@ -217,19 +231,40 @@ def as_client_app(app: Any) -> Any:
 
 
 def _reject_server_mods(app: Any) -> None:
-    for mod in getattr(app, "_mods", []):
-        name = getattr(mod, "__name__", "")
-        if name in _SERVER_MODS:
+    functions = [*getattr(app, "_mods", []), *getattr(app, "_registered_funcs", {}).values()]
+    for name in sorted(_SERVER_MODS & {n for f in functions for n in _names(f)}):
+        if name:
             raise ValueError(
                 f"the app has the mod {name}, which needs Flower's server; take it out: updates "
                 "go to a Tributary job"
             )
 
 
+def _names(function: Any, depth: int = 8) -> set[str]:
+    """The name of a function, and of those that it wraps."""
+    found = {getattr(function, "__name__", "")}
+    for cell in getattr(function, "__closure__", None) or () if depth else ():
+        with contextlib.suppress(ValueError):
+            inner = cell.cell_contents
+            for one in inner if isinstance(inner, list | tuple) else [inner]:
+                if callable(one):
+                    found |= _names(one, depth - 1)
+    return found
+
+
 def has_evaluate(app: Any) -> bool:
     """Whether there is something to call; a client of before the message API may say no later."""
     registered = getattr(app, "_registered_funcs", {})
     return getattr(app, "_call", None) is not None or "evaluate.default" in registered
+
+
+def _status(content: Any) -> tuple[bool, str]:
+    """Whether a client of before the message API has what was asked for, and why it failed."""
+    for name, record in content.config_records.items():
+        if name.endswith("res.status") and record.get("code", 0) != 0:
+            implemented = "not implemented" not in str(record.get("message")).lower()
+            return implemented, str(record.get("message") or f"code {record['code']}")
+    return True, ""
 
 
 def _one(records: Mapping[str, Any], what: str, kind: str) -> Any:
@@ -319,10 +354,11 @@ def parse_config(texts: Sequence[str]) -> dict[str, Scalar]:
     """``name=value`` pairs in Flower's form: values as TOML has them, pairs apart by spaces."""
     found: dict[str, Scalar] = {}
     for text in texts:
-        pairs = re.findall(r"""(\S+?)=('[^']*'|"[^"]*"|\S+)""", text)
+        pairs = re.findall(_PAIR, text)
         try:
-            if not pairs:
-                raise ValueError("no pair")
+            rest = re.sub(_PAIR, "", text).strip()
+            if not pairs or rest:
+                raise ValueError(f"'{rest}' is no pair")
             for name, value in pairs:
                 found.update(flat({name: tomllib.loads(f"value = {value}")["value"]}))
         except ValueError as e:
@@ -367,7 +403,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--state-dir", help="where the unanswered update is kept")
     parser.add_argument("--user", default="", help="MQTT user name")
-    parser.add_argument("--password", default="", help="its password")
+    parser.add_argument(
+        "--password",
+        default=os.environ.get("TRIBUTARY_PASSWORD", ""),
+        help="its password; others see it in the list of processes, unless it is in the "
+        "environment variable TRIBUTARY_PASSWORD",
+    )
     parser.add_argument("--ca-file", default="", help="PEM file with the certificates to trust")
     parser.add_argument("--certificate", default="", help="PEM file of the client, and")
     parser.add_argument("--key", default="", help="its key")
@@ -399,6 +440,8 @@ def main(arguments: list[str] | None = None) -> int:
             key=given.key,
             state_dir=given.state_dir,
         )
+    except (ArgumentError, ImportError) as e:
+        parser.exit(2, f"{parser.prog}: {e}\n")
     except TributaryError as e:
         print(f"{given.id}: {e}", file=sys.stderr)
         return 1

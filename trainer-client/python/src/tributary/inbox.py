@@ -321,6 +321,14 @@ class Inbox:
                 raise failure.with_traceback(None)
             raise TributaryError(f"the job cannot be heard any more: {failure}") from failure
 
+    def check_interrupted(self) -> None:
+        """Raises what keeps the trainer's thread from going on, also an interruption."""
+        with self._changed:
+            self.check()
+            if self._interrupted:
+                self._interrupted = False
+                raise Interrupted("the call was interrupted")
+
     def wait(self, wanted: Callable[[], T | None], timeout: float) -> T | None:
         """Waits until ``wanted`` has a value, at most that many seconds."""
         end = time.monotonic() + timeout

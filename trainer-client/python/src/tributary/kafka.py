@@ -24,7 +24,7 @@ from .connection import (
     parse_address,
     shown,
 )
-from .errors import Malformed, TributaryError, Unreachable
+from .errors import ArgumentError, Malformed, TributaryError, Unreachable
 from .inbox import Inbox
 from .topics import KafkaTopics
 
@@ -58,6 +58,7 @@ _OURS = frozenset(
         "request.required.acks",
         "retries",
         "message.send.max.retries",
+        "message.max.bytes",
         "max.in.flight.requests.per.connection",
         "partitioner",
         "transactional.id",
@@ -92,14 +93,14 @@ class KafkaConnection:
         options.require(uri, ("kafka",))
         _, separator, servers = uri.partition("://")
         if not separator:
-            raise ValueError(
+            raise ArgumentError(
                 f"'{shown(uri)}': expected kafka://HOST:PORT, several with commas between"
             )
         for one in servers.split(","):
             parse_address(uri, one)
         for name in options.kafka:
             if name in _OURS:
-                raise ValueError(
+                raise ArgumentError(
                     f"Kafka's property '{name}' is not to be chosen: that no update is lost or "
                     "counted twice depends on it; leave it out"
                 )
@@ -113,12 +114,31 @@ class KafkaConnection:
         self._closed = threading.Event()
         self._asked = threading.Event()
         self._letters = threading.Event()
+        self._away_since: float | None = None
+        self._last_error = ""
+        self._came: list[Any] = []
         common = {
             "bootstrap.servers": servers,
             "reconnect.backoff.max.ms": 1000,
             "error_cb": self._on_error,
             **options.kafka,
         }
+        try:
+            self._open(who, common)
+        except ck.KafkaException as e:
+            raise ArgumentError(f"'{shown(uri)}', properties of Kafka: {e.args[0].str()}") from None
+        self._topics_there = threading.Event()
+        try:
+            self._metadata(self._patience)
+        except TributaryError:
+            self._consumer.close()
+            raise
+        self._reader = threading.Thread(
+            target=self._read, name=f"tributary-kafka-{who.trainer}", daemon=True
+        )
+        self._reader.start()
+
+    def _open(self, who: Identity, common: dict[str, Any]) -> None:
         self._producer = ck.Producer(
             {
                 "message.max.bytes": _MAX_MESSAGE_BYTES,
@@ -145,22 +165,10 @@ class KafkaConnection:
             },
             logger=log,
         )
-        self._away_since: float | None = None
-        self._last_error = ""
-        self._topics_there = threading.Event()
-        try:
-            self._metadata()
-        except TributaryError:
-            self._consumer.close()
-            raise
-        self._reader = threading.Thread(
-            target=self._read, name=f"tributary-kafka-{who.trainer}", daemon=True
-        )
-        self._reader.start()
 
-    def _metadata(self) -> Any:
+    def _metadata(self, patience: float) -> Any:
         """All topics, since to ask for one may make it. Tries again while the patience lasts."""
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + patience
         while True:
             try:
                 found = self._consumer.list_topics(
@@ -171,7 +179,9 @@ class KafkaConnection:
             except ck.KafkaException as e:
                 # Only these say what the broker has answered.
                 self._producer.poll(0)
-                self._consumer.poll(0)
+                message = self._consumer.poll(0)
+                if message is not None:
+                    self._came.append(message)
                 self._inbox.check()
                 if time.monotonic() > end:
                     why = self._last_error or e.args[0].str()
@@ -194,7 +204,7 @@ class KafkaConnection:
         """A broker that stays away is an error; nobody says when it is there again."""
         since = self._away_since
         if since is not None and time.monotonic() - since > self._patience:
-            self._metadata()
+            self._metadata(_METADATA_SECONDS)
 
     def _rejected(self, what: str, error: Any) -> Unreachable:
         return Unreachable(f"Kafka at {self._uri}: {what}: {error.str()}")
@@ -221,7 +231,7 @@ class KafkaConnection:
         """Waits for the job, which makes its topics. Returns False when this was closed before."""
         wanted = (self._topics.rounds, self._topics.model, self._topics.receipts)
         while not self._closed.is_set():
-            found = self._metadata()
+            found = self._metadata(self._patience)
             if all(name in found for name in wanted):
                 self._partitions = {name: len(found[name].partitions) for name in wanted}
                 self._topics_there.set()
@@ -242,7 +252,7 @@ class KafkaConnection:
         while not self._closed.is_set():
             self._read_what_is_asked_for()
             self._check_away()
-            message = self._consumer.poll(_POLL_SECONDS)
+            message = self._came.pop(0) if self._came else self._consumer.poll(_POLL_SECONDS)
             if message is None:
                 continue
             error = message.error()
@@ -309,7 +319,10 @@ class KafkaConnection:
             if error is not None:
                 log.warning("%s: %s could not be sent: %s", who.trainer, kind, error.str())
 
-        self._producer.produce(self._topics.control, value, self._key, on_delivery=delivered)
+        try:
+            self._producer.produce(self._topics.control, value, self._key, on_delivery=delivered)
+        except ck.KafkaException as e:
+            raise self._rejected(f"to write to {self._topics.control}", e.args[0]) from None
         self._producer.poll(0)
         if kind == "LEAVE":
             self._producer.flush(10)
@@ -323,13 +336,13 @@ class KafkaConnection:
         for chunk, properties in cut(memory.buffer, MAX_CHUNK_BYTES, beside):
             while sent.under_way >= _IN_FLIGHT:
                 self._producer.poll(_POLL_SECONDS)
-                self._inbox.check()
+                self._inbox.check_interrupted()
             headers: Headers = [(name, value.encode()) for name, value in properties.items()]
             self._produce(bytes(chunk), headers, sent)
         end = time.monotonic() + _DELIVERY_SECONDS + 10
         while sent.under_way and time.monotonic() < end:
             self._producer.poll(_POLL_SECONDS)
-            self._inbox.check()
+            self._inbox.check_interrupted()
         if sent.failure is not None:
             if sent.failure.code() in _PERMANENT:
                 raise self._rejected(f"to write to {self._topics.updates}", sent.failure)
@@ -349,9 +362,11 @@ class KafkaConnection:
                 sent.under_way += 1
                 self._producer.poll(0)
                 return
+            except ck.KafkaException as e:
+                raise self._rejected(f"to write to {self._topics.updates}", e.args[0]) from None
             except BufferError:
                 self._producer.poll(_POLL_SECONDS)
-                self._inbox.check()
+                self._inbox.check_interrupted()
 
     def acknowledge(self, memory: Memory) -> None:
         """The memory is used again in any case."""

@@ -43,6 +43,7 @@ class Membership:
         self._process = os.getpid()
         self._left = threading.Event()
         self._pulse: threading.Thread | None = None
+        self._asked = False
 
     def join(self, timeout: float | None) -> None:
         """Takes part from now on. Asks again while the job does not answer."""
@@ -56,6 +57,7 @@ class Membership:
                 )
 
     def _ask_to_join(self, patience: float) -> bool:
+        self._asked = True
         self._connection.control("JOIN")
         answer = self.wait(self._inbox.join_receipt, patience)
         if answer is None:
@@ -135,4 +137,6 @@ class Membership:
         if self._pulse is not None:
             # A heartbeat that comes after a leave would make the trainer a member again.
             self._pulse.join(_WATCH * 5)
+        if self._asked:
+            # Also where the job has not answered: it may do so when this trainer is gone.
             self._connection.control("LEAVE")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from .errors import Malformed, Unsupported
+from .errors import ArgumentError, Malformed, Unsupported
 
 VERSION = 1
 
@@ -32,7 +32,7 @@ _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-
 def check_name(what: str, name: str) -> str:
     """Returns ``name`` if it can name a job, a trainer or an instance."""
     if not _NAME.fullmatch(name):
-        raise ValueError(
+        raise ArgumentError(
             f"{what} '{name[:60]}': expected letters, digits, '.', '_' and '-', at most 128, "
             "the first a letter or a digit"
         )
@@ -42,7 +42,9 @@ def check_name(what: str, name: str) -> str:
 def check_group(group: str) -> str:
     """Returns ``group`` if it is one or more names separated by '/'."""
     if len(group) > 512 or not _GROUP.fullmatch(group):
-        raise ValueError(f"group '{group[:60]}': expected names separated by '/', such as eu/west")
+        raise ArgumentError(
+            f"group '{group[:60]}': expected names separated by '/', such as eu/west"
+        )
     return group
 
 

@@ -31,6 +31,8 @@ log = logging.getLogger("tributary")
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
+_LOOK = 0.5
+_STEADY_SECONDS = 5.0
 
 
 class MqttConnection:
@@ -59,8 +61,12 @@ class MqttConnection:
             target=self._keep, name=f"tributary-mqtt-{who.trainer}", daemon=True
         )
         self._keeper.start()
-        with self._ready:
-            self._ready.wait_for(lambda: self._link is not None or self._failure is not None)
+        try:
+            with self._ready:
+                self._ready.wait_for(lambda: self._link is not None or self._failure is not None)
+        except BaseException:
+            self._closed.set()
+            raise
         if self._failure is not None:
             raise self._failure
 
@@ -99,13 +105,19 @@ class MqttConnection:
                 if self._dead_letters:
                     self._read_dead_letters(link)
                 with self._ready:
+                    if self._closed.is_set():
+                        link.close()
+                        return
                     self._link = link
                     self._connections += 1
                     self._ready.notify_all()
-                pause = _FIRST_PAUSE
+                self._inbox.wake()
+                began = time.monotonic()
                 with link.changed:
                     link.changed.wait_for(lambda link=link: link.over)  # type: ignore[misc]
-                since = time.monotonic()
+                # A broker that lets a client in and out again and again is as good as away.
+                if time.monotonic() - began > _STEADY_SECONDS:
+                    since, pause = time.monotonic(), _FIRST_PAUSE
             except Unreachable as e:
                 self._fail(e)
                 link.close()
@@ -114,6 +126,7 @@ class MqttConnection:
                 link.why = str(e) or link.why
             except Exception as e:  # a thread that ends without a word would be waited for
                 self._fail(Unreachable(f"broker {self._uri.text}: {type(e).__name__}: {e}"))
+                link.close()
                 return
             with self._ready:
                 self._link = None
@@ -140,16 +153,13 @@ class MqttConnection:
         self._inbox.fail(why)
 
     def _current(self) -> Link:
-        """The connection, once there is one."""
-        with self._ready:
-            self._ready.wait_for(
-                lambda: self._link is not None or self._failure is not None or self._closed.is_set()
-            )
-            if self._failure is not None:
-                raise self._failure
-            if self._link is None:
+        """The connection, once there is one. Called by the trainer's thread alone."""
+        while True:
+            link = self._inbox.wait(lambda: self._link, _LOOK)
+            if link is not None:
+                return link
+            if self._closed.is_set():
                 raise Unreachable(f"broker {self._uri.text}: this client is closed")
-            return self._link
 
     def _accept(self, message: paho.MQTTMessage) -> None:
         """Takes what the job says; on the connection's thread."""
@@ -172,8 +182,8 @@ class MqttConnection:
 
     def control(self, kind: str) -> None:
         try:
-            # Who leaves does not wait for a broker that is away: it has the will.
-            link = self._link if kind == "LEAVE" else self._current()
+            # Only a JOIN waits for a broker that is away; what reconnects gives a sign of life.
+            link = self._current() if kind == "JOIN" else self._link
             if link is None:
                 return
             mid = link.publish(self._topics.control, self._message(kind))

@@ -19,7 +19,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from .chunks import MAX_CHUNK_BYTES, MIN_CHUNK_BYTES
 from .connection import Options, parse_address, shown
-from .errors import Unreachable
+from .errors import ArgumentError, Unreachable
 from .forks import forget_in_children
 
 log = logging.getLogger("tributary")
@@ -69,7 +69,7 @@ class MqttUri:
         authority, slash, path = rest.partition("/") if web else (rest, "", "")
         if not separator:
             form = f"{scheme}://HOST:PORT{'/PATH' if web else ''}"
-            raise ValueError(f"'{shown(uri)}': expected {form}")
+            raise ArgumentError(f"'{shown(uri)}': expected {form}")
         host, port = parse_address(uri, authority)
         return cls(uri, host, port, slash + path if web else "", scheme in ("mqtts", "wss"))
 
@@ -273,7 +273,7 @@ def tls_context(uri: MqttUri, options: Options) -> ssl.SSLContext:
         return context
     except OSError as e:
         files = ", ".join(f for f in (options.ca_file, options.certificate, options.key) if f)
-        raise ValueError(f"'{uri.text}': expected PEM files, of {files}: {e}") from None
+        raise ArgumentError(f"'{uri.text}': expected PEM files, of {files}: {e}") from None
 
 
 def user_properties(properties: Mapping[str, str]) -> Properties:

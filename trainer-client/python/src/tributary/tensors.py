@@ -339,10 +339,18 @@ def subtract_into(target: Array, name: str, value: Any, base: Array) -> None:
             f"tensor '{name}' has elements of {target.dtype}, which have no differences; "
             "the job should ask for weights"
         )
-    np.subtract(target, base, out=target)
+    moved = target - base
+    if target.dtype.kind == "i" and (((target ^ base) & (target ^ moved)) < 0).any():
+        raise ModelMismatch(f"tensor '{name}' has differences that {target.dtype} cannot hold")
+    target[...] = moved
 
 
 def add_into(target: Array, name: str, value: Any, base: Array) -> None:
     """Writes a base that is moved by a difference."""
     copy_into(target, name, value)
-    np.add(target, base, out=target)
+    moved = target + base
+    if target.dtype.kind == "i" and (((target ^ moved) & (base ^ moved)) < 0).any():
+        raise ModelMismatch(f"tensor '{name}' has sums that {target.dtype} cannot hold")
+    if target.dtype.kind == "u" and (moved < base).any():
+        raise ModelMismatch(f"tensor '{name}' has sums that {target.dtype} cannot hold")
+    target[...] = moved

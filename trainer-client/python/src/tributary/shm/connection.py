@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .. import messages
-from ..connection import Identity, Memory, Sending
-from ..errors import Malformed, Rejected, TributaryError
+from ..connection import Identity, Memory, Sending, shown
+from ..errors import ArgumentError, Malformed, Rejected, TributaryError
 from ..inbox import Inbox
 from ..topics import lane
 from . import mailbox, process
@@ -47,8 +47,8 @@ class ShmUri:
         match = re.fullmatch(r"shm:(/[^?]*)?(?:\?agent-port=([0-9]{1,5}))?", uri)
         port = int(match.group(2) or mailbox.DEFAULT_PORT) if match else 0
         if not match or not 1 <= port <= 65532:
-            raise ValueError(
-                f"'{uri}': expected shm:[/DIRECTORY][?agent-port=PORT], a port from 1 to 65532"
+            raise ArgumentError(
+                f"'{shown(uri)}': expected shm:[/DIRECTORY][?agent-port=PORT], a port from 1 to 65532"
             )
         directory = (match.group(1) or DEFAULT_DIRECTORY).replace("{uid}", str(os.getuid()))
         return cls(Path(directory), port)

@@ -8,6 +8,7 @@ import io.tributary.protocol.ShortText;
 import java.util.Collections;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
 
 /** What a job's user wants trainers to know: numbers, texts and booleans by name. */
 public final class Config {
@@ -16,6 +17,12 @@ public final class Config {
     public static final int MAX_BYTES = 4096;
 
     private static final int SHOWN = 60;
+
+    /** Of those that a long can hold. */
+    private static final Pattern INTEGER = Pattern.compile("-?(?:0|[1-9][0-9]{0,17})");
+
+    private static final Pattern NUMBER =
+            Pattern.compile("-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?(?:[eE][+-]?[0-9]+)?");
 
     private Config() {}
 
@@ -34,17 +41,15 @@ public final class Config {
         if (text.equals("true") || text.equals("false")) {
             return Boolean.valueOf(text);
         }
-        try {
+        // Of JSON's grammar alone: a name such as 10f, or an id such as 007, stays what it is.
+        if (INTEGER.matcher(text).matches()) {
             return Long.valueOf(text);
-        } catch (NumberFormatException e) {
-            // Perhaps a fraction.
         }
-        try {
+        if (NUMBER.matcher(text).matches()) {
             double number = Double.parseDouble(text);
             return Double.isFinite(number) ? (Object) number : text;
-        } catch (NumberFormatException e) {
-            return text;
         }
+        return text;
     }
 
     /** Of an object; fields that are something else are left out. */

@@ -4,16 +4,18 @@ package io.tributary.protocol.message;
 
 import com.fasterxml.jackson.core.JsonGenerator;
 import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.DeserializationContext;
 import com.fasterxml.jackson.databind.JsonDeserializer;
 import com.fasterxml.jackson.databind.JsonSerializer;
 import com.fasterxml.jackson.databind.SerializerProvider;
 import java.io.IOException;
+import java.util.regex.Pattern;
 
 /** A checksum in JSON: 8 hexadecimal digits, as everywhere in the protocol. */
 final class HexCrc32c {
 
-    private static final int DIGITS = 8;
+    private static final Pattern DIGITS = Pattern.compile("[0-9a-f]{8}");
     private static final int HEX = 16;
 
     private HexCrc32c() {}
@@ -33,16 +35,12 @@ final class HexCrc32c {
         @Override
         public Integer deserialize(JsonParser in, DeserializationContext context)
                 throws IOException {
-            if (in.currentToken().isNumeric()) {
+            if (in.currentToken() == JsonToken.VALUE_NUMBER_INT) {
                 return in.getIntValue();
             }
             String text = in.getText();
-            try {
-                if (text.length() == DIGITS) {
-                    return Integer.parseUnsignedInt(text, HEX);
-                }
-            } catch (NumberFormatException ignored) {
-                // Said below.
+            if (DIGITS.matcher(text).matches()) {
+                return Integer.parseUnsignedInt(text, HEX);
             }
             return (Integer)
                     context.handleWeirdStringValue(

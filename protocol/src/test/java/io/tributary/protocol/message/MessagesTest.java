@@ -11,7 +11,9 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.WireMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import org.junit.jupiter.api.Test;
@@ -171,32 +173,14 @@ class MessagesTest {
 
     @Test
     void theConfigOfAPlanIsWhatItsUserHasWritten() {
-        Map<String, Object> config =
-                Config.ofTexts(
-                        Map.of(
-                                "lr",
-                                "0.1",
-                                "epochs",
-                                "2",
-                                "on",
-                                "true",
-                                "name",
-                                "a b",
-                                "inf",
-                                "Infinity"));
-        assertThat(config)
-                .isEqualTo(
-                        Map.of(
-                                "lr",
-                                0.1,
-                                "epochs",
-                                2L,
-                                "on",
-                                true,
-                                "name",
-                                "a b",
-                                "inf",
-                                "Infinity"));
+        Map<String, Object> expected = new TreeMap<>();
+        expected.putAll(Map.of("0.1", 0.1, "2", 2L, "-7", -7L, "1e-3", 1e-3, "true", true));
+        for (String text : List.of("a b", "Infinity", "10f", "007", "0x1p3", " 1 ", "+1", ".5")) {
+            expected.put(text, text);
+        }
+        Map<String, String> texts = new TreeMap<>();
+        expected.keySet().forEach(text -> texts.put(text, text));
+        assertThat(Config.ofTexts(texts)).isEqualTo(expected);
         assertThatThrownBy(() -> Config.ofTexts(Map.of("long", "x".repeat(Config.MAX_BYTES))))
                 .isInstanceOf(IllegalArgumentException.class)
                 .hasMessageContaining("expected at most 4096");
