@@ -152,7 +152,8 @@ class Options:
         for name in ("user", "password", "ca_file", "certificate", "key", "kafka"):
             if getattr(self, name) and name not in allowed:
                 raise ArgumentError(
-                    f"'{shown(uri)}' takes no {name}; it takes {', '.join(allowed) or 'no credentials'}"
+                    f"'{shown(uri)}' takes no {name}; "
+                    f"it takes {', '.join(allowed) or 'no credentials'}"
                 )
         if bool(self.certificate) != bool(self.key):
             raise ArgumentError(

@@ -48,7 +48,8 @@ class ShmUri:
         port = int(match.group(2) or mailbox.DEFAULT_PORT) if match else 0
         if not match or not 1 <= port <= 65532:
             raise ArgumentError(
-                f"'{shown(uri)}': expected shm:[/DIRECTORY][?agent-port=PORT], a port from 1 to 65532"
+                f"'{shown(uri)}': expected shm:[/DIRECTORY][?agent-port=PORT], "
+                "a port from 1 to 65532"
             )
         directory = (match.group(1) or DEFAULT_DIRECTORY).replace("{uid}", str(os.getuid()))
         return cls(Path(directory), port)
