@@ -109,6 +109,7 @@ class Link:
         self.over = False
         self.failure: str | None = None
         self.why = "it has not answered"
+        self._publishing = ""
         self.subscribed: dict[int, list[ReasonCode]] = {}
         self.connected = False
         self.chunk_bytes = MAX_CHUNK_BYTES
@@ -218,7 +219,8 @@ class Link:
         with self.changed:
             self.acknowledged[mid] = code.value
             if code.is_failure and code.value in _PERMANENT:
-                self.failure = _words(code)
+                # A broker may end the connection next, before anybody has looked.
+                self.failure = f"to publish to {self._publishing}: {_words(code)}"
             self.changed.notify_all()
 
     def _on_subscribe(
@@ -243,6 +245,7 @@ class Link:
                 raise Unreachable(f"{self._broker}: to read {topic}: {_words(answer)}")
 
     def publish(self, topic: str, payload: Any, properties: Properties | None = None) -> int:
+        self._publishing = topic
         info = self.client.publish(topic, payload, qos=1, properties=properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Lost()
@@ -253,7 +256,7 @@ class Link:
             self.changed.wait_for(lambda: mid in self.acknowledged or self.over, timeout)
             code = self.acknowledged.pop(mid, None)
         if self.failure:
-            raise Unreachable(f"{self._broker}: to publish to {topic}: {self.failure}")
+            raise Unreachable(f"{self._broker}: {self.failure}")
         if code is None:
             raise Lost()
         if code >= 0x80:
