@@ -53,7 +53,7 @@ class Log:
 def train(uri, job, trainer, group, log, stop):
     samples = 1 + string_hash(trainer) % 1000
     with tributary.connect(
-        uri, job=job, id=trainer, group=group, timeout=2, receipt_timeout=5, heartbeat=1
+        uri, job=job, id=trainer, group=group, timeout=10, receipt_timeout=5, heartbeat=1
     ) as client:
         while not stop.exists():
             try:

@@ -40,6 +40,7 @@ _IN_FLIGHT = 32
 _MAX_MESSAGE_BYTES = 2 << 20
 _DELIVERY_SECONDS = 120
 _METADATA_SECONDS = 5.0
+_READY_SECONDS = 2.0
 
 #: What the protocol and its guarantees depend on.
 _OURS = frozenset(
@@ -127,7 +128,7 @@ class KafkaConnection:
             self._open(who, common)
         except ck.KafkaException as e:
             raise ArgumentError(f"'{shown(uri)}', properties of Kafka: {e.args[0].str()}") from None
-        self._topics_there = threading.Event()
+        self._ready = threading.Event()
         try:
             self._metadata(self._patience)
         except TributaryError:
@@ -234,7 +235,6 @@ class KafkaConnection:
             found = self._metadata(self._patience)
             if all(name in found for name in wanted):
                 self._partitions = {name: len(found[name].partitions) for name in wanted}
-                self._topics_there.set()
                 return True
             self._closed.wait(_POLL_SECONDS)
         return False
@@ -242,11 +242,14 @@ class KafkaConnection:
     def _follow(self) -> None:
         # Receipts are of interest from now on: what is unanswered is sent again.
         receipts = [
-            ck.TopicPartition(self._topics.receipts, p, ck.OFFSET_END)
+            self._end_of(self._topics.receipts, p)
             for p in range(self._partitions[self._topics.receipts])
         ]
         rounds = ck.TopicPartition(self._topics.rounds, 0, ck.OFFSET_BEGINNING)
         self._consumer.assign([*receipts, rounds])
+        # From here on an answer is heard, so there may be a question.
+        self._ready.set()
+        self._inbox.wake()
         newest: Any = None
         caught_up = False
         while not self._closed.is_set():
@@ -277,6 +280,12 @@ class KafkaConnection:
                 newest = message
             else:
                 self._accept(message)
+
+    def _end_of(self, topic: str, partition: int) -> Any:
+        """The place behind what is there now: to ask for the end would mean that of later."""
+        place = ck.TopicPartition(topic, partition)
+        place.offset = self._consumer.get_watermark_offsets(place, _METADATA_SECONDS)[1]
+        return place
 
     def _read_what_is_asked_for(self) -> None:
         if self._asked.is_set():
@@ -310,8 +319,10 @@ class KafkaConnection:
 
     def control(self, kind: str) -> None:
         who = self._who
-        if not self._topics_there.is_set():
-            # The job makes its topics; to write to one that is not there may make it.
+        # The job makes its topics; to write to one that is not there may make it.
+        if kind == "JOIN":
+            self._inbox.wait(lambda: self._ready.is_set() or None, _READY_SECONDS)
+        if not self._ready.is_set():
             return
         value = messages.control(kind, who.job, who.trainer, who.instance, who.group)
 
