@@ -470,7 +470,7 @@ def test_a_process_that_has_died_is_dead(tmp_path):
 
 def test_importing_takes_a_moment_only():
     script = (
-        "import time; b = time.perf_counter(); import tributary; a = time.perf_counter();"
+        "import time; b = time.process_time(); import tributary; a = time.process_time();"
         "import sys; assert 'torch' not in sys.modules; print(a - b)"
     )
     times = [
@@ -479,7 +479,7 @@ def test_importing_takes_a_moment_only():
         )
         for _ in range(7)
     ]
-    # The best of some: the machine may be busy, and what is imported too much shows in each.
+    # Of the processor, and the best of some: the machine may be busy.
     assert min(times) < 0.3
 
 
