@@ -64,6 +64,9 @@ _PAIR = r"""(\S+?)=('[^']*'|"[^"]*"|\S+)"""
 #: Of a message; nobody here looks at it.
 _TTL_SECONDS = 12 * 3600.0
 
+#: Flower's ``Code.EVALUATE_NOT_IMPLEMENTED``.
+_EVALUATE_NOT_IMPLEMENTED = 4
+
 #: Mods that speak with Flower's server, so there is nobody here to answer them.
 _SERVER_MODS = frozenset({"secagg_mod", "secaggplus_mod"})
 
@@ -262,8 +265,9 @@ def _status(content: Any) -> tuple[bool, str]:
     """Whether a client of before the message API has what was asked for, and why it failed."""
     for name, record in content.config_records.items():
         if name.endswith("res.status") and record.get("code", 0) != 0:
-            implemented = "not implemented" not in str(record.get("message")).lower()
-            return implemented, str(record.get("message") or f"code {record['code']}")
+            return record["code"] != _EVALUATE_NOT_IMPLEMENTED, str(
+                record.get("message") or f"code {record['code']}"
+            )
     return True, ""
 
 
