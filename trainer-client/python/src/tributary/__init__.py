@@ -9,6 +9,10 @@
 ...         receipt = round.send(model.state_dict(), samples=samples, metrics={"loss": loss})
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from .client import Client
 from .connecting import connect
 from .errors import (
@@ -22,18 +26,28 @@ from .errors import (
     Unreachable,
     Unsupported,
 )
-from .messages import DeadLetter, Plan, Receipt, RoundId
+from .evaluator import Evaluator, evaluate
+from .follower import Follower, follow
+from .messages import DeadLetter, Evaluation, Model, Plan, Receipt, RoundId, Status
 from .model_file import save_model
-from .round import Round, Update
+from .round import GlobalModel, Round, Update
+
+if TYPE_CHECKING:
+    from .simulation import SimulatedRound, Simulation, simulate
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Client",
     "DeadLetter",
+    "Evaluation",
+    "Evaluator",
+    "Follower",
+    "GlobalModel",
     "Interrupted",
     "JobEnded",
     "Malformed",
+    "Model",
     "ModelMismatch",
     "NoAnswer",
     "Plan",
@@ -41,10 +55,25 @@ __all__ = [
     "Rejected",
     "Round",
     "RoundId",
+    "SimulatedRound",
+    "Simulation",
+    "Status",
     "TributaryError",
     "Unreachable",
     "Unsupported",
     "Update",
     "connect",
+    "evaluate",
+    "follow",
     "save_model",
+    "simulate",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What only a simulation needs is imported when it is used, so that trainers start sooner."""
+    if name in ("SimulatedRound", "Simulation", "simulate"):
+        from . import simulation
+
+        return getattr(simulation, name)
+    raise AttributeError(f"module 'tributary' has no attribute '{name}'")

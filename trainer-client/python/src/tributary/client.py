@@ -99,14 +99,14 @@ class Client:
                 f"heartbeat is {heartbeat!r}, expected seconds, more than 0 and less than "
                 f"{_SILENCE:g}: the job takes a silent trainer for lost"
             )
-        options = Options(
-            user,
-            password,
-            os.fspath(ca_file),
-            os.fspath(certificate),
-            os.fspath(key),
-            dict(kafka or {}),
+        options = Options.of(
             patience,
+            user=user,
+            password=password,
+            ca_file=ca_file,
+            certificate=certificate,
+            key=key,
+            kafka=kafka,
         )
         self._who = who
         self._receipt_timeout = receipt_timeout

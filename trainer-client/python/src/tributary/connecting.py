@@ -4,27 +4,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from .client import Client
+from .connection import Credentials
 
 if TYPE_CHECKING:
     from typing_extensions import Required, Unpack
 
 
-class ConnectOptions(TypedDict, total=False):
+class ConnectOptions(Credentials, total=False):
     """The options of ``connect``."""
 
     job: Required[str]
     id: Required[str]
     group: str
-    user: str
-    password: str
-    ca_file: str | os.PathLike[str]
-    certificate: str | os.PathLike[str]
-    key: str | os.PathLike[str]
-    kafka: Mapping[str, str] | None
     state_dir: str | os.PathLike[str] | None
     patience: float
     receipt_timeout: float

@@ -5,14 +5,18 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from .errors import ArgumentError
 from .inbox import Inbox
 from .messages import Kind, RoundId, kept_metrics
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class Connection(Protocol):
     def control(self, kind: str) -> None:
         """Says JOIN, HEARTBEAT or LEAVE."""
 
+    def evaluate(self, message: Mapping[str, Any]) -> None:
+        """Says what the evaluator has found out."""
+
     def memory(self, length: int) -> Memory:
         """Memory for an update. One that was begun before and not sent is given up."""
 
@@ -95,6 +102,9 @@ class Connection(Protocol):
 
     def request_dead_letters(self) -> None:
         """Asks for what the job rejects from now on."""
+
+    def request_status(self) -> None:
+        """Asks for what the job says of its rounds and models from now on."""
 
     def close(self) -> None:
         """Ends it."""
@@ -135,6 +145,17 @@ class PrivateMemories:
             self._kept.use += 1
 
 
+class Credentials(TypedDict, total=False):
+    """What a broker may want to know of a client."""
+
+    user: str
+    password: str
+    ca_file: str | os.PathLike[str]
+    certificate: str | os.PathLike[str]
+    key: str | os.PathLike[str]
+    kafka: Mapping[str, str] | None
+
+
 @dataclass(frozen=True)
 class Options:
     """What a transport may need beside its URI. Only those that it has a use for may be given."""
@@ -147,6 +168,19 @@ class Options:
     kafka: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: Seconds that a broker may be away before that is an error.
     patience: float = 30.0
+
+    @classmethod
+    def of(cls, patience: float = 30.0, **given: Unpack[Credentials]) -> Options:
+        """Of the keywords that a user has given."""
+        return cls(
+            given.get("user", ""),
+            given.get("password", ""),
+            os.fspath(given.get("ca_file", "")),
+            os.fspath(given.get("certificate", "")),
+            os.fspath(given.get("key", "")),
+            dict(given.get("kafka") or {}),
+            patience,
+        )
 
     def require(self, uri: str, allowed: tuple[str, ...]) -> None:
         for name in ("user", "password", "ca_file", "certificate", "key", "kafka"):

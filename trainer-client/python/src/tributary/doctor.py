@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import json
 import os
@@ -32,6 +33,25 @@ _PACKAGES = {
 }
 _REQUIRED = frozenset({"numpy", "safetensors", "paho-mqtt", "crc32c"})
 _LOOK_SECONDS = 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("uri", nargs="?", help="how the job is reached, such as mqtt://HOST:1883")
+    parser.add_argument("--job", help="the job's name")
+    parser.add_argument("--id", help="the trainer's id, if the broker's rules depend on it")
+    parser.add_argument("--user", default="", help="MQTT user name")
+    add_password(parser)
+    parser.add_argument("--ca-file", default="", help="PEM file with the certificates to trust")
+
+
+def add_password(parser: argparse.ArgumentParser) -> None:
+    """The password, which others should not see in the list of processes."""
+    parser.add_argument(
+        "--password",
+        default=os.environ.get("TRIBUTARY_PASSWORD", ""),
+        help="its password; better in the environment variable TRIBUTARY_PASSWORD",
+    )
 
 
 def _line(what: str, state: str, text: str) -> None:

@@ -12,10 +12,9 @@ import hashlib
 import importlib
 import logging
 import os
-import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +24,9 @@ from . import connect
 from .client import Client
 from .errors import ArgumentError, ModelMismatch, TributaryError
 from .messages import Scalar
-from .round import Round
+from .pairs import flat, parse_config, read_toml
+from .round import GlobalModel, Round
 from .tensors import Array
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 try:
     from flwr.app import (
@@ -58,8 +53,6 @@ log = logging.getLogger("tributary")
 
 #: Weighted by this metric, as Flower's own strategies do it unless told otherwise.
 NUM_EXAMPLES = "num-examples"
-
-_PAIR = r"""(\S+?)=('[^']*'|"[^"]*"|\S+)"""
 
 #: Of a message; nobody here looks at it.
 _TTL_SECONDS = 12 * 3600.0
@@ -138,14 +131,15 @@ class FlowerClient:
         for round in client.rounds():
             metrics = {}
             if evaluate_every and round.number % evaluate_every == 0:
-                metrics = self._evaluate(round)
-            arrays, samples, trained = self._train(round)
+                metrics = self.evaluate(round)[1]
+            arrays, samples, trained = self.train(round)
             # What training says of a name is newer than what evaluation says.
             metrics.update(trained)
             receipt = round.send(arrays, samples=samples, metrics=metrics)
             log.info("%s: round %d: %s, %s", client.id, round.number, metrics, receipt.status)
 
-    def _train(self, round: Round) -> tuple[Mapping[str, Array], int, dict[str, float]]:
+    def train(self, round: Round) -> tuple[Mapping[str, Array], int, dict[str, float]]:
+        """Calls the app's ``train``: the tensors, the number of examples, and metrics."""
         reply = self._ask("train", round)
         _, why = _status(reply)
         if why:
@@ -160,22 +154,22 @@ class FlowerClient:
             )
         return by_name(round, arrays), int(samples), metrics
 
-    def _evaluate(self, round: Round) -> dict[str, float]:
+    def evaluate(self, round: Round | GlobalModel) -> tuple[int, dict[str, float]]:
+        """Calls the app's ``evaluate``, if it has one: the number of examples, and metrics."""
         if not self._evaluates or not has_evaluate(self._app):
-            return {}
+            return 0, {}
         reply = self._ask("evaluate", round)
         implemented, why = _status(reply)
         if why:
             # A client without evaluate says so, with a loss that means nothing.
             self._evaluates = implemented
             log.info("the app's evaluate says nothing: %s", why)
-            return {}
+            return 0, {}
         metrics = _metrics(reply)
-        metrics.pop(NUM_EXAMPLES, None)
-        metrics.pop("num_examples", None)
-        return metrics
+        examples = metrics.pop(NUM_EXAMPLES, metrics.pop("num_examples", 1))
+        return int(examples), metrics
 
-    def _ask(self, kind: str, round: Round) -> Any:
+    def _ask(self, kind: str, round: Round | GlobalModel) -> Any:
         config: dict[str, Any] = {
             **round.config,
             **self._config,
@@ -197,7 +191,7 @@ class FlowerClient:
             raise RuntimeError(f"the app's {kind} answers with an error: {reply.error.reason}")
         return reply.content
 
-    def _metadata(self, kind: str, round: Round) -> Metadata:
+    def _metadata(self, kind: str, round: Round | GlobalModel) -> Metadata:
         """What a server would say beside its message."""
         return Metadata(
             run_id=self._context.run_id,
@@ -320,56 +314,46 @@ def by_name(round: Round, arrays: Any) -> Mapping[str, Array]:
     )
 
 
-def load_app(directory: Path) -> tuple[Any, dict[str, Scalar]]:
-    """The ``ClientApp`` of a Flower app's directory, and its config."""
+def read_app(directory: Path) -> dict[str, Any]:
+    """What a Flower app's directory says of it."""
     file = directory / "pyproject.toml"
     try:
-        app = tomllib.loads(file.read_text())["tool"]["flwr"]["app"]
-        reference = app["components"]["clientapp"]
-        module, attribute = reference.split(":")
+        app: dict[str, Any] = read_toml(file.read_text())["tool"]["flwr"]["app"]
+        app["components"]["clientapp"].split(":")
+        return app
     except OSError as e:
-        raise ValueError(f"{file}: expected a Flower app's pyproject.toml: {e.strerror}") from None
-    except (KeyError, ValueError, TypeError, tomllib.TOMLDecodeError) as e:
+        raise ArgumentError(
+            f"{file}: expected a Flower app's pyproject.toml: {e.strerror}"
+        ) from None
+    except (KeyError, AttributeError, ValueError, TypeError) as e:
         why = f"{e} is missing" if isinstance(e, KeyError) else str(e)
-        raise ValueError(f"{file}: expected [tool.flwr.app.components] clientapp: {why}") from None
+        raise ArgumentError(
+            f"{file}: expected [tool.flwr.app.components] clientapp: {why}"
+        ) from None
+
+
+def load_component(directory: Path, app: Mapping[str, Any], name: str) -> Any:
+    """The ``clientapp`` or the ``serverapp`` of an app."""
+    reference = app["components"][name]
+    if str(directory.resolve()) not in sys.path:
+        sys.path.insert(0, str(directory.resolve()))
+    try:
+        module, attribute = reference.split(":")
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as e:
+        raise ArgumentError(
+            f"{directory / 'pyproject.toml'}: {name} '{reference}' cannot be loaded: {e}"
+        ) from None
+
+
+def load_app(directory: Path) -> tuple[Any, dict[str, Scalar]]:
+    """The ``ClientApp`` of a Flower app's directory, and its config."""
+    app = read_app(directory)
     if "serverapp" in app["components"]:
         log.info(
             "%s is not run: the job has the rounds and the strategy", app["components"]["serverapp"]
         )
-    sys.path.insert(0, str(directory.resolve()))
-    try:
-        return getattr(importlib.import_module(module), attribute), flat(app.get("config", {}))
-    except (ImportError, AttributeError) as e:
-        raise ValueError(f"{file}: clientapp '{reference}' cannot be loaded: {e}") from None
-
-
-def flat(config: Mapping[str, Any], before: str = "") -> dict[str, Scalar]:
-    """A nested config with dots in its names, as apps see it."""
-    found: dict[str, Scalar] = {}
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            found.update(flat(value, f"{before}{name}."))
-        else:
-            found[before + name] = value
-    return found
-
-
-def parse_config(texts: Sequence[str]) -> dict[str, Scalar]:
-    """``name=value`` pairs in Flower's form: values as TOML has them, pairs apart by spaces."""
-    found: dict[str, Scalar] = {}
-    for text in texts:
-        pairs = re.findall(_PAIR, text)
-        try:
-            rest = re.sub(_PAIR, "", text).strip()
-            if not pairs or rest:
-                raise ValueError(f"'{rest}' is no pair")
-            for name, value in pairs:
-                found.update(flat({name: tomllib.loads(f"value = {value}")["value"]}))
-        except ValueError as e:
-            raise ValueError(
-                f"config '{text}': expected NAME=VALUE pairs such as 'lr=0.1 name=\"a\"': {e}"
-            ) from None
-    return found
+    return load_component(directory, app, "clientapp"), flat(app.get("config", {}))
 
 
 def override(config: Mapping[str, Scalar], changes: Mapping[str, Scalar]) -> dict[str, Scalar]:

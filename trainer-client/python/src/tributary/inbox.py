@@ -11,14 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from . import messages
 from .chunks import ModelChunk, ModelDownload, ModelFile
 from .errors import Interrupted, Malformed, TributaryError, Unsupported
-from .messages import DeadLetter, Opening, Plan, Receipt, RoundId
+from .messages import DeadLetter, Opening, Plan, Receipt, RoundId, Status
 
 log = logging.getLogger("tributary")
 
 T = TypeVar("T")
-Event = Plan | Receipt | DeadLetter
+Event = Plan | Receipt | DeadLetter | Status | messages.Model
 
 
 class Model(Protocol):
@@ -106,6 +107,11 @@ class Inbox:
         if letter.trainer == self._trainer:
             with self._changed:
                 self._tell(letter)
+
+    def news(self, said: Status | messages.Model) -> None:
+        """Takes what is said to whoever follows the job."""
+        with self._changed:
+            self._tell(said)
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
@@ -276,6 +282,19 @@ class Inbox:
             if not plan.open:
                 return Task(plan, None)
             model = self._model
+            ready = model is not None and model.id == plan.model and model.complete
+            return Task(plan, model) if ready else None
+
+    def evaluable(self, before: Opening | None) -> Task | None:
+        """The newest model, unless it was evaluated before; of whichever run has spoken last."""
+        with self._changed:
+            plan, model = self._plan, self._model
+            if plan is None or plan.ended or (plan.run, plan.model) == before:
+                return None
+            if plan.run != self._run:
+                # Nobody has joined: what comes in chunks is wanted of this run from now on.
+                self._run, self._download = plan.run, None
+                return None
             ready = model is not None and model.id == plan.model and model.complete
             return Task(plan, model) if ready else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from . import messages
@@ -115,6 +116,7 @@ class KafkaConnection:
         self._closed = threading.Event()
         self._asked = threading.Event()
         self._letters = threading.Event()
+        self._status = threading.Event()
         self._away_since: float | None = None
         self._last_error = ""
         self._came: list[Any] = []
@@ -294,6 +296,9 @@ class KafkaConnection:
         if self._letters.is_set():
             self._letters.clear()
             self._read_again(ck.TopicPartition(self._topics.dead_letters, 0, ck.OFFSET_END))
+        if self._status.is_set():
+            self._status.clear()
+            self._read_again(ck.TopicPartition(self._topics.status, 0, ck.OFFSET_END))
 
     def _read_again(self, place: Any) -> None:
         if any(p.topic == place.topic for p in self._consumer.assignment()):
@@ -309,6 +314,11 @@ class KafkaConnection:
             elif topic == self._topics.model:
                 headers = {k: v.decode() for k, v in message.headers() or [] if v is not None}
                 self._inbox.chunk(ModelChunk.read(headers), value)
+            elif topic == self._topics.status:
+                decode = (
+                    messages.decode_status if message.key() == b"status" else messages.decode_model
+                )
+                self._inbox.news(decode(value))
             elif message.key() == self._key:
                 if topic == self._topics.receipts:
                     self._inbox.receipt(messages.decode_receipt(value))
@@ -324,19 +334,25 @@ class KafkaConnection:
             self._inbox.wait(lambda: self._ready.is_set() or None, _READY_SECONDS)
         if not self._ready.is_set():
             return
-        value = messages.control(kind, who.job, who.trainer, who.instance, who.group)
+        self._say(kind, messages.control(kind, who.job, who.trainer, who.instance, who.group))
+        if kind == "LEAVE":
+            self._producer.flush(10)
 
+    def evaluate(self, message: Mapping[str, Any]) -> None:
+        self._inbox.wait(lambda: self._ready.is_set() or None, _READY_SECONDS)
+        if self._ready.is_set():
+            self._say("EVALUATION", messages.encode(message))
+
+    def _say(self, kind: str, value: bytes) -> None:
         def delivered(error: Any, message: Any) -> None:
             if error is not None:
-                log.warning("%s: %s could not be sent: %s", who.trainer, kind, error.str())
+                log.warning("%s: %s could not be sent: %s", self._who.trainer, kind, error.str())
 
         try:
             self._producer.produce(self._topics.control, value, self._key, on_delivery=delivered)
         except ck.KafkaException as e:
             raise self._rejected(f"to write to {self._topics.control}", e.args[0]) from None
         self._producer.poll(0)
-        if kind == "LEAVE":
-            self._producer.flush(10)
 
     def memory(self, length: int) -> PrivateMemory:
         return self._memories.take(length)
@@ -397,6 +413,9 @@ class KafkaConnection:
 
     def request_dead_letters(self) -> None:
         self._letters.set()
+
+    def request_status(self) -> None:
+        self._status.set()
 
     def close(self) -> None:
         self._closed.set()

@@ -149,6 +149,54 @@ class DeadLetter:
     text: str
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What the job's evaluator has found out about a model."""
+
+    model: RoundId
+    metrics: Mapping[str, float]
+    #: Why no more rounds are needed; empty where they are.
+    stop: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a round stands; the job says so at each change.
+
+    ``state`` is WAITING, OPEN, CLOSED, ABANDONED or FINISHED. ``groups`` has the updates that are
+    counted and those that are expected, by group. ``metrics`` are the trainers' own, as their mean
+    weighted by samples. ``evaluation`` is the newest there is.
+    """
+
+    job: str
+    id: RoundId
+    state: str
+    updates: int
+    expected: int
+    groups: Mapping[str, tuple[int, int]]
+    rejected: int
+    duplicates: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that the job has made.
+
+    ``bytes`` is the length of its file. ``delay_ms`` is the time from the round's last update to
+    the complete file. ``rejected`` says why the round's own model was rejected, and this is the
+    former one once more; it is empty where it was not.
+    """
+
+    job: str
+    run: str
+    id: RoundId
+    bytes: int
+    delay_ms: float
+    rejected: str
+
+
 class Fields:
     """Reads typed values from JSON or from the properties of a chunk, naming what is wrong."""
 
@@ -252,6 +300,26 @@ def control(kind: str, job: str, trainer: str, instance: str, group: str) -> byt
     )
 
 
+def evaluation(
+    job: str, trainer: str, instance: str, run: str, about: Evaluation
+) -> dict[str, Any]:
+    """A control message of the evaluator, to be encoded."""
+    return {
+        "type": "EVALUATION",
+        "job": job,
+        "trainer": trainer,
+        "instance": instance,
+        "group": "evaluator",
+        "evaluation": {
+            "run": run,
+            "round": about.model.round,
+            "epoch": about.model.epoch,
+            "metrics": kept_metrics(about.metrics),
+            "stop": about.stop,
+        },
+    }
+
+
 @_decoding
 def decode_plan(data: bytes) -> Plan:
     """Reads a round plan."""
@@ -329,6 +397,62 @@ def decode_dead_letter(data: bytes) -> DeadLetter:
         read.round_id(),
         read.text("reason"),
         read.text("text"),
+    )
+
+
+def _numbers(found: Any) -> dict[str, float]:
+    """The finite numbers of an object. An earlier version has none."""
+    return {
+        name: float(value)
+        for name, value in _scalars(found).items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def _group(found: Any) -> tuple[int, int]:
+    read = Fields("group of a round status", found if isinstance(found, dict) else {})
+    return read.integer("updates"), read.integer("expected")
+
+
+@_decoding
+def decode_status(data: bytes) -> Status:
+    """Reads a round status."""
+    status = _object(data, "round status")
+    read = Fields("round status", status)
+    groups = status.get("groups")
+    if not isinstance(groups, dict):
+        raise Malformed("round status: expected an object 'groups'")
+    evaluation = status.get("evaluation")
+    return Status(
+        job=read.text("job"),
+        id=read.round_id(),
+        state=read.text("state"),
+        updates=read.integer("updates"),
+        expected=read.integer("expected"),
+        groups={name: _group(one) for name, one in groups.items()},
+        rejected=read.integer("rejected"),
+        duplicates=read.integer("duplicates"),
+        metrics=_numbers(status.get("metrics")),
+        evaluation=_evaluation(evaluation) if isinstance(evaluation, dict) else None,
+    )
+
+
+def _evaluation(found: Mapping[str, Any]) -> Evaluation:
+    read = Fields("evaluation", found)
+    return Evaluation(read.round_id(), _numbers(found.get("metrics")), read.text("stop"))
+
+
+@_decoding
+def decode_model(data: bytes) -> Model:
+    """Reads a model description."""
+    read = Fields("model description", _object(data, "model description"))
+    return Model(
+        job=read.text("job"),
+        run=check_name("run", read.text("run")),
+        id=read.round_id(),
+        bytes=read.integer("bytes"),
+        delay_ms=read.number("lastUpdateToModelMs"),
+        rejected=read.text("rejected"),
     )
 
 

@@ -8,6 +8,8 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 import paho.mqtt.client as paho
 
@@ -170,6 +172,10 @@ class MqttConnection:
             elif self._topics.is_model_chunk(topic):
                 pairs = getattr(message.properties, "UserProperty", [])
                 self._inbox.chunk(ModelChunk.read(dict(pairs)), payload)
+            elif topic == self._topics.status:
+                self._inbox.news(messages.decode_status(payload))
+            elif topic == self._topics.model:
+                self._inbox.news(messages.decode_model(payload))
             elif topic == self._topics.dead_letter:
                 self._inbox.dead_letter(messages.decode_dead_letter(payload))
             else:
@@ -192,14 +198,26 @@ class MqttConnection:
             # What reconnects says so again.
             log.info("%s: %s may be lost with its connection", self._who.trainer, kind)
 
+    def evaluate(self, message: Mapping[str, Any]) -> None:
+        try:
+            link = self._current()
+            topic = self._topics.control
+            link.await_ack(link.publish(topic, messages.encode(message)), topic, timeout=10)
+        except Lost:
+            log.info("%s: an evaluation may be lost with its connection", self._who.trainer)
+
     def request_model(self) -> None:
         """A subscription that is made again brings what the broker keeps."""
-        topic = self._topics.model_chunks
-        if topic not in self._filters:
-            self._filters = [*self._filters, topic]
-        # If the connection is lost, the next one subscribes to it.
+        self._subscribe(self._topics.model_chunks)
+
+    def request_status(self) -> None:
+        self._subscribe(self._topics.status, self._topics.model)
+
+    def _subscribe(self, *topics: str) -> None:
+        self._filters = [*self._filters, *(t for t in topics if t not in self._filters)]
+        # If the connection is lost, the next one subscribes to them.
         with contextlib.suppress(Lost):
-            self._current().subscribe([topic])
+            self._current().subscribe(list(topics))
 
     def request_dead_letters(self) -> None:
         self._dead_letters = True

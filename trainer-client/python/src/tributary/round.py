@@ -24,19 +24,68 @@ class Sender(Protocol):
     def send(self, update: Update, samples: int, metrics: Mapping[str, float]) -> Receipt: ...
 
 
-class Round:
-    """A round with the model to start from.
+class ModelTensors:
+    """A model's tensors.
 
-    The model's tensors are views of memory that is mapped, over shared memory the job's own. They
-    may be kept for as long as they are of use.
+    They are views of memory that is mapped, over shared memory the job's own. They may be kept for
+    as long as they are of use.
     """
 
-    def __init__(self, plan: Plan, model: ModelFile, sender: Sender) -> None:
-        self._plan = plan
+    def __init__(self, name: str, model: ModelFile) -> None:
         self._model = model
-        self._sender = sender
-        self._layout = Layout.parse(model.read_only, f"model {plan.model}")
+        self._layout = Layout.parse(model.read_only, name)
         self._tensors: dict[str, Array] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the model's tensors, in the order of the model that ``save_model`` was given.
+
+        A file of another writer may say nothing of that; then it is the order of the file.
+        """
+        return list(self._layout.names)
+
+    @property
+    def tensors(self) -> Mapping[str, Array]:
+        """The model as read-only arrays by name. Elements of BF16 and F8 need ``ml_dtypes``."""
+        if self._tensors is None:
+            self._tensors = self._layout.views(self._model.read_only)
+        return self._tensors
+
+    def arrays(self) -> list[Array]:
+        """The model as a list of read-only arrays, in the order of ``names``."""
+        return [self.tensors[name] for name in self.names]
+
+    def torch(self) -> dict[str, torch.Tensor]:
+        """The model as torch tensors, for ``load_state_dict``. Writing to them harms nobody."""
+        return self._layout.torch_views(self._model.copy_on_write)
+
+
+class GlobalModel(ModelTensors):
+    """A model that the job has made, for whoever evaluates it."""
+
+    def __init__(
+        self, id: RoundId, model: ModelFile, config: Mapping[str, Scalar] | None = None
+    ) -> None:
+        super().__init__(f"model {id}", model)
+        self.id = id
+        self.config: Mapping[str, Scalar] = dict(config or {})
+
+    def __repr__(self) -> str:
+        return f"GlobalModel({self.id}, {len(self.names)} tensors)"
+
+    @property
+    def number(self) -> int:
+        """The round that has made it; 0 is the initial model."""
+        return self.id.round
+
+
+class Round(ModelTensors):
+    """A round with the model to start from."""
+
+    def __init__(self, plan: Plan, model: ModelFile, sender: Sender) -> None:
+        super().__init__(f"model {plan.model}", model)
+        self._plan = plan
+        self._sender = sender
 
     def __repr__(self) -> str:
         return f"Round({self.id}, {self.kind}, {len(self.names)} tensors)"
@@ -70,29 +119,6 @@ class Round:
     def run(self) -> str:
         """The submission of the job that opened the round."""
         return self._plan.run
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the model's tensors, in the order of the model that ``save_model`` was given.
-
-        A file of another writer may say nothing of that; then it is the order of the file.
-        """
-        return list(self._layout.names)
-
-    @property
-    def tensors(self) -> Mapping[str, Array]:
-        """The model as read-only arrays by name. Elements of BF16 and F8 need ``ml_dtypes``."""
-        if self._tensors is None:
-            self._tensors = self._layout.views(self._model.read_only)
-        return self._tensors
-
-    def arrays(self) -> list[Array]:
-        """The model as a list of read-only arrays, in the order of ``names``."""
-        return [self.tensors[name] for name in self.names]
-
-    def torch(self) -> dict[str, torch.Tensor]:
-        """The model as torch tensors, for ``load_state_dict``. Writing to them harms nobody."""
-        return self._layout.torch_views(self._model.copy_on_write)
 
     def named(self, tensors: Tensors | Sequence[Any]) -> Tensors:
         """A list of tensors in the order of ``names``, by name."""

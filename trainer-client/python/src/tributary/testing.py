@@ -32,7 +32,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from .errors import Malformed, ModelMismatch
-from .messages import Kind, RoundId, Scalar
+from .messages import Evaluation, Kind, RoundId, Scalar, encode
 from .model_file import model_bytes
 from .shm import process, region
 from .shm.directory import create, create_file, read, read_small, remove, replace
@@ -86,6 +86,10 @@ class FakeJob:
         self._state = ""
         self._config: dict[str, Scalar] = {}
         self._seen: set[tuple[str, int]] = set()
+        self._updates: dict[str, ReceivedUpdate] = {}
+        self._rejections = 0
+        self._evaluation: dict[str, Any] | None = None
+        self._evaluated: queue.SimpleQueue[Evaluation] = queue.SimpleQueue()
         self._received: queue.SimpleQueue[ReceivedUpdate] = queue.SimpleQueue()
         self._running: list[concurrent.futures.Future[Any]] = []
         self._lock = threading.RLock()
@@ -122,12 +126,14 @@ class FakeJob:
         """Opens the next round, in which trainers start from this model, with ``round.config``."""
         data = model_bytes(model)
         with self._lock:
+            self._close_round()
             self._round += 1
             self._config = dict(config or {})
             self._model = RoundId(self._round - 1, 0)
             self._layout = Layout.parse(data, "model")
             self._publish(data)
             self._tell("OPEN")
+            self._show("OPEN")
             return RoundId(self._round, 0)
 
     def _publish(self, data: bytes) -> None:
@@ -153,6 +159,56 @@ class FakeJob:
             os.rename(part, file)
         finally:
             os.close(descriptor)
+        self._append(
+            "models.jsonl",
+            {
+                "job": NAME,
+                "run": self._run,
+                "round": self._model.round,
+                "epoch": self._model.epoch,
+                "bytes": len(data),
+                "chunkBytes": 1 << 20,
+                "crc32c": "00000000",
+                "lastUpdateToModelMs": 0.0,
+                "rejected": "",
+            },
+        )
+
+    def _append(self, name: str, message: Mapping[str, Any]) -> None:
+        file = self._directory / name
+        with open(file, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+            out.write(encode(message) + b"\n")
+
+    def _show(self, state: str) -> None:
+        """Says how the round stands, as a job does at each change."""
+        updates = len(self._updates)
+        weight = sum(u.samples for u in self._updates.values())
+        names = {name for u in self._updates.values() for name in u.metrics}
+        counts = {"updates": updates, "expected": max(updates, len(self.trainers))}
+        status = {
+            "job": NAME,
+            "round": self._round,
+            "epoch": 0,
+            "state": state,
+            **counts,
+            "groups": {"default": counts},
+            "rejected": self._rejections,
+            "duplicates": 0,
+            "metrics": {
+                name: sum(u.metrics.get(name, 0.0) * u.samples for u in self._updates.values())
+                / weight
+                for name in sorted(names)
+            },
+        }
+        if self._evaluation is not None:
+            status["evaluation"] = self._evaluation
+        self._append("status.jsonl", status)
+
+    def _close_round(self) -> None:
+        if self._state == "OPEN":
+            self._show("CLOSED")
+            self._updates = {}
+            self._rejections = 0
 
     def _tell(self, state: str) -> None:
         self._state = state
@@ -177,7 +233,9 @@ class FakeJob:
     def finish(self) -> None:
         """Says that all rounds are done: ``rounds()`` of trainers ends."""
         with self._lock:
+            self._close_round()
             self._tell("FINISHED")
+            self._show("FINISHED")
 
     def end(self) -> None:
         """Says that nothing is answered any more, as a job that is cancelled does."""
@@ -222,12 +280,24 @@ class FakeJob:
                 if time.monotonic() > end:
                     raise TimeoutError(f"no update came within {timeout:g} s") from None
 
+    def await_evaluation(self, timeout: float) -> Evaluation:
+        """Waits for the next word of an evaluator. All ids may speak."""
+        try:
+            return self._evaluated.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError(f"no evaluation came within {timeout:g} s") from None
+
     def commit(self, update: ReceivedUpdate) -> None:
         """Tells its trainer that an update counts."""
+        with self._lock:
+            self._updates[update.trainer] = update
+            self._show("OPEN")
         self._answer(update, "COMMITTED", "NONE", "")
 
     def reject(self, update: ReceivedUpdate, reason: str, text: str) -> None:
         """Tells its trainer that an update does not count, and why."""
+        with self._lock:
+            self._rejections += 1
         self._answer(update, "REJECTED", reason, text)
 
     def resend(self, update: ReceivedUpdate) -> None:
@@ -280,6 +350,8 @@ class FakeJob:
                         self._welcome(presence)
                     for file in sorted((self._directory / "updates").glob(f"*{region.SUFFIX}")):
                         self._look(file)
+                    for file in sorted((self._directory / "evaluations").glob("*.json")):
+                        self._hear(file)
             except Exception:
                 log.exception("the fake job has ended")
                 return
@@ -307,6 +379,18 @@ class FakeJob:
                 status="JOINED",
                 token=uuid.uuid4().hex,
             )
+
+    def _hear(self, file: Path) -> None:
+        data = read_small(file)
+        if data is None:
+            return
+        said = json.loads(data)["evaluation"]
+        if said["run"] == self._run and said != self._evaluation:
+            self._evaluation = said
+            self._evaluated.put(
+                Evaluation(RoundId(said["round"], said["epoch"]), said["metrics"], said["stop"])
+            )
+            self._show(self._state)
 
     def _look(self, file: Path) -> None:
         try:

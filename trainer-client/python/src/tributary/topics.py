@@ -50,6 +50,14 @@ class MqttTopics:
     def dead_letter(self) -> str:
         return f"{self._root}/dead-letter"
 
+    @property
+    def status(self) -> str:
+        return f"{self._root}/status"
+
+    @property
+    def model(self) -> str:
+        return f"{self._root}/model"
+
     def is_model_chunk(self, topic: str) -> bool:
         """Whether a message with that topic is a chunk of a model."""
         return topic.startswith(f"{self._root}/model/")
@@ -84,3 +92,7 @@ class KafkaTopics:
     @property
     def dead_letters(self) -> str:
         return f"{self.job}.dead-letters"
+
+    @property
+    def status(self) -> str:
+        return f"{self.job}.status"

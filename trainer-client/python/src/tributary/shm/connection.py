@@ -12,7 +12,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -21,6 +21,7 @@ from .. import messages
 from ..connection import Identity, Memory, Sending, shown
 from ..errors import ArgumentError, Malformed, Rejected, TributaryError
 from ..inbox import Inbox
+from ..messages import Model, Status
 from ..topics import lane
 from . import mailbox, process
 from .directory import create, open_plain, read, read_small, remove, replace
@@ -83,12 +84,15 @@ class ShmConnection:
         self._directory = uri.directory / who.job
         self._presence = self._directory / "trainers" / f"{who.trainer}.json"
         self._receipts = self._directory / "receipts" / f"{who.trainer}.json"
+        self._evaluation = self._directory / "evaluations" / f"{who.trainer}.json"
+        self._evaluates = False
         self._regions = UpdateRegions(self._directory, lane(who.trainer), self._quota)
         self._regions_lock = threading.Lock()
         self._polling = threading.Lock()
         self._closed = threading.Event()
         self._lane = endpoint(f"{who.job}/lane/{lane(who.trainer)}")
         self._letters: _Tail | None = None
+        self._said: list[tuple[_Tail, Callable[[bytes], Status | Model]]] = []
         self._mailbox = Mailbox(
             uri.directory, uri.agent_port, endpoint(f"{who.job}/trainer/{who.trainer}"), self._rung
         )
@@ -160,6 +164,13 @@ class ShmConnection:
         if there is not None and there.get("instance") == self._who.instance:
             remove(self._presence)
             remove(self._receipts)
+
+    @_told
+    def evaluate(self, message: Mapping[str, Any]) -> None:
+        # A file that is written once more asks once more.
+        self._evaluates = True
+        replace(self._evaluation, {**message, "version": messages.VERSION})
+        self._mailbox.send(mailbox.CONTROL, self._lane)
 
     def _quota(self) -> int:
         """Bound for all files of the job, as it says; half the file system where it has not."""
@@ -248,6 +259,13 @@ class ShmConnection:
             self._look()
 
     def _look(self) -> None:
+        # Before the plan, which may be the last word.
+        for tail, decode in self._said:
+            for line in tail.lines():
+                try:
+                    self._inbox.news(decode(line))
+                except Malformed as e:
+                    self._inbox.ignored(f"in {tail.file.name}", e)
         try:
             data = read(self._directory / "round.json")
             if data is not None:
@@ -275,12 +293,20 @@ class ShmConnection:
         if self._letters is None:
             self._letters = _Tail(self._directory / "dead-letters.jsonl")
 
+    def request_status(self) -> None:
+        self._said = [
+            (_Tail(self._directory / "status.jsonl"), messages.decode_status),
+            (_Tail(self._directory / "models.jsonl"), messages.decode_model),
+        ]
+
     @_told
     def close(self) -> None:
         self._closed.set()
         self._inbox.wake()
         try:
             self._withdraw()
+            if self._evaluates:
+                remove(self._evaluation)
         finally:
             self._mailbox.close()
             with self._regions_lock:
@@ -291,7 +317,7 @@ class _Tail:
     """The lines that are added to a file from now on. Thread-safe."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
+        self.file = file
         self._lock = threading.Lock()
         self._at = self._inode = 0
         with contextlib.suppress(OSError):
@@ -301,16 +327,28 @@ class _Tail:
     def lines(self) -> list[bytes]:
         with self._lock:
             try:
-                descriptor = open_plain(self._file)
+                inode = os.lstat(self.file).st_ino
             except OSError:
                 return []
-            with open(descriptor, "rb") as opened:
-                inode = os.fstat(opened.fileno()).st_ino
-                if inode != self._inode:
-                    # The one before has become long, and has another name now.
-                    self._inode, self._at = inode, 0
-                opened.seek(self._at)
-                data = opened.read(_MAX_TAIL_BYTES)
-            whole = data[: data.rfind(b"\n") + 1]
-            self._at += len(whole)
-            return whole.splitlines()
+            found = []
+            if inode != self._inode:
+                # The one before has become long, and has another name now.
+                if self._inode:
+                    found = self._rest(self.file.with_name(self.file.name + ".1"))
+                self._inode, self._at = inode, 0
+            return found + self._rest(self.file)
+
+    def _rest(self, file: Path) -> list[bytes]:
+        """What has come in the file that is read, under the name that it has now."""
+        try:
+            descriptor = open_plain(file)
+        except OSError:
+            return []
+        with open(descriptor, "rb") as opened:
+            if os.fstat(descriptor).st_ino != self._inode:
+                return []
+            opened.seek(self._at)
+            data = opened.read(_MAX_TAIL_BYTES)
+        whole = data[: data.rfind(b"\n") + 1]
+        self._at += len(whole)
+        return whole.splitlines()

@@ -113,7 +113,8 @@ public final class JobEntrypoint implements Callable<Integer> {
         }
     }
 
-    private static Configuration configuration(JobSpec spec) {
+    /** What a job wants of Flink, wherever it runs. */
+    public static Configuration configuration(JobSpec spec) {
         Configuration all = new Configuration();
         all.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
         all.set(PipelineOptions.GENERIC_TYPES, false);

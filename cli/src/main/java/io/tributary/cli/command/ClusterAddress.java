@@ -30,6 +30,11 @@ final class ClusterAddress {
         return address.isPresent() ? Optional.empty() : Optional.of(new LocalCluster(directory));
     }
 
+    /** Whether a cluster is named by its address. */
+    boolean given() {
+        return address.isPresent();
+    }
+
     FlinkRest rest() {
         return address.map(text -> Ports.address("--cluster", text, HostPort::parse))
                 .map(at -> new FlinkRest(at.toString()))

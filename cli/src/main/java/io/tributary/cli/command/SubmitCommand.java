@@ -8,6 +8,7 @@ import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobTransport;
+import io.tributary.testbed.cluster.JobHere;
 import io.tributary.testbed.demo.Console;
 import io.tributary.testbed.demo.RoundBoard;
 import java.io.IOException;
@@ -54,12 +55,21 @@ public final class SubmitCommand implements Callable<Integer> {
             description = "Returns when all tasks of the job run, or one has failed.")
     private boolean detached;
 
+    @Option(
+            names = "--here",
+            description =
+                    "Runs it in this process, without a cluster, until its rounds are done or Ctrl-C.")
+    private boolean here;
+
     @Override
     public Integer call() throws Exception {
         if (latest && savepoint.isPresent()) {
             throw new UsageException("--from-latest and --from-savepoint exclude each other");
         }
         JobSpec spec = JobSpec.read(config);
+        if (here) {
+            return runHere(spec);
+        }
         FlinkRest rest = cluster.rest();
         JobTransport seen =
                 cluster.local().map(there -> there.seen(spec.followed())).orElse(spec.followed());
@@ -80,6 +90,25 @@ public final class SubmitCommand implements Callable<Integer> {
             console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
             return detached ? deployed(rest, spec.name(), job, console) : await(rest, job, console);
         }
+    }
+
+    private int runHere(JobSpec spec) throws Exception {
+        if (latest || savepoint.isPresent() || detached || cluster.given()) {
+            throw new UsageException(
+                    "--here excludes --cluster, --detached and what a job goes on from: it is a job of this process, and ends with it");
+        }
+        Console console = new Console(System.out, false);
+        try (JobHere job = JobHere.start(spec, console::say);
+                AutoCloseable ignored =
+                        spec.followed()
+                                .follow(
+                                        spec.name(),
+                                        new RoundBoard(console::status, console::model))) {
+            spec.warnings().forEach(warning -> console.say("warning: " + warning));
+            job.run();
+        }
+        console.say("all rounds are done; the job is FINISHED");
+        return 0;
     }
 
     private static Optional<String> latest(JobSpec spec, FlinkRest rest) throws IOException {

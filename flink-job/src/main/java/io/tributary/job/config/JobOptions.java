@@ -121,6 +121,14 @@ public final class JobOptions {
                     .withDescription(
                             "What trainers are to know in each round, such as lr: 0.1; numbers, booleans and texts by name, at most 4096 bytes as JSON. A trainer in Python has it as round.config, an app of Flower as the config of each message.");
 
+    /** Who says what models are worth. */
+    public static final ConfigOption<String> EVALUATOR =
+            ConfigOptions.key("rounds.evaluator")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "Id of the evaluator (python -m tributary evaluate): the only one whose metrics of models are shown and kept, and which may end the rounds. The job waits rounds.linger for its word about the last model.");
+
     /** When a silent trainer counts as gone. */
     public static final ConfigOption<Duration> HEARTBEAT_TIMEOUT =
             ConfigOptions.key("rounds.heartbeat-timeout")

@@ -191,7 +191,17 @@ public record JobSpec(
                 new RoundRules.Limits(
                         positive(yaml, JobOptions.MAX_TRAINERS),
                         positive(yaml, JobOptions.MAX_SAMPLES)),
-                config(yaml));
+                config(yaml),
+                evaluator(yaml));
+    }
+
+    private static String evaluator(JobYaml yaml) {
+        Optional<String> id = yaml.find(JobOptions.EVALUATOR);
+        try {
+            return id.map(name -> Names.check("trainer", name)).orElse("");
+        } catch (RejectedException e) {
+            throw yaml.wrong(JobOptions.EVALUATOR, e.getMessage());
+        }
     }
 
     private static Map<String, Object> config(JobYaml yaml) {

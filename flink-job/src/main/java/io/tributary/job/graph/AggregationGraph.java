@@ -23,6 +23,7 @@ import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
@@ -74,6 +75,7 @@ public record AggregationGraph(
      * @param plans what trainers are to do
      * @param receipts answers to trainers, each with the transport by which it goes
      * @param ledgers which updates are in a model
+     * @param evaluations what the evaluator has found out about models
      * @param deadLetters what was rejected
      * @param releases regions to be given back
      * @param shards the global models' shards, as the top emits them
@@ -84,6 +86,7 @@ public record AggregationGraph(
             DataStream<RoundPlan> plans,
             DataStream<OutboundReceipt> receipts,
             DataStream<RoundLedger> ledgers,
+            DataStream<Evaluation> evaluations,
             DataStream<DeadLetter> deadLetters,
             DataStream<RegionReleases> releases,
             DataStream<ModelShard> shards,
@@ -122,6 +125,7 @@ public record AggregationGraph(
                 coordinator.getSideOutput(CoordinatorOutputs.PLANS),
                 coordinator.getSideOutput(CoordinatorOutputs.RECEIPTS),
                 published.getSideOutput(ModelPublisher.LEDGERS),
+                coordinator.getSideOutput(CoordinatorOutputs.EVALUATIONS),
                 coordinator.getSideOutput(CoordinatorOutputs.DEAD_LETTERS),
                 coordinator.getSideOutput(CoordinatorOutputs.RELEASES),
                 top,

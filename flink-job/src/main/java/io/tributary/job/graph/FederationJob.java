@@ -11,6 +11,7 @@ import io.tributary.operators.model.ModelPublisher;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.operators.model.PublishedModel;
 import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
@@ -126,8 +127,16 @@ public record FederationJob(
                 "ledgers",
                 new CheckpointedSink<>(
                         RoundLedger.class,
-                        LedgerEgress.beside(graph.models()),
+                        LedgerEgress.releases(graph.models()),
                         ledger -> true,
+                        false));
+        sink(
+                outputs.evaluations(),
+                "evaluations",
+                new CheckpointedSink<>(
+                        Evaluation.class,
+                        LedgerEgress.evaluations(graph.models()),
+                        evaluation -> true,
                         false));
         return outputs;
     }

@@ -39,6 +39,7 @@ import java.util.stream.Stream;
  * JOB/models/RUN_ROUND.EPOCH.region   global models
  * JOB/trainers/TRAINER.json       what a colocated trainer says of itself
  * JOB/receipts/TRAINER.json       the newest answers to it
+ * JOB/evaluations/TRAINER.json    the newest word of an evaluator about a model
  * JOB/round.json                  the round plan
  * JOB/job.json                    the quota
  * JOB/status.jsonl, models.jsonl, dead-letters.jsonl   what people and tools follow; .1: what was before
@@ -177,7 +178,16 @@ public record JobDirectory(Path path, String updatesIn) {
 
     /** All that trainers say of themselves. */
     public List<Path> trainers() {
-        return list(path.resolve("trainers")).stream()
+        return json("trainers");
+    }
+
+    /** The newest word of each evaluator. */
+    public List<Path> evaluations() {
+        return json("evaluations");
+    }
+
+    private List<Path> json(String directory) {
+        return list(path.resolve(directory)).stream()
                 .filter(f -> f.toString().endsWith(".json"))
                 .toList();
     }

@@ -6,6 +6,7 @@ import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.model.LedgerPart;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.TrainerEvent;
@@ -36,6 +37,10 @@ public final class CoordinatorOutputs {
 
     /** Which updates are in a model, in parts. */
     public static final OutputTag<LedgerPart> LEDGERS = new OutputTag<>("ledgers", LedgerPart.TYPE);
+
+    /** What the evaluator has found out. */
+    public static final OutputTag<Evaluation> EVALUATIONS =
+            new OutputTag<>("evaluations", StreamType.json(Evaluation.class));
 
     /** Regions to be given back. */
     public static final OutputTag<RegionReleases> RELEASES =

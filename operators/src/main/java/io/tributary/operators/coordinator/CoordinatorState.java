@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.operators.coordinator.AggregationPlacement.Deal;
 import io.tributary.operators.types.StreamType;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
@@ -136,6 +137,18 @@ public final class CoordinatorState {
 
     List<ClosedRound> rounds = new ArrayList<>();
 
+    /** Versions of models that may be evaluated still, the oldest first. */
+    List<RoundId> models = new ArrayList<>();
+
+    /** What trainers of the newest opening have measured. */
+    MeasuredMeans measured = new MeasuredMeans();
+
+    /** At most one: the newest word of the evaluator. */
+    private List<Evaluation> evaluations = new ArrayList<>();
+
+    /** Whether the evaluator has said that no more rounds are needed. */
+    boolean enough;
+
     /** Who they are; each has an entry of its own in Flink's state. */
     transient Trainers trainers = new Trainers((trainer, entry) -> {});
 
@@ -221,6 +234,32 @@ public final class CoordinatorState {
         trainers.open(opening);
         rejected = 0;
         duplicates = 0;
+        measured = new MeasuredMeans();
+    }
+
+    /** The newest word of the evaluator. */
+    Optional<Evaluation> evaluation() {
+        return evaluations.stream().findAny();
+    }
+
+    /** The evaluator has said something new. */
+    void evaluated(Evaluation evaluation) {
+        evaluations = new ArrayList<>(List.of(evaluation));
+        enough |= !evaluation.stop().isEmpty();
+    }
+
+    /** Whether a model is one of the newest that the job made, or the one that it began with. */
+    boolean made(RoundId version) {
+        return models.contains(version)
+                || version.equals(base())
+                || version.equals(new RoundId(0, 0));
+    }
+
+    private void made() {
+        models.add(base());
+        if (models.size() > REMEMBERED_ROUNDS) {
+            models.remove(0);
+        }
     }
 
     /** The version of the model that trainers start from. */
@@ -240,7 +279,7 @@ public final class CoordinatorState {
      * restore, and undone by it, has another.
      */
     void close(int last, long end) {
-        Phase next = round < last ? Phase.WAITING : Phase.FINISHED;
+        Phase next = round < last && !enough ? Phase.WAITING : Phase.FINISHED;
         end(new Closing(id(), model(), base(), false, trainers.members(), next, 0));
         rounds.add(new ClosedRound(id(), opening));
         if (rounds.size() > REMEMBERED_ROUNDS) {
@@ -248,8 +287,15 @@ public final class CoordinatorState {
         }
         modelRound = round;
         modelEpoch = epoch;
+        made();
         endsAt = end;
-        round = Math.min(round + 1, last);
+        round = next == Phase.FINISHED ? round : round + 1;
+    }
+
+    /** No more rounds are needed, and none is open. */
+    void finish(long end) {
+        phase = Phase.FINISHED;
+        endsAt = end;
     }
 
     /** Ends the current opening without a model; the next one has a higher epoch. */
@@ -276,7 +322,9 @@ public final class CoordinatorState {
      */
     private void endAgain(Closing its) {
         if (!its.abandoned()) {
+            models.remove(base());
             modelEpoch = epoch;
+            made();
         }
         closing =
                 new ArrayList<>(

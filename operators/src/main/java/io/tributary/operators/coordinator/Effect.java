@@ -5,6 +5,7 @@ package io.tributary.operators.coordinator;
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.model.LedgerPart;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
@@ -39,6 +40,13 @@ sealed interface Effect {
      * @param part some of them
      */
     record Record(LedgerPart part) implements Effect {}
+
+    /**
+     * Write down what the evaluator has found out.
+     *
+     * @param evaluation what
+     */
+    record Evaluate(Evaluation evaluation) implements Effect {}
 
     /**
      * Tell operators what was rejected.

@@ -349,6 +349,8 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
             emit(CoordinatorOutputs.PLANS, announce.plan());
         } else if (effect instanceof Effect.Record record) {
             emit(CoordinatorOutputs.LEDGERS, record.part());
+        } else if (effect instanceof Effect.Evaluate evaluate) {
+            emit(CoordinatorOutputs.EVALUATIONS, evaluate.evaluation());
         } else if (effect instanceof Effect.Report report) {
             metrics.rejected(report.letter().reason());
             emit(CoordinatorOutputs.DEAD_LETTERS, report.letter());

@@ -11,6 +11,7 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Decision;
@@ -241,6 +242,23 @@ final class RoundEvents {
     void joinRejected(ControlMessage message, RejectReason reason, String text) {
         answer(message.trainer(), message.instance(), Decision.rejected(reason, text));
         deadLetter(new DeadLetter("control", message.trainer(), 0, 0, reason, text));
+    }
+
+    /** The evaluator has said something new. */
+    void evaluated(Evaluation evaluation) {
+        effects.add(new Effect.Evaluate(evaluation));
+    }
+
+    void evaluationRejected(ControlMessage message, RejectReason reason, String why) {
+        RoundId model = message.evaluation().model();
+        deadLetter(
+                new DeadLetter(
+                        "control",
+                        message.trainer(),
+                        model.round(),
+                        model.epoch(),
+                        reason,
+                        "evaluation of model %s: %s".formatted(model, why)));
     }
 
     private void answer(String trainer, String instance, Decision decision) {

@@ -7,9 +7,11 @@ package io.tributary.operators.coordinator;
 final class RoundLifecycle {
 
     private final RoundRules rules;
+    private final Evaluations evaluations;
 
-    RoundLifecycle(RoundRules rules) {
+    RoundLifecycle(RoundRules rules, Evaluations evaluations) {
         this.rules = rules;
+        this.evaluations = evaluations;
     }
 
     /** What is to be done with the round now. */
@@ -18,6 +20,7 @@ final class RoundLifecycle {
         OPEN,
         CLOSE,
         ABANDON,
+        FINISH,
         END
     }
 
@@ -25,9 +28,11 @@ final class RoundLifecycle {
         long now = state.ranNanos;
         return switch (state.phase) {
             case WAITING ->
-                    state.trainers.members() >= rules.quorum().trainers()
-                            ? Verdict.OPEN
-                            : Verdict.NOTHING;
+                    state.enough
+                            ? Verdict.FINISH
+                            : state.trainers.members() >= rules.quorum().trainers()
+                                    ? Verdict.OPEN
+                                    : Verdict.NOTHING;
             case OPEN -> {
                 boolean quorum = state.trainers.counted() >= rules.quorum().updates();
                 if (quorum && state.trainers.awaited() == 0) {
@@ -39,7 +44,8 @@ final class RoundLifecycle {
                 yield quorum ? Verdict.CLOSE : Verdict.ABANDON;
             }
             case FINISHED ->
-                    state.trainers.members() == 0 || now >= state.endsAt
+                    state.trainers.members() == 0 && evaluations.complete(state)
+                                    || now >= state.endsAt
                             ? Verdict.END
                             : Verdict.NOTHING;
             case CLOSING, ENDED -> Verdict.NOTHING;

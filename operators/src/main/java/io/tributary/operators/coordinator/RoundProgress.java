@@ -39,6 +39,8 @@ final class RoundProgress {
                 counted + (between ? trainers.members() : trainers.awaited()),
                 groups,
                 state.rejected,
-                state.duplicates);
+                state.duplicates,
+                closing ? Map.of() : state.measured.means(),
+                state.evaluation().orElse(null));
     }
 }

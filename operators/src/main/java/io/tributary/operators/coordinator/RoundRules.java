@@ -19,6 +19,7 @@ import java.util.Map;
  * @param cohort trainers, with their groups, that take part without having to join
  * @param limits what trainers may ask for
  * @param config what trainers are to know, in each plan
+ * @param evaluator the id of who may say what models are worth; empty for nobody
  */
 public record RoundRules(
         int rounds,
@@ -27,7 +28,8 @@ public record RoundRules(
         Folding folding,
         Map<String, String> cohort,
         Limits limits,
-        Map<String, Object> config)
+        Map<String, Object> config,
+        String evaluator)
         implements Serializable {
 
     /** With nothing that trainers should know. */
@@ -38,7 +40,7 @@ public record RoundRules(
             Folding folding,
             Map<String, String> cohort,
             Limits limits) {
-        this(rounds, quorum, patience, folding, cohort, limits, Map.of());
+        this(rounds, quorum, patience, folding, cohort, limits, Map.of(), "");
     }
 
     /**

@@ -8,11 +8,11 @@ import io.tributary.operators.coordinator.CoordinatorEvent.Restored;
 import io.tributary.operators.coordinator.CoordinatorEvent.Started;
 import io.tributary.operators.coordinator.CoordinatorEvent.Tick;
 import io.tributary.operators.coordinator.CoordinatorEvent.Turn;
-import io.tributary.operators.coordinator.CoordinatorState.Closing;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
@@ -45,6 +45,7 @@ final class RoundStateMachine {
     private final Trust trust;
     private final RoundLifecycle lifecycle;
     private final TrainerRegistry registry;
+    private final Evaluations evaluations;
     private final LeafAssigner assigner;
     private final FoldPlanner planner;
     private final RoundEnding ending;
@@ -89,7 +90,8 @@ final class RoundStateMachine {
         Topology topology = job.topology();
         this.admission =
                 new Admission(job.name(), rules.folding().kind(), rules.limits().maxSamples());
-        this.lifecycle = new RoundLifecycle(rules);
+        this.evaluations = new Evaluations(job.run(), rules.evaluator());
+        this.lifecycle = new RoundLifecycle(rules, evaluations);
         this.registry =
                 new TrainerRegistry(
                         topology,
@@ -153,16 +155,7 @@ final class RoundStateMachine {
 
     private void start(Started started) {
         state.begin(false, started.nonce());
-        rules.cohort().keySet().stream()
-                .sorted()
-                .forEach(
-                        trainer ->
-                                state.trainers.join(
-                                        trainer,
-                                        "",
-                                        rules.cohort().get(trainer),
-                                        NO_TRANSPORT,
-                                        state.listenedNanos));
+        registry.admit(rules.cohort(), state);
     }
 
     private void restore(Restored restored) {
@@ -193,6 +186,7 @@ final class RoundStateMachine {
                 broken.or(() -> lost.map(reason -> Verdict.Reject.lost(reason, claim)));
         if (why.isPresent()) {
             state.trainers.uncount(place);
+            state.measured.remove(claim);
             if (broken.isPresent()) {
                 // One that is only out of reach may come back, and count.
                 events.release(claim.payload(), false);
@@ -208,7 +202,10 @@ final class RoundStateMachine {
             statusDue = true;
         } else if (event instanceof TrainerEvent.Control control) {
             time.heard(state, now.nanos());
-            statusDue |= registry.take(control, state, events);
+            statusDue |=
+                    control.message().type() == ControlMessage.Type.EVALUATION
+                            ? evaluations.take(control.message(), state, events)
+                            : registry.take(control, state, events);
         } else if (event instanceof TrainerEvent.InputRejected rejected) {
             events.rejected(rejected);
             statusDue = true;
@@ -290,6 +287,7 @@ final class RoundStateMachine {
                         planner.atClose());
         state.trainers.count(claim.trainer(), update, state::closed);
         state.lastUpdateMicros = now.micros();
+        state.measured.add(claim);
         planner.counted(state, update, claim, events);
         if (!planner.atClose()) {
             events.release(claim.payload(), true);
@@ -297,7 +295,6 @@ final class RoundStateMachine {
         if (!promisesAtClose()) {
             events.counted(claim);
         }
-        LOG.debug("round {}: counted {}", claim.id(), claim.trainer());
     }
 
     private void tick() {
@@ -334,6 +331,10 @@ final class RoundStateMachine {
                 case OPEN -> open();
                 case CLOSE -> close();
                 case ABANDON -> abandon();
+                case FINISH -> {
+                    state.finish(lifecycle.end(state));
+                    events.plan();
+                }
                 case END -> endJob();
                 default -> throw new AssertionError(verdict);
             }
@@ -388,10 +389,8 @@ final class RoundStateMachine {
 
     /** Says some of what follows from the end of a round. */
     private void sayEnding() {
-        Closing closing = state.ending().orElseThrow();
         if (ending.say(state, events)) {
             state.ended();
-            LOG.debug("all is said of round {}", closing.round());
             if (state.phase == Phase.FINISHED) {
                 events.plan();
             }

@@ -9,8 +9,10 @@ import io.tributary.protocol.topology.Topology;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
@@ -35,6 +37,18 @@ final class TrainerRegistry {
         this.groups = new TreeSet<>(topology.trainerGroups());
         this.maxTrainers = maxTrainers;
         this.silence = silence;
+    }
+
+    /**
+     * Takes in trainers that take part without having to join.
+     *
+     * @param cohort their groups by their ids
+     */
+    void admit(Map<String, String> cohort, CoordinatorState state) {
+        new TreeMap<>(cohort)
+                .forEach(
+                        (trainer, group) ->
+                                state.trainers.join(trainer, "", group, "", state.listenedNanos));
     }
 
     /**
@@ -74,6 +88,7 @@ final class TrainerRegistry {
                 }
                 yield join(control, known, state, events);
             }
+            case EVALUATION -> throw new IllegalArgumentException("not about a trainer");
         };
     }
 

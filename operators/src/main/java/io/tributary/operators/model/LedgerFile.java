@@ -3,15 +3,20 @@
 package io.tributary.operators.model;
 
 import io.tributary.protocol.Json;
+import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundLedger.Entry;
+import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.UUID;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Parts of a ledger in a directory, and how they become one file. At no time is all of it in
@@ -23,6 +28,9 @@ record LedgerFile(Path directory) {
 
     /** What a ledger without updates has where they belong. */
     private static final String NO_UPDATES = "\"updates\" : [ ]";
+
+    /** Lines that have all but the updates, and more. */
+    private static final int HEAD_LINES = 12;
 
     /** Writes a part, or writes it again. */
     void write(int number, List<Entry> updates) throws IOException {
@@ -89,6 +97,39 @@ record LedgerFile(Path directory) {
             separator = ", ";
         }
         return separator;
+    }
+
+    /** What begins the line with the evaluator's word, after the first line of a ledger. */
+    private static final String EVALUATION = "  \"evaluation\" : ";
+
+    /** Whether a ledger is there, and is that of a version. */
+    static boolean isOf(Path ledger, RoundId version) throws IOException {
+        String wanted = "  \"modelEpoch\" : %d,".formatted(version.epoch());
+        try (Stream<String> lines = Files.lines(ledger)) {
+            return lines.limit(HEAD_LINES).anyMatch(wanted::equals);
+        } catch (NoSuchFileException e) {
+            return false;
+        }
+    }
+
+    /**
+     * Writes the evaluator's word into a ledger, in place of an earlier one.
+     *
+     * @param evaluation in JSON, in one line
+     */
+    static void evaluate(Path ledger, String evaluation) throws IOException {
+        Path part = ledger.resolveSibling("." + UUID.randomUUID() + PosixModelStore.PART);
+        try (BufferedReader in = Files.newBufferedReader(ledger);
+                BufferedWriter out = Files.newBufferedWriter(part)) {
+            out.write(in.readLine() + "\n");
+            out.write(EVALUATION + evaluation + ",\n");
+            for (String line = in.readLine(); line != null; line = in.readLine()) {
+                if (!line.startsWith(EVALUATION)) {
+                    out.write(line + "\n");
+                }
+            }
+        }
+        PosixModelStore.replace(part, ledger);
     }
 
     /**

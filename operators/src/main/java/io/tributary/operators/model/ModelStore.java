@@ -2,6 +2,7 @@
 
 package io.tributary.operators.model;
 
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -58,6 +59,15 @@ public interface ModelStore extends Serializable {
      * @throws IOException when the store cannot be written
      */
     long release(RoundLedger ledger) throws IOException;
+
+    /**
+     * Writes into the ledger of a model what the evaluator has found out, in place of its earlier
+     * word.
+     *
+     * @return bytes of what is written
+     * @throws IOException when the store cannot be written
+     */
+    long evaluate(Evaluation evaluation) throws IOException;
 
     /**
      * Writes a note, or replaces it; it is there after a power cut.

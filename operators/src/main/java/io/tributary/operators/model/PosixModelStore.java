@@ -2,6 +2,8 @@
 
 package io.tributary.operators.model;
 
+import io.tributary.protocol.Json;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -17,6 +19,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
 import org.slf4j.Logger;
@@ -39,7 +42,7 @@ import org.slf4j.LoggerFactory;
  */
 public record PosixModelStore(String directory) implements ModelStore {
 
-    private static final String PART = ".part";
+    static final String PART = ".part";
 
     /** A model directory at {@code path}. */
     public static PosixModelStore at(Path path) {
@@ -145,7 +148,41 @@ public record PosixModelStore(String directory) implements ModelStore {
         parts.join(ledger, part);
         replace(part, file);
         parts.remove();
+        // The evaluator may have been faster than the checkpoint that this release waited for.
+        addEvaluation(ledger.model(), file);
         return Files.size(file);
+    }
+
+    @Override
+    public long evaluate(Evaluation evaluation) throws IOException {
+        byte[] json = Json.encode(evaluation);
+        Path kept = evaluation(evaluation.model());
+        Path part = versions().resolve("." + UUID.randomUUID() + PART);
+        Files.write(part, json);
+        replace(part, kept);
+        Path ledger = ledger(evaluation.round());
+        if (LedgerFile.isOf(ledger, evaluation.model())) {
+            addEvaluation(evaluation.model(), ledger);
+        }
+        return json.length;
+    }
+
+    /** A release and an evaluation may come at once; whoever is later writes what is newest. */
+    private void addEvaluation(RoundId version, Path ledger) throws IOException {
+        Path kept = evaluation(version);
+        Optional<String> written = Optional.empty();
+        while (Files.exists(kept)) {
+            String newest = Files.readString(kept);
+            if (written.equals(Optional.of(newest))) {
+                return;
+            }
+            LedgerFile.evaluate(ledger, newest);
+            written = Optional.of(newest);
+        }
+    }
+
+    private Path evaluation(RoundId version) {
+        return versions().resolve(version + ".evaluation.json");
     }
 
     private LedgerFile parts(RoundId version) {

@@ -53,7 +53,8 @@ class RoundEventsTest {
                                 RoundRules.Timing.EAGER, UpdateKind.DELTA, Algorithm.FEDAVG, true),
                         Map.of(),
                         RoundRules.Limits.DEFAULT,
-                        Map.of("lr", 0.1));
+                        Map.of("lr", 0.1),
+                        "judge");
         events = new RoundEvents("job", RUN, rules, state);
         events.begin("mqtt");
     }

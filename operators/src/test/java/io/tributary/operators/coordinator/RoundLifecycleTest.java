@@ -11,6 +11,7 @@ import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
 import java.time.Duration;
@@ -39,7 +40,8 @@ class RoundLifecycleTest {
                                 Algorithm.FEDAVG,
                                 true),
                         Map.of(),
-                        RoundRules.Limits.DEFAULT));
+                        RoundRules.Limits.DEFAULT),
+                new Evaluations(Run.draw(), ""));
     }
 
     private void join(String... trainers) {

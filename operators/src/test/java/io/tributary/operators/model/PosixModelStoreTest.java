@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.Json;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.UpdateKind;
@@ -17,9 +18,12 @@ import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class PosixModelStoreTest {
 
@@ -105,6 +109,37 @@ class PosixModelStoreTest {
         assertThat(models.ledger(1)).hasSize(bytes);
         assertThat(Json.decode(Files.readAllBytes(models.ledger(1)), RoundLedger.class))
                 .isEqualTo(ledger);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void whatTheEvaluatorSaysIsInTheLedgerWhicheverComesFirst(boolean ledgerFirst)
+            throws Exception {
+        try (ModelWriter writer = models.write(FIRST, layout)) {
+            write(writer, 1);
+            writer.finish();
+        }
+        RoundLedger ledger =
+                new RoundLedger(
+                        "job", 1, 7, 7, "", List.of(new RoundLedger.Entry("a", 3, "0000000a")));
+        if (ledgerFirst) {
+            models.release(ledger);
+        }
+        models.evaluate(new Evaluation("run", 1, 7, Map.of("accuracy", 0.5), ""));
+        models.evaluate(new Evaluation("run", 1, 7, Map.of("accuracy", 0.75), ""));
+        // Of a version that another one has followed.
+        models.evaluate(new Evaluation("run", 1, 6, Map.of("accuracy", 0.1), ""));
+        if (!ledgerFirst) {
+            models.release(ledger);
+        }
+        byte[] file = Files.readAllBytes(models.ledger(1));
+        assertThat(Json.decode(file, RoundLedger.class)).isEqualTo(ledger);
+        assertThat(Json.tree(file).path("evaluation").path("metrics").path("accuracy").asDouble())
+                .isEqualTo(0.75);
+        try (var files = Files.list(temp.resolve("models"))) {
+            assertThat(files.map(f -> f.getFileName().toString()))
+                    .containsExactlyInAnyOrder("versions", "model-1.json", "model-1.safetensors");
+        }
     }
 
     @Test

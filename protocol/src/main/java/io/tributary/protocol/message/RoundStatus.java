@@ -2,6 +2,11 @@
 
 package io.tributary.protocol.message;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
+import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.protocol.Json;
 import io.tributary.protocol.WireMessage;
 import java.util.Map;
 
@@ -17,6 +22,8 @@ import java.util.Map;
  * @param groups the same two numbers for each trainer group
  * @param rejected updates rejected since the round was opened
  * @param duplicates duplicates seen since the round was opened
+ * @param metrics what trainers measured, as means over the updates that count, weighted by samples
+ * @param evaluation the newest word of the evaluator; null where there is none
  */
 public record RoundStatus(
         String job,
@@ -27,8 +34,42 @@ public record RoundStatus(
         int expected,
         Map<String, GroupStatus> groups,
         int rejected,
-        int duplicates)
+        int duplicates,
+        Map<String, Double> metrics,
+        @JsonProperty("evaluation") @JsonInclude(JsonInclude.Include.NON_NULL)
+                Evaluation evaluation)
         implements WireMessage {
+
+    /** What each version says. */
+    private record Required(
+            String job,
+            int round,
+            long epoch,
+            State state,
+            int updates,
+            int expected,
+            Map<String, GroupStatus> groups,
+            int rejected,
+            int duplicates) {}
+
+    /** One of an earlier version, which a broker may keep, has no metrics. */
+    @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+    static RoundStatus read(JsonNode json) {
+        Required said = Json.convert(json, Required.class);
+        JsonNode evaluation = json.path("evaluation");
+        return new RoundStatus(
+                said.job(),
+                said.round(),
+                said.epoch(),
+                said.state(),
+                said.updates(),
+                said.expected(),
+                said.groups(),
+                said.rejected(),
+                said.duplicates(),
+                Metrics.of(json.path("metrics")),
+                evaluation.isObject() ? Json.convert(evaluation, Evaluation.class) : null);
+    }
 
     /** The states of a round. */
     public enum State {
@@ -52,5 +93,6 @@ public record RoundStatus(
 
     public RoundStatus {
         groups = Map.copyOf(groups);
+        metrics = Map.copyOf(metrics);
     }
 }

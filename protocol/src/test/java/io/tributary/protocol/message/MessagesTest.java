@@ -72,7 +72,16 @@ class MessagesTest {
                     2,
                     Map.of("us", new RoundStatus.GroupStatus(1, 2)),
                     0,
-                    0)
+                    0,
+                    Map.of("loss", 0.5),
+                    new Evaluation("r", 2, 1, Map.of("accuracy", 0.9), "good enough")),
+            new ControlMessage(
+                    Type.EVALUATION,
+                    "j",
+                    "judge",
+                    "i",
+                    "evaluator",
+                    new Evaluation("r", 2, 1, Map.of("accuracy", 0.9), ""))
         };
     }
 

@@ -48,6 +48,7 @@ final class ShmSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
     private final UpdateInspector updates;
     private final boolean manyHosts;
     private final TrainerRegister trainers;
+    private final EvaluationRegister evaluations;
     private final Mailbox mailbox;
 
     /** More rings than fit need not be kept: a scan then finds what they were about. */
@@ -76,6 +77,7 @@ final class ShmSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
         this.directory = directory;
         this.updates = updates;
         this.trainers = new TrainerRegister(job, directory, !manyHosts);
+        this.evaluations = new EvaluationRegister(job, directory);
         this.mailbox =
                 Mailbox.open(directory.path().getParent(), agentPort, job + "-updates", this::ring);
         this.descriptorsIn = metrics.counter("descriptorsIn");
@@ -171,11 +173,13 @@ final class ShmSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
                     Set.copyOf(lanes.values()),
                     Optional.of(ring.from()),
                     event -> add(records, event));
+            evaluations.scan(Set.copyOf(lanes.values()), event -> add(records, event));
         }
     }
 
     private void scan(RecordsBySplits.Builder<TrainerEvent> records) {
         trainers.scan(Set.copyOf(lanes.values()), Optional.empty(), event -> add(records, event));
+        evaluations.scan(Set.copyOf(lanes.values()), event -> add(records, event));
         if (manyHosts && !mailbox.connected()) {
             // Other hosts could not read them, and the task that tried would fail.
             return;

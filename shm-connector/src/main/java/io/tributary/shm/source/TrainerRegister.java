@@ -104,7 +104,8 @@ final class TrainerRegister {
         out.accept(control(presence, same && !asks ? Type.HEARTBEAT : Type.JOIN));
     }
 
-    private static String which(Path file) {
+    /** Which file it is: one that is written anew is another. */
+    static String which(Path file) {
         try {
             BasicFileAttributes found = Files.readAttributes(file, BasicFileAttributes.class);
             return found.fileKey() + " " + found.lastModifiedTime();

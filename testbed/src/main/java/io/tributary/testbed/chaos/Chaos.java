@@ -154,7 +154,9 @@ public final class Chaos {
         settle(scene.progress(), scene.cluster());
         say("stop            %s".formatted(scene.progress()));
         for (String late : scene.fleet().stop(PATIENCE_SECONDS)) {
-            faults.add("trainer %s did not get its last receipt".formatted(late));
+            faults.add(
+                    "trainer %s did not get its last receipt: %s"
+                            .formatted(late, scene.fleet().lastWords(late)));
         }
         awaitLedgers(scene.progress(), scene.spec());
         return report(seconds, scene.fleet(), scene.spec(), scene.work());
@@ -252,8 +254,8 @@ public final class Chaos {
             FlinkRest rest = cluster.rest();
             List<String> states = rest.jobs().stream().map(FlinkRest.Job::state).toList();
             faults.add(
-                    "no round ended within %d s after the last kill; jobs are %s"
-                            .formatted(PATIENCE_SECONDS, states));
+                    "of two rounds, not both ended within %d s after the last kill; %s; jobs are %s"
+                            .formatted(PATIENCE_SECONDS, progress, states));
         }
     }
 

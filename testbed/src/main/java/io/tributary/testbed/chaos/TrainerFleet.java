@@ -22,6 +22,7 @@ import java.util.stream.Stream;
 /** The trainers, a process each. */
 final class TrainerFleet implements AutoCloseable {
 
+    private static final int LAST_LINES = 4;
     private static final String SCRIPT = "testbed/chaos_trainer.py";
 
     private final Path work;
@@ -121,6 +122,29 @@ final class TrainerFleet implements AutoCloseable {
     List<String> stop(long seconds) throws IOException {
         Files.writeString(Chaos.stop(work), "");
         return ids.stream().filter(id -> !processes.get(id).await(seconds)).toList();
+    }
+
+    /** What a trainer that does not end has said last, and what it waits for. */
+    String lastWords(String id) throws IOException {
+        String said = String.join(" | ", tail(work.resolve(id + ".log"), LAST_LINES));
+        if (inPython.contains(id)) {
+            return String.join(" | ", tail(work.resolve(id + ".out"), LAST_LINES));
+        }
+        processes.get(id).dumpThreads();
+        List<String> dump = tail(work.resolve(id + ".out"), Integer.MAX_VALUE);
+        List<String> frames =
+                dump.stream()
+                        .dropWhile(line -> !line.startsWith("\"main\""))
+                        .takeWhile(line -> !line.isBlank())
+                        .filter(line -> line.contains("tributary"))
+                        .map(String::strip)
+                        .toList();
+        return said + " | " + String.join(" ", frames);
+    }
+
+    private static List<String> tail(Path file, int count) throws IOException {
+        List<String> lines = Files.exists(file) ? Files.readAllLines(file) : List.of();
+        return lines.subList(Math.max(0, lines.size() - count), lines.size());
     }
 
     Map<String, TrainerLog> logs() {

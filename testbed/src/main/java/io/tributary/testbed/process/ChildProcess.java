@@ -17,6 +17,7 @@ public final class ChildProcess implements AutoCloseable {
     private static final long START_SECONDS = 60;
     private static final long END_SECONDS = 20;
     private static final long PAUSE_MILLIS = 100;
+    private static final long DUMP_MILLIS = 2000;
 
     private final Process process;
     private final Path log;
@@ -109,6 +110,19 @@ public final class ChildProcess implements AutoCloseable {
             return String.join("\n", lines.subList(Math.max(0, lines.size() - 20), lines.size()));
         } catch (IOException e) {
             return e.toString();
+        }
+    }
+
+    /** Has a JVM write what its threads do to its output, and waits a little for that. */
+    public void dumpThreads() {
+        try {
+            new ProcessBuilder("kill", "-QUIT", Long.toString(pid())).start().waitFor();
+            Thread.sleep(DUMP_MILLIS);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException("interrupted while a process was looked at", e);
         }
     }
 

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The job of a simulation: a process of ``./tributary submit --here``."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..errors import ArgumentError, TributaryError
+from ..messages import Scalar
+from ..model_file import save_model
+from ..shm.connection import DEFAULT_DIRECTORY
+from ..tensors import Tensors
+
+#: The job's name.
+NAME = "simulation"
+GROUP = "default"
+
+_HOME = "TRIBUTARY_HOME"
+_END_SECONDS = 20.0
+_PORTS = range(21_000, 31_000)
+
+_TOPOLOGY = {
+    "roles": [
+        {
+            "name": "trainer",
+            "isDataConsumer": True,
+            "replica": 1,
+            "groupAssociation": [{"updates": GROUP}],
+        },
+        {
+            "name": "top",
+            "isDataConsumer": False,
+            "replica": 1,
+            "groupAssociation": [{"updates": GROUP}],
+        },
+    ],
+    "channels": [
+        {
+            "name": "updates",
+            "pair": ["trainer", "top"],
+            "groupBy": {"type": "tag", "value": [GROUP]},
+        }
+    ],
+}
+
+
+def launcher(home: str | os.PathLike[str] | None = None) -> Path:
+    """Tributary's command: of ``home``, of TRIBUTARY_HOME, of this checkout, or on the path."""
+    named = home or os.environ.get(_HOME)
+    if named:
+        found = Path(named) / "tributary"
+        if not os.access(found, os.X_OK):
+            raise ArgumentError(f"{found}: there is no such command; expected Tributary's checkout")
+        return found
+    for above in Path(__file__).resolve().parents:
+        if (above / "trainer-client").is_dir() and os.access(above / "tributary", os.X_OK):
+            return above / "tributary"
+    on_path = shutil.which("tributary")
+    if on_path is None:
+        raise ArgumentError(
+            "a simulation runs a Tributary job, and its command './tributary' was not found; "
+            f"set {_HOME} to the directory that it is in"
+        )
+    return Path(on_path)
+
+
+def _free_port() -> int:
+    """The first of two ports in a row that are free now, for the agent and its metrics."""
+    for _ in range(100):
+        port = secrets.choice(_PORTS)
+        try:
+            with (
+                socket.create_server(("127.0.0.1", port)),
+                socket.create_server(("127.0.0.1", port + 1)),
+            ):
+                return port
+        except OSError:
+            continue
+    raise TributaryError("no two ports in a row are free on 127.0.0.1")
+
+
+class SimulatedJob:
+    """A job on this host, over shared memory. It ends with this process."""
+
+    def __init__(
+        self,
+        command: Path,
+        work: Path,
+        *,
+        model: Tensors | Sequence[Any],
+        clients: int,
+        rounds: int,
+        settings: Mapping[str, Any],
+        config: Mapping[str, Scalar],
+    ) -> None:
+        self._log = work / "job.log"
+        self.models = work / "models"
+        memory = Path(DEFAULT_DIRECTORY.replace("{uid}", str(os.getuid())))
+        memory.mkdir(mode=0o700, exist_ok=True)
+        self._regions = memory / f"{NAME}-{secrets.token_hex(4)}"
+        self._regions.mkdir(mode=0o700)
+        port = _free_port()
+        self.uri = f"shm:{self._regions}?agent-port={port}"
+        try:
+            save_model(work / "model-0.safetensors", model)
+            self.model_bytes = (work / "model-0.safetensors").stat().st_size
+            # An update of each client, its next one, and some models.
+            quota = (2 * clients + 8) * (self.model_bytes + 4096) + (16 << 20)
+            (work / "schema.json").write_text(json.dumps(_TOPOLOGY))
+            job = {
+                "job.name": NAME,
+                "topology": "schema.json",
+                "transports": [f"shm:?agent-port={port}"],
+                "regions.directory": str(self._regions),
+                "regions.quota": f"{quota} bytes",
+                "rounds.count": rounds,
+                "rounds.minimum-trainers": clients,
+                "rounds.quorum": clients,
+                "rounds.max-trainers": max(clients, 1),
+                "rounds.deadline": "0 s",
+                "model.initial": "model-0.safetensors",
+                "model.directory": "models",
+                "model.publish": "immediate",
+                "checkpoints.interval": "50 ms",
+                "checkpoints.directory": "checkpoints",
+                **({"rounds.config": dict(config)} if config else {}),
+                **settings,
+            }
+            # JSON is YAML.
+            (work / "job.yaml").write_text(json.dumps(job, indent=1))
+            line = [str(command), "submit", "--config", str(work / "job.yaml"), "--here"]
+            if shutil.which("setpriv"):
+                line = ["setpriv", "--pdeathsig", "TERM", *line]
+            with open(self._log, "w") as log:
+                self._process = subprocess.Popen(
+                    line, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                )
+        except BaseException:
+            shutil.rmtree(self._regions, ignore_errors=True)
+            raise
+
+    def __enter__(self) -> SimulatedJob:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def check(self) -> None:
+        """Raises what has ended the job before its time."""
+        code = self._process.poll()
+        if code:
+            said = self._log.read_text(errors="replace").strip().splitlines()
+            raise TributaryError(f"the job has ended with code {code}: {' | '.join(said[-3:])}")
+
+    @property
+    def ui(self) -> str:
+        """Where Flink's web UI is; empty before it has said so."""
+        for line in self._log.read_text(errors="replace").splitlines():
+            _, found, address = line.partition("Flink web UI: ")
+            if found:
+                return address.strip()
+        return ""
+
+    def close(self) -> None:
+        """Ends it, and removes its shared memory."""
+        try:
+            if self._process.poll() is None:
+                self._process.terminate()
+                try:
+                    self._process.wait(_END_SECONDS)
+                except subprocess.TimeoutExpired:
+                    self._process.kill()
+                    self._process.wait()
+        finally:
+            shutil.rmtree(self._regions, ignore_errors=True)
