@@ -2,6 +2,7 @@
 """What docs/python.md shows, and what it says beside it."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -128,6 +129,45 @@ def test_the_errors_of_a_trainer(job, connect, run):
     trainer.result(timeout=10)
     assert log[:3] == ["the job says BAD_SAMPLES: too many", "went on without it: LATE", "counted"]
     assert "the model has no tensor 'w'" in log[3]
+
+
+def print_rounds(uri, job):
+    with tributary.follow(uri, job=job) as news:
+        for said in news:
+            if isinstance(said, tributary.Status) and said.state == "CLOSED":
+                print(said.id.round, said.updates, said.metrics)
+
+
+def test_following(job, run, capsys, monkeypatch):
+    entered, follow = threading.Event(), tributary.follow
+
+    def entering(*arguments, **named):
+        news = follow(*arguments, **named)
+        entered.set()
+        return news
+
+    monkeypatch.setattr(tributary, "follow", entering)
+    following = run(lambda: print_rounds(job.uri, job.name))
+    assert entered.wait(10)
+    job.open_round({"w": np.zeros(3, np.float32)})
+    job.finish()
+    job.end()
+    following.result(timeout=10)
+    assert capsys.readouterr().out == "1 0 {}\n"
+
+
+def test_every_option_of_the_commands_is_on_the_page(capsys):
+    import re
+    from pathlib import Path
+
+    from tributary.__main__ import main
+
+    page = (Path(__file__).parents[3] / "docs" / "python.md").read_text()
+    for name in ("simulate", "log", "evaluate"):
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        for option in set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}:
+            assert option in page, f"{name} {option}"
 
 
 def test_every_option_of_connect_is_on_the_page():

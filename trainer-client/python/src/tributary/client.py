@@ -112,6 +112,7 @@ class Client:
         self._receipt_timeout = receipt_timeout
         self._taken: Opening | None = None
         self._last: Receipt | None = None
+        self._posted: _Outgoing | None = None
         self._inbox = Inbox(who.trainer, who.instance)
         self._pending = PendingUpdate(Path(state_dir), job, id) if state_dir else None
         self._connection: Connection = transports.connect(uri, who, options, self._inbox)
@@ -170,7 +171,7 @@ class Client:
             task = self._member.wait(
                 lambda: self._inbox.task(self._taken),
                 min(rest, _ASK_AGAIN),
-                in_vain=lambda: self._inbox.other_run,
+                in_vain=lambda: self._check_posted() or self._inbox.other_run,
             )
             if self._inbox.other_run:
                 self._member.follow(min(rest, JOIN_AGAIN))
@@ -182,6 +183,9 @@ class Client:
                 self._inbox.doubt()
         if task.model is None:
             return None
+        if self._posted is not None:
+            self._connection.acknowledge(self._posted.memory)
+            self._posted = None
         opened = Round(task.plan, task.model.open(), self)
         self._taken = task.plan.opening
         return opened
@@ -215,6 +219,27 @@ class Client:
                 raise Rejected(receipt.reason, receipt.text)
             log.warning("%s: %s", self.id, receipt)
         return receipt
+
+    def post(self, update: Update, samples: int, metrics: Mapping[str, float]) -> None:
+        """Sends an update and does not wait for its receipt: the next round says that it counts.
+
+        That is so in a job whose rounds end with all trainers alone, such as a simulation's. What
+        is rejected is an error of ``next_round``.
+        """
+        self._member.check()
+        update.written()
+        self._member.forget_receipts()
+        posted = _Outgoing(update.memory, update.plan.id, update.plan.kind, samples, metrics)
+        self._connection.publish(update.memory, posted.sending())
+        self._posted = posted
+
+    def _check_posted(self) -> bool:
+        """Raises Rejected if what was posted does not count."""
+        posted = self._posted
+        answer = self._inbox.update_receipt(posted.attempts) if posted is not None else None
+        if answer is not None and answer.status == "REJECTED" and answer.reason not in _OVER:
+            raise Rejected(answer.reason, answer.text)
+        return False
 
     def _sent(self, update: _Outgoing, end: float = math.inf) -> Receipt:
         self._member.forget_receipts()

@@ -35,6 +35,8 @@ log = logging.getLogger("tributary")
 
 _LOOK = 0.2
 _ASK_AGAIN = 5.0
+#: As often unanswered, it is worth a warning. A job that is being restored answers late.
+_SUSPICIOUS = 4
 #: Seconds without a model that a plan names, after which it is asked for once more.
 _STARVED = 10.0
 
@@ -121,10 +123,18 @@ class Evaluator:
         """Says it until the job shows that it has heard it."""
         who = self._who
         message = evaluation(who.job, who.trainer, who.instance, plan.run, said)
-        sent = -_ASK_AGAIN
+        sent, times = -_ASK_AGAIN, 0
         while not self._ended() and self._inbox.run == plan.run:
             if time.monotonic() - sent > _ASK_AGAIN:
-                sent = time.monotonic()
+                sent, times = time.monotonic(), times + 1
+                if times == _SUSPICIOUS:
+                    log.warning(
+                        "job '%s' does not show the evaluation of model %s; is '%s' its "
+                        "rounds.evaluator, and may this user write and read there?",
+                        who.job,
+                        said.model,
+                        who.trainer,
+                    )
                 self._connection.evaluate(message)
             try:
                 event = self._events.get(timeout=_LOOK)

@@ -175,7 +175,7 @@ class FlowerClient:
             **self._config,
             "server-round": round.number,
         }
-        arrays = ArrayRecord({n: FlowerArray(round.tensors[n]) for n in round.names})
+        arrays = ArrayRecord(_arrays(round))
         if self._legacy:
             prefix = "fitins" if kind == "train" else "evaluateins"
             content = RecordDict(
@@ -204,6 +204,21 @@ class FlowerClient:
             ttl=_TTL_SECONDS,
             message_type=kind,
         )
+
+
+#: The model that was shown to an app last, as Flower has it: many clients of a process get it.
+_shown: tuple[object, dict[str, Any]] = (None, {})
+
+
+def _arrays(round: Round | GlobalModel) -> dict[str, Any]:
+    """A model's tensors as Flower has them, whose data nobody changes."""
+    global _shown
+    version = round.version
+    found, arrays = _shown
+    if found != version:
+        arrays = {n: FlowerArray(round.tensors[n]) for n in round.names}
+        _shown = (version, arrays)
+    return dict(arrays)
 
 
 def as_client_app(app: Any) -> Any:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("tributary")
 
-_LOOK = 0.1
+_LOOK = 0.02
 
 
 def listen(

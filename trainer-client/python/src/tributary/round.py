@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .chunks import ModelFile
@@ -78,6 +78,11 @@ class GlobalModel(ModelTensors):
         """The round that has made it; 0 is the initial model."""
         return self.id.round
 
+    @property
+    def version(self) -> Hashable:
+        """What no other model has."""
+        return self
+
 
 class Round(ModelTensors):
     """A round with the model to start from."""
@@ -114,6 +119,11 @@ class Round(ModelTensors):
     def config(self) -> Mapping[str, Scalar]:
         """What the job wants trainers to know (``rounds.config`` in ``job.yaml``)."""
         return dict(self._plan.config)
+
+    @property
+    def version(self) -> Hashable:
+        """What no other model has that a round starts from."""
+        return self._plan.job, self._plan.run, self._plan.model
 
     @property
     def run(self) -> str:

@@ -15,13 +15,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from .. import messages
 from ..connection import Identity, Memory, Sending, shown
 from ..errors import ArgumentError, Malformed, Rejected, TributaryError
 from ..inbox import Inbox
-from ..messages import Model, Status
+from ..messages import Model, Plan, Status
 from ..topics import lane
 from . import mailbox, process
 from .directory import create, open_plain, read, read_small, remove, replace
@@ -57,6 +57,7 @@ class ShmUri:
 
 
 C = TypeVar("C", bound=Callable[..., Any])
+D = TypeVar("D")
 
 
 def _told(call: C) -> C:
@@ -91,6 +92,8 @@ class ShmConnection:
         self._polling = threading.Lock()
         self._closed = threading.Event()
         self._lane = endpoint(f"{who.job}/lane/{lane(who.trainer)}")
+        self._plan = _Decoded(self._directory / "round.json", self._with_model)
+        self._answers = _Decoded(self._receipts, messages.decode_receipts)
         self._letters: _Tail | None = None
         self._said: list[tuple[_Tail, Callable[[bytes], Status | Model]]] = []
         self._mailbox = Mailbox(
@@ -105,6 +108,11 @@ class ShmConnection:
         others = sorted(str(f.parent.parent) for f in root.glob(f"*/{job}/round.json"))[:3]
         hint = f"; there is one in {', '.join(others)}, as in shm:{others[0]}" if others else ""
         return f"a receipt in {self._receipts}, and no job '{job}' is in {root}{hint}"
+
+    def _with_model(self, data: bytes) -> tuple[Plan, ModelRegion]:
+        plan = messages.decode_plan(data)
+        name = f"{plan.run}_{plan.model}{SUFFIX}"
+        return plan, ModelRegion(plan.model, self._directory / "models" / name)
 
     def _rung(self) -> None:
         try:
@@ -267,16 +275,13 @@ class ShmConnection:
                 except Malformed as e:
                     self._inbox.ignored(f"in {tail.file.name}", e)
         try:
-            data = read(self._directory / "round.json")
-            if data is not None:
-                plan = messages.decode_plan(data)
-                name = f"{plan.run}_{plan.model}{SUFFIX}"
-                self._inbox.plan(plan, ModelRegion(plan.model, self._directory / "models" / name))
+            found = self._plan.read()
+            if found is not None:
+                self._inbox.plan(*found)
         except Malformed as e:
             self._inbox.ignored(f"in {self._directory}", e)
         try:
-            data = read(self._receipts)
-            self._inbox.receipts(messages.decode_receipts(data) if data is not None else [])
+            self._inbox.receipts(self._answers.read() or [])
         except Malformed as e:
             self._inbox.ignored(f"in {self._receipts}", e)
         if self._letters is not None:
@@ -311,6 +316,32 @@ class ShmConnection:
             self._mailbox.close()
             with self._regions_lock:
                 self._regions.close()
+
+
+class _Decoded(Generic[D]):
+    """What a file says. It is looked at often, and read when it is another than before."""
+
+    def __init__(self, file: Path, decode: Callable[[bytes], D]) -> None:
+        self._file = os.fspath(file)
+        self._path = file
+        self._decode = decode
+        self._stamp: tuple[int, int, int] | None = None
+        self._value: D | None = None
+
+    def read(self) -> D | None:
+        """None where it is not there. Raises Malformed, again and again, for what is none."""
+        try:
+            found = os.lstat(self._file)
+        except FileNotFoundError:
+            self._stamp = self._value = None
+            return None
+        stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if stamp != self._stamp:
+            self._stamp = None
+            data = read(self._path)
+            self._value = None if data is None else self._decode(data)
+            self._stamp = stamp
+        return self._value
 
 
 class _Tail:

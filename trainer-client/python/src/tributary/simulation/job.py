@@ -26,6 +26,9 @@ GROUP = "default"
 
 _HOME = "TRIBUTARY_HOME"
 _END_SECONDS = 20.0
+_JAVA_OPTIONS = "TRIBUTARY_JAVA_OPTS"
+#: A simulation is over before the JVM's second compiler, which takes a processor, is worth it.
+_FAST_START = "-XX:TieredStopAtLevel=1"
 _PORTS = range(21_000, 31_000)
 
 _TOPOLOGY = {
@@ -113,8 +116,8 @@ class SimulatedJob:
         try:
             save_model(work / "model-0.safetensors", model)
             self.model_bytes = (work / "model-0.safetensors").stat().st_size
-            # An update of each client, its next one, and some models.
-            quota = (2 * clients + 8) * (self.model_bytes + 4096) + (16 << 20)
+            # Of each client an update, the next one, and one that waits for its checkpoint.
+            quota = (3 * clients + 8) * (self.model_bytes + 4096) + (16 << 20)
             (work / "schema.json").write_text(json.dumps(_TOPOLOGY))
             job = {
                 "job.name": NAME,
@@ -122,6 +125,8 @@ class SimulatedJob:
                 "transports": [f"shm:?agent-port={port}"],
                 "regions.directory": str(self._regions),
                 "regions.quota": f"{quota} bytes",
+                # Training needs the processors.
+                "parallelism": 1,
                 "rounds.count": rounds,
                 "rounds.minimum-trainers": clients,
                 "rounds.quorum": clients,
@@ -130,7 +135,7 @@ class SimulatedJob:
                 "model.initial": "model-0.safetensors",
                 "model.directory": "models",
                 "model.publish": "immediate",
-                "checkpoints.interval": "50 ms",
+                "checkpoints.interval": "500 ms",
                 "checkpoints.directory": "checkpoints",
                 **({"rounds.config": dict(config)} if config else {}),
                 **settings,
@@ -142,7 +147,11 @@ class SimulatedJob:
                 line = ["setpriv", "--pdeathsig", "TERM", *line]
             with open(self._log, "w") as log:
                 self._process = subprocess.Popen(
-                    line, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                    line,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, _JAVA_OPTIONS: os.environ.get(_JAVA_OPTIONS, _FAST_START)},
                 )
         except BaseException:
             shutil.rmtree(self._regions, ignore_errors=True)

@@ -256,7 +256,6 @@ class _Run:
         self._workers = min(workers, clients)
         self._rounds: dict[int, _Round] = {}
         self._next = 0
-        self._opened_at: float | None = None
         self._done = 0
         self._said: queue.SimpleQueue[tuple[float, Status | Model | Said | BaseException]] = (
             queue.SimpleQueue()
@@ -313,16 +312,17 @@ class _Run:
                 pipe.send(Train(self._job.uri))
             self._until(lambda: self._done == len(pipes), report, processes)
             file = self._job.models / f"model-{self._last}.safetensors"
-            self._until(file.exists, report, processes)
+            last = self._round(self._last)
+            self._until(lambda: file.exists() and last.made_at is not None, report, processes)
             self._done = 0
             for pipe in pipes:
                 pipe.send(Evaluate(file, self._last))
             self._until(lambda: self._done == len(pipes), report, processes)
-            self._round(self._last).closed = True
+            last.closed = True
             self._report(report)
-            last = worker.open_model(file, self._last)
+            model = worker.open_model(file, self._last)
             return Simulation(
-                report.rounds, {name: np.array(value) for name, value in last.tensors.items()}
+                report.rounds, {name: np.array(value) for name, value in model.tensors.items()}
             )
         finally:
             ended.set()
@@ -401,8 +401,8 @@ class _Run:
         elif isinstance(said, Evaluated):
             self._round(said.model).evaluated.add(said.metrics, said.examples)
         elif isinstance(said, Status):
-            if said.id.round == 1 and said.state == "OPEN" and self._opened_at is None:
-                self._opened_at = at
+            # A job that is fast says that a round is closed, and not that it was open.
+            if said.state in ("OPEN", "CLOSED"):
                 self._made(0, at, self._job.models.parent / "model-0.safetensors")
         elif isinstance(said, Model) and said.id.round > 0:
             if said.rejected:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ..chunks import ModelFile
+from ..client import Client
 from ..connecting import connect
 from ..messages import RoundId
 from ..round import GlobalModel, Round
@@ -29,7 +30,7 @@ log = logging.getLogger("tributary")
 
 @dataclass(frozen=True)
 class Trained:
-    """A client's update counts."""
+    """A client has sent an update."""
 
     client: int
     round: int
@@ -151,17 +152,18 @@ class Worker:
     def _train(self, index: int, uri: str) -> None:
         with connect(uri, job=NAME, id=f"client-{index}", group=GROUP, timeout=None) as client:
             for round in client.rounds():
-                self._take_part(index, round)
+                self._take_part(index, client, round)
 
-    def _take_part(self, index: int, round: Round) -> None:
+    def _take_part(self, index: int, client: Client, round: Round) -> None:
         with self._training:
             self._evaluate(index, round, round.number - 1)
             seed = seed_of(self._seed, index, round.number)
             seed_all(seed)
             tensors, samples, metrics = self._clients[index].train(round, seed)
-        receipt = round.send(tensors, samples=samples, metrics=metrics)
-        if not receipt.counts:
-            raise RuntimeError(f"round {round.number}: {receipt}")
+        update = round.update()
+        update.fill(round.named(tensors), round.tensors if round.kind == "DELTA" else None)
+        # The round ends with all clients, so the next one says that this counts.
+        client.post(update, samples, metrics)
         self._say(Trained(index, round.number, samples, metrics))
 
     def _evaluate(self, index: int, round: Round | GlobalModel, made: int) -> None:

@@ -44,7 +44,10 @@ import picocli.CommandLine.ScopeType;
         mixinStandardHelpOptions = true,
         version = "tributary 0.1.0",
         scope = ScopeType.INHERIT,
-        footer = {"", "Two more are the launcher's own: 'test' runs every test, 'bench' measures."},
+        footer = {
+            "",
+            "Three more are the launcher's own: 'test' runs every test, 'bench' measures, 'simulate' lets many clients of a Python app train here."
+        },
         subcommands = {
             DemoCommand.class,
             PlanCommand.class,

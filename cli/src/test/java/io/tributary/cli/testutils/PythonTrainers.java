@@ -57,6 +57,21 @@ public final class PythonTrainers {
                         work.resolve(id + ".log"));
     }
 
+    /** Runs a script of the testbed. */
+    public static ChildProcess run(Path work, String script, List<String> arguments) {
+        return python().start(
+                        List.of(),
+                        "testbed/%s.py".formatted(script),
+                        arguments,
+                        work.resolve(script + ".log"));
+    }
+
+    /** Runs tests of the package that need the build of this checkout. */
+    public static ChildProcess tests(Path work, String file) {
+        return PythonProcess.prepare("test", System.out::println)
+                .startTests(file, work.resolve("pytest.log"));
+    }
+
     /** Starts one that is an app of Flower. */
     public static ChildProcess startFlower(
             TestJob job, Path work, String id, int rounds, String uri) throws IOException {

@@ -35,9 +35,6 @@ final class RoundStateMachine {
 
     private static final Logger LOG = LoggerFactory.getLogger(RoundStateMachine.class);
 
-    /** Nothing has come that is to be answered. */
-    private static final String NO_TRANSPORT = "";
-
     private final Job job;
     private final RoundRules rules;
     private final CoordinatorState state;
@@ -124,7 +121,7 @@ final class RoundStateMachine {
      * @throws IllegalArgumentException when a job goes on in another way than its open round
      */
     List<Effect> on(CoordinatorEvent event, Moment now) {
-        events.begin(event instanceof Inbound inbound ? inbound.transport() : NO_TRANSPORT);
+        events.begin(event instanceof Inbound inbound ? inbound.transport() : "");
         time.advance(state, now.nanos());
         if (event instanceof Inbound inbound) {
             take(inbound.event(), now);
@@ -360,6 +357,8 @@ final class RoundStateMachine {
     private void endJob() {
         state.phase = Phase.ENDED;
         LOG.info("job {} has done its rounds and ends", job.name());
+        // There is no tick any more for what is due.
+        events.status();
         events.plan();
     }
 

@@ -75,6 +75,12 @@ class EvaluationsTest {
 
     private static void evaluate(CoordinatorHarness harness, String from, Evaluation evaluation)
             throws Exception {
+        say(harness, from, evaluation);
+        harness.tick();
+    }
+
+    private static void say(CoordinatorHarness harness, String from, Evaluation evaluation)
+            throws Exception {
         harness.send(
                 new TrainerEvent.Control(
                         new ControlMessage(
@@ -84,7 +90,6 @@ class EvaluationsTest {
                                 "i",
                                 "evaluator",
                                 evaluation)));
-        harness.tick();
     }
 
     private static void begin(CoordinatorHarness harness) throws Exception {
@@ -213,11 +218,14 @@ class EvaluationsTest {
                 harness.tick();
                 assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.FINISHED);
                 if (heard) {
-                    evaluate(harness, "judge", said(3, 0.7, ""));
+                    say(harness, "judge", said(3, 0.7, ""));
                 } else {
                     harness.run(LINGER);
                 }
                 assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.ENDED);
+                assertThat(status(harness).evaluation())
+                        .as("shown although there is no tick any more")
+                        .isEqualTo(heard ? said(3, 0.7, "") : null);
             }
         }
     }

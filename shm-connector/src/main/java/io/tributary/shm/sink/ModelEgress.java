@@ -43,15 +43,25 @@ final class ModelEgress<M> implements Egress<M> {
     private final Of<M, String> file;
     private final RegionDirectory room;
     private final Deque<Path> published = new ArrayDeque<>();
+    private final Bell bell;
     private final LongSupplier nanoTime;
+
+    /**
+     * How trainers hear of a model.
+     *
+     * @param ring rings for all of them
+     * @param close ends it
+     */
+    record Bell(Runnable ring, Runnable close) {}
 
     /** Stands as long as there is no room for the newest model. */
     private Optional<RoomRequest> request = Optional.empty();
 
     private long requestedNanos;
 
-    ModelEgress(ShmEgresses of, Of<M, ModelDescription> description, Of<M, String> file) {
-        this(of, description, file, System::nanoTime);
+    ModelEgress(
+            ShmEgresses of, Of<M, ModelDescription> description, Of<M, String> file, Bell bell) {
+        this(of, description, file, bell, System::nanoTime);
     }
 
     /** The same with a clock of one's own. */
@@ -59,7 +69,9 @@ final class ModelEgress<M> implements Egress<M> {
             ShmEgresses of,
             Of<M, ModelDescription> description,
             Of<M, String> file,
+            Bell bell,
             LongSupplier nanoTime) {
+        this.bell = bell;
         this.nanoTime = nanoTime;
         this.files = of.files();
         this.quotaBytes = of.quotaBytes();
@@ -91,6 +103,7 @@ final class ModelEgress<M> implements Egress<M> {
         published.add(region);
         if (news) {
             JobDirectory.append(files.modelLog(), described, maxLogBytes);
+            bell.ring().run();
         }
         keep(published, 2);
         return described.bytes();
@@ -192,6 +205,7 @@ final class ModelEgress<M> implements Egress<M> {
     @Override
     public void close() {
         requested(Optional.empty());
+        bell.close().run();
         // Models stay for the trainers that come back.
     }
 }

@@ -150,14 +150,18 @@ public record ShmEgresses(String job, PayloadStore.Place regions, long quotaByte
                             this::stands,
                             (plan, mailbox) -> {
                                 JobDirectory.replace(files().round(), plan);
-                                files().trainers().stream()
-                                        .map(f -> f.getFileName().toString())
-                                        .map(f -> f.substring(0, f.length() - ".json".length()))
-                                        .map(trainer -> EndpointId.trainer(job, trainer))
-                                        .forEach(
-                                                id -> mailbox.send(Descriptor.ring(Kind.PLAN, id)));
+                                ringAll(mailbox);
                             });
                 });
+    }
+
+    /** There is something new for all trainers. */
+    private void ringAll(Mailbox mailbox) {
+        files().trainers().stream()
+                .map(f -> f.getFileName().toString())
+                .map(f -> f.substring(0, f.length() - ".json".length()))
+                .map(trainer -> EndpointId.trainer(job, trainer))
+                .forEach(id -> mailbox.send(Descriptor.ring(Kind.PLAN, id)));
     }
 
     /** Whether the plan's file has that plan; whatever else it has is written over. */
@@ -212,7 +216,17 @@ public record ShmEgresses(String job, PayloadStore.Place regions, long quotaByte
      * @param <M> the models' type
      */
     public <M> Egress.Factory<M> models(Of<M, ModelDescription> description, Of<M, String> file) {
-        return one("models", purpose -> new ModelEgress<>(this, description, file));
+        return one(
+                "models",
+                purpose -> {
+                    Mailbox mailbox = mailbox("models-" + purpose);
+                    // A plan may come before its model, which trainers then wait for.
+                    return new ModelEgress<>(
+                            this,
+                            description,
+                            file,
+                            new ModelEgress.Bell(() -> ringAll(mailbox), mailbox::close));
+                });
     }
 
     /**

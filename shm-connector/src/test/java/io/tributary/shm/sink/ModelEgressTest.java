@@ -13,6 +13,7 @@ import io.tributary.protocol.message.ModelDescription;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -25,6 +26,7 @@ class ModelEgressTest {
     @TempDir Path temp;
 
     private final AtomicLong nanos = new AtomicLong();
+    private final AtomicInteger rings = new AtomicInteger();
     private Path file;
     private JobDirectory files;
 
@@ -43,6 +45,7 @@ class ModelEgressTest {
                         1),
                 model -> model,
                 model -> file.toString(),
+                new ModelEgress.Bell(rings::incrementAndGet, () -> {}),
                 nanos::get);
     }
 
@@ -61,11 +64,14 @@ class ModelEgressTest {
             assertThat(egress.send(model(1))).isZero();
             assertThat(egress.there(model(1))).isFalse();
             assertThat(RoomRequest.pending(files)).isTrue();
+            assertThat(rings).hasValue(0);
             Files.delete(update.file());
         }
         nanos.set(ModelEgress.PATIENCE.toNanos());
         assertThat(egress.send(model(1))).isEqualTo(BYTES);
         assertThat(egress.there(model(1))).isTrue();
+        assertThat(egress.send(model(1))).isEqualTo(BYTES);
+        assertThat(rings).as("trainers hear of it, once").hasValue(1);
         assertThat(RoomRequest.pending(files)).isFalse();
         egress.close();
     }

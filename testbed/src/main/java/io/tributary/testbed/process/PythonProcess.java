@@ -99,6 +99,15 @@ public record PythonProcess(Path home, Path python) {
         return run(List.of(), "-m", all, log);
     }
 
+    /** Runs tests of the package's directory that want a built checkout. */
+    public ChildProcess startTests(String file, Path log) {
+        return run(
+                List.of("env", "TRIBUTARY_TEST_JOB=1"),
+                "-m",
+                List.of("pytest", "-q", "-p", "no:cacheprovider", home.resolve(file).toString()),
+                log);
+    }
+
     private ChildProcess run(List<String> before, String what, List<String> arguments, Path log) {
         List<String> line = new ArrayList<>(before);
         line.add(python.toString());
