@@ -30,13 +30,19 @@ def read(vector):
         "RoundPlan": messages.decode_plan,
         "Receipt": messages.decode_receipt,
         "DeadLetter": messages.decode_dead_letter,
+        "RoundStatus": messages.decode_status,
+        "ModelDescription": messages.decode_model,
     }[vector["type"]]
     return decode(data)
 
 
 @pytest.mark.parametrize(
     "vector",
-    [v for v in load("messages") if v["type"] in ("RoundPlan", "Receipt", "DeadLetter")],
+    [
+        v
+        for v in load("messages")
+        if v["type"] != "ControlMessage" and v["type"] != "UpdateDescription"
+    ],
     ids=lambda v: f"{v['type']}: {v['about']}",
 )
 def test_a_message_is_read(vector):
@@ -47,11 +53,27 @@ def test_a_message_is_read(vector):
         assert isinstance(failure.value, Unsupported) == (expected is Unsupported)
         return
     found, source = read(vector), vector["json"]
-    names = {"deadlineSeconds": "deadline_seconds", "contentId": "content_id"}
+    names = {
+        "deadlineSeconds": "deadline_seconds",
+        "contentId": "content_id",
+        "lastUpdateToModelMs": "delay_ms",
+    }
     if vector["type"] == "RoundPlan":
         assert found.config == source.get("config", {})
+    if vector["type"] == "RoundStatus":
+        check_status(found, source)
+        return
     for name, value in source.items():
-        if name not in ("round", "epoch", "modelRound", "modelEpoch", "version", "colour"):
+        if name not in (
+            "round",
+            "epoch",
+            "modelRound",
+            "modelEpoch",
+            "version",
+            "colour",
+            "chunkBytes",
+            "crc32c",
+        ):
             assert getattr(found, names.get(name, name)) == value
     assert found.id == (source["round"], source["epoch"])
     if vector["type"] == "RoundPlan":
@@ -59,11 +81,38 @@ def test_a_message_is_read(vector):
         assert not found.forged
 
 
+def check_status(found, source):
+    assert found.id == (source["round"], source["epoch"])
+    for name in ("job", "state", "updates", "expected", "rejected", "duplicates"):
+        assert getattr(found, name) == source[name]
+    assert found.groups == {
+        name: (group["updates"], group["expected"]) for name, group in source["groups"].items()
+    }
+    assert found.metrics == source.get("metrics", {})
+    said = source.get("evaluation")
+    assert found.evaluation == (
+        said
+        and messages.Evaluation(
+            RoundId(said["round"], said["epoch"]), said["metrics"], said["stop"]
+        )
+    )
+
+
 @pytest.mark.parametrize(
-    "vector", [v for v in load("messages") if v["type"] == "ControlMessage"], ids=str
+    "vector",
+    [v for v in load("messages") if v["type"] == "ControlMessage" and v["result"] == "OK"],
+    ids=str,
 )
 def test_a_control_message_is_written(vector):
     m = vector["json"]
+    if m["type"] == "EVALUATION":
+        said = m["evaluation"]
+        about = messages.Evaluation(
+            RoundId(said["round"], said["epoch"]), said["metrics"], said["stop"]
+        )
+        written = messages.evaluation(m["job"], m["trainer"], m["instance"], said["run"], about)
+        assert json.loads(messages.encode(written)) == m
+        return
     written = messages.control(m["type"], m["job"], m["trainer"], m["instance"], m["group"])
     assert json.loads(written) == m
 

@@ -442,10 +442,22 @@ class ClusterITCase {
     void aJobManagerThatCannotBeginSaysWhy() throws Exception {
         int port = cluster.state().orElseThrow().restPort();
         cluster.killJobManager();
-        try (ServerSocket ignored = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+        try (ServerSocket taken = new ServerSocket(port, 1, InetAddress.getLoopbackAddress())) {
+            new Thread(() -> hangUp(taken), "another server").start();
             assertThatThrownBy(() -> cluster.start(1, 2))
                     .hasMessageContaining("the job manager has ended (java.net.BindException: ")
                     .hasMessageContaining("port range " + port);
+        }
+    }
+
+    /** Lets nobody wait who takes it for the job manager. */
+    private static void hangUp(ServerSocket server) {
+        try {
+            while (true) {
+                server.accept().close();
+            }
+        } catch (IOException e) {
+            // The test is over.
         }
     }
 
@@ -457,7 +469,7 @@ class ClusterITCase {
                 .atMost(PATIENCE)
                 .until(() -> !cluster.rest().taskManagers().contains(stuck.id()));
 
-        cluster.start(1, 2);
+        new LocalCluster(shared.resolve("cluster"), 5).start(1, 2);
 
         assertThat(cluster.rest().taskManagers()).hasSize(1).doesNotContain(stuck.id());
         assertThat(stuck.owner().alive()).isFalse();

@@ -37,18 +37,26 @@ public final class LocalCluster {
 
     private static final long START_SECONDS = 180;
 
-    /** After which a task manager that has not registered is started again, once. */
     private static final long STUCK_SECONDS = 60;
 
     private static final long END_SECONDS = 20;
 
     private final Path directory;
+    private final long stuckSeconds;
 
     /**
      * @param directory where configuration, logs and temporary files are
      */
     public LocalCluster(Path directory) {
+        this(directory, STUCK_SECONDS);
+    }
+
+    /**
+     * @param stuckSeconds after which a task manager that has not registered is started again, once
+     */
+    LocalCluster(Path directory, long stuckSeconds) {
         this.directory = directory.toAbsolutePath();
+        this.stuckSeconds = stuckSeconds;
     }
 
     /**
@@ -252,7 +260,7 @@ public final class LocalCluster {
     private void awaitRegistered(State state) {
         FlinkRest rest = rest(state);
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
-        long stuck = System.nanoTime() + TimeUnit.SECONDS.toNanos(STUCK_SECONDS);
+        long stuck = System.nanoTime() + TimeUnit.SECONDS.toNanos(stuckSeconds);
         List<String> missing = missing(rest, state);
         while (!missing.isEmpty()) {
             if (!state.jobManager().alive()) {
