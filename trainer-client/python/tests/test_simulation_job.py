@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import types
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import tributary
@@ -26,9 +29,21 @@ LEFT = Path(f"/dev/shm/tributary-{os.getuid()}")
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left():
+def nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     yield
-    assert not list(LEFT.glob("simulation-*"))
+    assert not left_by(tmp_path)
+    assert not list(tmp_path.glob("tributary-simulation-*"))
+
+
+def left_by(work):
+    """What is left in shared memory of simulations whose files are there."""
+    found = []
+    for mark in LEFT.glob("simulation-*/.simulation"):
+        with contextlib.suppress(FileNotFoundError):
+            found += [mark] if mark.read_text().startswith(str(work)) else []
+    return found
 
 
 def functions(train=None):
@@ -221,12 +236,10 @@ print("simulated", result.model["w"])
     assert "simulated [2. 2.]" in said
 
 
-def test_the_command_removes_what_it_made_when_it_is_told_to_end(tmp_path):
+def test_the_command_removes_what_it_made_when_it_is_told_to_end():
     line = [sys.executable, "-m", "tributary", "simulate", "--clients", "4", "--rounds", "1000000"]
     line += ["--app", str(EXAMPLES / "simulate_digits.py")]
-    with subprocess.Popen(
-        line, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
-    ) as process:
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         while not process.stdout.readline().startswith("round 1:"):
             assert process.poll() is None
@@ -234,4 +247,22 @@ def test_the_command_removes_what_it_made_when_it_is_told_to_end(tmp_path):
         with contextlib.suppress(ValueError):
             process.stdout.read()
         assert process.wait(60) == 128 + signal.SIGTERM
-    assert not list(tmp_path.glob("tributary-simulation-*"))
+
+
+def test_a_command_that_is_killed_leaves_nothing_that_the_next_one_does_not_remove(tmp_path):
+    line = [sys.executable, "-m", "tributary", "simulate", "--clients", "2", "--rounds", "1000000"]
+    line += ["--app", str(EXAMPLES / "simulate_digits.py")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith("round 1:"):
+            assert process.poll() is None
+        children = [p.pid for p in psutil.Process(process.pid).children(recursive=True)]
+        assert len(children) >= 3
+        process.kill()
+        process.wait(60)
+    end = time.monotonic() + 60
+    while any(psutil.pid_exists(pid) for pid in children):
+        assert time.monotonic() < end
+    assert left_by(tmp_path)
+    # The fixture looks whether all is gone.
+    tributary.simulate(functions(), clients=2, rounds=1)

@@ -117,6 +117,7 @@ class KafkaConnection:
         self._asked = threading.Event()
         self._letters = threading.Event()
         self._status = threading.Event()
+        self._from_the_start = False
         self._away_since: float | None = None
         self._last_error = ""
         self._came: list[Any] = []
@@ -238,6 +239,8 @@ class KafkaConnection:
             if all(name in found for name in wanted):
                 self._partitions = {name: len(found[name].partitions) for name in wanted}
                 return True
+            # The job comes later, so all that it says is news.
+            self._from_the_start = True
             self._closed.wait(_POLL_SECONDS)
         return False
 
@@ -298,7 +301,10 @@ class KafkaConnection:
             self._read_again(ck.TopicPartition(self._topics.dead_letters, 0, ck.OFFSET_END))
         if self._status.is_set():
             self._status.clear()
-            self._read_again(ck.TopicPartition(self._topics.status, 0, ck.OFFSET_END))
+            begin = ck.TopicPartition(self._topics.status, 0, ck.OFFSET_BEGINNING)
+            self._read_again(
+                begin if self._from_the_start else self._end_of(self._topics.status, 0)
+            )
 
     def _read_again(self, place: Any) -> None:
         if any(p.topic == place.topic for p in self._consumer.assignment()):

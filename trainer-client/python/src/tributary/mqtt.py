@@ -172,10 +172,12 @@ class MqttConnection:
             elif self._topics.is_model_chunk(topic):
                 pairs = getattr(message.properties, "UserProperty", [])
                 self._inbox.chunk(ModelChunk.read(dict(pairs)), payload)
-            elif topic == self._topics.status:
-                self._inbox.news(messages.decode_status(payload))
-            elif topic == self._topics.model:
-                self._inbox.news(messages.decode_model(payload))
+            elif topic in (self._topics.status, self._topics.model):
+                # What the broker keeps may be the last word of an earlier run.
+                if not message.retain:
+                    status = topic == self._topics.status
+                    decode = messages.decode_status if status else messages.decode_model
+                    self._inbox.news(decode(payload))
             elif topic == self._topics.dead_letter:
                 self._inbox.dead_letter(messages.decode_dead_letter(payload))
             else:

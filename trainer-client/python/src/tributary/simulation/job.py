@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -23,6 +24,9 @@ from ..tensors import Tensors
 #: The job's name.
 NAME = "simulation"
 GROUP = "default"
+#: What the name of a simulation's directory begins with.
+WORK_PREFIX = "tributary-simulation-"
+_LOCK = ".simulation"
 
 _HOME = "TRIBUTARY_HOME"
 _END_SECONDS = 20.0
@@ -91,6 +95,21 @@ def _free_port() -> int:
     raise TributaryError("no two ports in a row are free on 127.0.0.1")
 
 
+def _sweep(memory: Path) -> None:
+    """Removes what simulations have left whose process was killed."""
+    for left in memory.glob(f"{NAME}-*"):
+        try:
+            with open(left / _LOCK) as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                work = Path(lock.read())
+        except OSError:
+            # Its process lives, or makes it just now.
+            continue
+        if work.name.startswith(WORK_PREFIX):
+            shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(left, ignore_errors=True)
+
+
 class SimulatedJob:
     """A job on this host, over shared memory. It ends with this process."""
 
@@ -109,8 +128,15 @@ class SimulatedJob:
         self.models = work / "models"
         memory = Path(DEFAULT_DIRECTORY.replace("{uid}", str(os.getuid())))
         memory.mkdir(mode=0o700, exist_ok=True)
+        _sweep(memory)
         self._regions = memory / f"{NAME}-{secrets.token_hex(4)}"
-        self._regions.mkdir(mode=0o700)
+        hidden = self._regions.with_name(f".{self._regions.name}")
+        hidden.mkdir(mode=0o700)
+        # Whoever finds it unlocked may remove all that this process has made.
+        self._lock = os.open(hidden / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        os.write(self._lock, str(work).encode())
+        hidden.rename(self._regions)
         port = _free_port()
         self.uri = f"shm:{self._regions}?agent-port={port}"
         try:
@@ -196,3 +222,4 @@ class SimulatedJob:
                     self._process.wait()
         finally:
             shutil.rmtree(self._regions, ignore_errors=True)
+            os.close(self._lock)

@@ -27,7 +27,7 @@ from ..messages import Model, Scalar, Status
 from ..tensors import Array, Tensors
 from . import partition, worker
 from .apps import App, FunctionsApp, Metrics, Started, load_functions
-from .job import NAME, SimulatedJob, launcher
+from .job import NAME, WORK_PREFIX, SimulatedJob, launcher
 from .worker import Done, Evaluate, Evaluated, Failed, Said, Train, Trained
 
 log = logging.getLogger("tributary")
@@ -178,7 +178,7 @@ def simulate(
     )
     count = rounds or started.rounds or 10
     with (
-        tempfile.TemporaryDirectory(prefix="tributary-simulation-") as work,
+        tempfile.TemporaryDirectory(prefix=WORK_PREFIX) as work,
         SimulatedJob(
             command,
             Path(work),

@@ -110,7 +110,7 @@ class Worker:
         while True:
             try:
                 task = self._pipe.recv()
-            except EOFError:
+            except (EOFError, OSError):
                 return
             if isinstance(task, Train):
                 self._train_all(task.uri)
@@ -208,7 +208,7 @@ def main(
     code = 0
     try:
         Worker(app, clients, seed, pipe).run()
-    except (BrokenPipeError, KeyboardInterrupt):
+    except (OSError, KeyboardInterrupt):
         code = 1
     except BaseException as e:
         code = 1
