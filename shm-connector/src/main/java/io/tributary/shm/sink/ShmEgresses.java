@@ -19,6 +19,7 @@ import io.tributary.protocol.message.RoundStatus;
 import io.tributary.sources.base.sink.Egress;
 import java.io.IOException;
 import java.io.Serializable;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -127,6 +128,14 @@ public record ShmEgresses(String job, PayloadStore.Place regions, long quotaByte
 
         @Override
         public boolean there(T value) {
+            try {
+                // What was missed while another had the turn is to be sent, if that has gone.
+                if (egress.isEmpty()) {
+                    take();
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
             return egress.map(o -> o.there(value)).orElse(true);
         }
 

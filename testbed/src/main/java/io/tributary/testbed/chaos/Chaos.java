@@ -254,8 +254,8 @@ public final class Chaos {
             FlinkRest rest = cluster.rest();
             List<String> states = rest.jobs().stream().map(FlinkRest.Job::state).toList();
             faults.add(
-                    "of two rounds, not both ended within %d s after the last kill; %s; jobs are %s"
-                            .formatted(PATIENCE_SECONDS, progress, states));
+                    "of two rounds, not both ended within %d s after the last kill; %s; jobs are %s, task managers %s"
+                            .formatted(PATIENCE_SECONDS, progress, states, rest.taskManagers()));
         }
     }
 
