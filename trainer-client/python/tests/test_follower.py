@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whoever follows a job, evaluates its models, or writes its rounds down."""
 
+import json
 import logging
 import os
 
@@ -11,6 +12,7 @@ import tributary
 from tributary import logs
 from tributary.__main__ import main
 from tributary.messages import Evaluation, Model, RoundId, Status
+from tributary.testing import FakeJob
 
 
 def send(job, run, metrics, samples=1):
@@ -86,6 +88,59 @@ def test_an_evaluation_that_is_none_is_an_error_that_names_the_model(job, run, m
     judging = run(lambda: tributary.evaluate(lambda m: 0.5, job.uri, job=job.name, id="judge"))
     with pytest.raises(TypeError, match=r"model 0\.0 returns float; expected metrics"):
         judging.result(10)
+
+
+class RejectingJob(FakeJob):
+    """A job that takes nobody's word, and says why."""
+
+    reason = "STALE_EPOCH"
+
+    def _hear(self, file):
+        data = file.read_bytes() if file.exists() else b""
+        if data and data not in self.__dict__.setdefault("heard", []):
+            self.heard.append(data)
+            said = json.loads(data)
+            letter = {"source": "control", "trainer": said["trainer"], "reason": self.reason}
+            letter |= {"round": said["evaluation"]["round"], "epoch": 0, "text": "so it is"}
+            self._append("dead-letters.jsonl", letter)
+
+
+def test_an_evaluator_whose_model_is_too_old_by_now_goes_on(tmp_path, run, model, caplog):
+    seen = []
+    with RejectingJob(tmp_path) as job:
+        job.open_round(model)
+        judging = run(
+            lambda: tributary.evaluate(
+                lambda m: seen.append(m.number) or {}, job.uri, job=job.name, id="judge"
+            )
+        )
+        while len(seen) < 1:
+            assert not judging.done()
+        job.open_round(model)
+        while len(seen) < 2:
+            assert not judging.done()
+        job.end()
+        judging.result(10)
+    assert seen == [0, 1]
+
+
+def test_an_evaluator_that_the_job_does_not_know_is_told_so(tmp_path, run, model):
+    with RejectingJob(tmp_path) as job:
+        job.reason = "UNKNOWN_TRAINER"
+        job.open_round(model)
+        judging = run(lambda: tributary.evaluate(lambda m: {}, job.uri, job=job.name, id="x"))
+        with pytest.raises(tributary.Rejected, match="so it is"):
+            judging.result(10)
+
+
+def test_a_long_reason_to_stop_is_cut(job, run, model):
+    job.open_round(model)
+    judging = run(
+        lambda: tributary.evaluate(lambda m: ({}, "é" * 500), job.uri, job=job.name, id="judge")
+    )
+    assert job.await_evaluation(10).stop == "é" * 300
+    job.end()
+    judging.result(10)
 
 
 def test_metrics_that_are_not_finite_are_left_out_and_that_is_said(job, run, model, caplog):

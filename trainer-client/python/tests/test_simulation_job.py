@@ -165,6 +165,22 @@ def test_a_client_that_fails_is_named():
         tributary.simulate(functions(train), clients=3, rounds=1)
 
 
+def test_a_client_that_exits_is_named_too():
+    def train(tensors, data, config, seed):
+        sys.exit("no device")
+
+    with pytest.raises(tributary.TributaryError, match="has failed: SystemExit: no device"):
+        tributary.simulate(functions(train), clients=3, rounds=1)
+
+
+def test_a_client_that_cannot_be_made_is_told_of_while_the_job_starts():
+    app = functions()
+    ragged = ([[1], [1, 2], [3]], [0, 1, 0])
+    app.data = lambda directory: (ragged, ragged)
+    with pytest.raises(tributary.TributaryError, match="has failed: ValueError"):
+        tributary.simulate(app, clients=3, rounds=1)
+
+
 def test_a_worker_that_is_killed_ends_it():
     def train(tensors, data, config, seed):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -171,8 +171,9 @@ class Client:
             task = self._member.wait(
                 lambda: self._inbox.task(self._taken),
                 min(rest, _ASK_AGAIN),
-                in_vain=lambda: self._check_posted() or self._inbox.other_run,
+                in_vain=lambda: self._inbox.other_run or self._posted_answer() is not None,
             )
+            self._follow_posted()
             if self._inbox.other_run:
                 self._member.follow(min(rest, JOIN_AGAIN))
             elif task is not None:
@@ -233,13 +234,22 @@ class Client:
         self._connection.publish(update.memory, posted.sending())
         self._posted = posted
 
-    def _check_posted(self) -> bool:
-        """Raises Rejected if what was posted does not count."""
+    def _posted_answer(self) -> Receipt | None:
         posted = self._posted
-        answer = self._inbox.update_receipt(posted.attempts) if posted is not None else None
-        if answer is not None and answer.status == "REJECTED" and answer.reason not in _OVER:
+        return self._inbox.update_receipt(posted.attempts) if posted is not None else None
+
+    def _follow_posted(self) -> None:
+        """Does what the answer to what was posted asks for. Raises Rejected if it is wrong."""
+        posted, answer = self._posted, self._posted_answer()
+        if posted is None or answer is None:
+            return
+        if self._asks_again(answer):
+            self._connection.publish(posted.memory, posted.sending())
+            return
+        self._connection.acknowledge(posted.memory)
+        self._posted = None
+        if answer.status == "REJECTED" and answer.reason not in _OVER:
             raise Rejected(answer.reason, answer.text)
-        return False
 
     def _sent(self, update: _Outgoing, end: float = math.inf) -> Receipt:
         self._member.forget_receipts()

@@ -39,6 +39,7 @@ _ASK_AGAIN = 5.0
 _SUSPICIOUS = 4
 #: Seconds without a model that a plan names, after which it is asked for once more.
 _STARVED = 10.0
+_MAX_STOP_BYTES = 600
 
 Metrics = Mapping[str, float]
 #: Returns metrics, or metrics and why no more rounds are needed.
@@ -69,33 +70,28 @@ class Evaluator:
 
     def run(self, function: Function) -> None:
         """Evaluates the newest model again and again, until the job has ended."""
-        asked = time.monotonic()
+        asked, chunks, wanted = time.monotonic(), 0, None
         while not self._ended():
             self._connection.poll()
             task = self._inbox.wait(lambda: self._inbox.evaluable(self._before), _LOOK)
-            starved = time.monotonic() - asked > _STARVED and self._waits()
+            plan = self._inbox.newest_plan
+            names = (plan.run, plan.model) if plan is not None else None
+            if names != wanted or self._inbox.chunks != chunks:
+                # It is on its way; to ask for it once more would begin again.
+                asked, chunks, wanted = time.monotonic(), self._inbox.chunks, names
+            starved = time.monotonic() - asked > _STARVED and names != self._before
             if self._inbox.run != self._run or starved:
                 self._run = self._inbox.run
                 asked = time.monotonic()
                 self._connection.request_model()
             if task is None or task.model is None:
                 continue
-            plan = task.plan
-            model = GlobalModel(plan.model, task.model.open(), plan.config)
+            model = GlobalModel(task.plan.model, task.model.open(), task.plan.config)
             said = self._result(model, function(model))
-            log.info(
-                "model %s: %s%s",
-                model.id,
-                dict(said.metrics),
-                f"; {said.stop}" if said.stop else "",
-            )
-            self._say(plan, said)
-            self._before = (plan.run, plan.model)
-            asked = time.monotonic()
-
-    def _waits(self) -> bool:
-        plan = self._inbox.newest_plan
-        return plan is not None and not plan.ended and (plan.run, plan.model) != self._before
+            why = f"; {said.stop}" if said.stop else ""
+            log.info("model %s: %s%s", model.id, dict(said.metrics), why)
+            self._say(task.plan, said)
+            self._before = (task.plan.run, task.plan.model)
 
     def _ended(self) -> bool:
         """Whether the run that was evaluated has ended; a broker keeps that of an earlier one."""
@@ -117,14 +113,14 @@ class Evaluator:
                 model.id,
                 dict(metrics),
             )
-        return Evaluation(model.id, kept, stop)
+        return Evaluation(model.id, kept, stop.encode()[:_MAX_STOP_BYTES].decode(errors="ignore"))
 
     def _say(self, plan: Plan, said: Evaluation) -> None:
         """Says it until the job shows that it has heard it."""
         who = self._who
         message = evaluation(who.job, who.trainer, who.instance, plan.run, said)
         sent, times = -_ASK_AGAIN, 0
-        while not self._ended() and self._inbox.run == plan.run:
+        while not self._superseded(plan, said, times):
             if time.monotonic() - sent > _ASK_AGAIN:
                 sent, times = time.monotonic(), times + 1
                 if times == _SUSPICIOUS:
@@ -141,19 +137,26 @@ class Evaluator:
             except queue.Empty:
                 self._inbox.check()
                 self._connection.poll()
-                newest = self._inbox.newest_plan
-                if newest is not None and newest.run != plan.run and not newest.ended:
-                    return
                 continue
             if isinstance(event, Status) and event.evaluation is not None:
-                heard = event.evaluation
-                if heard.model == said.model and heard.metrics == said.metrics:
+                heard = event.evaluation.model
+                if heard == said.model or heard.round > said.model.round:
                     return
             if isinstance(event, DeadLetter) and event.id == said.model:
-                if event.reason != "LATE":
+                if event.reason == "UNKNOWN_TRAINER":
                     raise Rejected(event.reason, event.text)
+                # The job has gone on meanwhile; it wants another model now.
                 log.info("%s", event.text)
                 return
+        if self._ended():
+            log.warning("job '%s' has ended and may not have heard of %s", who.job, said)
+
+    def _superseded(self, plan: Plan, said: Evaluation, times: int) -> bool:
+        """Whether there is something newer to do than to say this until it is heard."""
+        newest = self._inbox.newest_plan
+        if newest is None or newest.run != plan.run:
+            return newest is not None and not newest.ended
+        return newest.ended or (times > 1 and newest.model != said.model)
 
 
 def evaluate(

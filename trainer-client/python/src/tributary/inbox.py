@@ -221,6 +221,12 @@ class Inbox:
         )
 
     @property
+    def chunks(self) -> int:
+        """How many chunks of models have come."""
+        with self._changed:
+            return self._chunks
+
+    @property
     def run(self) -> str:
         """The run that this trainer belongs to."""
         with self._changed:
@@ -294,6 +300,8 @@ class Inbox:
             if plan.run != self._run:
                 # Nobody has joined: what comes in chunks is wanted of this run from now on.
                 self._run, self._download = plan.run, None
+                if isinstance(model, ModelDownload):
+                    self._model = None
                 return None
             ready = model is not None and model.id == plan.model and model.complete
             return Task(plan, model) if ready else None

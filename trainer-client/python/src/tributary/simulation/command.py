@@ -66,6 +66,8 @@ def run(given: argparse.Namespace) -> int:
     def show(round: SimulatedRound) -> None:
         print(round, flush=True)
 
+    if given.out and not Path(given.out).absolute().parent.is_dir():
+        raise ArgumentError(f"--out {given.out}: expected a file in a directory that exists")
     found = simulate(
         given.app,
         clients=given.clients,

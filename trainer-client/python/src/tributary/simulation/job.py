@@ -28,6 +28,24 @@ GROUP = "default"
 WORK_PREFIX = "tributary-simulation-"
 _LOCK = ".simulation"
 
+#: What rounds of a simulation depend on: each ends with all clients and not before.
+_OWN = (
+    "job.name",
+    "topology",
+    "transports",
+    "regions.directory",
+    "regions.node-port",
+    "rounds.count",
+    "rounds.minimum-trainers",
+    "rounds.quorum",
+    "rounds.deadline",
+    "rounds.evaluator",
+    "model.initial",
+    "model.directory",
+    "model.publish",
+    "checkpoints.directory",
+)
+
 _HOME = "TRIBUTARY_HOME"
 _END_SECONDS = 20.0
 _JAVA_OPTIONS = "TRIBUTARY_JAVA_OPTS"
@@ -61,14 +79,22 @@ _TOPOLOGY = {
 
 
 def launcher(home: str | os.PathLike[str] | None = None) -> Path:
-    """Tributary's command: of ``home``, of TRIBUTARY_HOME, of this checkout, or on the path."""
+    """Tributary's command.
+
+    It is that of ``home``, of TRIBUTARY_HOME, of the checkout in which this is, or the working
+    directory, or the one on the path.
+    """
     named = home or os.environ.get(_HOME)
     if named:
         found = Path(named) / "tributary"
         if not os.access(found, os.X_OK):
             raise ArgumentError(f"{found}: there is no such command; expected Tributary's checkout")
         return found
-    for above in Path(__file__).resolve().parents:
+    places = list(Path(__file__).resolve().parents)
+    # What somebody else has put into the working directory is not run.
+    if Path.cwd().stat().st_uid in (0, os.getuid()):
+        places.insert(0, Path.cwd())
+    for above in places:
         if (above / "trainer-client").is_dir() and os.access(above / "tributary", os.X_OK):
             return above / "tributary"
     on_path = shutil.which("tributary")
@@ -110,6 +136,17 @@ def _sweep(memory: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def _allowed(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings that a simulation does not depend on."""
+    for key in settings:
+        if any(key == own or own.startswith(f"{key}.") for own in _OWN):
+            raise ArgumentError(
+                f"'{key}' is not a setting for a simulation, which has its own; it takes those of "
+                "algorithm, updates, rounds.timing and others that its clients do not depend on"
+            )
+    return settings
+
+
 class SimulatedJob:
     """A job on this host, over shared memory. It ends with this process."""
 
@@ -137,9 +174,9 @@ class SimulatedJob:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         os.write(self._lock, str(work).encode())
         hidden.rename(self._regions)
-        port = _free_port()
-        self.uri = f"shm:{self._regions}?agent-port={port}"
         try:
+            port = _free_port()
+            self.uri = f"shm:{self._regions}?agent-port={port}"
             save_model(work / "model-0.safetensors", model)
             self.model_bytes = (work / "model-0.safetensors").stat().st_size
             # Of each client an update, the next one, and one that waits for its checkpoint.
@@ -164,8 +201,8 @@ class SimulatedJob:
                 "checkpoints.interval": "500 ms",
                 "checkpoints.directory": "checkpoints",
                 **({"rounds.config": dict(config)} if config else {}),
-                **settings,
             }
+            job.update(_allowed(settings))
             # JSON is YAML.
             (work / "job.yaml").write_text(json.dumps(job, indent=1))
             line = [str(command), "submit", "--config", str(work / "job.yaml"), "--here"]
@@ -200,6 +237,11 @@ class SimulatedJob:
         if code:
             said = self._log.read_text(errors="replace").strip().splitlines()
             raise TributaryError(f"the job has ended with code {code}: {' | '.join(said[-3:])}")
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process.poll() == 0
 
     @property
     def ui(self) -> str:

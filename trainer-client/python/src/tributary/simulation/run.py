@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import logging
 import multiprocessing
@@ -34,6 +33,8 @@ log = logging.getLogger("tributary")
 
 _LOOK = 0.2
 _START_SECONDS = 120.0
+#: A checkout that was never built fetches what it needs first.
+_BUILD_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class _Round:
     trained: _Mean = field(default_factory=_Mean)
     evaluated: _Mean = field(default_factory=_Mean)
     made_at: float | None = None
+    trainers: set[int] = field(default_factory=set)
+    evaluators: set[int] = field(default_factory=set)
     #: Whether there is nothing to evaluate, or all have done it.
     closed: bool = False
 
@@ -276,7 +279,6 @@ class _Run:
                     target=worker.main,
                     args=(self._app, mine, self._seed, theirs, [*pipes, ours]),
                     name=f"tributary-worker-{number}",
-                    daemon=True,
                 )
                 process.start()
                 theirs.close()
@@ -307,7 +309,7 @@ class _Run:
         for thread in threads:
             thread.start()
         try:
-            self._await_job()
+            self._await_job(processes)
             for pipe in pipes:
                 pipe.send(Train(self._job.uri))
             self._until(lambda: self._done == len(pipes), report, processes)
@@ -329,17 +331,21 @@ class _Run:
             for thread in threads:
                 thread.join()
 
-    def _await_job(self) -> None:
+    def _await_job(self, processes: Sequence[ForkProcess]) -> None:
         """Its first word: who joins before that waits until it looks."""
-        end = time.monotonic() + _START_SECONDS
+        end = time.monotonic() + _BUILD_SECONDS
         while time.monotonic() < end:
-            self._job.check()
-            with contextlib.suppress(queue.Empty):
-                _, said = self._said.get(timeout=_LOOK)
-                if isinstance(said, BaseException):
-                    raise said
-                if isinstance(said, Status | Model):
-                    return
+            try:
+                at, said = self._said.get(timeout=_LOOK)
+            except queue.Empty:
+                self._check(processes)
+                if self._job.ui:
+                    # It is built, and starts.
+                    end = min(end, time.monotonic() + _START_SECONDS)
+                continue
+            self._take(at, said)
+            if isinstance(said, Status | Model):
+                return
         raise NoAnswer(f"the job has not started within {_START_SECONDS:.0f} s")
 
     def _hear_job(self, news: Follower, ended: threading.Event) -> None:
@@ -372,16 +378,26 @@ class _Run:
             try:
                 at, said = self._said.get(timeout=_LOOK)
             except queue.Empty:
-                self._job.check()
-                for process in processes:
-                    if process.exitcode is not None:
-                        raise TributaryError(
-                            f"{process.name} has ended with code {process.exitcode}; a client may "
-                            "have been killed for want of memory"
-                        ) from None
+                if over():
+                    return
+                self._check(processes)
+                if self._job.done:
+                    raise TributaryError(
+                        f"the job has ended before round {self._last} was done"
+                    ) from None
                 continue
             self._take(at, said)
             self._report(report)
+
+    def _check(self, processes: Sequence[ForkProcess]) -> None:
+        """Raises what has ended a process before its time."""
+        self._job.check()
+        for process in processes:
+            if process.exitcode is not None:
+                raise TributaryError(
+                    f"{process.name} has ended with code {process.exitcode}; a client may have "
+                    "been killed for want of memory"
+                )
 
     def _round(self, number: int) -> _Round:
         return self._rounds.setdefault(number, _Round())
@@ -396,10 +412,16 @@ class _Run:
             self._done += 1
         elif isinstance(said, Trained):
             round = self._round(said.round)
-            round.samples += said.samples
-            round.trained.add(said.metrics, said.samples)
+            # A job that has gone back asks all once more.
+            if said.client not in round.trainers:
+                round.trainers.add(said.client)
+                round.samples += said.samples
+                round.trained.add(said.metrics, said.samples)
         elif isinstance(said, Evaluated):
-            self._round(said.model).evaluated.add(said.metrics, said.examples)
+            round = self._round(said.model)
+            if said.client not in round.evaluators:
+                round.evaluators.add(said.client)
+                round.evaluated.add(said.metrics, said.examples)
         elif isinstance(said, Status):
             # A job that is fast says that a round is closed, and not that it was open.
             if said.state in ("OPEN", "CLOSED"):

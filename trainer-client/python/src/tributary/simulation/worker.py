@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import resource
 import signal
 import sys
 import threading
@@ -146,7 +147,7 @@ class Worker:
     def _guarded(self, index: int, call: Callable[[int], None]) -> None:
         try:
             call(index)
-        except Exception as e:
+        except BaseException as e:  # also an app that calls sys.exit
             self._say(Failed(index, f"{type(e).__name__}: {e}", traceback.format_exc()))
 
     def _train(self, index: int, uri: str) -> None:
@@ -201,6 +202,9 @@ def main(
     # Ctrl-C is for the process that it belongs to, which ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("tributary").setLevel(logging.WARNING)
+    # A client has a connection, a lock, and some memory.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     torch = sys.modules.get("torch")
     if torch is not None:
         # The workers are the threads already; and a pool of threads does not outlive a fork.

@@ -84,13 +84,15 @@ class DocsITCase {
                 // That is what runs this.
                 continue;
             }
-            Process process =
+            ProcessBuilder builder =
                     new ProcessBuilder(
                                     "bash", "-c", command.replace("./tributary", "bash tributary"))
                             .directory(temp.toFile())
                             .redirectErrorStream(true)
-                            .redirectOutput(temp.resolve("output").toFile())
-                            .start();
+                            .redirectOutput(temp.resolve("output").toFile());
+            // This directory stands for the checkout, but has not all of it.
+            builder.environment().put("TRIBUTARY_HOME", ROOT.toString());
+            Process process = builder.start();
             assertThat(process.waitFor())
                     .as(command + "\n" + Files.readString(temp.resolve("output")))
                     .isZero();

@@ -12,6 +12,7 @@ import io.tributary.operators.coordinator.AggregationPlacement.Deal;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
 import java.util.ArrayList;
@@ -146,8 +147,8 @@ public final class CoordinatorState {
     /** At most one: the newest word of the evaluator. */
     private List<Evaluation> evaluations = new ArrayList<>();
 
-    /** Whether the evaluator has said that no more rounds are needed. */
-    boolean enough;
+    /** The run whose evaluator has said that no more rounds are needed; empty where none has. */
+    private String enough = "";
 
     /** Who they are; each has an entry of its own in Flink's state. */
     transient Trainers trainers = new Trainers((trainer, entry) -> {});
@@ -245,7 +246,14 @@ public final class CoordinatorState {
     /** The evaluator has said something new. */
     void evaluated(Evaluation evaluation) {
         evaluations = new ArrayList<>(List.of(evaluation));
-        enough |= !evaluation.stop().isEmpty();
+        if (!evaluation.stop().isEmpty()) {
+            enough = evaluation.run();
+        }
+    }
+
+    /** Whether the evaluator of a run has said so; who submits the job anew wants more of it. */
+    boolean enough(Run run) {
+        return enough.equals(run.id());
     }
 
     /** Whether a model is one of the newest that the job made, or the one that it began with. */
@@ -278,7 +286,7 @@ public final class CoordinatorState {
      * Ends the current round with a model. Its version has the epoch of now: what was made before a
      * restore, and undone by it, has another.
      */
-    void close(int last, long end) {
+    void close(int last, boolean enough, long end) {
         Phase next = round < last && !enough ? Phase.WAITING : Phase.FINISHED;
         end(new Closing(id(), model(), base(), false, trainers.members(), next, 0));
         rounds.add(new ClosedRound(id(), opening));

@@ -77,6 +77,11 @@ final class Evaluations {
                 : Optional.empty();
     }
 
+    /** Whether no more rounds are needed. */
+    boolean enough(CoordinatorState state) {
+        return state.enough(run);
+    }
+
     /**
      * Whether the job need not wait for the evaluator any more: it has none, or it has done all.
      */

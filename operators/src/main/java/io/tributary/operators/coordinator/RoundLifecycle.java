@@ -28,7 +28,7 @@ final class RoundLifecycle {
         long now = state.ranNanos;
         return switch (state.phase) {
             case WAITING ->
-                    state.enough
+                    evaluations.enough(state)
                             ? Verdict.FINISH
                             : state.trainers.members() >= rules.quorum().trainers()
                                     ? Verdict.OPEN

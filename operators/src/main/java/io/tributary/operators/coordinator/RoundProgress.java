@@ -40,7 +40,12 @@ final class RoundProgress {
                 groups,
                 state.rejected,
                 state.duplicates,
-                closing ? Map.of() : state.measured.means(),
+                measured(shown) ? state.measured.means() : Map.of(),
                 state.evaluation().orElse(null));
+    }
+
+    /** Whether the round that is shown is the one that trainers measured something in. */
+    private static boolean measured(RoundStatus.State shown) {
+        return shown != RoundStatus.State.WAITING && shown != RoundStatus.State.FINISHED;
     }
 }

@@ -371,7 +371,7 @@ final class RoundStateMachine {
                 state.rejected,
                 state.duplicates,
                 state.trainers.awaited());
-        state.close(rules.rounds(), lifecycle.end(state));
+        state.close(rules.rounds(), evaluations.enough(state), lifecycle.end(state));
         sayEnding();
     }
 

@@ -147,9 +147,9 @@ public record PosixModelStore(String directory) implements ModelStore {
         Path part = file.resolveSibling(file.getFileName() + PART);
         parts.join(ledger, part);
         replace(part, file);
-        parts.remove();
         // The evaluator may have been faster than the checkpoint that this release waited for.
         addEvaluation(ledger.model(), file);
+        parts.remove();
         return Files.size(file);
     }
 
@@ -157,7 +157,8 @@ public record PosixModelStore(String directory) implements ModelStore {
     public long evaluate(Evaluation evaluation) throws IOException {
         byte[] json = Json.encode(evaluation);
         Path kept = evaluation(evaluation.model());
-        Path part = versions().resolve("." + UUID.randomUUID() + PART);
+        // Not one of those parts that are removed when the job starts: both may happen at once.
+        Path part = versions().resolve(evaluation.model() + "." + UUID.randomUUID());
         Files.write(part, json);
         replace(part, kept);
         Path ledger = ledger(evaluation.round());

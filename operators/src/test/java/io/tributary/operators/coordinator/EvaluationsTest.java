@@ -15,8 +15,10 @@ import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
@@ -49,7 +51,13 @@ class EvaluationsTest {
 
     private CoordinatorHarness harness(String evaluator, OperatorSubtaskState... restored)
             throws Exception {
+        return harness(CoordinatorHarness.RUN, evaluator, restored);
+    }
+
+    private CoordinatorHarness harness(Run run, String evaluator, OperatorSubtaskState... restored)
+            throws Exception {
         return new CoordinatorHarness(
+                run,
                 Topologies.of(List.of(2, 1), 1),
                 new RoundRules(
                         3,
@@ -248,6 +256,25 @@ class EvaluationsTest {
             assertThat(status(harness).metrics()).isEqualTo(Map.of("loss", 0.25));
             measured(harness, "b", 2, 0.75, 3);
             assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.FINISHED);
+        }
+    }
+
+    @Test
+    void whatEndsOneRunDoesNotEndTheNext() throws Exception {
+        OperatorSubtaskState state;
+        try (CoordinatorHarness harness = harness("judge")) {
+            begin(harness);
+            round(harness, 1);
+            evaluate(harness, "judge", said(1, 0.99, "enough"));
+            state = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness = harness(Run.of("another"), "judge", state)) {
+            harness.tick();
+            RoundId now = harness.plan().id();
+            harness.update("a", now.round(), now.epoch(), 2);
+            harness.update("b", now.round(), now.epoch(), 2);
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
+            assertThat(harness.plan().round()).isEqualTo(3);
         }
     }
 

@@ -179,7 +179,7 @@ class RoundEventsTest {
     void aPartOfALedgerNamesUpdatesInTheOrderInWhichTheyCounted() {
         TestRounds.count(state, TOPOLOGY, claim("b"), false);
         TestRounds.count(state, TOPOLOGY, claim("a"), false);
-        state.close(2, 0);
+        state.close(2, false, 0);
         events.ledger(state.ending().orElseThrow(), 0, 0, 2, true);
         LedgerPart part = only(Effect.Record.class).part();
         assertThat(part.last()).isTrue();

@@ -57,7 +57,7 @@ class TrainersTest {
                 if (state.phase == CoordinatorState.Phase.WAITING) {
                     TestRounds.open(state, TOPOLOGY, 0);
                 } else if (random.nextInt(4) == 0) {
-                    state.close(1000, 0);
+                    state.close(1000, false, 0);
                     state.ended();
                 }
             }

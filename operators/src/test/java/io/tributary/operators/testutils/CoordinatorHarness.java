@@ -62,9 +62,32 @@ public final class CoordinatorHarness implements AutoCloseable {
         this(Backends.HEAP, topology, rules, model, regions, restored);
     }
 
+    /** Another submission of the job. */
+    public CoordinatorHarness(
+            Run run,
+            Topology topology,
+            RoundRules rules,
+            ModelSpec model,
+            OperatorSubtaskState... restored)
+            throws Exception {
+        this(Backends.HEAP, run, topology, rules, model, PayloadStore.Place.NONE, restored);
+    }
+
     /** The same, with its state in a backend of one's choice. */
     public CoordinatorHarness(
             Backends backend,
+            Topology topology,
+            RoundRules rules,
+            ModelSpec model,
+            PayloadStore.Place regions,
+            OperatorSubtaskState... restored)
+            throws Exception {
+        this(backend, RUN, topology, rules, model, regions, restored);
+    }
+
+    private CoordinatorHarness(
+            Backends backend,
+            Run run,
             Topology topology,
             RoundRules rules,
             ModelSpec model,
@@ -76,7 +99,7 @@ public final class CoordinatorHarness implements AutoCloseable {
                 new KeyedOneInputStreamOperatorTestHarness<>(
                         new RoundCoordinator(
                                 JOB,
-                                RUN,
+                                run,
                                 topology,
                                 rules,
                                 model,

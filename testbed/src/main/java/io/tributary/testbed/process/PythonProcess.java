@@ -104,7 +104,7 @@ public record PythonProcess(Path home, Path python) {
         return run(
                 List.of("env", "TRIBUTARY_TEST_JOB=1"),
                 "-m",
-                List.of("pytest", "-q", "-p", "no:cacheprovider", home.resolve(file).toString()),
+                List.of("pytest", "-rs", "-p", "no:cacheprovider", home.resolve(file).toString()),
                 log);
     }
 
