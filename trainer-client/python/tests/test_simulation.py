@@ -103,6 +103,7 @@ def test_functions_that_are_missing():
     ("found", "what"),
     [
         (7, "data returns int"),
+        ((np.zeros((3, 2)), np.zeros(3)), "of two, one is ndarray"),
         ((([1, 2], [1]), ([1], [1])), r"arrays of \[1, 2\] examples"),
     ],
 )

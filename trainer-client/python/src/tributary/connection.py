@@ -172,6 +172,9 @@ class Options:
     @classmethod
     def of(cls, patience: float = 30.0, **given: Unpack[Credentials]) -> Options:
         """Of the keywords that a user has given."""
+        for name in given:
+            if name not in Credentials.__annotations__:
+                raise TypeError(f"there is no option '{name}'")
         return cls(
             given.get("user", ""),
             given.get("password", ""),

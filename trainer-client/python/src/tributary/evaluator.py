@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import os
 import queue
 import sys
@@ -39,6 +40,8 @@ _ASK_AGAIN = 5.0
 _SUSPICIOUS = 4
 #: Seconds without a model that a plan names, after which it is asked for once more.
 _STARVED = 10.0
+#: Seconds without a round of the job, after which that is said once.
+_QUIET = 10.0
 _MAX_STOP_BYTES = 600
 
 Metrics = Mapping[str, float]
@@ -71,7 +74,11 @@ class Evaluator:
     def run(self, function: Function) -> None:
         """Evaluates the newest model again and again, until the job has ended."""
         asked, chunks, wanted = time.monotonic(), 0, None
+        quiet = time.monotonic() + _QUIET
         while not self._ended():
+            if not self._run and time.monotonic() > quiet:
+                quiet = math.inf
+                log.warning("job '%s' has no round yet; waiting for it", self._who.job)
             self._connection.poll()
             task = self._inbox.wait(lambda: self._inbox.evaluable(self._before), _LOOK)
             plan = self._inbox.newest_plan

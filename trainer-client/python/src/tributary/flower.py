@@ -375,7 +375,7 @@ def override(config: Mapping[str, Scalar], changes: Mapping[str, Scalar]) -> dic
     """A config with other values of names that it has."""
     for name in changes:
         if name not in config:
-            raise ValueError(
+            raise ArgumentError(
                 f"--run-config {name}: the app's config has no such name; it has {sorted(config)}"
             )
     return {**config, **changes}

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("tributary")
 
 _LOOK = 0.02
+#: Seconds without a word of the job, after which that is said once.
+_QUIET = 10.0
 
 
 def listen(
@@ -54,6 +56,7 @@ class Follower:
         self._events = self._inbox.listen()
         self._connection.request_status()
         self._runs: set[str] = set()
+        self._quiet_until: float | None = time.monotonic() + _QUIET
         self._closed = False
         # What runs now is known before its end is heard.
         self._connection.poll()
@@ -80,6 +83,7 @@ class Follower:
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
         while not self._closed:
+            self._say_that_it_waits()
             rest = end - time.monotonic()
             if rest <= 0:
                 raise NoAnswer(f"job '{self._job}' has said nothing of its rounds in {timeout:g} s")
@@ -96,6 +100,12 @@ class Follower:
             if isinstance(event, Plan) and self._over(event):
                 self._closed = True
         return None
+
+    def _say_that_it_waits(self) -> None:
+        if self._quiet_until is not None and time.monotonic() > self._quiet_until:
+            self._quiet_until = None
+            if not self._runs:
+                log.warning("job '%s' says nothing yet; waiting for it", self._job)
 
     def _over(self, plan: Plan) -> bool:
         """Whether a plan ends what is followed; a broker keeps the last word of an earlier run."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, TributaryError
 from ..messages import Scalar
 from ..round import GlobalModel, Round
 from ..tensors import Tensors
@@ -99,6 +99,9 @@ class FunctionsApp:
         found = self._functions.data(self._directory)
         try:
             train, test = found
+            for part in (train, test):
+                if not isinstance(part, tuple | list):
+                    raise TypeError(f"of two, one is {type(part).__name__}")
             lengths = {len(array) for array in train}
             if len(lengths) != 1:
                 raise ValueError(f"arrays of {sorted(lengths)} examples")
@@ -121,7 +124,13 @@ class FunctionsApp:
         evaluate = getattr(self._functions, "evaluate", None)
         if evaluate is None:
             return {}
-        return numbers(shown(self._functions), evaluate(dict(model.tensors), self._test))
+        try:
+            return numbers(shown(self._functions), evaluate(dict(model.tensors), self._test))
+        except Exception as e:
+            raise TributaryError(
+                f"{shown(self._functions)}: evaluate has failed for model {model.number}: "
+                f"{type(e).__name__}: {e}"
+            ) from e
 
 
 @dataclass
@@ -149,6 +158,9 @@ def numbers(who: str, metrics: Any) -> Metrics:
     """Metrics as numbers."""
     if not isinstance(metrics, Mapping):
         raise TypeError(f"{who}: {type(metrics).__name__} as metrics, expected numbers by name")
+    for name, value in metrics.items():
+        if isinstance(value, str) or not hasattr(value, "__float__"):
+            raise TypeError(f"{who}: metric '{name}' is {value!r}, expected a number")
     return {str(name): float(value) for name, value in metrics.items()}
 
 
@@ -223,5 +235,8 @@ def load_functions(file: Path) -> ModuleType:
     # As 'python FILE' does it: what is beside the file can be imported.
     sys.path.insert(0, str(file.resolve().parent))
     sys.modules.setdefault(name, module)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as e:
+        raise ArgumentError(f"{file} cannot be loaded: {type(e).__name__}: {e}") from e
     return module

@@ -66,7 +66,8 @@ def run(given: argparse.Namespace) -> int:
     def show(round: SimulatedRound) -> None:
         print(round, flush=True)
 
-    if given.out and not Path(given.out).absolute().parent.is_dir():
+    out = Path(given.out or ".").absolute()
+    if given.out and (out.is_dir() or not out.parent.is_dir()):
         raise ArgumentError(f"--out {given.out}: expected a file in a directory that exists")
     found = simulate(
         given.app,

@@ -20,6 +20,8 @@ from ..pairs import flat
 from ..tensors import Tensors
 from .apps import FlowerApp, Started
 
+log = logging.getLogger("tributary")
+
 _ROUNDS = "num-server-rounds"
 _RUN = 1
 _TTL_SECONDS = 3600.0
@@ -53,6 +55,11 @@ def load(
                 "name the model"
             )
         model = first.of(server, said)
+        log.warning(
+            "the app's serverapp says with which model to begin, and what its first round's config "
+            "is; its strategy is not used: all clients take part in each round, and the job's "
+            "algorithm makes the model"
+        )
     rounds = said.get(_ROUNDS)
     simulated = FlowerApp(
         as_client_app(client), model, clients, data, said, {**first.config, **config}

@@ -27,6 +27,8 @@ GROUP = "default"
 #: What the name of a simulation's directory begins with.
 WORK_PREFIX = "tributary-simulation-"
 _LOCK = ".simulation"
+#: Of a region, besides the tensors: as much as the header of an update may have, and more.
+_REGION_BYTES = (1 << 20) + (1 << 14)
 
 #: What rounds of a simulation depend on: each ends with all clients and not before.
 _OWN = (
@@ -180,7 +182,7 @@ class SimulatedJob:
             save_model(work / "model-0.safetensors", model)
             self.model_bytes = (work / "model-0.safetensors").stat().st_size
             # Of each client an update, the next one, and one that waits for its checkpoint.
-            quota = (3 * clients + 8) * (self.model_bytes + 4096) + (16 << 20)
+            quota = (3 * clients + 8) * (2 * self.model_bytes + _REGION_BYTES)
             (work / "schema.json").write_text(json.dumps(_TOPOLOGY))
             job = {
                 "job.name": NAME,
@@ -214,7 +216,11 @@ class SimulatedJob:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, _JAVA_OPTIONS: os.environ.get(_JAVA_OPTIONS, _FAST_START)},
+                    env={
+                        **os.environ,
+                        _JAVA_OPTIONS: os.environ.get(_JAVA_OPTIONS, _FAST_START),
+                        "TRIBUTARY_LOG": str(work / "tributary.log"),
+                    },
                 )
         except BaseException:
             shutil.rmtree(self._regions, ignore_errors=True)

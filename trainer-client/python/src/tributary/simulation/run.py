@@ -240,8 +240,11 @@ def _is_flower(app: Any) -> bool:
 
 def _model(model: Any) -> Any:
     if isinstance(model, str | os.PathLike):
-        made = worker.open_model(Path(model), 0)
-        return {name: made.tensors[name] for name in made.names}
+        try:
+            made = worker.open_model(Path(model), 0)
+            return {name: made.tensors[name] for name in made.names}
+        except (OSError, ValueError, TributaryError) as e:
+            raise ArgumentError(f"model '{model}': expected a safetensors file: {e}") from None
     return model
 
 

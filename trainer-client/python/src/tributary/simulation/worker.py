@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -216,6 +217,7 @@ def main(
         code = 1
     except BaseException as e:
         code = 1
-        pipe.send(Failed(clients[0], f"{type(e).__name__}: {e}", traceback.format_exc()))
+        with contextlib.suppress(OSError):
+            pipe.send(Failed(clients[0], f"{type(e).__name__}: {e}", traceback.format_exc()))
     # Threads of clients may wait for a job that is gone.
     os._exit(code)
