@@ -223,6 +223,7 @@ def test_the_table_and_the_lines(tmp_path):
         "0,0,0,0,0.000000,0.1,,",
         "1,2,30,1500000,0.250000,0.9,0.25,0.5",
     ]
+    assert str(run.SimulatedRound(0, 0, 0, {}, {}, 0, 0.0)) == "round 0: not evaluated"
     assert [str(round) for round in seen] == [
         "round 0: accuracy 0.1",
         "round 1: accuracy 0.9, f1 0.25, train loss 0.5, 2 updates, 1.5 MB, 0.25 s",

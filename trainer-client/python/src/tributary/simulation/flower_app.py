@@ -43,7 +43,7 @@ def load(
         described = read_app(app)
         client = load_component(app, described, "clientapp")
         said = override(flat(described.get("config", {})), run_config)
-        if "serverapp" in described["components"]:
+        if model is None and "serverapp" in described["components"]:
             server = load_component(app, described, "serverapp")
     else:
         said = dict(run_config)

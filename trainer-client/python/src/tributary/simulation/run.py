@@ -56,16 +56,12 @@ class SimulatedRound:
     seconds: float
 
     def __str__(self) -> str:
-        parts = [f"round {self.round}:"]
-        parts += [f"{name} {value:.4g}" for name, value in self.evaluation.items()]
+        parts = [f"{name} {value:.4g}" for name, value in self.evaluation.items()]
         if self.round:
             parts += [f"train {name} {value:.4g}" for name, value in self.metrics.items()]
-            parts += [
-                f"{self.updates} updates",
-                f"{self.bytes / 1e6:.1f} MB",
-                f"{self.seconds:.2f} s",
-            ]
-        return f"{parts[0]} {', '.join(parts[1:])}"
+            parts += [f"{self.updates} updates", f"{self.bytes / 1e6:.1f} MB"]
+            parts += [f"{self.seconds:.2f} s"]
+        return f"round {self.round}: {', '.join(parts) or 'not evaluated'}"
 
 
 @dataclass(frozen=True)
