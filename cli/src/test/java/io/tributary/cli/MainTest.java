@@ -65,6 +65,20 @@ class MainTest {
                 .contains("2 × aggregator");
     }
 
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "--detached",
+                "--cluster localhost:1",
+                "--from-latest",
+                "--from-savepoint /nowhere"
+            })
+    void aJobOfThisProcessGoesOnFromNothingAndElsewhere(String option) {
+        Cli cli = Cli.run(("submit --config job.yaml --here " + option).split(" "));
+        assertThat(cli.exit()).isEqualTo(2);
+        assertThat(cli.err()).startsWith("tributary: --here excludes --cluster, --detached");
+    }
+
     @Test
     void aMistakeInATopologyIsOneLine() throws IOException {
         Path schema =

@@ -66,6 +66,10 @@ public final class SubmitCommand implements Callable<Integer> {
         if (latest && savepoint.isPresent()) {
             throw new UsageException("--from-latest and --from-savepoint exclude each other");
         }
+        if (here && (latest || savepoint.isPresent() || detached || cluster.given())) {
+            throw new UsageException(
+                    "--here excludes --cluster, --detached and what a job goes on from: it is a job of this process, and ends with it");
+        }
         JobSpec spec = JobSpec.read(config);
         if (here) {
             return runHere(spec);
@@ -93,10 +97,6 @@ public final class SubmitCommand implements Callable<Integer> {
     }
 
     private int runHere(JobSpec spec) throws Exception {
-        if (latest || savepoint.isPresent() || detached || cluster.given()) {
-            throw new UsageException(
-                    "--here excludes --cluster, --detached and what a job goes on from: it is a job of this process, and ends with it");
-        }
         Console console = new Console(System.out, false);
         try (JobHere job = JobHere.start(spec, console::say);
                 AutoCloseable ignored =
