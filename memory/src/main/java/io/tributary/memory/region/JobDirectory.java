@@ -139,7 +139,7 @@ public record JobDirectory(Path path, String updatesIn) {
                     RegionDirectory.release(header.payload(file));
                 }
             } catch (RejectedException e) {
-                RegionDirectory.delete(file);
+                RegionFiles.deleteDamaged(file, e);
             }
         }
     }
@@ -152,7 +152,7 @@ public record JobDirectory(Path path, String updatesIn) {
                     RegionDirectory.delete(file);
                 }
             } catch (RejectedException e) {
-                RegionDirectory.delete(file);
+                RegionFiles.deleteDamaged(file, e);
             }
         }
     }

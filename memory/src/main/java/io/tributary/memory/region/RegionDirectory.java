@@ -272,8 +272,7 @@ public final class RegionDirectory {
         try {
             release(file, file, RegionHeader.read(file), payload.generation(), () -> delete(file));
         } catch (RejectedException e) {
-            // Gone, or no longer a region; nobody can use what is left.
-            delete(file);
+            RegionFiles.deleteDamaged(file, e);
         }
     }
 

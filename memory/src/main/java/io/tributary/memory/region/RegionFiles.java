@@ -3,6 +3,8 @@
 package io.tributary.memory.region;
 
 import io.tributary.memory.os.Descriptors;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -63,6 +65,17 @@ final class RegionFiles {
         for (long done = 0; done < length; done += zeros.limit()) {
             zeros.clear().limit((int) Math.min(zeros.capacity(), length - done));
             write(channel, zeros, at + done);
+        }
+    }
+
+    /**
+     * Deletes what is no longer a region, since nobody can use what is left. What could not be read
+     * is left alone: this thread may be interrupted, because its task is cancelled, and the region
+     * may be a trainer's next update.
+     */
+    static void deleteDamaged(Path file, RejectedException why) {
+        if (why.reason() == RejectReason.MALFORMED) {
+            RegionDirectory.delete(file);
         }
     }
 }

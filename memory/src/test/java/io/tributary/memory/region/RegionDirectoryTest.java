@@ -100,6 +100,34 @@ class RegionDirectoryTest {
         assertThat(new RegionDirectory(temp.resolve("r"), 3 * 4096).reserve("c", 4096)).isEmpty();
     }
 
+    /** As one does whose task is cancelled, after its trainer has written the next update. */
+    @Test
+    void aThreadThatIsInterruptedDeletesNothingThatItCannotRead() throws IOException {
+        JobDirectory job = JobDirectory.of(temp.resolve("r"), "job");
+        RegionDirectory regions = job.regions(1 << 20);
+        PayloadRef next;
+        try (RegionWriter writer =
+                regions.reserve(JobDirectory.updateName(3, UUID.randomUUID()), 5).orElseThrow()) {
+            writer.write(0, ByteBuffer.wrap(new byte[5]));
+            writer.publish(0, "{}");
+            next = writer.payload();
+        }
+        PayloadRef before = new PayloadRef(next.path(), next.offset(), next.length(), 0);
+        for (Runnable deed :
+                List.<Runnable>of(
+                        () -> RegionDirectory.release(before),
+                        () -> job.discard(3),
+                        () -> job.discardUnfinished(3))) {
+            Thread.currentThread().interrupt();
+            try {
+                deed.run();
+            } finally {
+                assertThat(Thread.interrupted()).isTrue();
+            }
+            assertThat(Path.of(next.path())).exists();
+        }
+    }
+
     @Test
     void releasingTwiceOrAForeignFileDoesNothing() throws IOException {
         Path foreign = Files.writeString(temp.resolve("mine"), "x");
