@@ -68,7 +68,7 @@ class CoordinatorDocTest {
                 found("\\| .* \\| `([A-Z][A-Za-z]+)`").stream()
                         .map(name -> getClass().getPackageName() + "." + name)
                         .toList();
-        assertThat(classes).hasSize(7);
+        assertThat(classes).hasSize(8);
         for (String name : classes) {
             assertThat(Class.forName(name).isAnnotationPresent(Policy.class)).as(name).isTrue();
         }
