@@ -12,9 +12,9 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 
 from . import connection as transports
+from .closing import Closing
 from .connection import Connection, Identity, Memory, Options, Sending
 from .errors import ArgumentError, JobEnded, NoAnswer, Rejected, TributaryError
 from .inbox import Event, Inbox
@@ -62,7 +62,7 @@ class _Outgoing:
         return Sending(self.id, self._kind, attempt, self._samples, self._metrics)
 
 
-class Client:
+class Client(Closing):
     """A trainer that takes part in a job, blocking. Made by :func:`tributary.connect`.
 
     Its methods belong to one thread, but for ``close`` and ``events``. It shows the job that it
@@ -130,17 +130,6 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client(job={self.job!r}, id={self.id!r})"
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def rounds(self, timeout: float | None = None, progress: bool = False) -> Iterator[Round]:
         """All rounds from now on, each with its model. Ends when the job is done.

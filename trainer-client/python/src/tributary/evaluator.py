@@ -19,9 +19,9 @@ import queue
 import sys
 import time
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from .closing import Closing
 from .errors import ArgumentError, Rejected
 from .follower import listen
 from .messages import DeadLetter, Evaluation, Opening, Plan, Status, evaluation, kept_metrics
@@ -49,7 +49,7 @@ Metrics = Mapping[str, float]
 Function = Callable[[GlobalModel], "Metrics | tuple[Metrics, str]"]
 
 
-class Evaluator:
+class Evaluator(Closing):
     """What is between a job and the function that evaluates its models. Not thread-safe."""
 
     def __init__(self, uri: str, *, job: str, id: str, **credentials: Unpack[Credentials]) -> None:
@@ -60,15 +60,8 @@ class Evaluator:
         self._before: Opening | None = None
         self._run = ""
 
-    def __enter__(self) -> Evaluator:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the connection."""
         self._connection.close()
 
     def run(self, function: Function) -> None:

@@ -9,9 +9,9 @@ import queue
 import time
 import uuid
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING
 
+from .closing import Closing
 from .connection import Connection, Identity, Options
 from .connection import connect as open_connection
 from .errors import NoAnswer
@@ -40,7 +40,7 @@ def listen(
     return who, inbox, open_connection(uri, who, Options.of(**credentials), inbox)
 
 
-class Follower:
+class Follower(Closing):
     """What a job says of its rounds from now on, as an iterator.
 
     It yields a :class:`Status` at each change of a round and a :class:`Model` for each model, and
@@ -60,17 +60,6 @@ class Follower:
         self._closed = False
         # What runs now is known before its end is heard.
         self._connection.poll()
-
-    def __enter__(self) -> Follower:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Status | Model]:
         while (found := self.next()) is not None:

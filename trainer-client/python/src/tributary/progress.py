@@ -3,33 +3,31 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
+from .closing import Closing
 from .messages import Receipt
 
 
-class Progress:
+def open_bar(shown: bool, **options: Any) -> Any:
+    """A bar of ``tqdm`` for rounds, or None."""
+    if not shown:
+        return None
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        raise ImportError("progress=True needs tqdm; pip install tqdm") from None
+    return tqdm(unit=" rounds", **options)
+
+
+class Progress(Closing):
     """A bar of ``tqdm``, or nothing."""
 
     def __init__(self, trainer: str, shown: bool) -> None:
-        self._bar: Any = None
-        if shown:
-            try:
-                from tqdm.auto import tqdm
-            except ImportError:
-                raise ImportError("progress=True needs tqdm; pip install tqdm") from None
-            self._bar = tqdm(desc=trainer, unit=" rounds")
+        self._bar = open_bar(shown, desc=trainer)
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Takes the bar away."""
         if self._bar is not None:
             self._bar.close()
 

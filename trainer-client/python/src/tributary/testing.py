@@ -28,9 +28,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
+from .closing import Closing
 from .errors import Malformed, ModelMismatch
 from .messages import Evaluation, Kind, RoundId, Scalar, encode
 from .model_file import model_bytes
@@ -64,7 +64,7 @@ class ReceivedUpdate:
     generation: int
 
 
-class FakeJob:
+class FakeJob(Closing):
     """A job that gives trainers the models that a test names, and answers as the test says.
 
     An update that is not one of the open round's model, or not finite, is rejected at once, as a
@@ -105,17 +105,6 @@ class FakeJob:
     def uri(self) -> str:
         """The way to it, for ``connect``. Without an agent, trainers look by themselves."""
         return f"shm:{self._root}?agent-port=1"
-
-    def __enter__(self) -> FakeJob:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Ends it; trainers that still wait wait in vain."""

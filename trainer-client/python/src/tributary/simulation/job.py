@@ -12,9 +12,9 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from ..closing import Closing
 from ..errors import ArgumentError, TributaryError
 from ..messages import Scalar
 from ..model_file import save_model
@@ -149,7 +149,7 @@ def _allowed(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return settings
 
 
-class SimulatedJob:
+class SimulatedJob(Closing):
     """A job on this host, over shared memory. It ends with this process."""
 
     def __init__(
@@ -225,17 +225,6 @@ class SimulatedJob:
         except BaseException:
             shutil.rmtree(self._regions, ignore_errors=True)
             raise
-
-    def __enter__(self) -> SimulatedJob:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def check(self) -> None:
         """Raises what has ended the job before its time."""

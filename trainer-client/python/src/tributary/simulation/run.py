@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from ..closing import Closing
 from ..errors import ArgumentError, NoAnswer, TributaryError
 from ..follower import Follower
 from ..messages import Model, Scalar, Status
+from ..progress import open_bar
 from ..tensors import Array, Tensors
 from . import partition, worker
 from .apps import App, FunctionsApp, Metrics, Started, load_functions
@@ -32,6 +34,8 @@ from .worker import Done, Evaluate, Evaluated, Failed, Said, Train, Trained
 log = logging.getLogger("tributary")
 
 _LOOK = 0.2
+#: Who evaluates for all clients.
+_ALL = -1
 _START_SECONDS = 120.0
 #: A checkout that was never built fetches what it needs first.
 _BUILD_SECONDS = 1800.0
@@ -74,14 +78,18 @@ class Simulation:
 
 @dataclass
 class _Mean:
-    """Means of metrics, weighted."""
+    """Means of metrics, weighted. Each client counts once: a job that goes back asks all again."""
 
+    clients: set[int] = field(default_factory=set)
+    weight: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     weights: dict[str, int] = field(default_factory=dict)
-    count: int = 0
 
-    def add(self, metrics: Metrics, weight: int) -> None:
-        self.count += 1
+    def add(self, client: int, metrics: Metrics, weight: int) -> None:
+        if client in self.clients:
+            return
+        self.clients.add(client)
+        self.weight += weight
         for name, value in metrics.items():
             self.sums[name] = self.sums.get(name, 0.0) + value * weight
             self.weights[name] = self.weights.get(name, 0) + weight
@@ -95,12 +103,9 @@ class _Mean:
 class _Round:
     """What is known of a round so far."""
 
-    samples: int = 0
     trained: _Mean = field(default_factory=_Mean)
     evaluated: _Mean = field(default_factory=_Mean)
     made_at: float | None = None
-    trainers: set[int] = field(default_factory=set)
-    evaluators: set[int] = field(default_factory=set)
     #: Whether there is nothing to evaluate, or all have done it.
     closed: bool = False
 
@@ -410,17 +415,9 @@ class _Run:
         if isinstance(said, Done):
             self._done += 1
         elif isinstance(said, Trained):
-            round = self._round(said.round)
-            # A job that has gone back asks all once more.
-            if said.client not in round.trainers:
-                round.trainers.add(said.client)
-                round.samples += said.samples
-                round.trained.add(said.metrics, said.samples)
+            self._round(said.round).trained.add(said.client, said.metrics, said.samples)
         elif isinstance(said, Evaluated):
-            round = self._round(said.model)
-            if said.client not in round.evaluators:
-                round.evaluators.add(said.client)
-                round.evaluated.add(said.metrics, said.examples)
+            self._round(said.model).evaluated.add(said.client, said.metrics, said.examples)
         elif isinstance(said, Status):
             # A job that is fast says that a round is closed, and not that it was open.
             if said.state in ("OPEN", "CLOSED"):
@@ -440,20 +437,20 @@ class _Run:
         round.made_at = at
         metrics = self._app.evaluate(worker.open_model(file, number))
         if metrics:
-            round.evaluated.add(metrics, 1)
+            round.evaluated.add(_ALL, metrics, 1)
             round.closed = True
 
     def _report(self, report: _Report) -> None:
         """Reports the rounds of which all is known."""
         while self._next <= self._last:
             round = self._round(self._next)
-            trained = self._next == 0 or round.trained.count == self._clients
+            trained = self._next == 0 or len(round.trained.clients) == self._clients
             # The next round's training comes after the evaluation of this model.
             following = self._rounds.get(self._next + 1)
             evaluated = (
                 round.closed
-                or round.evaluated.count == self._clients
-                or (following is not None and following.trained.count == self._clients)
+                or len(round.evaluated.clients) == self._clients
+                or (following is not None and len(following.trained.clients) == self._clients)
             )
             if round.made_at is None or not trained or not evaluated:
                 return
@@ -461,18 +458,18 @@ class _Run:
             report.add(
                 SimulatedRound(
                     self._next,
-                    round.trained.count,
-                    round.samples,
+                    len(round.trained.clients),
+                    round.trained.weight,
                     round.trained.values,
                     round.evaluated.values,
-                    2 * self._job.model_bytes * round.trained.count,
+                    2 * self._job.model_bytes * len(round.trained.clients),
                     round.made_at - (before.made_at or 0.0) if before else 0.0,
                 )
             )
             self._next += 1
 
 
-class _Report:
+class _Report(Closing):
     """Where rounds are told."""
 
     def __init__(
@@ -485,22 +482,14 @@ class _Report:
         self.rounds: list[SimulatedRound] = []
         self._file = None if file is None else Path(file)
         self._on_round = on_round
-        self._bar: Any = None
         if self._file is not None and not self._file.absolute().parent.is_dir():
             raise ArgumentError(
                 f"csv_file '{self._file}': expected a file in a directory that exists"
             )
-        if progress:
-            try:
-                from tqdm.auto import tqdm
-            except ImportError:
-                raise ImportError("progress=True needs tqdm; pip install tqdm") from None
-            self._bar = tqdm(total=rounds, desc="simulation", unit=" rounds")
+        self._bar = open_bar(progress, total=rounds, desc="simulation")
 
-    def __enter__(self) -> _Report:
-        return self
-
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Takes the bar away."""
         if self._bar is not None:
             self._bar.close()
 

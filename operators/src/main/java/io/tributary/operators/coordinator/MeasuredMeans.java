@@ -4,6 +4,7 @@ package io.tributary.operators.coordinator;
 
 import com.fasterxml.jackson.annotation.JsonAutoDetect;
 import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.Metrics;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -16,8 +17,6 @@ import java.util.TreeMap;
         getterVisibility = JsonAutoDetect.Visibility.NONE,
         isGetterVisibility = JsonAutoDetect.Visibility.NONE)
 final class MeasuredMeans {
-
-    private static final int MAX_COUNT = 32;
 
     /**
      * A sum of values times weights.
@@ -40,7 +39,7 @@ final class MeasuredMeans {
 
     private void add(String name, double value, double weight) {
         Sum before = sums.get(name);
-        if (before != null || sums.size() < MAX_COUNT) {
+        if (before != null || sums.size() < Metrics.MAX_COUNT) {
             sums.put(name, (before == null ? new Sum(0, 0) : before).plus(value, weight));
         }
     }

@@ -44,6 +44,9 @@ public record PosixModelStore(String directory) implements ModelStore {
 
     static final String PART = ".part";
 
+    private static final String VERSIONS = "versions";
+    private static final String EVALUATION = ".evaluation";
+
     /** A model directory at {@code path}. */
     public static PosixModelStore at(Path path) {
         return new PosixModelStore(path.toAbsolutePath().toString());
@@ -54,7 +57,7 @@ public record PosixModelStore(String directory) implements ModelStore {
 
     /** The file of a version. */
     public Path version(RoundId version) {
-        return Path.of(directory, "versions", version + ".safetensors");
+        return Path.of(directory, VERSIONS, version + ".safetensors");
     }
 
     @Override
@@ -99,7 +102,7 @@ public record PosixModelStore(String directory) implements ModelStore {
     }
 
     private Path versions() {
-        return Path.of(directory, "versions");
+        return Path.of(directory, VERSIONS);
     }
 
     @Override
@@ -156,11 +159,7 @@ public record PosixModelStore(String directory) implements ModelStore {
     @Override
     public long evaluate(Evaluation evaluation) throws IOException {
         byte[] json = Json.encode(evaluation);
-        Path kept = evaluation(evaluation.model());
-        // Not one of those parts that are removed when the job starts: both may happen at once.
-        Path part = versions().resolve(evaluation.model() + "." + UUID.randomUUID());
-        Files.write(part, json);
-        replace(part, kept);
+        note(VERSIONS, evaluation.model() + EVALUATION, json);
         Path ledger = ledger(evaluation.round());
         if (LedgerFile.isOf(ledger, evaluation.model())) {
             addEvaluation(evaluation.model(), ledger);
@@ -183,7 +182,7 @@ public record PosixModelStore(String directory) implements ModelStore {
     }
 
     private Path evaluation(RoundId version) {
-        return versions().resolve(version + ".evaluation.json");
+        return versions().resolve(version + EVALUATION + NOTE);
     }
 
     private LedgerFile parts(RoundId version) {

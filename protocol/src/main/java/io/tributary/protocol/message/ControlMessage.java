@@ -50,14 +50,13 @@ public record ControlMessage(
     @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
     static ControlMessage read(JsonNode json) {
         Required said = Json.convert(json, Required.class);
-        JsonNode evaluation = json.path("evaluation");
         return new ControlMessage(
                 said.type(),
                 said.job(),
                 said.trainer(),
                 said.instance(),
                 said.group(),
-                evaluation.isObject() ? Json.convert(evaluation, Evaluation.class) : null);
+                Evaluation.in(json));
     }
 
     /** A trainer's word. */

@@ -39,6 +39,12 @@ public record Evaluation(
                 said.stop());
     }
 
+    /** The one in a message; null where it has none. */
+    static Evaluation in(JsonNode message) {
+        JsonNode evaluation = message.path("evaluation");
+        return evaluation.isObject() ? Json.convert(evaluation, Evaluation.class) : null;
+    }
+
     public Evaluation {
         Names.check("run", run);
         if (stop.getBytes(StandardCharsets.UTF_8).length > MAX_STOP_BYTES) {

@@ -12,7 +12,9 @@ import java.util.TreeMap;
  */
 public final class Metrics {
 
-    private static final int MAX_COUNT = 32;
+    /** As many of a trainer are kept, and of a round. */
+    public static final int MAX_COUNT = 32;
+
     private static final int MAX_NAME = 64;
 
     private Metrics() {}

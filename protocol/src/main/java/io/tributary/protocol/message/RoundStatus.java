@@ -56,7 +56,6 @@ public record RoundStatus(
     @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
     static RoundStatus read(JsonNode json) {
         Required said = Json.convert(json, Required.class);
-        JsonNode evaluation = json.path("evaluation");
         return new RoundStatus(
                 said.job(),
                 said.round(),
@@ -68,7 +67,7 @@ public record RoundStatus(
                 said.rejected(),
                 said.duplicates(),
                 Metrics.of(json.path("metrics")),
-                evaluation.isObject() ? Json.convert(evaluation, Evaluation.class) : null);
+                Evaluation.in(json));
     }
 
     /** The states of a round. */

@@ -17,7 +17,9 @@ public final class ChildProcess implements AutoCloseable {
     private static final long START_SECONDS = 60;
     private static final long END_SECONDS = 20;
     private static final long PAUSE_MILLIS = 100;
-    private static final long DUMP_MILLIS = 2000;
+
+    /** What a JVM says last of its threads. */
+    private static final String DUMP_END = "JNI global refs";
 
     private final Process process;
     private final Path log;
@@ -113,11 +115,14 @@ public final class ChildProcess implements AutoCloseable {
         }
     }
 
-    /** Has a JVM write what its threads do to its output, and waits a little for that. */
+    /** Has a JVM write what its threads do to its output, and waits for that. */
     public void dumpThreads() {
         try {
             new ProcessBuilder("kill", "-QUIT", Long.toString(pid())).start().waitFor();
-            Thread.sleep(DUMP_MILLIS);
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(END_SECONDS);
+            while (!Files.readString(log).contains(DUMP_END) && System.nanoTime() < end) {
+                pause();
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         } catch (InterruptedException e) {
