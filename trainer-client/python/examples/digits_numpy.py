@@ -9,6 +9,7 @@ The network has one hidden layer: 784 → 64 → 10, softmax, cross-entropy, pla
 
 import argparse
 import logging
+import os
 
 import numpy as np
 import safetensors.numpy
@@ -75,6 +76,9 @@ def main():
     )
     parser.add_argument("--part", default="1/1", help="without --data: its part, such as 2/3")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--user", default="", help="MQTT user name; its password is in TRIBUTARY_PASSWORD"
+    )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     if given.data:
@@ -83,7 +87,14 @@ def main():
     else:
         images, labels = digits(given.part)
     random = np.random.default_rng(given.seed)
-    with tributary.connect(given.uri, job=given.job, id=given.id, group=given.group) as client:
+    with tributary.connect(
+        given.uri,
+        job=given.job,
+        id=given.id,
+        group=given.group,
+        user=given.user,
+        password=os.environ.get("TRIBUTARY_PASSWORD", ""),
+    ) as client:
         for round in client.rounds():
             weights = {name: value.copy() for name, value in round.tensors.items()}
             loss = train(weights, images, labels, random)

@@ -27,16 +27,18 @@ public final class Distribution {
 
     private Distribution() {}
 
-    /** The jar that Flink runs. */
+    /** The jar that Flink runs, of a release or of a checkout. */
     public static Path jobJar() {
-        Path jar =
-                Path.of(System.getProperty("tributary.home", "."))
-                        .resolve("flink-job/target/tributary-flink-job.jar")
-                        .toAbsolutePath();
-        if (!Files.exists(jar)) {
-            throw new IllegalStateException(jar + " is missing; build with 'mvn package'");
+        Path home = Path.of(System.getProperty("tributary.home", ".")).toAbsolutePath();
+        Path released = home.resolve("flink/tributary-flink-job.jar");
+        if (Files.exists(released)) {
+            return released;
         }
-        return jar;
+        Path built = home.resolve("flink-job/target/tributary-flink-job.jar");
+        if (!Files.exists(built)) {
+            throw new IllegalStateException(built + " is missing; build with 'mvn package'");
+        }
+        return built;
     }
 
     /** Flink, and what belongs into its {@code lib/} directory, on this process's class path. */
