@@ -58,6 +58,13 @@ public final class DoctorCommand implements Callable<Integer> {
     private int agentPort;
 
     @Option(
+            names = "--run-as",
+            paramLabel = "USER",
+            description =
+                    "Of root alone: whose process this is, as with 'agent'. Default: who called sudo, else root.")
+    private Optional<String> runAs;
+
+    @Option(
             names = "--config",
             paramLabel = "FILE",
             description =
