@@ -26,6 +26,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
@@ -117,7 +118,7 @@ final class HostsBench {
         try (WorkDirectory work = WorkDirectory.create("bench")) {
             LocalCluster cluster = new LocalCluster(work.path().resolve("cluster"));
             try {
-                cluster.start(hosts, Optional.of(LINK), SLOTS);
+                cluster.start(hosts, Optional.of(LINK), SLOTS, Map.of());
                 Rounds local = rounds(cluster, work.directory("local"), true);
                 return List.of(local, rounds(cluster, work.directory("anywhere"), false));
             } finally {

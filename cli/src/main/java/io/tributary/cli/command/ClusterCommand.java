@@ -6,6 +6,7 @@ import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.memory.mailbox.Mailbox;
 import io.tributary.node.Node;
+import io.tributary.testbed.cluster.ClusterState;
 import io.tributary.testbed.cluster.LocalCluster;
 import io.tributary.testbed.process.NetnsHosts;
 import io.tributary.testbed.process.ProcessIdentity;
@@ -70,7 +71,14 @@ public final class ClusterCommand implements Runnable {
                             names = "--link",
                             paramLabel = "RATE",
                             description = "With --hosts: rate of their links, such as 1gbit.")
-                    Optional<String> link) {
+                    Optional<String> link,
+            @Option(
+                            names = "--set",
+                            paramLabel = "KEY=VALUE",
+                            description =
+                                    "A setting of Flink's, such as jobmanager.scheduler=adaptive; repeatable.")
+                    Map<String, String> settings) {
+        Map<String, String> flink = settings == null ? kept() : settings;
         if (link.isPresent() && hosts.isEmpty()) {
             throw new UsageException("--link is the rate of the hosts' links; give --hosts too");
         }
@@ -89,15 +97,15 @@ public final class ClusterCommand implements Runnable {
             throw new UsageException("--slots %d: expected 1 or more".formatted(slots));
         }
         if (hosts.isPresent()) {
-            cluster().start(hosts.get(), link, slots);
+            cluster().start(hosts.get(), link, slots, flink);
         } else {
-            cluster().start(taskManagers.orElse(2), slots);
+            cluster().start(taskManagers.orElse(2), slots, flink);
         }
         System.out.printf("Flink web UI: %s%n", cluster().rest().url());
         System.out.printf("Logs: %s%n", directory.resolve("log"));
         cluster()
                 .state()
-                .flatMap(LocalCluster.State::hosts)
+                .flatMap(ClusterState::hosts)
                 .ifPresent(
                         there -> {
                             System.out.printf("Broker: mqtt://%s:1883%n", there.host(1).address());
@@ -126,6 +134,11 @@ public final class ClusterCommand implements Runnable {
         List<String> line = new ArrayList<>(hosts.host(number).enter());
         line.addAll(command);
         return new ProcessBuilder(line).inheritIO().start().waitFor();
+    }
+
+    /** The settings of Flink with which the cluster was started. */
+    private Map<String, String> kept() {
+        return cluster().state().map(ClusterState::settings).orElse(Map.of());
     }
 
     private static void requireHost(NetnsHosts hosts, int number) {
@@ -169,7 +182,7 @@ public final class ClusterCommand implements Runnable {
         if (state.get().hosts().isPresent()) {
             show("broker", state.get().broker());
         }
-        for (Map.Entry<Integer, LocalCluster.TaskManager> tm :
+        for (Map.Entry<Integer, ClusterState.TaskManager> tm :
                 state.get().taskManagers().entrySet()) {
             show("task manager " + tm.getKey(), tm.getValue().owner());
         }

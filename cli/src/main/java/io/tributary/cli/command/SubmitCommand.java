@@ -2,12 +2,15 @@
 
 package io.tributary.cli.command;
 
+import io.tributary.job.cluster.ClusterUnavailableException;
 import io.tributary.job.cluster.Distribution;
 import io.tributary.job.cluster.FlinkRest;
+import io.tributary.job.cluster.FlinkRestException;
 import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobTransport;
+import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.testbed.cluster.JobHere;
 import io.tributary.testbed.demo.Console;
 import io.tributary.testbed.demo.RoundBoard;
@@ -25,6 +28,13 @@ import picocli.CommandLine.Option;
 public final class SubmitCommand implements Callable<Integer> {
 
     private static final long LOOK_MILLIS = 500;
+
+    /** How long a job manager may be away while the job is followed. */
+    private static final Duration AWAY_AT_MOST = Duration.ofMinutes(2);
+
+    /** How long one that answers may need until it knows its jobs. */
+    private static final Duration ELECTED_WITHIN = Duration.ofSeconds(30);
+
     private static final Duration UP_WITHIN = Duration.ofSeconds(60);
     private static final String DONE = "FINISHED";
     private static final String FAILED = "FAILED";
@@ -61,6 +71,13 @@ public final class SubmitCommand implements Callable<Integer> {
                     "Runs it in this process, without a cluster, until its rounds are done or Ctrl-C.")
     private boolean here;
 
+    @Option(
+            names = "--parallelism",
+            paramLabel = "N",
+            description =
+                    "Changes the parallelism of the job, which runs already; on a cluster with Flink's adaptive scheduler.")
+    private Optional<Integer> parallelism;
+
     @Override
     public Integer call() throws Exception {
         if (latest && savepoint.isPresent()) {
@@ -70,7 +87,14 @@ public final class SubmitCommand implements Callable<Integer> {
             throw new UsageException(
                     "--here excludes --cluster, --detached and what a job goes on from: it is a job of this process, and ends with it");
         }
+        if (parallelism.isPresent() && (here || latest || savepoint.isPresent() || detached)) {
+            throw new UsageException(
+                    "--parallelism is for a job that runs already, and excludes what starts one");
+        }
         JobSpec spec = JobSpec.read(config);
+        if (parallelism.isPresent()) {
+            return rescale(spec.name(), parallelism.get());
+        }
         if (here) {
             return runHere(spec);
         }
@@ -94,6 +118,36 @@ public final class SubmitCommand implements Callable<Integer> {
             console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
             return detached ? deployed(rest, spec.name(), job, console) : await(rest, job, console);
         }
+    }
+
+    private int rescale(String name, int wanted) {
+        if (wanted < 1 || wanted > SubtaskAffinity.KEY_GROUPS) {
+            throw new UsageException(
+                    "--parallelism %d: expected 1 to %d"
+                            .formatted(wanted, SubtaskAffinity.KEY_GROUPS));
+        }
+        FlinkRest rest = cluster.rest();
+        FlinkRest.Job job =
+                rest.jobs().stream()
+                        .filter(j -> j.live() && j.name().equals(name))
+                        .findFirst()
+                        .orElseThrow(
+                                () ->
+                                        new UsageException(
+                                                "--parallelism: no job '%s' runs at %s; 'parallelism' in job.yaml is for one that is submitted"
+                                                        .formatted(name, rest.url())));
+        try {
+            rest.rescale(job.id(), wanted);
+        } catch (FlinkRestException e) {
+            throw new IllegalStateException(
+                    "Flink does not change the parallelism of job %s (%s): %s; the cluster needs 'jobmanager.scheduler: adaptive' before the job is submitted"
+                            .formatted(name, job.id(), e.getMessage()),
+                    e);
+        }
+        System.out.printf(
+                "job %s (%s) gets %d subtasks, or as many as there are slots for%n",
+                name, job.id(), wanted);
+        return 0;
     }
 
     private int runHere(JobSpec spec) throws Exception {
@@ -166,23 +220,50 @@ public final class SubmitCommand implements Callable<Integer> {
     private static int await(FlinkRest rest, String job, Console console)
             throws InterruptedException {
         Optional<String> said = Optional.empty();
-        String state = rest.state(job);
-        while (!state.equals(DONE)) {
-            Optional<String> failure = rest.failure(job);
-            if (state.equals(FAILED)) {
-                throw failed(failure);
-            }
-            if (state.equals("CANCELED")) {
-                throw new IllegalStateException("the job was cancelled");
-            }
-            if (failure.isPresent() && !failure.equals(said)) {
-                console.say("the job restarts: " + failure.get());
-                said = failure;
+        Optional<Long> awaySince = Optional.empty();
+        while (true) {
+            try {
+                String state = rest.state(job);
+                Optional<String> failure = rest.failure(job);
+                if (awaySince.isPresent()) {
+                    console.say("the job manager answers again, and has the job");
+                    awaySince = Optional.empty();
+                }
+                if (state.equals(DONE)) {
+                    console.say("all rounds are done; the job is FINISHED");
+                    return 0;
+                }
+                if (state.equals(FAILED)) {
+                    throw failed(failure);
+                }
+                if (state.equals("CANCELED")) {
+                    throw new IllegalStateException("the job was cancelled");
+                }
+                if (failure.isPresent() && !failure.equals(said)) {
+                    console.say("the job restarts: " + failure.get());
+                    said = failure;
+                }
+            } catch (ClusterUnavailableException | FlinkRestException e) {
+                if (awaySince.isEmpty()) {
+                    console.say("warning: %s; waiting".formatted(e.getMessage()));
+                }
+                awaySince = awaySince.or(() -> Optional.of(System.nanoTime()));
+                Duration away = Duration.ofNanos(System.nanoTime() - awaySince.get());
+                if (e instanceof FlinkRestException && away.compareTo(ELECTED_WITHIN) > 0) {
+                    throw forgotten(e);
+                }
+                if (away.compareTo(AWAY_AT_MOST) > 0) {
+                    throw e;
+                }
             }
             Thread.sleep(LOOK_MILLIS);
-            state = rest.state(job);
         }
-        console.say("all rounds are done; the job is FINISHED");
-        return 0;
+    }
+
+    private static IllegalStateException forgotten(RuntimeException e) {
+        return new IllegalStateException(
+                "the job manager does not know the job any more (%s); without high availability it forgets jobs when it ends, and 'submit --from-latest' goes on"
+                        .formatted(e.getMessage()),
+                e);
     }
 }

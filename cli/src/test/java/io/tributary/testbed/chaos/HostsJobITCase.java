@@ -14,6 +14,7 @@ import io.tributary.testbed.cluster.LocalCluster;
 import io.tributary.testbed.process.NetnsHosts;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
 import java.util.Optional;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Assumptions;
@@ -34,7 +35,7 @@ class HostsJobITCase {
         Assumptions.assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
         LocalCluster cluster = new LocalCluster(temp.resolve("cluster"));
         try {
-            cluster.start(HOSTS, Optional.of("1gbit"), 1);
+            cluster.start(HOSTS, Optional.of("1gbit"), 1, Map.of());
             NetnsHosts hosts = cluster.hosts();
             JobSpec spec =
                     ChaosJob.write(

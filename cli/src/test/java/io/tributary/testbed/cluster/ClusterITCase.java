@@ -463,7 +463,7 @@ class ClusterITCase {
 
     @Test
     void aTaskManagerThatDoesNotRegisterIsStartedAgain() throws Exception {
-        LocalCluster.TaskManager stuck = cluster.state().orElseThrow().taskManagers().get(1);
+        ClusterState.TaskManager stuck = cluster.state().orElseThrow().taskManagers().get(1);
         new ProcessBuilder("kill", "-STOP", Long.toString(stuck.owner().pid())).start().waitFor();
         Awaitility.await()
                 .atMost(PATIENCE)

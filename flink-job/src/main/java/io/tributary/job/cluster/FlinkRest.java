@@ -169,6 +169,36 @@ public final class FlinkRest {
         send(HttpRequest.newBuilder(URI.create(url() + "/jars/" + jar)).DELETE());
     }
 
+    /**
+     * Lets a job have at most so many subtasks of each operator, and fewer where there are not
+     * enough slots. What runs alone goes on alone. Needs Flink's adaptive scheduler.
+     *
+     * @throws FlinkRestException when the job has another scheduler
+     */
+    public void rescale(String job, int parallelism) {
+        Map<String, Object> wanted = new LinkedHashMap<>();
+        for (JsonNode vertex : get("/jobs/" + job).path("vertices")) {
+            int most = Math.min(parallelism, vertex.path("maxParallelism").asInt());
+            wanted.put(
+                    vertex.path("id").asText(),
+                    Map.of("parallelism", Map.of("lowerBound", 1, "upperBound", most)));
+        }
+        send(
+                HttpRequest.newBuilder(
+                                URI.create(url() + "/jobs/" + job + "/resource-requirements"))
+                        .header("Content-Type", "application/json")
+                        .PUT(BodyPublishers.ofByteArray(Json.encode(wanted))));
+    }
+
+    /** How many subtasks the operator with the most of them has. */
+    public int parallelism(String job) {
+        int most = 0;
+        for (JsonNode vertex : get("/jobs/" + job).path("vertices")) {
+            most = Math.max(most, vertex.path("parallelism").asInt());
+        }
+        return most;
+    }
+
     /** Ends a job. */
     public void cancel(String job) {
         send(

@@ -147,6 +147,7 @@ public record FederationJob(
                 .name("sink: " + what)
                 .uid("sink-" + what)
                 .setParallelism(1)
+                .setMaxParallelism(1)
                 .disableChaining();
     }
 
@@ -156,7 +157,10 @@ public record FederationJob(
             DataStream<PublishedModel> models,
             int parallelism) {
         String job = graph.job();
-        Sinks sinks = new Sinks(transport, transport.onEachHost() ? parallelism : 1);
+        Sinks sinks =
+                transport.onEachHost()
+                        ? new Sinks(transport, parallelism, SubtaskAffinity.KEY_GROUPS)
+                        : new Sinks(transport, 1, 1);
         sinks.add(transport.plans(job, outputs.plans(), publish), "plans");
         sinks.add(transport.models(job, graph.run(), models, publish), "models");
         sinks.add(
@@ -178,20 +182,23 @@ public record FederationJob(
                 .returns(StreamType.json(Receipt.class))
                 .name("receipts (%s)".formatted(scheme))
                 .uid("receipts-" + scheme)
-                .setParallelism(1);
+                .setParallelism(1)
+                .setMaxParallelism(1);
     }
 
     /**
      * Names the sinks of a transport.
      *
      * @param parallelism of each
+     * @param maxParallelism to which Flink may raise it
      */
-    private record Sinks(JobTransport transport, int parallelism) {
+    private record Sinks(JobTransport transport, int parallelism, int maxParallelism) {
 
         void add(DataStreamSink<?> sink, String what) {
             sink.name("sink: %s (%s)".formatted(what, transport.scheme()))
                     .uid("sink-%s-%s".formatted(what.replace(' ', '-'), transport.scheme()))
                     .setParallelism(parallelism)
+                    .setMaxParallelism(maxParallelism)
                     // An answer from outside should not hold the operator before up.
                     .disableChaining();
         }
@@ -212,10 +219,7 @@ public record FederationJob(
     private List<DataStream<InboundEvent>> events(
             StreamExecutionEnvironment env, JobTransport transport) {
         // A reader without a lane would never hear that the job has ended.
-        int readers =
-                transport.onEachHost()
-                        ? env.getParallelism()
-                        : Math.min(env.getParallelism(), Topics.LANES);
+        int maxReaders = transport.onEachHost() ? SubtaskAffinity.KEY_GROUPS : Topics.LANES;
         List<DataStream<InboundEvent>> all = new ArrayList<>();
         all.add(
                 source(
@@ -227,10 +231,11 @@ public record FederationJob(
                                 graph.run(),
                                 graph.model(),
                                 graph.rules().folding().timing()),
-                        readers));
+                        Math.min(env.getParallelism(), maxReaders),
+                        maxReaders));
         transport
                 .control(graph.job(), graph.run())
-                .ifPresent(control -> all.add(source(env, transport, "control", control, 1)));
+                .ifPresent(control -> all.add(source(env, transport, "control", control, 1, 1)));
         return all;
     }
 
@@ -239,19 +244,23 @@ public record FederationJob(
             JobTransport transport,
             String what,
             Source<TrainerEvent, ?, ?> source,
-            int parallelism) {
+            int parallelism,
+            int maxParallelism) {
         String scheme = transport.scheme();
         String name = "%s (%s)".formatted(what, scheme);
         DataStreamSource<TrainerEvent> stream =
                 env.fromSource(
                         source, WatermarkStrategy.noWatermarks(), name, CoordinatorOutputs.EVENT);
-        stream.uid("source-%s-%s".formatted(what, scheme)).setParallelism(parallelism);
+        stream.uid("source-%s-%s".formatted(what, scheme))
+                .setParallelism(parallelism)
+                .setMaxParallelism(maxParallelism);
         SingleOutputStreamOperator<InboundEvent> inbound =
                 stream.map(event -> new InboundEvent(scheme, event))
                         .returns(CoordinatorOutputs.INBOUND)
                         .name(name)
                         .uid("inbound-%s-%s".formatted(what, scheme))
-                        .setParallelism(parallelism);
+                        .setParallelism(parallelism)
+                        .setMaxParallelism(maxParallelism);
         if (what.equals(UPDATES)) {
             AggregationGraph.coLocationGroup(transport.regions())
                     .ifPresent(
@@ -274,6 +283,7 @@ public record FederationJob(
         return env.fromData(List.of(initial), AggregationGraph.MODEL)
                 .name("initial model")
                 .uid("source-initial-model")
-                .setParallelism(1);
+                .setParallelism(1)
+                .setMaxParallelism(1);
     }
 }

@@ -3,6 +3,7 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.aggregate.SubtaskAffinity;
+import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.TrainerEvent.SubtaskLocated;
 import io.tributary.protocol.topology.Topology;
 import java.util.Map;
@@ -10,46 +11,51 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * Which subtasks of the tree are on which host, as they have said since the job began or failed.
+ * How many subtasks the tree's levels have, and on which hosts they are, as sources have said since
+ * the job began or failed. Flink may give a job that goes on other numbers than it was submitted
+ * with.
  */
 @Policy
 final class Locations {
 
     private final boolean wanted;
     private final boolean anybodyBelowTop;
-    private final int parallelism;
+    private final int submitted;
     private final Map<Integer, String> nodes = new TreeMap<>();
-    private int expected = Integer.MAX_VALUE;
+
+    /** The most subtasks that a source has; 0 while none has spoken. */
+    private int reported;
 
     /**
-     * @param wanted whether it matters
-     * @param parallelism of the tree's levels
+     * @param wanted whether it matters on which hosts they are
+     * @param submitted the parallelism of the tree's levels as the job was submitted
      */
-    Locations(boolean wanted, Topology topology, int parallelism) {
+    Locations(boolean wanted, Topology topology, int submitted) {
         this.wanted = wanted;
         this.anybodyBelowTop = topology.nodes().size() > 1;
-        this.parallelism = parallelism;
+        this.submitted = submitted;
     }
 
     void take(SubtaskLocated located) {
+        // Of several sources the one with the most subtasks has one beside each of the tree's.
+        reported = Math.max(reported, located.parallelism());
         if (wanted) {
             nodes.put(located.subtask(), located.node());
-            // Of several sources the one with the most subtasks has one beside each of the tree's.
-            expected =
-                    expected == Integer.MAX_VALUE
-                            ? located.parallelism()
-                            : Math.max(expected, located.parallelism());
         }
     }
 
     /** Whether all have spoken, or nobody has to. */
     boolean known() {
-        return !wanted || nodes.size() >= expected;
+        return !wanted || reported > 0 && nodes.size() >= reported;
     }
 
-    /** Of the tree's levels. */
+    /**
+     * Of the tree's levels. A source that reads lanes has as many subtasks, but no more than there
+     * are lanes.
+     */
     int parallelism() {
-        return parallelism;
+        boolean asSubmitted = reported == 0 || reported == Math.min(submitted, Topics.LANES);
+        return asSubmitted ? submitted : reported;
     }
 
     /**
@@ -68,7 +74,7 @@ final class Locations {
                             nodes.keySet().stream()
                                     .filter(subtask -> nodes.get(subtask).equals(node))
                                     .toList(),
-                            parallelism));
+                            parallelism()));
         }
         return affinities;
     }

@@ -92,7 +92,7 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
      * @param rules how rounds are run
      * @param model what the model looks like
      * @param models where models are, and what is in quarantine
-     * @param parallelism of the tree's levels
+     * @param parallelism of the tree's levels as the job is submitted
      * @param regions where payloads are; where there is a region directory, one job of a name may
      *     be
      * @param surroundings clock and chance

@@ -70,11 +70,12 @@ public sealed interface TrainerEvent {
     record CapacityFreed(String trainer, RoundId round, long attempt) implements TrainerEvent {}
 
     /**
-     * A source's subtask says where it is; those of the tree with its number are there too.
+     * A source's subtask says where it is, and among how many it is; those of the tree with its
+     * number are there too.
      *
      * @param subtask its number
      * @param parallelism how many there are of it
-     * @param node its host's node
+     * @param node its host's node; empty where there is one host
      */
     record SubtaskLocated(int subtask, int parallelism, String node) implements TrainerEvent {}
 

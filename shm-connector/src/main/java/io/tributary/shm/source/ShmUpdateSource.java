@@ -61,7 +61,7 @@ public final class ShmUpdateSource extends LaneSource {
 
     @Override
     protected Optional<SubtaskLocated> locate(SourceReaderContext context) {
-        return JobEndAwareReader.locate(regions, context);
+        return Optional.of(JobEndAwareReader.locate(regions, context));
     }
 
     @Override

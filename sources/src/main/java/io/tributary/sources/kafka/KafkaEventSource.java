@@ -17,6 +17,7 @@ import java.io.IOException;
 import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.util.List;
+import java.util.Optional;
 import org.apache.flink.api.connector.source.Boundedness;
 import org.apache.flink.api.connector.source.Source;
 import org.apache.flink.api.connector.source.SourceReader;
@@ -164,7 +165,7 @@ public final class KafkaEventSource
                                 new JobEndWatcher(kafka, topics, run),
                                 decoders.create(context),
                                 context.metricGroup()),
-                JobEndAwareReader.locate(regions, context),
+                Optional.of(JobEndAwareReader.locate(regions, context)),
                 context);
     }
 

@@ -15,6 +15,7 @@ import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.testbed.chaos.ChaosOptions.Kind;
+import io.tributary.testbed.cluster.ClusterState;
 import io.tributary.testbed.cluster.LocalCluster;
 import io.tributary.testbed.process.NetnsHosts;
 import io.tributary.testbed.transport.KillableService;
@@ -96,7 +97,7 @@ public final class Chaos {
         LocalCluster cluster = new LocalCluster(work.resolve("cluster"));
         try {
             start(cluster);
-            Optional<NetnsHosts> hosts = cluster.state().flatMap(LocalCluster.State::hosts);
+            Optional<NetnsHosts> hosts = cluster.state().flatMap(ClusterState::hosts);
             try (KillableService between =
                             hosts.flatMap(options.transport().onHosts())
                                     .map(KillableService::ofCluster)
@@ -137,7 +138,7 @@ public final class Chaos {
     /** On hosts there is one task manager on each, with one slot: they share this machine. */
     private void start(LocalCluster cluster) {
         if (options.hosts() > 0) {
-            cluster.start(options.hosts(), Optional.empty(), 1);
+            cluster.start(options.hosts(), Optional.empty(), 1, Map.of());
         } else {
             cluster.start(TASK_MANAGERS, SLOTS);
         }

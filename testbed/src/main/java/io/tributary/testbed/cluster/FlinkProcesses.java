@@ -52,7 +52,7 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
         return hosts.map(h -> h.host(taskManager).address()).orElse(LOOPBACK);
     }
 
-    void configure(int restPort, int rpcPort, int slots) {
+    void configure(int restPort, int rpcPort, int slots, Map<String, String> settings) {
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("jobmanager.rpc.address", address());
         all.put("jobmanager.rpc.port", rpcPort);
@@ -77,6 +77,7 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
         all.put("cluster.evenly-spread-out-slots", true);
         all.put("io.tmp.dirs", directory.resolve("tmp").toString());
         all.put("web.tmpdir", directory.resolve("tmp").toString());
+        all.putAll(settings);
         StringBuilder yaml = new StringBuilder();
         all.forEach((key, value) -> yaml.append(key).append(": \"").append(value).append("\"\n"));
         try {

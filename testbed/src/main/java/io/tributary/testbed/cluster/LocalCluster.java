@@ -59,67 +59,19 @@ public final class LocalCluster {
         this.stuckSeconds = stuckSeconds;
     }
 
-    /**
-     * What there is of a cluster.
-     *
-     * @param restPort port of the REST API and the web UI
-     * @param rpcPort port where task managers find the job manager
-     * @param slots slots of each task manager
-     * @param jobManager the job manager's process
-     * @param taskManagers the task managers' processes by number, from 1
-     * @param network the hosts that they run on, task manager K on host K; empty for this machine
-     * @param agents the hosts' node agents by number
-     * @param broker the hosts' MQTT broker
-     */
-    public record State(
-            int restPort,
-            int rpcPort,
-            int slots,
-            ProcessIdentity jobManager,
-            TreeMap<Integer, TaskManager> taskManagers,
-            List<NetnsHosts> network,
-            TreeMap<Integer, ProcessIdentity> agents,
-            ProcessIdentity broker) {
-
-        /** The hosts that they run on; empty for this machine. */
-        public Optional<NetnsHosts> hosts() {
-            return network.stream().findAny();
-        }
-
-        private State with(ProcessIdentity newJobManager, ProcessIdentity newBroker) {
-            return new State(
-                    restPort,
-                    rpcPort,
-                    slots,
-                    newJobManager,
-                    taskManagers,
-                    network,
-                    agents,
-                    newBroker);
-        }
-    }
-
-    /**
-     * A task manager.
-     *
-     * @param id what Flink calls it
-     * @param owner its process
-     */
-    public record TaskManager(String id, ProcessIdentity owner) {}
-
     /** What is written down; empty where no cluster was started. */
-    public Optional<State> state() {
+    public Optional<ClusterState> state() {
         Path file = directory.resolve("cluster.json");
         try {
             return Files.exists(file)
-                    ? Optional.of(Json.decode(Files.readAllBytes(file), State.class))
+                    ? Optional.of(Json.decode(Files.readAllBytes(file), ClusterState.class))
                     : Optional.empty();
         } catch (IOException e) {
             throw new UncheckedIOException(file + " cannot be read", e);
         }
     }
 
-    private State running() {
+    private ClusterState running() {
         return state().filter(s -> s.jobManager().alive())
                 .orElseThrow(
                         () ->
@@ -133,11 +85,11 @@ public final class LocalCluster {
         return rest(running());
     }
 
-    private FlinkRest rest(State state) {
+    private FlinkRest rest(ClusterState state) {
         return new FlinkRest("%s:%d".formatted(processes(state).address(), state.restPort()));
     }
 
-    private FlinkProcesses processes(State state) {
+    private FlinkProcesses processes(ClusterState state) {
         return new FlinkProcesses(directory, state.hosts());
     }
 
@@ -156,7 +108,7 @@ public final class LocalCluster {
      * A transport as this machine sees it: what is in memory on the first host is elsewhere here.
      */
     public JobTransport seen(JobTransport transport) {
-        Optional<NetnsHosts> hosts = state().flatMap(State::hosts);
+        Optional<NetnsHosts> hosts = state().flatMap(ClusterState::hosts);
         if (hosts.isEmpty() || !(transport instanceof ShmTransport shm)) {
             return transport;
         }
@@ -172,8 +124,9 @@ public final class LocalCluster {
      *
      * @param rate of their links, as tc writes it
      */
-    public State start(int hosts, Optional<String> rate, int slots) {
-        Optional<NetnsHosts> there = state().flatMap(State::hosts).filter(NetnsHosts::exist);
+    public ClusterState start(
+            int hosts, Optional<String> rate, int slots, Map<String, String> settings) {
+        Optional<NetnsHosts> there = state().flatMap(ClusterState::hosts).filter(NetnsHosts::exist);
         if (there.isPresent() && there.get().count() != hosts) {
             throw new IllegalArgumentException(
                     "the cluster in %s has %d hosts; stop it first"
@@ -184,13 +137,14 @@ public final class LocalCluster {
                 throw new IllegalArgumentException(
                         "the cluster in %s runs without hosts; stop it first".formatted(directory));
             }
-            save(fresh(slots, Optional.of(NetnsHosts.create(hosts, rate))));
+            save(fresh(slots, Optional.of(NetnsHosts.create(hosts, rate)), settings));
         }
-        return start(hosts, slots);
+        return start(hosts, slots, settings);
     }
 
-    private static State fresh(int slots, Optional<NetnsHosts> hosts) {
-        return new State(
+    private static ClusterState fresh(
+            int slots, Optional<NetnsHosts> hosts, Map<String, String> settings) {
+        return new ClusterState(
                 LocalFlink.freeUiPort(),
                 FreePorts.next(),
                 slots,
@@ -198,15 +152,32 @@ public final class LocalCluster {
                 new TreeMap<>(),
                 hosts.stream().toList(),
                 new TreeMap<>(),
-                ProcessIdentity.NOBODY);
+                ProcessIdentity.NOBODY,
+                settings);
+    }
+
+    /** The same with the settings that it has, or the usual ones. */
+    public ClusterState start(int taskManagers, int slots) {
+        return start(taskManagers, slots, state().map(ClusterState::settings).orElse(Map.of()));
     }
 
     /**
      * Starts what does not run yet: a job manager, and task managers 1 to {@code taskManagers}.
      * Returns when all have registered. Ports stay the same for the life of the directory.
+     *
+     * @param settings what of Flink's configuration is to be other than usual; may change while no
+     *     job manager runs
      */
-    public State start(int taskManagers, int slots) {
-        State state = state().orElseGet(() -> fresh(slots, Optional.empty()));
+    public ClusterState start(int taskManagers, int slots, Map<String, String> settings) {
+        ClusterState state = state().orElseGet(() -> fresh(slots, Optional.empty(), settings));
+        if (!state.settings().equals(settings)) {
+            if (state.jobManager().alive()) {
+                throw new IllegalArgumentException(
+                        "the cluster in %s runs with other settings of Flink, %s; stop it first"
+                                .formatted(directory, state.settings()));
+            }
+            state = state.with(settings);
+        }
         if (state.hosts().isPresent()) {
             HostServices services = new HostServices(directory, state.hosts().get());
             for (int number = 1; number <= state.hosts().get().count(); number++) {
@@ -221,13 +192,13 @@ public final class LocalCluster {
             }
         }
         if (!state.jobManager().alive()) {
-            processes(state).configure(state.restPort(), state.rpcPort(), slots);
+            processes(state).configure(state.restPort(), state.rpcPort(), slots, state.settings());
             state = state.with(owner(processes(state).startJobManager()), state.broker());
             save(state);
         }
         int wanted = state.hosts().map(NetnsHosts::count).orElse(taskManagers);
         for (int number = 1; number <= wanted; number++) {
-            TaskManager there = state.taskManagers().get(number);
+            ClusterState.TaskManager there = state.taskManagers().get(number);
             if (there == null || !there.owner().alive()) {
                 startTaskManager(state, number);
             }
@@ -236,11 +207,11 @@ public final class LocalCluster {
         return state;
     }
 
-    private void startTaskManager(State state, int number) {
+    private void startTaskManager(ClusterState state, int number) {
         // Unique, because one that was killed is remembered for a while.
         String id = "task-manager-%d-%d".formatted(number, System.currentTimeMillis());
         ProcessIdentity owner = owner(processes(state).startTaskManager(number, id));
-        state.taskManagers().put(number, new TaskManager(id, owner));
+        state.taskManagers().put(number, new ClusterState.TaskManager(id, owner));
         save(state);
     }
 
@@ -248,7 +219,7 @@ public final class LocalCluster {
         return ProcessIdentity.of(process.pid());
     }
 
-    private void save(State state) {
+    private void save(ClusterState state) {
         try {
             Files.createDirectories(directory);
             Files.write(directory.resolve("cluster.json"), (Json.pretty(state) + "\n").getBytes());
@@ -257,7 +228,7 @@ public final class LocalCluster {
         }
     }
 
-    private void awaitRegistered(State state) {
+    private void awaitRegistered(ClusterState state) {
         FlinkRest rest = rest(state);
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(START_SECONDS);
         long stuck = System.nanoTime() + TimeUnit.SECONDS.toNanos(stuckSeconds);
@@ -288,8 +259,9 @@ public final class LocalCluster {
      * A task manager whose job manager is killed while it registers goes on asking for the dead
      * one, until Flink's {@code taskmanager.registration.timeout} of 5 minutes ends it.
      */
-    private void startAgain(State state, List<String> ids) {
-        for (Map.Entry<Integer, TaskManager> one : Map.copyOf(state.taskManagers()).entrySet()) {
+    private void startAgain(ClusterState state, List<String> ids) {
+        for (Map.Entry<Integer, ClusterState.TaskManager> one :
+                Map.copyOf(state.taskManagers()).entrySet()) {
             if (ids.contains(one.getValue().id())) {
                 end(one.getValue().owner(), true);
                 startTaskManager(state, one.getKey());
@@ -298,12 +270,12 @@ public final class LocalCluster {
     }
 
     /** Task managers that live and have not registered, or the job manager when it is not there. */
-    private static List<String> missing(FlinkRest rest, State state) {
+    private static List<String> missing(FlinkRest rest, ClusterState state) {
         try {
             List<String> there = rest.taskManagers();
             return state.taskManagers().values().stream()
                     .filter(tm -> tm.owner().alive())
-                    .map(TaskManager::id)
+                    .map(ClusterState.TaskManager::id)
                     .filter(id -> !there.contains(id))
                     .toList();
         } catch (ClusterUnavailableException | FlinkRestException e) {
@@ -313,8 +285,8 @@ public final class LocalCluster {
 
     /** Ends a task manager as a crash would. */
     public void killTaskManager(int number) {
-        State state = running();
-        TaskManager there = state.taskManagers().get(number);
+        ClusterState state = running();
+        ClusterState.TaskManager there = state.taskManagers().get(number);
         if (there == null || !there.owner().alive()) {
             throw new IllegalArgumentException(
                     "task manager %d does not run; these do: %s"
@@ -338,7 +310,7 @@ public final class LocalCluster {
      * memory is lost too.
      */
     public void killHost(int number) {
-        State state = running();
+        ClusterState state = running();
         NetnsHosts hosts = hosts();
         end(state.taskManagers().get(number).owner(), true);
         end(state.agents().get(number), true);

@@ -17,8 +17,8 @@ import org.apache.flink.connector.base.source.reader.splitreader.SplitReader;
 import org.apache.flink.core.io.InputStatus;
 
 /**
- * A reader of events that ends when its split reader finishes a split: then the job is over. Where
- * there are many hosts, the first thing it says is where it is.
+ * A reader of events that ends when its split reader finishes a split: then the job is over. The
+ * first thing it says is where it is, and among how many it is.
  *
  * @param <E> what the split reader gives
  * @param <S> the splits
@@ -31,7 +31,7 @@ public abstract class JobEndAwareReader<E, S extends SourceSplit, M>
     private boolean over;
 
     /**
-     * @param located where this is; empty where nobody wants to know
+     * @param located where this is; empty for a source beside which no subtask of the tree is
      */
     protected JobEndAwareReader(
             Supplier<SplitReader<E, S>> reader,
@@ -43,27 +43,30 @@ public abstract class JobEndAwareReader<E, S extends SourceSplit, M>
     }
 
     /**
-     * Where a reader is.
+     * Where a reader is; without a node's name where there is one host.
      *
      * @throws IllegalStateException when there are many hosts and this one's node does not answer
      */
-    public static Optional<SubtaskLocated> locate(
-            PayloadStore.Place regions, SourceReaderContext context) {
+    public static SubtaskLocated locate(PayloadStore.Place regions, SourceReaderContext context) {
+        return new SubtaskLocated(
+                context.getIndexOfSubtask(), context.currentParallelism(), node(regions));
+    }
+
+    private static String node(PayloadStore.Place regions) {
         if (!regions.manyHosts()) {
-            return Optional.empty();
+            return "";
         }
         try (PayloadStore access = regions.open()) {
-            return Optional.of(
-                    new SubtaskLocated(
-                            context.getIndexOfSubtask(),
-                            context.currentParallelism(),
-                            access.node()));
+            return access.node();
         }
     }
 
     /** An event as all hosts call it. */
     protected static TrainerEvent called(TrainerEvent event, Optional<SubtaskLocated> located) {
-        return located.map(l -> event.by(l.node())).orElse(event);
+        return located.map(SubtaskLocated::node)
+                .filter(node -> !node.isEmpty())
+                .map(event::by)
+                .orElse(event);
     }
 
     @Override

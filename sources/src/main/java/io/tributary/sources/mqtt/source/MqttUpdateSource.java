@@ -53,7 +53,7 @@ public final class MqttUpdateSource extends MqttSource {
 
     @Override
     protected Optional<SubtaskLocated> locate(SourceReaderContext context) {
-        return JobEndAwareReader.locate(staging.regions(), context);
+        return Optional.of(JobEndAwareReader.locate(staging.regions(), context));
     }
 
     @Override
