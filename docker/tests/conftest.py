@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -21,12 +22,37 @@ PACKAGES = (
 
 # Of a release's lib/: what is not Flink's, because it is in the job's image or on no cluster.
 NOT_FLINKS = tuple(
-    "tributary-cli operators- sources- shm-connector- trainer-client- flink-job- testbed- hivemq "
-    "picocli flink-connector-kafka flink-connector-base kafka scala nd4j protocol- transport- memory- node- openblas javacpp "
-    "rocksdbjni jackson jna lz4 snappy zstd org.eclipse.paho snakeyaml-2".split()
+    [
+        "tributary-cli",
+        "operators-",
+        "sources-",
+        "shm-connector-",
+        "trainer-client-",
+        "flink-job-",
+        "testbed-",
+        "hivemq",
+        "picocli",
+        "flink-connector-kafka",
+        "flink-connector-base",
+        "kafka",
+        "scala",
+        "nd4j",
+        "protocol-",
+        "transport-",
+        "memory-",
+        "node-",
+        "openblas",
+        "javacpp",
+        "rocksdbjni",
+        "jackson",
+        "jna",
+        "lz4",
+        "snappy",
+        "zstd",
+        "org.eclipse.paho",
+        "snakeyaml-2",
+    ]
 )
-
-TARGETS = ("job", "cli", "agent", "trainer-java", "trainer-python")
 
 
 def run(*command, **options):
@@ -57,18 +83,11 @@ def release(tarball, tmp_path_factory):
     return next(directory.glob("tributary-*"))
 
 
-@pytest.fixture(scope="session")
-def flink_metrics():
-    """Flink's reporter for Prometheus, which its official image has as a plug-in."""
-    version = next(
-        line.split("flink.version>")[1].split("<")[0]
-        for line in (ROOT / "pom.xml").read_text().splitlines()
-        if "<flink.version>" in line
-    )
-    name = "flink-metrics-prometheus"
-    artifact = f"org.apache.flink:{name}:{version}"
+def of_flink(name):
+    """A jar of Flink's distribution that a release does not have, from Maven Central."""
+    version = re.search("<flink.version>(.*)</", (ROOT / "pom.xml").read_text()).group(1)
     run(shutil.which("mvn") or ROOT / "mvnw", "-B", "-q", "dependency:get", "-Dtransitive=false",
-        f"-Dartifact={artifact}", cwd=ROOT)  # fmt: skip
+        f"-Dartifact=org.apache.flink:{name}:{version}", cwd=ROOT)  # fmt: skip
     jar = f"org/apache/flink/{name}/{version}/{name}-{version}.jar"
     return Path.home() / ".m2/repository" / jar
 
@@ -82,25 +101,30 @@ def base_image():
         root = cache / f"{name.rsplit(':')[-1]}.tar"
         if not root.exists():
             part = root.with_suffix(".part.tar")
-            run("mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", "bookworm", part)
+            run(
+                "mmdebstrap",
+                "--quiet",
+                "--variant=minbase",
+                f"--include={PACKAGES}",
+                "bookworm",
+                part,
+            )
             part.rename(root)
         run("podman", "import", root, name)
     return name
 
 
-def build(file, target, tag, context, **arguments):
-    """Builds an image. What reaches PyPI from here reaches it from the build."""
-    line = ["buildah", "bud", "--quiet", "--isolation", "chroot", "--format", "docker", "--layers"]
+def build_options():
+    """What a build needs on this machine. What reaches PyPI from here reaches it from the build."""
+    options = ["--isolation", "chroot", "--format", "docker", "--layers"]
     for path in ("/etc/ssl/certs", "/etc/pip.conf"):
-        line += ["--volume", f"{path}:{path}:ro"] if os.path.exists(path) else []
-    for name, value in arguments.items():
-        line += ["--build-arg", f"{name}={value}"]
-    run(*line, "--file", file, "--target", target, "--tag", tag, context)
+        options += ["--volume", f"{path}:{path}:ro"] if os.path.exists(path) else []
+    return options
 
 
 @pytest.fixture(scope="session")
-def images(release, flink_metrics):
-    """Builds all images of the release. Returns the variables that name them in compose.yaml."""
+def images(release):
+    """Builds all images of the release. Returns the variables that name others in compose.yaml."""
     base = base_image()
     standins = release / "standins"
     shutil.copytree(STANDINS, standins)
@@ -110,16 +134,18 @@ def images(release, flink_metrics):
     for jar in (release / "lib").glob("*.jar"):
         if not jar.name.startswith(NOT_FLINKS):
             os.link(jar, lib / jar.name)
-    shutil.copy(flink_metrics, plugins)
+    shutil.copy(of_flink("flink-metrics-prometheus"), plugins)
+    shutil.copy(of_flink("flink-container"), lib)
     for target in ("flink", "kafka", "mosquitto", "prometheus", "python"):
-        build(standins / "Dockerfile", target, f"tributary-standin/{target}", release, BASE=base)
+        run("podman", "build", "--quiet", *build_options(), "--build-arg", f"BASE={base}",
+            "--file", standins / "Dockerfile", "--target", target,
+            "--tag", f"tributary-standin/{target}", release)  # fmt: skip
     shutil.rmtree(standins)
-    for target in TARGETS:
-        build(
-            release / "docker/Dockerfile", target, f"tributary-test/{target}", release,
-            FLINK="tributary-standin/flink", JRE=base, PYTHON="tributary-standin/python",
-        )  # fmt: skip
+    bases = {"FLINK": "tributary-standin/flink", "JRE": base, "PYTHON": "tributary-standin/python"}
+    arguments = [word for name in bases for word in ("--build-arg", f"{name}={bases[name]}")]
+    environment = {**os.environ, "CONTAINER_ENGINE": "podman"}
+    run(release / "docker/build", *build_options(), *arguments, env=environment)
     return {
-        **{f"TRIBUTARY_{t.upper().replace('-', '_')}_IMAGE": f"tributary-test/{t}" for t in TARGETS},
-        **{f"{t.upper()}_IMAGE": f"tributary-standin/{t}" for t in ("mosquitto", "kafka", "prometheus")},
+        f"{name.upper()}_IMAGE": f"tributary-standin/{name}"
+        for name in ("mosquitto", "kafka", "prometheus")
     }

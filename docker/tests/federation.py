@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,12 @@ from pathlib import Path
 
 # Without a manager of cgroups here, limits cannot be raised.
 RUN_ARGS = "--cgroups=disabled --ulimit nofile=1024:1024 --ulimit nproc=4096:4096"
+
+
+def free_port():
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return str(any_port.getsockname()[1])
 
 
 class Federation:
@@ -38,10 +45,14 @@ class Federation:
         line = [str(Path(sys.executable).parent / "podman-compose"), "--project-name", self.project]
         line += ["--file", str(self.release / "docker/compose.yaml")]
         line += [f"--podman-run-args={RUN_ARGS}"]
-        for profile in ("mqtt", "kafka", "shm", "monitoring") if profile is None else (profile,):
-            line += ["--profile", profile]
+        for each in ("mqtt", "kafka", "shm", "monitoring") if profile is None else (profile,):
+            line += ["--profile", each]
         done = subprocess.run(
-            [*line, *arguments], env=self.environment, capture_output=True, text=True, timeout=timeout
+            [*line, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
         )
         assert done.returncode == 0, f"{arguments}: {(done.stdout + done.stderr)[-3000:]}"
         return done.stdout
@@ -55,7 +66,11 @@ class Federation:
 
     def podman(self, *arguments, check=True):
         done = subprocess.run(
-            ["podman", *arguments], env=self.environment, capture_output=True, text=True, timeout=120
+            ["podman", *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert not check or done.returncode == 0, f"{arguments}: {done.stderr}"
         return done.stdout
@@ -70,7 +85,10 @@ class Federation:
 
     def logs(self, service):
         done = subprocess.run(
-            ["podman", "logs", self.name(service)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            ["podman", "logs", self.name(service)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         return done.stdout
 
@@ -80,7 +98,7 @@ class Federation:
 
     def await_round(self, service, number, seconds):
         end = time.monotonic() + seconds
-        while number not in self.rounds(service):
+        while max(self.rounds(service), default=0) < number:
             assert time.monotonic() < end, f"{service} saw no round {number}:\n" + self.everything()
             time.sleep(1)
 
@@ -93,8 +111,9 @@ class Federation:
     def state(self, service):
         return json.loads(self.podman("inspect", self.name(service)))[0]["State"]
 
-    def containers(self):
-        found = self.podman("ps", "--all", "--format", "json", "--filter", f"name={self.project}_")
+    def containers(self, check=True):
+        only = f"name={self.project}_"
+        found = self.podman("ps", "--all", "--format", "json", "--filter", only, check=check)
         return json.loads(found or "[]")
 
     def volume(self, name):
@@ -113,6 +132,6 @@ class Federation:
     def _check_health(self):
         """Does what systemd's timers do elsewhere: Podman itself has no clock."""
         while not self.ends.wait(1):
-            for container in self.containers():
+            for container in self.containers(check=False):
                 if "(" in container["Status"] and container["State"] == "running":
                     self.podman("healthcheck", "run", container["Names"][0], check=False)

@@ -2,21 +2,15 @@
 """The compose file, started, looked at, killed and stopped."""
 
 import json
-import socket
 import time
 import urllib.parse
 import urllib.request
 
 import pytest
-from federation import Federation
+
+from federation import Federation, free_port
 
 TRANSPORTS = ("mqtt", "kafka", "shm")
-
-
-def free_port():
-    with socket.socket() as any_port:
-        any_port.bind(("127.0.0.1", 0))
-        return str(any_port.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +36,12 @@ def test_three_rounds_over_each_transport(federation):
 
 @pytest.mark.parametrize(
     ("victim", "transports"),
-    [("taskmanager-1", TRANSPORTS), ("mosquitto", ("mqtt",)), ("kafka", ("kafka",)), ("agent", ("shm",))],
+    [
+        ("taskmanager-1", TRANSPORTS),
+        ("mosquitto", ("mqtt",)),
+        ("kafka", ("kafka",)),
+        ("agent", ("shm",)),
+    ],
 )
 def test_goes_on_after_a_kill(federation, victim, transports):
     before = {transport: federation.rounds(f"submit-{transport}")[-1] for transport in transports}

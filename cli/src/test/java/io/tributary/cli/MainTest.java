@@ -136,6 +136,12 @@ class MainTest {
                 "trainer --job j --group g --transport pigeon",
                 "agent --port 21105 status",
                 "cluster stop --dir target",
+                "cluster start --set high-availability",
+                "cluster start --dir target/none --set rest.port=1",
+                "submit --config job.yaml --parallelism 0",
+                "submit --config job.yaml --parallelism 129",
+                "submit --config job.yaml --parallelism 2 --detached",
+                "submit --config job.yaml --parallelism 2 --from-latest",
                 "cancel",
                 "cancel demo --cluster ::1:8081"
             })

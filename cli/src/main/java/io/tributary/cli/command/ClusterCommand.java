@@ -76,7 +76,7 @@ public final class ClusterCommand implements Runnable {
                             names = "--set",
                             paramLabel = "KEY=VALUE",
                             description =
-                                    "A setting of Flink's, such as jobmanager.scheduler=adaptive; repeatable.")
+                                    "A setting of Flink's, such as jobmanager.scheduler=adaptive; repeatable. Stays until 'cluster stop'.")
                     Map<String, String> settings) {
         Map<String, String> flink = settings == null ? kept() : settings;
         if (link.isPresent() && hosts.isEmpty()) {

@@ -61,7 +61,7 @@ public final class DoctorCommand implements Callable<Integer> {
             names = "--run-as",
             paramLabel = "USER",
             description =
-                    "Of root alone: whose process this is, as with 'agent'. Default: who called sudo, else root.")
+                    "Of root alone: the user to check as. Default: who called sudo, else root.")
     private Optional<String> runAs;
 
     @Option(

@@ -75,7 +75,7 @@ public final class SubmitCommand implements Callable<Integer> {
             names = "--parallelism",
             paramLabel = "N",
             description =
-                    "Changes the parallelism of the job, which runs already; on a cluster with Flink's adaptive scheduler.")
+                    "Changes the parallelism of a job that runs, and starts nothing. Needs Flink's adaptive scheduler.")
     private Optional<Integer> parallelism;
 
     @Override
@@ -91,6 +91,7 @@ public final class SubmitCommand implements Callable<Integer> {
             throw new UsageException(
                     "--parallelism is for a job that runs already, and excludes what starts one");
         }
+        parallelism.ifPresent(SubmitCommand::requireParallelism);
         JobSpec spec = JobSpec.read(config);
         if (parallelism.isPresent()) {
             return rescale(spec.name(), parallelism.get());
@@ -120,12 +121,15 @@ public final class SubmitCommand implements Callable<Integer> {
         }
     }
 
-    private int rescale(String name, int wanted) {
+    private static void requireParallelism(int wanted) {
         if (wanted < 1 || wanted > SubtaskAffinity.KEY_GROUPS) {
             throw new UsageException(
                     "--parallelism %d: expected 1 to %d"
                             .formatted(wanted, SubtaskAffinity.KEY_GROUPS));
         }
+    }
+
+    private int rescale(String name, int wanted) {
         FlinkRest rest = cluster.rest();
         FlinkRest.Job job =
                 rest.jobs().stream()
@@ -140,7 +144,7 @@ public final class SubmitCommand implements Callable<Integer> {
             rest.rescale(job.id(), wanted);
         } catch (FlinkRestException e) {
             throw new IllegalStateException(
-                    "Flink does not change the parallelism of job %s (%s): %s; the cluster needs 'jobmanager.scheduler: adaptive' before the job is submitted"
+                    "Flink does not change the parallelism of job %s (%s): %s; that needs 'jobmanager.scheduler: adaptive' before the job is submitted"
                             .formatted(name, job.id(), e.getMessage()),
                     e);
         }
@@ -220,19 +224,18 @@ public final class SubmitCommand implements Callable<Integer> {
     private static int await(FlinkRest rest, String job, Console console)
             throws InterruptedException {
         Optional<String> said = Optional.empty();
-        Optional<Long> awaySince = Optional.empty();
+        Absence absence = new Absence();
         while (true) {
             try {
                 String state = rest.state(job);
-                Optional<String> failure = rest.failure(job);
-                if (awaySince.isPresent()) {
+                if (absence.ends()) {
                     console.say("the job manager answers again, and has the job");
-                    awaySince = Optional.empty();
                 }
                 if (state.equals(DONE)) {
                     console.say("all rounds are done; the job is FINISHED");
                     return 0;
                 }
+                Optional<String> failure = rest.failure(job);
                 if (state.equals(FAILED)) {
                     throw failed(failure);
                 }
@@ -243,20 +246,61 @@ public final class SubmitCommand implements Callable<Integer> {
                     console.say("the job restarts: " + failure.get());
                     said = failure;
                 }
-            } catch (ClusterUnavailableException | FlinkRestException e) {
-                if (awaySince.isEmpty()) {
+            } catch (ClusterUnavailableException e) {
+                if (absence.silent(System.nanoTime())) {
                     console.say("warning: %s; waiting".formatted(e.getMessage()));
                 }
-                awaySince = awaySince.or(() -> Optional.of(System.nanoTime()));
-                Duration away = Duration.ofNanos(System.nanoTime() - awaySince.get());
-                if (e instanceof FlinkRestException && away.compareTo(ELECTED_WITHIN) > 0) {
-                    throw forgotten(e);
-                }
-                if (away.compareTo(AWAY_AT_MOST) > 0) {
+                if (absence.tooLong(System.nanoTime())) {
                     throw e;
+                }
+            } catch (FlinkRestException e) {
+                if (absence.answers(System.nanoTime())) {
+                    console.say("warning: %s; waiting".formatted(e.getMessage()));
+                }
+                if (absence.tooLong(System.nanoTime())) {
+                    throw forgotten(e);
                 }
             }
             Thread.sleep(LOOK_MILLIS);
+        }
+    }
+
+    /** The time in which there is no job manager that knows the job. */
+    private static final class Absence {
+
+        private Optional<Long> since = Optional.empty();
+        private Optional<Long> answersSince = Optional.empty();
+
+        /** Nobody answers; returns whether that is new. */
+        private boolean silent(long now) {
+            answersSince = Optional.empty();
+            return begins(now);
+        }
+
+        /** Somebody answers, who does not know the job; returns whether an absence begins. */
+        private boolean answers(long now) {
+            answersSince = answersSince.or(() -> Optional.of(now));
+            return begins(now);
+        }
+
+        private boolean begins(long now) {
+            boolean begins = since.isEmpty();
+            since = since.or(() -> Optional.of(now));
+            return begins;
+        }
+
+        private boolean tooLong(long now) {
+            return answersSince
+                    .map(then -> now - then > ELECTED_WITHIN.toNanos())
+                    .orElseGet(() -> now - since.orElse(now) > AWAY_AT_MOST.toNanos());
+        }
+
+        /** The job is there; returns whether it was not. */
+        private boolean ends() {
+            boolean ends = since.isPresent();
+            since = Optional.empty();
+            answersSince = Optional.empty();
+            return ends;
         }
     }
 

@@ -439,6 +439,32 @@ class ClusterITCase {
     }
 
     @Test
+    void onlyTheAdaptiveSchedulerChangesAJobThatRuns() throws Exception {
+        Path config = config("fixed", 1, schema(3, TestJob.GROUPS, 1));
+        Cli early = submit(config, "--parallelism", "1");
+        assertThat(early.exit()).isEqualTo(2);
+        assertThat(early.err()).contains("--parallelism: no job 'fixed' runs at").hasLineCount(1);
+        String job = submission().run(JobSpec.read(config), config, Optional.empty());
+
+        Cli cli = submit(config, "--parallelism", "1");
+
+        assertThat(cli.exit()).isEqualTo(1);
+        assertThat(cli.err())
+                .startsWith(
+                        "tributary: Flink does not change the parallelism of job fixed (%s): "
+                                .formatted(job))
+                .contains("that needs 'jobmanager.scheduler: adaptive'")
+                .hasLineCount(1);
+        assertThat(cluster.rest().state(job)).isEqualTo("RUNNING");
+    }
+
+    @Test
+    void aClusterThatRunsKeepsItsSettings() {
+        assertThatThrownBy(() -> cluster.start(1, 2, Map.of("jobmanager.scheduler", "adaptive")))
+                .hasMessageContaining("runs with other settings of Flink, {}; stop it first");
+    }
+
+    @Test
     void aJobManagerThatCannotBeginSaysWhy() throws Exception {
         int port = cluster.state().orElseThrow().restPort();
         cluster.killJobManager();

@@ -119,6 +119,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                         "model chunks", StreamType.json(ModelPart.class), new ModelParts(run.id()))
                 .uid("model-chunks")
                 .setParallelism(1)
+                .setMaxParallelism(1)
                 .sinkTo(
                         KafkaSinks.of(
                                 kafka,
@@ -134,13 +135,16 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
         receipts.filter(receipt -> !receipt.status().durable())
                 .uid("receipts-at-once")
                 .setParallelism(1)
+                .setMaxParallelism(1)
                 .sinkTo(receipts(job, "answers", DeliveryGuarantee.AT_LEAST_ONCE))
                 .name("sink: answers (kafka)")
                 .uid("sink-answers")
-                .setParallelism(1);
+                .setParallelism(1)
+                .setMaxParallelism(1);
         return receipts.filter(receipt -> receipt.status().durable())
                 .uid("receipts-committed")
                 .setParallelism(1)
+                .setMaxParallelism(1)
                 .sinkTo(receipts(job, "receipts", DeliveryGuarantee.EXACTLY_ONCE));
     }
 

@@ -50,8 +50,9 @@ final class Locations {
     }
 
     /**
-     * Of the tree's levels. A source that reads lanes has as many subtasks, but no more than there
-     * are lanes.
+     * Of the tree's levels. A source over a broker has as many subtasks, but no more than there are
+     * lanes; so where the tree has more than that, this is a guess, and shards may be dealt out
+     * less evenly.
      */
     int parallelism() {
         boolean asSubmitted = reported == 0 || reported == Math.min(submitted, Topics.LANES);

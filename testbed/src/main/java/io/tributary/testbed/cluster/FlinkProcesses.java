@@ -3,6 +3,7 @@
 package io.tributary.testbed.cluster;
 
 import io.tributary.job.cluster.Distribution;
+import io.tributary.protocol.Json;
 import io.tributary.testbed.process.ChildProcess;
 import io.tributary.testbed.process.JavaProcess;
 import io.tributary.testbed.process.NetnsHosts;
@@ -17,6 +18,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.GlobalConfiguration;
@@ -52,6 +54,33 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
         return hosts.map(h -> h.host(taskManager).address()).orElse(LOOPBACK);
     }
 
+    /** Where processes find each other, which the cluster decides itself. */
+    private static final Set<String> OWN =
+            Set.of(
+                    "jobmanager.rpc.address",
+                    "jobmanager.rpc.port",
+                    "jobmanager.bind-host",
+                    "rest.address",
+                    "rest.bind-address",
+                    "rest.port",
+                    "taskmanager.numberOfTaskSlots");
+
+    /**
+     * Checks settings of Flink's.
+     *
+     * @throws IllegalArgumentException when the cluster makes one of them itself
+     */
+    static void requireOthers(Map<String, String> settings) {
+        settings.keySet().stream()
+                .filter(OWN::contains)
+                .findFirst()
+                .ifPresent(
+                        key -> {
+                            throw new IllegalArgumentException(
+                                    "--set %s: the cluster sets that itself".formatted(key));
+                        });
+    }
+
     void configure(int restPort, int rpcPort, int slots, Map<String, String> settings) {
         Map<String, Object> all = new LinkedHashMap<>();
         all.put("jobmanager.rpc.address", address());
@@ -78,12 +107,11 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
         all.put("io.tmp.dirs", directory.resolve("tmp").toString());
         all.put("web.tmpdir", directory.resolve("tmp").toString());
         all.putAll(settings);
-        StringBuilder yaml = new StringBuilder();
-        all.forEach((key, value) -> yaml.append(key).append(": \"").append(value).append("\"\n"));
         try {
             Files.createDirectories(directory.resolve("conf"));
             Files.createDirectories(directory.resolve("tmp"));
-            Files.writeString(directory.resolve("conf/config.yaml"), yaml);
+            // JSON is YAML.
+            Files.writeString(directory.resolve("conf/config.yaml"), Json.pretty(all));
             try (InputStream logging =
                     LocalCluster.class.getResourceAsStream("/cluster-logback.xml")) {
                 Files.write(directory.resolve("conf/logback.xml"), logging.readAllBytes());

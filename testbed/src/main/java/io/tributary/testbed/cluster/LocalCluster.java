@@ -126,6 +126,7 @@ public final class LocalCluster {
      */
     public ClusterState start(
             int hosts, Optional<String> rate, int slots, Map<String, String> settings) {
+        FlinkProcesses.requireOthers(settings);
         Optional<NetnsHosts> there = state().flatMap(ClusterState::hosts).filter(NetnsHosts::exist);
         if (there.isPresent() && there.get().count() != hosts) {
             throw new IllegalArgumentException(
@@ -169,6 +170,7 @@ public final class LocalCluster {
      *     job manager runs
      */
     public ClusterState start(int taskManagers, int slots, Map<String, String> settings) {
+        FlinkProcesses.requireOthers(settings);
         ClusterState state = state().orElseGet(() -> fresh(slots, Optional.empty(), settings));
         if (!state.settings().equals(settings)) {
             if (state.jobManager().alive()) {
@@ -333,6 +335,8 @@ public final class LocalCluster {
                             if (state.hosts().isPresent()) {
                                 state.hosts().get().delete();
                                 forget();
+                            } else {
+                                save(state.with(Map.of()));
                             }
                         });
     }
