@@ -97,6 +97,8 @@ def test_the_job_takes_all_task_managers_that_there_are(podman):
         "standalone-job",
         "--job-classname",
         "io.tributary.job.JobEntrypoint",
+        # Flink would take --config for its own --configDir.
+        "--",
         "--config",
         "/etc/tributary/shm.yaml",
         options=("--publish", f"127.0.0.1:{port}:8081"),
