@@ -76,8 +76,12 @@ def tarball(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def release(tarball, tmp_path_factory):
-    """The directory of the unpacked release."""
-    directory = tmp_path_factory.mktemp("release")
+    """The directory of the unpacked release; tests change its configuration."""
+    return unpack(tarball, tmp_path_factory.mktemp("release"))
+
+
+def unpack(tarball, directory):
+    """Unpacks a release, and returns its directory."""
     with tarfile.open(tarball) as files:
         files.extractall(directory, filter="tar")
     return next(directory.glob("tributary-*"))

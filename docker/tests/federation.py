@@ -32,6 +32,8 @@ class Federation:
         self.health = threading.Thread(target=self._check_health, daemon=True)
 
     def __enter__(self):
+        # What a run left that was killed.
+        self.down()
         self.health.start()
         return self
 

@@ -2,8 +2,11 @@
 """An application cluster, which runs one job, and Flink's reactive mode in it."""
 
 import json
+import re
+import subprocess
 import time
 import urllib.request
+import zipfile
 
 import pytest
 
@@ -25,10 +28,8 @@ jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout: 1s
 @pytest.fixture
 def podman(release, images):
     """Starts containers of one network, with the job's files and a volume for its models."""
-    names = []
 
     def start(name, image, *command, options=()):
-        names.append(name)
         run(
             "podman",
             "run",
@@ -49,45 +50,24 @@ def podman(release, images):
             *command,
         )
 
+    def clean():
+        # With what a run left that was killed; a network takes its containers with it.
+        for line in (["network", "rm", "--force", NAME], ["volume", "rm", "--force", NAME]):
+            subprocess.run(["podman", *line], capture_output=True)
+
+    clean()
     run("podman", "network", "create", NAME)
-    try:
-        yield start
-    finally:
-        for name in reversed(names):
-            run("podman", "rm", "--force", "--time", "1", f"{NAME}-{name}")
-        run("podman", "network", "rm", NAME)
-        run("podman", "volume", "rm", "--force", NAME)
+    yield start
+    clean()
 
 
-def test_the_job_takes_all_task_managers_that_there_are(podman):
-    port = free_port()
-
-    def parallelism():
-        """Of the operator with the most subtasks, and of the coordinator."""
-        jobs = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/jobs/overview"))["jobs"]
-        url = f"http://127.0.0.1:{port}/jobs/{jobs[0]['jid']}"
-        vertices = json.load(urllib.request.urlopen(url))["vertices"]
-        assert {vertex["status"] for vertex in vertices} == {"RUNNING"}
-        coordinator = next(v for v in vertices if v["name"].startswith("round coordinator"))
-        return max(vertex["parallelism"] for vertex in vertices), coordinator["parallelism"]
-
-    def await_parallelism(expected):
-        end = time.monotonic() + 120
-        found = None
-        while found != expected:
-            assert time.monotonic() < end, f"expected {expected}, found {found}"
-            time.sleep(1)
-            try:
-                found = parallelism()
-            except (OSError, LookupError, AssertionError) as e:
-                found = repr(e)
-
-    model = "/data/shm/model-0.safetensors"
+def start_job(podman, port):
+    """Starts a job manager for the job of the profile 'shm'."""
     podman(
         "model",
         "tributary-cli",
         "-c",
-        f"mkdir /data/shm && tributary trainer --initial-model {model}",
+        "mkdir /data/shm && tributary trainer --initial-model /data/shm/model-0.safetensors",
         options=("--entrypoint", "sh"),
     )
     run("podman", "wait", f"{NAME}-model")
@@ -103,9 +83,65 @@ def test_the_job_takes_all_task_managers_that_there_are(podman):
         "/etc/tributary/shm.yaml",
         options=("--publish", f"127.0.0.1:{port}:8081"),
     )
+
+
+def test_the_job_takes_all_task_managers_that_there_are(podman):
+    port = free_port()
+
+    def parallelism():
+        """Of the operator with the most subtasks, and of the coordinator."""
+        jobs = json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/jobs/overview"))["jobs"]
+        url = f"http://127.0.0.1:{port}/jobs/{jobs[0]['jid']}"
+        vertices = json.load(urllib.request.urlopen(url))["vertices"]
+        # The source of the initial model has nothing more to say.
+        assert {vertex["status"] for vertex in vertices} <= {"RUNNING", "FINISHED"}
+        coordinator = next(v for v in vertices if v["name"].startswith("round coordinator"))
+        return max(vertex["parallelism"] for vertex in vertices), coordinator["parallelism"]
+
+    def await_parallelism(expected):
+        end = time.monotonic() + 120
+        found = None
+        while found != expected:
+            assert time.monotonic() < end, f"expected {expected}, found {found}"
+            time.sleep(1)
+            try:
+                found = parallelism()
+            except (OSError, LookupError, AssertionError) as e:
+                found = repr(e)
+
+    start_job(podman, port)
     podman("taskmanager-1", "tributary-job", "taskmanager")
     await_parallelism((1, 1))
     podman("taskmanager-2", "tributary-job", "taskmanager")
     await_parallelism((2, 1))
     run("podman", "kill", f"{NAME}-taskmanager-1")
     await_parallelism((1, 1))
+
+
+def test_a_task_manager_of_another_version(podman, release, tmp_path):
+    jar = next((release / "flink/lib").glob("protocol-*.jar"))
+    other = tmp_path / jar.name
+    with zipfile.ZipFile(jar) as files, zipfile.ZipFile(other, "w") as changed:
+        for name in files.namelist():
+            content = files.read(name)
+            if name == "META-INF/MANIFEST.MF":
+                content, changes = re.subn(
+                    rb"(Implementation-Version: ).*?\r", rb"\g<1>0.0.1\r", content
+                )
+                assert changes == 1
+            changed.writestr(name, content)
+    other.chmod(0o644)
+    tmp_path.chmod(0o755)
+    start_job(podman, free_port())
+    mount = f"{other}:/opt/flink/lib/{jar.name}:ro"
+    podman("taskmanager-1", "tributary-job", "taskmanager", options=("--volume", mount))
+    expected = "on this host are of version 0.0.1; put those of the job's release"
+    end = time.monotonic() + 120
+    said = ""
+    while expected not in said:
+        assert time.monotonic() < end, said[-3000:]
+        time.sleep(1)
+        logs = subprocess.run(
+            ["podman", "logs", f"{NAME}-jobmanager"], capture_output=True, text=True
+        )
+        said = logs.stdout + logs.stderr

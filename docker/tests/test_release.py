@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from conftest import ROOT, run
+from conftest import ROOT, run, unpack
 
 OURS = [
     "protocol",
@@ -31,7 +31,8 @@ def sha256(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_each_file_has_its_checksum(release):
+def test_each_file_has_its_checksum(tarball, tmp_path):
+    release = unpack(tarball, tmp_path)
     run("sha256sum", "--check", "--quiet", "SHA256SUMS", cwd=release)
     listed = {line.split("  ", 1)[1] for line in (release / "SHA256SUMS").read_text().splitlines()}
     found = {str(f.relative_to(release)) for f in release.rglob("*") if f.is_file()}

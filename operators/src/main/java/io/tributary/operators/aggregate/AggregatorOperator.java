@@ -15,6 +15,7 @@ import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.rule.AggregationRule;
+import io.tributary.protocol.Version;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
 import java.util.LinkedHashMap;
@@ -26,6 +27,7 @@ import org.apache.flink.api.common.state.MapStateDescriptor;
 import org.apache.flink.api.common.typeutils.base.StringSerializer;
 import org.apache.flink.api.java.functions.KeySelector;
 import org.apache.flink.metrics.Counter;
+import org.apache.flink.runtime.execution.SuppressRestartsException;
 import org.apache.flink.runtime.state.StateInitializationContext;
 import org.apache.flink.runtime.state.StateSnapshotContext;
 import org.apache.flink.streaming.api.operators.AbstractStreamOperator;
@@ -141,9 +143,19 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
                                         NodeAccumulatorSerializer.INSTANCE));
     }
 
+    /** No restart mends that, and each host has a subtask of the tree. */
+    private static void requireSameVersion() {
+        try {
+            Version.requireSame(AggregatorOperator.class);
+        } catch (IllegalStateException e) {
+            throw new SuppressRestartsException(e);
+        }
+    }
+
     @Override
     public void open() throws Exception {
         super.open();
+        requireSameVersion();
         updatesFolded = getMetricGroup().counter("updatesFolded");
         partialSumsFolded = getMetricGroup().counter("partialSumsFolded");
         bytesFolded = getMetricGroup().counter("bytesFolded");
