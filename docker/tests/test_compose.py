@@ -54,6 +54,7 @@ def test_the_doctor_in_a_container(federation):
     doctor = ("tributary", "doctor", "--run-as", "tributary", "--dir", "/dev/shm/tributary")
     said = federation.podman("exec", federation.name("agent"), *doctor, check=False)
     assert "MISSING" not in said
+    assert "OK       memory limit   none" in said
     assert "OK       agent          runs on port 10105" in said
 
 

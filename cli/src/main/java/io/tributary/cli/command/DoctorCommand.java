@@ -9,6 +9,7 @@ import io.tributary.memory.mailbox.Descriptor;
 import io.tributary.memory.mailbox.EndpointId;
 import io.tributary.memory.mailbox.Mailbox;
 import io.tributary.memory.peer.Door;
+import io.tributary.memory.region.MemoryLimit;
 import io.tributary.memory.region.RegionDirectory;
 import io.tributary.memory.region.SharedMemory;
 import io.tributary.node.agent.AgentException;
@@ -23,6 +24,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.UUID;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -77,6 +79,7 @@ public final class DoctorCommand implements Callable<Integer> {
         List<Requirement> all = new ArrayList<>();
         all.add(jdk());
         all.add(regions());
+        all.add(memory());
         all.addAll(BpfRequirements.check());
         all.add(clang());
         all.add(agent());
@@ -125,6 +128,17 @@ public final class DoctorCommand implements Callable<Integer> {
                 "regions",
                 memory.enough(),
                 "%s: %s".formatted(where.directory(), memory.description()));
+    }
+
+    private static Requirement memory() {
+        OptionalLong limit = MemoryLimit.ofThisProcess();
+        return new Requirement(
+                "memory limit",
+                true,
+                limit.isEmpty()
+                        ? "none"
+                        : "%d MB, in which the regions count that this container touches first"
+                                .formatted(limit.getAsLong() >> 20));
     }
 
     /** Sends a descriptor by the one that runs or, where none does, by one that it starts. */
