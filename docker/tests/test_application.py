@@ -99,7 +99,7 @@ def test_the_job_takes_all_task_managers_that_there_are(podman):
         return max(vertex["parallelism"] for vertex in vertices), coordinator["parallelism"]
 
     def await_parallelism(expected):
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         found = None
         while found != expected:
             assert time.monotonic() < end, f"expected {expected}, found {found}"
@@ -136,7 +136,7 @@ def test_a_task_manager_of_another_version(podman, release, tmp_path):
     mount = f"{other}:/opt/flink/lib/{jar.name}:ro"
     podman("taskmanager-1", "tributary-job", "taskmanager", options=("--volume", mount))
     expected = "on this host are of version 0.0.1; put those of the job's release"
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     said = ""
     while expected not in said:
         assert time.monotonic() < end, said[-3000:]
