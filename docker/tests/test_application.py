@@ -106,7 +106,7 @@ def test_the_job_takes_all_task_managers_that_there_are(podman):
             time.sleep(1)
             try:
                 found = parallelism()
-            except (OSError, LookupError, AssertionError) as e:
+            except (OSError, LookupError, StopIteration, AssertionError) as e:
                 found = repr(e)
 
     start_job(podman, port)
