@@ -145,8 +145,7 @@ public final class SubmitCommand implements Callable<Integer> {
         } catch (FlinkRestException e) {
             throw new IllegalStateException(
                     "Flink does not change the parallelism of job %s (%s): %s; that needs 'jobmanager.scheduler: adaptive' before the job is submitted"
-                            .formatted(name, job.id(), e.getMessage()),
-                    e);
+                            .formatted(name, job.id(), e.getMessage()));
         }
         System.out.printf(
                 "job %s (%s) gets %d subtasks, or as many as there are slots for%n",
@@ -307,7 +306,6 @@ public final class SubmitCommand implements Callable<Integer> {
     private static IllegalStateException forgotten(RuntimeException e) {
         return new IllegalStateException(
                 "the job manager does not know the job any more (%s); without high availability it forgets jobs when it ends, and 'submit --from-latest' goes on"
-                        .formatted(e.getMessage()),
-                e);
+                        .formatted(e.getMessage()));
     }
 }
