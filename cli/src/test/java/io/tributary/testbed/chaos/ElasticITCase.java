@@ -79,7 +79,6 @@ class ElasticITCase {
                 // Trainers on the host that has no subtask now wait until it has one again.
                 submit(2);
                 awaitParallelism(rest, job, 2);
-                progress.awaitRound(progress.round() + 2, PATIENCE_SECONDS);
                 submit(HOSTS);
                 awaitParallelism(rest, job, HOSTS);
                 progress.awaitRound(progress.round() + 2, PATIENCE_SECONDS);
