@@ -21,6 +21,14 @@ def free_port():
         return str(any_port.getsockname()[1])
 
 
+def until(condition, seconds, otherwise):
+    """Waits for a condition, and fails after that time with what ``otherwise`` says."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, otherwise()
+        time.sleep(1)
+
+
 class Federation:
     """Containers of one project, started from a release by podman-compose."""
 
@@ -99,16 +107,18 @@ class Federation:
         return [int(n) for n in re.findall(r"^round +(\d+) +closed", self.logs(service), re.M)]
 
     def await_round(self, service, number, seconds):
-        end = time.monotonic() + seconds
-        while max(self.rounds(service), default=0) < number:
-            assert time.monotonic() < end, f"{service} saw no round {number}:\n" + self.everything()
-            time.sleep(1)
+        until(
+            lambda: max(self.rounds(service), default=0) >= number,
+            seconds,
+            lambda: f"{service} saw no round {number}:\n" + self.everything(),
+        )
 
     def await_exit(self, service, seconds):
-        end = time.monotonic() + seconds
-        while self.state(service)["Running"]:
-            assert time.monotonic() < end, f"{service} goes on:\n{self.logs(service)[-1500:]}"
-            time.sleep(1)
+        until(
+            lambda: not self.state(service)["Running"],
+            seconds,
+            lambda: f"{service} goes on:\n{self.logs(service)[-1500:]}",
+        )
 
     def state(self, service):
         return json.loads(self.podman("inspect", self.name(service)))[0]["State"]

@@ -4,14 +4,13 @@
 import json
 import re
 import subprocess
-import time
 import urllib.request
 import zipfile
 
 import pytest
 
 from conftest import run
-from federation import RUN_ARGS, free_port
+from federation import RUN_ARGS, free_port, until
 
 NAME = "tributary-application"
 PROPERTIES = """
@@ -98,16 +97,15 @@ def test_the_job_takes_all_task_managers_that_there_are(podman):
         coordinator = next(v for v in vertices if v["name"].startswith("round coordinator"))
         return max(vertex["parallelism"] for vertex in vertices), coordinator["parallelism"]
 
+    def found():
+        """The same, or why it cannot be seen yet."""
+        try:
+            return parallelism()
+        except (OSError, LookupError, StopIteration, AssertionError) as e:
+            return repr(e)
+
     def await_parallelism(expected):
-        end = time.monotonic() + 300
-        found = None
-        while found != expected:
-            assert time.monotonic() < end, f"expected {expected}, found {found}"
-            time.sleep(1)
-            try:
-                found = parallelism()
-            except (OSError, LookupError, StopIteration, AssertionError) as e:
-                found = repr(e)
+        until(lambda: found() == expected, 300, lambda: f"expected {expected}, found {found()}")
 
     start_job(podman, port)
     podman("taskmanager-1", "tributary-job", "taskmanager")
@@ -136,12 +134,10 @@ def test_a_task_manager_of_another_version(podman, release, tmp_path):
     mount = f"{other}:/opt/flink/lib/{jar.name}:ro"
     podman("taskmanager-1", "tributary-job", "taskmanager", options=("--volume", mount))
     expected = "on this host are of version 0.0.1; put those of the job's release"
-    end = time.monotonic() + 300
-    said = ""
-    while expected not in said:
-        assert time.monotonic() < end, said[-3000:]
-        time.sleep(1)
-        logs = subprocess.run(
-            ["podman", "logs", f"{NAME}-jobmanager"], capture_output=True, text=True
-        )
-        said = logs.stdout + logs.stderr
+
+    def said():
+        command = ["podman", "logs", f"{NAME}-jobmanager"]
+        logs = subprocess.run(command, capture_output=True, text=True)
+        return logs.stdout + logs.stderr
+
+    until(lambda: expected in said(), 300, lambda: said()[-3000:])

@@ -2,13 +2,12 @@
 """The compose file, started, looked at, killed and stopped."""
 
 import json
-import time
 import urllib.parse
 import urllib.request
 
 import pytest
 
-from federation import Federation, free_port
+from federation import Federation, free_port, until
 
 TRANSPORTS = ("mqtt", "kafka", "shm")
 
@@ -80,12 +79,14 @@ def test_each_panel_shows_something(federation, release):
     dashboard = json.loads((release / "docker/config/grafana/dashboard.json").read_text())
     expressions = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
     assert expressions
-    end = time.monotonic() + 120
-    empty = expressions
-    while empty and time.monotonic() < end:
-        time.sleep(1)
-        empty = [e for e in empty if not query(federation, e)]
-    assert not empty
+
+    empty = list(expressions)
+
+    def all_answered():
+        empty[:] = [e for e in empty if not query(federation, e)]
+        return not empty
+
+    until(all_answered, 120, lambda: f"nothing for {empty}")
 
 
 def test_it_stops_clean(federation):

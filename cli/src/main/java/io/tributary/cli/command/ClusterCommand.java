@@ -78,7 +78,7 @@ public final class ClusterCommand implements Runnable {
                             description =
                                     "A setting of Flink's, such as jobmanager.scheduler=adaptive; repeatable. Stays until 'cluster stop'.")
                     Map<String, String> settings) {
-        Map<String, String> flink = settings == null ? kept() : settings;
+        Map<String, String> flink = settings == null ? cluster().settings() : settings;
         if (link.isPresent() && hosts.isEmpty()) {
             throw new UsageException("--link is the rate of the hosts' links; give --hosts too");
         }
@@ -134,11 +134,6 @@ public final class ClusterCommand implements Runnable {
         List<String> line = new ArrayList<>(hosts.host(number).enter());
         line.addAll(command);
         return new ProcessBuilder(line).inheritIO().start().waitFor();
-    }
-
-    /** The settings of Flink with which the cluster was started. */
-    private Map<String, String> kept() {
-        return cluster().state().map(ClusterState::settings).orElse(Map.of());
     }
 
     private static void requireHost(NetnsHosts hosts, int number) {

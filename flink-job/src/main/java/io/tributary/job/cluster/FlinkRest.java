@@ -183,11 +183,7 @@ public final class FlinkRest {
                     vertex.path("id").asText(),
                     Map.of("parallelism", Map.of("lowerBound", 1, "upperBound", most)));
         }
-        send(
-                HttpRequest.newBuilder(
-                                URI.create(url() + "/jobs/" + job + "/resource-requirements"))
-                        .header("Content-Type", "application/json")
-                        .PUT(BodyPublishers.ofByteArray(Json.encode(wanted))));
+        send(json("PUT", "/jobs/" + job + "/resource-requirements", wanted));
     }
 
     /** How many subtasks the operator with the most of them has. */
@@ -240,9 +236,13 @@ public final class FlinkRest {
     }
 
     private HttpRequest.Builder post(String path, Object body) {
+        return json("POST", path, body);
+    }
+
+    private HttpRequest.Builder json(String method, String path, Object body) {
         return HttpRequest.newBuilder(URI.create(url() + path))
                 .header("Content-Type", "application/json")
-                .POST(BodyPublishers.ofByteArray(Json.encode(body)));
+                .method(method, BodyPublishers.ofByteArray(Json.encode(body)));
     }
 
     private JsonNode send(HttpRequest.Builder request) {

@@ -44,6 +44,17 @@ public record ClusterState(
     }
 
     ClusterState with(ProcessIdentity newJobManager, ProcessIdentity newBroker) {
+        return with(newJobManager, newBroker, settings);
+    }
+
+    ClusterState with(Map<String, String> newSettings) {
+        return with(jobManager, broker, newSettings);
+    }
+
+    private ClusterState with(
+            ProcessIdentity newJobManager,
+            ProcessIdentity newBroker,
+            Map<String, String> newSettings) {
         return new ClusterState(
                 restPort,
                 rpcPort,
@@ -53,19 +64,6 @@ public record ClusterState(
                 network,
                 agents,
                 newBroker,
-                settings);
-    }
-
-    ClusterState with(Map<String, String> newSettings) {
-        return new ClusterState(
-                restPort,
-                rpcPort,
-                slots,
-                jobManager,
-                taskManagers,
-                network,
-                agents,
-                broker,
                 newSettings);
     }
 

@@ -71,6 +71,11 @@ public final class LocalCluster {
         }
     }
 
+    /** What of Flink's configuration is other than usual. */
+    public Map<String, String> settings() {
+        return state().map(ClusterState::settings).orElse(Map.of());
+    }
+
     private ClusterState running() {
         return state().filter(s -> s.jobManager().alive())
                 .orElseThrow(
@@ -159,7 +164,7 @@ public final class LocalCluster {
 
     /** The same with the settings that it has, or the usual ones. */
     public ClusterState start(int taskManagers, int slots) {
-        return start(taskManagers, slots, state().map(ClusterState::settings).orElse(Map.of()));
+        return start(taskManagers, slots, settings());
     }
 
     /**
