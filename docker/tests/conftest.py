@@ -55,6 +55,10 @@ NOT_FLINKS = tuple(
 )
 
 
+# Where Maven Central and PyPI are reached; the tests themselves run without a network.
+OUTSIDE = ("nsenter", f"--net=/proc/{os.getpid()}/fd/9")
+
+
 def run(*command, **options):
     """Runs a command and returns its output; a failure shows what it said."""
     done = subprocess.run(
@@ -71,7 +75,8 @@ def tarball(tmp_path_factory):
     given = os.environ.get("TRIBUTARY_RELEASE")
     if given:
         return Path(given)
-    return Path(run(ROOT / "tributary", "release", "--out", tmp_path_factory.mktemp("out")).strip())
+    out = tmp_path_factory.mktemp("out")
+    return Path(run(*OUTSIDE, ROOT / "tributary", "release", "--out", out).strip())
 
 
 @pytest.fixture(scope="session")
@@ -90,8 +95,13 @@ def unpack(tarball, directory):
 def of_flink(name):
     """A jar of Flink's distribution that a release does not have, from Maven Central."""
     version = re.search("<flink.version>(.*)</", (ROOT / "pom.xml").read_text()).group(1)
-    run(shutil.which("mvn") or ROOT / "mvnw", "-B", "-q", "dependency:get", "-Dtransitive=false",
-        f"-Dartifact=org.apache.flink:{name}:{version}", cwd=ROOT)  # fmt: skip
+    return maven_jar(name, version)
+
+
+def maven_jar(name, version):
+    maven = shutil.which("mvn") or ROOT / "mvnw"
+    artifact = f"-Dartifact=org.apache.flink:{name}:{version}"
+    run(*OUTSIDE, maven, "-B", "-q", "dependency:get", "-Dtransitive=false", artifact, cwd=ROOT)
     jar = f"org/apache/flink/{name}/{version}/{name}-{version}.jar"
     return Path.home() / ".m2/repository" / jar
 
@@ -106,6 +116,7 @@ def base_image():
         if not root.exists():
             part = root.with_suffix(".part.tar")
             run(
+                *OUTSIDE,
                 "mmdebstrap",
                 "--quiet",
                 "--variant=minbase",
@@ -141,14 +152,14 @@ def images(release):
     shutil.copy(of_flink("flink-metrics-prometheus"), plugins)
     shutil.copy(of_flink("flink-container"), lib)
     for target in ("flink", "kafka", "mosquitto", "prometheus", "python"):
-        run("podman", "build", "--quiet", *build_options(), "--build-arg", f"BASE={base}",
+        run(*OUTSIDE, "podman", "build", "--quiet", *build_options(), "--build-arg", f"BASE={base}",
             "--file", standins / "Dockerfile", "--target", target,
             "--tag", f"tributary-standin/{target}", release)  # fmt: skip
     shutil.rmtree(standins)
     bases = {"FLINK": "tributary-standin/flink", "JRE": base, "PYTHON": "tributary-standin/python"}
     arguments = [word for name in bases for word in ("--build-arg", f"{name}={bases[name]}")]
     environment = {**os.environ, "CONTAINER_ENGINE": "podman"}
-    run(release / "docker/build", *build_options(), *arguments, env=environment)
+    run(*OUTSIDE, release / "docker/build", *build_options(), *arguments, env=environment)
     return {
         f"{name.upper()}_IMAGE": f"tributary-standin/{name}"
         for name in ("mosquitto", "kafka", "prometheus")

@@ -4,9 +4,11 @@ package io.tributary.node;
 
 import io.tributary.node.NodeRequest.Asked;
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -89,45 +91,77 @@ final class ClusterMembership implements AutoCloseable {
         return self;
     }
 
+    /** Where nodes may be that can be joined; a name may mean other addresses from time to time. */
+    interface Seeds {
+
+        List<InetSocketAddress> addresses() throws IOException;
+
+        static Seeds of(String host, int port) {
+            return () ->
+                    Arrays.stream(InetAddress.getAllByName(host))
+                            .map(address -> new InetSocketAddress(address, port))
+                            .toList();
+        }
+    }
+
     /**
-     * Joins by another node; one that cannot be reached is tried again and again, also later,
-     * should it go and come back.
+     * Joins by the nodes at some addresses, of which one may be this node's own. One that cannot be
+     * reached is tried again and again, also later, should it go and come back.
      *
-     * @throws NodeRejectedException when it rejects this one
+     * @param what the addresses, for messages
+     * @throws NodeRejectedException when one rejects this one
      */
-    void join(String host, int port) throws NodeRejectedException {
+    void join(String what, Seeds seeds) throws NodeRejectedException {
         try {
-            greetSeed(host, port);
+            for (InetSocketAddress seed : absent(seeds)) {
+                try {
+                    greetSeed(seed);
+                } catch (NodeRejectedException e) {
+                    throw e;
+                } catch (IOException e) {
+                    LOG.warn("{} cannot be joined yet: {}", seed, e.getMessage());
+                }
+            }
         } catch (NodeRejectedException e) {
             throw e;
         } catch (IOException e) {
-            LOG.warn("{}:{} cannot be joined yet: {}", host, port, e.getMessage());
+            LOG.warn("{} cannot be joined yet: {}", what, e.toString());
         }
-        start("node-seed-" + host, () -> keepJoined(host, port));
+        start("node-seed-" + what, () -> keepJoined(what, seeds));
     }
 
-    private void greetSeed(String host, int port) throws IOException {
-        // Resolved anew each time: a name may mean another address by now.
-        try (NodeChannel channel = NodeChannel.connect(new InetSocketAddress(host, port))) {
-            String node = Handshake.connect(channel, self.node(), secret);
-            greet(channel, node);
+    /** Those of which no living node, this one among them, is known. */
+    private List<InetSocketAddress> absent(Seeds seeds) throws IOException {
+        List<InetSocketAddress> absent = new ArrayList<>(seeds.addresses());
+        living().forEach(member -> absent.remove(member.address()));
+        return absent;
+    }
+
+    private void greetSeed(InetSocketAddress seed) throws IOException {
+        try (NodeChannel channel = NodeChannel.connect(seed)) {
+            greet(channel, Handshake.connect(channel, self.node(), secret));
         }
     }
 
-    /** A node that was away for long is forgotten by all; its address is not. */
-    private void keepJoined(String host, int port) {
+    /** A node that was away for long is forgotten by all; where it may be is not. */
+    private void keepJoined(String what, Seeds seeds) {
         while (!closed) {
-            boolean there =
-                    living().stream()
-                            .anyMatch(m -> !m.equals(self) && m.place().equals(host + ":" + port));
-            if (!there) {
-                try {
-                    greetSeed(host, port);
-                } catch (IOException | RuntimeException e) {
-                    LOG.debug("{}:{} cannot be joined: {}", host, port, e.getMessage());
+            try {
+                for (InetSocketAddress seed : absent(seeds)) {
+                    greetAgain(seed);
                 }
+            } catch (IOException | RuntimeException e) {
+                LOG.debug("{} cannot be joined: {}", what, e.toString());
             }
             pause(2 * GREET_MILLIS);
+        }
+    }
+
+    private void greetAgain(InetSocketAddress seed) {
+        try {
+            greetSeed(seed);
+        } catch (IOException | RuntimeException e) {
+            LOG.debug("{} cannot be joined: {}", seed, e.getMessage());
         }
     }
 

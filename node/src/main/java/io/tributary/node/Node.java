@@ -141,11 +141,17 @@ public final class Node implements AutoCloseable {
     /**
      * Joins the nodes that another one knows. One that cannot be reached is tried again and again.
      *
+     * @param host its address, or a name that may have the addresses of several nodes, this one
+     *     among them, and that need not be known yet
      * @throws NodeRejectedException when it rejects this one: wrong secret, another version, a
      *     taken name
      */
     public void join(String host, int port) throws NodeRejectedException {
-        membership.join(host, port);
+        join(host + ":" + port, ClusterMembership.Seeds.of(host, port));
+    }
+
+    void join(String what, ClusterMembership.Seeds seeds) throws NodeRejectedException {
+        membership.join(what, seeds);
     }
 
     private void sweep() {

@@ -26,8 +26,14 @@ public final class NodeSecret {
     private static final int BYTES = 32;
     private static final int SHORTEST = 16;
     private static final SecureRandom RANDOM = new SecureRandom();
+    private static final int ROOT = 0;
+
+    /** What the group and others may not do, and may not with a file of root's that is mounted. */
     private static final Set<PosixFilePermission> OTHERS =
             PosixFilePermissions.fromString("---rwxrwx");
+
+    private static final Set<PosixFilePermission> OTHERS_OF_ROOTS =
+            PosixFilePermissions.fromString("----wxrwx");
 
     private final SecretKeySpec key;
 
@@ -71,7 +77,8 @@ public final class NodeSecret {
     }
 
     /**
-     * Reads a secret.
+     * Reads a secret: a file of this user's alone, or one of root's that this user's group may
+     * read, as secrets are mounted into a pod.
      *
      * @throws IOException when it is not there, or others may read it
      */
@@ -80,18 +87,18 @@ public final class NodeSecret {
             throw new IOException(
                     "no secret at %s; copy it from the node that is to be joined".formatted(file));
         }
-        Set<PosixFilePermission> all = Files.getPosixFilePermissions(file);
-        if (all.stream().anyMatch(OTHERS::contains)) {
-            throw new IOException(
-                    "the secret %s can be read by others (%s); chmod 600 it"
-                            .formatted(file, PosixFilePermissions.toString(all)));
-        }
         int owner = (int) Files.getAttribute(file, "unix:uid");
         int self = (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
-        if (owner != self) {
+        if (owner != self && owner != ROOT) {
             throw new IOException(
                     "the secret %s belongs to user %d; expected one of user %d"
                             .formatted(file, owner, self));
+        }
+        Set<PosixFilePermission> all = Files.getPosixFilePermissions(file);
+        if (all.stream().anyMatch((owner == ROOT ? OTHERS_OF_ROOTS : OTHERS)::contains)) {
+            throw new IOException(
+                    "the secret %s can be read by others (%s); chmod 600 it"
+                            .formatted(file, PosixFilePermissions.toString(all)));
         }
         return new NodeSecret(Files.readString(file));
     }

@@ -13,6 +13,7 @@ import io.tributary.memory.region.RegionWriter;
 import io.tributary.protocol.message.RegionRef;
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +24,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -256,6 +258,36 @@ class NodeTest {
                 .filter(MemberStatus::alive)
                 .map(m -> m.member().node())
                 .toList();
+    }
+
+    /** As the name of a Kubernetes service of all agents, where all begin at once. */
+    @Test
+    void aNameMayHaveTheAddressesOfAllNodes() throws Exception {
+        List<InetSocketAddress> known = new CopyOnWriteArrayList<>();
+        ClusterMembership.Seeds name =
+                () -> {
+                    if (known.isEmpty()) {
+                        throw new UnknownHostException("nodes: not known yet");
+                    }
+                    return known;
+                };
+        Node a = start("a");
+        a.join("nodes", name);
+        Node b = start("b");
+        b.join("nodes", name);
+        known.add(new InetSocketAddress("127.0.0.1", 1));
+        known.add(a.address());
+        known.add(b.address());
+        Node c = start("c");
+        c.join("nodes", name);
+        for (Node node : List.of(a, b, c)) {
+            Awaitility.await()
+                    .untilAsserted(
+                            () ->
+                                    assertThat(node.members())
+                                            .extracting(status -> status.member().node())
+                                            .containsExactlyInAnyOrder("a", "b", "c"));
+        }
     }
 
     @Test

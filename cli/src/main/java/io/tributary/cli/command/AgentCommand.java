@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.URI;
+import java.net.UnknownHostException;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse.BodyHandlers;
@@ -93,7 +94,8 @@ public final class AgentCommand implements Callable<Integer> {
     @Option(
             names = "--join",
             paramLabel = "HOST:PORT",
-            description = "A node to join; the others are learnt from it.")
+            description =
+                    "A node to join, or a name with the addresses of several; the others are learnt from them.")
     private List<String> seeds = List.of();
 
     @Option(
@@ -205,8 +207,7 @@ public final class AgentCommand implements Callable<Integer> {
                             text ->
                                     HostPort.parse(
                                             text, Mailbox.DEFAULT_PORT + Node.LISTEN_OFFSET));
-            boolean far = !InetAddress.getByName(there.host()).isLoopbackAddress();
-            if (far && InetAddress.getByName(here.host()).isLoopbackAddress()) {
+            if (isFar(there.host()) && InetAddress.getByName(here.host()).isLoopbackAddress()) {
                 throw new UsageException(
                         "--join %s: expected --listen with an address by which it reaches this host, which it does not by %s"
                                 .formatted(seed, here.host()));
@@ -216,6 +217,15 @@ public final class AgentCommand implements Callable<Integer> {
         System.out.printf(
                 "node %s on %s, secret in %s%n",
                 name, new HostPort(here.host(), member.address().getPort()), file);
+    }
+
+    /** A name that is not known yet is tried again later. */
+    private static boolean isFar(String host) {
+        try {
+            return !InetAddress.getByName(host).isLoopbackAddress();
+        } catch (UnknownHostException e) {
+            return false;
+        }
     }
 
     private static void leave(Node member) {

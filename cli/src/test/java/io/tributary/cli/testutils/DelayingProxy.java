@@ -13,14 +13,19 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 
-/** Carries TCP to a server on the loopback; what the server says comes as much later. */
+/**
+ * Carries TCP to a server on the loopback; what the server says comes as much later. Connections
+ * can be silenced, as by a host that is gone without a word.
+ */
 public final class DelayingProxy implements AutoCloseable {
 
     private final ServerSocket listening;
     private final int to;
     private final long delayNanos;
     private final List<Socket> open = new CopyOnWriteArrayList<>();
+    private final List<AtomicBoolean> silent = new CopyOnWriteArrayList<>();
 
     private record Piece(byte[] bytes, long due) {}
 
@@ -33,6 +38,11 @@ public final class DelayingProxy implements AutoCloseable {
 
     public int port() {
         return listening.getLocalPort();
+    }
+
+    /** From now on nothing of the connections that there are arrives; new ones are carried. */
+    public void silence() {
+        silent.forEach(connection -> connection.set(true));
     }
 
     private interface Work {
@@ -61,14 +71,21 @@ public final class DelayingProxy implements AutoCloseable {
             server.setTcpNoDelay(true);
             open.add(client);
             open.add(server);
-            start(() -> client.getInputStream().transferTo(server.getOutputStream()));
-            BlockingQueue<Piece> pieces = new LinkedBlockingQueue<>();
-            start(() -> read(server.getInputStream(), pieces));
-            start(() -> write(pieces, client.getOutputStream()));
+            AtomicBoolean gone = new AtomicBoolean();
+            silent.add(gone);
+            carry(client, server, 0, gone);
+            carry(server, client, delayNanos, gone);
         }
     }
 
-    private void read(InputStream in, BlockingQueue<Piece> pieces) throws IOException {
+    private static void carry(Socket from, Socket to, long delayNanos, AtomicBoolean gone) {
+        BlockingQueue<Piece> pieces = new LinkedBlockingQueue<>();
+        start(() -> read(from.getInputStream(), delayNanos, pieces));
+        start(() -> write(pieces, to.getOutputStream(), gone));
+    }
+
+    private static void read(InputStream in, long delayNanos, BlockingQueue<Piece> pieces)
+            throws IOException {
         byte[] buffer = new byte[65536];
         for (int n = in.read(buffer); n > 0; n = in.read(buffer)) {
             pieces.add(
@@ -76,12 +93,14 @@ public final class DelayingProxy implements AutoCloseable {
         }
     }
 
-    private static void write(BlockingQueue<Piece> pieces, OutputStream out)
+    private static void write(BlockingQueue<Piece> pieces, OutputStream out, AtomicBoolean gone)
             throws IOException, InterruptedException {
         while (true) {
             Piece piece = pieces.take();
             TimeUnit.NANOSECONDS.sleep(piece.due() - System.nanoTime());
-            out.write(piece.bytes());
+            if (!gone.get()) {
+                out.write(piece.bytes());
+            }
         }
     }
 

@@ -5,6 +5,7 @@ package io.tributary.job.graph;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.tributary.cli.testutils.DelayingProxy;
 import io.tributary.cli.testutils.Mosquitto;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.transport.mqtt.BrokerOptions;
@@ -27,9 +28,12 @@ class MqttLinkITCase {
     private final int port = FreePorts.next();
 
     private MqttLink link() {
+        return link(port, Duration.ofSeconds(2));
+    }
+
+    private static MqttLink link(int port, Duration patience) {
         return MqttLink.connect(
-                new BrokerOptions(
-                        "mqtt://127.0.0.1:" + port, "", "", "", "", "", Duration.ofSeconds(2)),
+                new BrokerOptions("mqtt://127.0.0.1:" + port, "", "", "", "", "", patience),
                 new MqttLink.Settings("client", 10, Optional.empty()),
                 message -> message.done().run());
     }
@@ -45,6 +49,19 @@ class MqttLinkITCase {
         assertThatThrownBy(() -> link.publish(new Publication("x", new byte[1], Map.of(), false)))
                 .isInstanceOf(BrokerUnavailableException.class);
         link.close();
+    }
+
+    /** A broker's host that dies closes no connection; another one may have the broker soon. */
+    @Test
+    void connectsAgainWhereAConnectionIsSilent() throws Exception {
+        try (Mosquitto ignored = Mosquitto.start(port, "allow_anonymous true");
+                DelayingProxy proxy = new DelayingProxy(port, 0)) {
+            MqttLink link = link(proxy.port(), Duration.ofSeconds(30));
+            proxy.silence();
+            link.publish(new Publication("x", new byte[1], Map.of(), false));
+            assertThat(link.connections()).isEqualTo(2);
+            link.close();
+        }
     }
 
     @Test

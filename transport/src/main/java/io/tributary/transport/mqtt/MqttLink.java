@@ -153,6 +153,7 @@ public final class MqttLink implements AutoCloseable {
                 broken = Optional.empty();
                 return;
             } catch (MqttException e) {
+                breakSilent(e);
                 if (progress.getAsLong() > before) {
                     before = progress.getAsLong();
                     end = System.nanoTime() + broker.patience().toNanos();
@@ -163,6 +164,18 @@ public final class MqttLink implements AutoCloseable {
                 }
                 sleep(pause);
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
+            }
+        }
+    }
+
+    /** A host that died has closed no connection, and the broker may be at another one by now. */
+    private void breakSilent(MqttException e) {
+        if (e.getReasonCode() == Sending.CLIENT_TIMEOUT && client.isConnected()) {
+            LOG.info("{}: the broker says nothing; connecting again", broker);
+            try {
+                client.disconnectForcibly(0, 0, false);
+            } catch (MqttException ignored) {
+                // It is gone already.
             }
         }
     }

@@ -27,7 +27,7 @@ final class Sending {
     private static final long MAX_BYTES_UNDER_WAY = 8 << 20;
 
     /** Paho's own codes, for a wait that was too long, and where there is no connection. */
-    private static final int CLIENT_TIMEOUT = 32_000;
+    static final int CLIENT_TIMEOUT = 32_000;
 
     private static final int CLIENT_NOT_CONNECTED = 32_104;
     private static final long LOOK_MILLIS = 50;
