@@ -255,8 +255,7 @@ final class HostsBench {
     private static Optional<Path> model(JobSpec spec, int round) {
         Path[] found =
                 Optional.ofNullable(
-                                spec.models()
-                                        .resolve("versions")
+                                Path.of(spec.models(), "versions")
                                         .toFile()
                                         .listFiles(
                                                 (directory, name) ->

@@ -9,7 +9,6 @@ import io.tributary.protocol.message.Run;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Optional;
@@ -79,7 +78,7 @@ public final class JobEntrypoint implements Callable<Integer> {
         if (savepoint.isPresent()) {
             SavepointCheck.requireRestorable(savepoint.get(), spec.topology(), spec.schemes());
         }
-        Files.createDirectories(spec.models());
+        spec.store().create();
         spec.job(Run.draw()).build(env);
         JobClient job = env.executeAsync(spec.name());
         String id = job.getJobID().toHexString();

@@ -3,11 +3,15 @@
 package io.tributary.cli.command;
 
 import io.tributary.job.cluster.FlinkRest;
+import io.tributary.operators.model.ModelStore;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** {@code tributary cancel}. */
@@ -24,6 +28,13 @@ public final class CancelCommand implements Callable<Integer> {
 
     @Parameters(paramLabel = "JOB", description = "The job's name, or Flink's id of it.")
     private String job;
+
+    @Option(
+            names = "--savepoint",
+            paramLabel = "DIR",
+            description =
+                    "Makes a savepoint first, in a directory or at a URI that the cluster reaches; 'submit --from-savepoint' goes on from it.")
+    private Optional<String> savepoints;
 
     @Override
     public Integer call() throws InterruptedException {
@@ -52,6 +63,17 @@ public final class CancelCommand implements Callable<Integer> {
                                             .filter(j -> j.name().equals(job))
                                             .map(FlinkRest.Job::id)
                                             .toList()));
+        }
+        if (savepoints.isPresent()) {
+            String directory = savepoints.get();
+            String place =
+                    ModelStore.isObject(directory)
+                            ? directory
+                            : Path.of(directory).toAbsolutePath().normalize().toString();
+            String path = rest.stopWithSavepoint(found.id(), place);
+            System.out.printf(
+                    "job %s (%s) has ended with savepoint %s%n", found.name(), found.id(), path);
+            return 0;
         }
         rest.cancel(found.id());
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);

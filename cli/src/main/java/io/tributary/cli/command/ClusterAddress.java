@@ -25,9 +25,14 @@ final class ClusterAddress {
             description = "Directory of the cluster, without --cluster. Default: ${DEFAULT-VALUE}.")
     private Path directory;
 
-    /** The cluster in a directory of this machine; empty where an address was given. */
+    /** Where a cluster of this machine is; empty where an address was given. */
+    Optional<Path> directory() {
+        return address.isPresent() ? Optional.empty() : Optional.of(directory);
+    }
+
+    /** The cluster there. */
     Optional<LocalCluster> local() {
-        return address.isPresent() ? Optional.empty() : Optional.of(new LocalCluster(directory));
+        return directory().map(LocalCluster::new);
     }
 
     /** Whether a cluster is named by its address. */

@@ -12,6 +12,7 @@ import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobTransport;
 import io.tributary.operators.aggregate.SubtaskAffinity;
 import io.tributary.testbed.cluster.JobHere;
+import io.tributary.testbed.cluster.ObjectStores;
 import io.tributary.testbed.demo.Console;
 import io.tributary.testbed.demo.RoundBoard;
 import java.io.IOException;
@@ -92,6 +93,7 @@ public final class SubmitCommand implements Callable<Integer> {
                     "--parallelism is for a job that runs already, and excludes what starts one");
         }
         parallelism.ifPresent(SubmitCommand::requireParallelism);
+        ObjectStores.enable(cluster.directory());
         JobSpec spec = JobSpec.read(config);
         if (parallelism.isPresent()) {
             return rescale(spec.name(), parallelism.get());

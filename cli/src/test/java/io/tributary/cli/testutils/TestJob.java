@@ -2,6 +2,7 @@
 
 package io.tributary.cli.testutils;
 
+import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
 import io.tributary.job.graph.JobTransport;
@@ -36,6 +37,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.Configuration;
@@ -242,6 +244,30 @@ public record TestJob(String name, Path work, int agentPort) {
             client.send(update(round.get(), client.id()));
             round = client.awaitRound(PATIENCE);
         }
+    }
+
+    /** A trainer that has joined the job of a file. */
+    public static TrainerClient joined(JobSpec spec, String id) {
+        TrainerClient client =
+                TrainerClient.builder()
+                        .job(spec.name())
+                        .id(id)
+                        .group(GROUPS.get(Math.floorMod(id.hashCode(), GROUPS.size())))
+                        .transport(spec.followed().uri())
+                        .connect();
+        client.join();
+        return client;
+    }
+
+    /** Joins the job of a file, and trains all its rounds, on a thread of its own. */
+    public static CompletableFuture<Void> train(JobSpec spec, String id) {
+        return CompletableFuture.runAsync(
+                () -> {
+                    try (TrainerClient client = joined(spec, id)) {
+                        train(client);
+                    }
+                },
+                task -> new Thread(task, id).start());
     }
 
     /** The error of a round's model against the float64 mean of one update of each trainer. */

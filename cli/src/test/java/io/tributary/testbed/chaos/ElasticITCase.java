@@ -84,7 +84,7 @@ class ElasticITCase {
                 progress.awaitRound(progress.round() + 2, PATIENCE_SECONDS);
 
                 assertThat(fleet.stop(PATIENCE_SECONDS)).isEmpty();
-                Oracle oracle = new Oracle(fleet.logs(), spec.models());
+                Oracle oracle = new Oracle(fleet.logs(), Path.of(spec.models()));
                 assertThat(oracle.faults()).isEmpty();
                 assertThat(oracle.countedTwice()).isZero();
                 assertThat(oracle.worstError()).isLessThan(1e-6);

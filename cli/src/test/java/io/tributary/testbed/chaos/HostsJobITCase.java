@@ -70,7 +70,7 @@ class HostsJobITCase {
                                             .isPositive();
                                 });
                 assertThat(fleet.stop(60)).isEmpty();
-                Oracle oracle = new Oracle(fleet.logs(), spec.models());
+                Oracle oracle = new Oracle(fleet.logs(), Path.of(spec.models()));
                 assertThat(oracle.faults()).isEmpty();
                 assertThat(oracle.rounds()).isGreaterThanOrEqualTo(4);
                 assertThat(oracle.countedOnce()).isGreaterThanOrEqualTo(4 * 2 * HOSTS);

@@ -518,8 +518,17 @@ class ClusterITCase {
                                                 .at("/counts/completed")
                                                 .asInt()
                                         >= 3);
-        String savepoint =
-                cluster.rest().stopWithSavepoint(job, temp.resolve("savepoints").toString());
+        Cli stopped =
+                Cli.run(
+                        "cancel",
+                        "named",
+                        "--savepoint",
+                        temp.resolve("savepoints").toString(),
+                        "--dir",
+                        shared.resolve("cluster").toString());
+        assertThat(stopped.out())
+                .startsWith("job named (%s) has ended with savepoint file:".formatted(job));
+        String savepoint = stopped.out().substring(stopped.out().indexOf("file:")).strip();
 
         Path threeTiers = config("named", 2, schema(3, TestJob.GROUPS, 1));
         assertThatThrownBy(

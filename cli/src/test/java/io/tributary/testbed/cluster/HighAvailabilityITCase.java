@@ -126,28 +126,6 @@ class HighAvailabilityITCase {
                         .formatted(ROUNDS, broker.url(), temp.resolve("regions")));
     }
 
-    private static TrainerClient joined(JobSpec spec, String id) {
-        TrainerClient client =
-                TrainerClient.builder()
-                        .job(spec.name())
-                        .id(id)
-                        .group(TestJob.GROUPS.get(IDS.indexOf(id) % TestJob.GROUPS.size()))
-                        .transport(spec.followed().uri())
-                        .connect();
-        client.join();
-        return client;
-    }
-
-    private static CompletableFuture<Void> train(JobSpec spec, String id) {
-        return CompletableFuture.runAsync(
-                () -> {
-                    try (TrainerClient client = joined(spec, id)) {
-                        TestJob.train(client);
-                    }
-                },
-                task -> new Thread(task, id).start());
-    }
-
     /** The newest that the job has said. */
     private static final class Newest implements JobListener {
 
@@ -199,15 +177,15 @@ class HighAvailabilityITCase {
         Newest newest = new Newest();
         String job;
         try (AutoCloseable ignored = spec.followed().follow(spec.name(), newest)) {
-            CompletableFuture<Void> first = train(spec, IDS.get(0));
-            CompletableFuture<Void> second = train(spec, IDS.get(1));
+            CompletableFuture<Void> first = TestJob.train(spec, IDS.get(0));
+            CompletableFuture<Void> second = TestJob.train(spec, IDS.get(1));
             Awaitility.await()
                     .atMost(PATIENCE)
                     .until(() -> cluster.rest().jobs().stream().anyMatch(FlinkRest.Job::live));
             job = cluster.rest().jobs().get(0).id();
             // The other two have joined and not sent: the round is open, and half of it is there.
-            try (TrainerClient third = joined(spec, IDS.get(2));
-                    TrainerClient fourth = joined(spec, IDS.get(3))) {
+            try (TrainerClient third = TestJob.joined(spec, IDS.get(2));
+                    TrainerClient fourth = TestJob.joined(spec, IDS.get(3))) {
                 newest.await(1, 2);
                 awaitCheckpoint(job);
 

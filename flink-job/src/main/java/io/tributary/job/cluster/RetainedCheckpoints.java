@@ -3,17 +3,22 @@
 package io.tributary.job.cluster;
 
 import io.tributary.job.config.JobSpec;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Stream;
+import org.apache.flink.core.fs.FSDataInputStream;
+import org.apache.flink.core.fs.FSDataOutputStream;
+import org.apache.flink.core.fs.FileStatus;
+import org.apache.flink.core.fs.FileSystem;
+import org.apache.flink.core.fs.Path;
 
 /**
  * Checkpoints that a job has left. Which of its submissions came last is written down beside them,
@@ -30,23 +35,43 @@ public final class RetainedCheckpoints {
     private RetainedCheckpoints() {}
 
     /**
-     * Notes that Flink runs a job under an id from now on; only where checkpoints are files.
+     * Notes that Flink runs a job under an id from now on.
      *
      * @param from the checkpoint or savepoint that it goes on from
      */
     public static void note(JobSpec spec, String id, Optional<String> from) throws IOException {
+        String line = id + from.map(path -> FROM + path).orElse("") + "\n";
         if (spec.checkpoints().startsWith(FILES)) {
-            Path directory = Files.createDirectories(directory(spec));
+            java.nio.file.Path directory =
+                    java.nio.file.Path.of(URI.create(directory(spec).toString()));
+            Files.createDirectories(directory);
             Files.writeString(
                     directory.resolve(SUBMISSIONS),
-                    id + from.map(path -> FROM + path).orElse("") + "\n",
+                    line,
                     StandardOpenOption.CREATE,
                     StandardOpenOption.APPEND);
+            return;
+        }
+        // Nothing can be appended to an object.
+        byte[] all = (read(spec) + line).getBytes(StandardCharsets.UTF_8);
+        Path file = new Path(directory(spec), SUBMISSIONS);
+        try (FSDataOutputStream out =
+                file.getFileSystem().create(file, FileSystem.WriteMode.OVERWRITE)) {
+            out.write(all);
         }
     }
 
     private static Path directory(JobSpec spec) {
-        return Path.of(URI.create(spec.checkpoints())).resolve(spec.name());
+        return new Path(new Path(spec.checkpoints()), spec.name());
+    }
+
+    private static String read(JobSpec spec) throws IOException {
+        Path file = new Path(directory(spec), SUBMISSIONS);
+        try (FSDataInputStream in = file.getFileSystem().open(file)) {
+            return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+        } catch (FileNotFoundException e) {
+            return "";
+        }
     }
 
     /** The id of the job's last submission. */
@@ -68,12 +93,12 @@ public final class RetainedCheckpoints {
             return Optional.empty();
         }
         Submitted last = all.get(0);
-        Optional<String> own = newest(directory(spec).resolve(last.id())).map(Path::toString);
+        Optional<String> own = newest(new Path(directory(spec), last.id()));
         if (own.isPresent() || last.from().isPresent()) {
             return own.or(last::from);
         }
         for (Submitted earlier : all) {
-            Optional<Path> newest = newest(directory(spec).resolve(earlier.id()));
+            Optional<String> newest = newest(new Path(directory(spec), earlier.id()));
             if (newest.isPresent()) {
                 throw new IllegalArgumentException(
                         "--from-latest: the last submission (%s) left no checkpoint: it has finished, or has not made one; an earlier one left %s, give that to --from-savepoint to go back to it"
@@ -94,30 +119,39 @@ public final class RetainedCheckpoints {
 
     /** All of them, the oldest first. */
     private static List<Submitted> submissions(JobSpec spec) throws IOException {
-        if (!spec.checkpoints().startsWith(FILES)) {
-            throw new IllegalArgumentException(
-                    "--from-latest looks into files only, checkpoints are in %s; find the newest chk-… there and give it to --from-savepoint"
-                            .formatted(spec.checkpoints()));
-        }
-        Path file = directory(spec).resolve(SUBMISSIONS);
-        return Files.exists(file)
-                ? Files.readAllLines(file).stream().map(Submitted::parse).toList()
-                : List.of();
+        return read(spec).lines().map(Submitted::parse).toList();
     }
 
-    private static Optional<Path> newest(Path submission) throws IOException {
-        if (!Files.isDirectory(submission)) {
+    private static Optional<String> newest(Path submission) throws IOException {
+        FileSystem files = submission.getFileSystem();
+        FileStatus[] all;
+        try {
+            all = files.listStatus(submission);
+        } catch (FileNotFoundException e) {
             return Optional.empty();
         }
-        try (Stream<Path> checkpoints = Files.list(submission)) {
-            return checkpoints
-                    .filter(c -> c.getFileName().toString().matches("chk-[0-9]+"))
-                    .filter(c -> Files.exists(c.resolve("_metadata")))
-                    .max(Comparator.comparingLong(RetainedCheckpoints::number));
+        List<Path> complete = new ArrayList<>();
+        for (FileStatus status : all == null ? new FileStatus[0] : all) {
+            Path checkpoint = status.getPath();
+            if (checkpoint.getName().matches("chk-[0-9]+")
+                    && files.exists(new Path(checkpoint, "_metadata"))) {
+                complete.add(checkpoint);
+            }
         }
+        return complete.stream()
+                .max(Comparator.comparingLong(RetainedCheckpoints::number))
+                .map(RetainedCheckpoints::text);
+    }
+
+    /** As people write it: a file without its scheme. */
+    private static String text(Path checkpoint) {
+        URI uri = checkpoint.toUri();
+        return uri.getScheme() == null || uri.getScheme().equals("file")
+                ? uri.getPath()
+                : uri.toString();
     }
 
     private static long number(Path checkpoint) {
-        return Long.parseLong(checkpoint.getFileName().toString().substring("chk-".length()));
+        return Long.parseLong(checkpoint.getName().substring("chk-".length()));
     }
 }

@@ -166,7 +166,7 @@ public final class JobOptions {
                     .stringType()
                     .noDefaultValue()
                     .withDescription(
-                            "Safetensors file to start from, relative to this file, readable on all hosts. Required.");
+                            "Safetensors file to start from, relative to this file, readable on all hosts, or the URI of an object. Required.");
 
     /** Where models go. */
     public static final ConfigOption<String> MODELS =
@@ -174,7 +174,7 @@ public final class JobOptions {
                     .stringType()
                     .noDefaultValue()
                     .withDescription(
-                            "Directory for models and their ledgers, relative to this file, writable on all hosts. Required.");
+                            "Directory for models and their ledgers, relative to this file, writable on all hosts, or a URI in an object store, such as s3://bucket/models. Required.");
 
     /** When models leave. */
     public static final ConfigOption<Publish> PUBLISH =

@@ -11,7 +11,7 @@ import io.tributary.node.PayloadStore;
 import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelSpec;
-import io.tributary.operators.model.PosixModelStore;
+import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Config;
@@ -42,7 +42,7 @@ import org.apache.flink.configuration.ConfigOption;
  * @param topology who aggregates for whom
  * @param rules how rounds are run
  * @param model what the model looks like
- * @param models where models are written
+ * @param models where models are written, a directory or a URI
  * @param ways how the job speaks with trainers
  * @param publish when models leave
  * @param checkpointInterval time between checkpoints
@@ -54,7 +54,7 @@ public record JobSpec(
         Topology topology,
         RoundRules rules,
         ModelSpec model,
-        Path models,
+        String models,
         List<ConfiguredTransport> ways,
         Publish publish,
         Duration checkpointInterval,
@@ -99,12 +99,12 @@ public record JobSpec(
                 Topology.read(existing(yaml, JobOptions.TOPOLOGY, directory), Optional.empty());
         ModelSpec model =
                 new ModelSpec(
-                        existing(yaml, JobOptions.MODEL, directory).toString(),
+                        initial(yaml, directory),
                         positive(yaml, JobOptions.SHARD),
                         yaml.get(JobOptions.UPDATES));
         try {
             model.layout();
-        } catch (RejectedException e) {
+        } catch (RejectedException | UncheckedIOException e) {
             throw yaml.wrong(JobOptions.MODEL, e.getMessage());
         }
         return new JobSpec(
@@ -112,7 +112,7 @@ public record JobSpec(
                 topology,
                 rules(yaml, model),
                 model,
-                directory.resolve(yaml.get(JobOptions.MODELS)).normalize(),
+                place(yaml.get(JobOptions.MODELS), directory),
                 TransportSettings.read(yaml, staging(yaml)),
                 yaml.get(JobOptions.PUBLISH),
                 interval(yaml),
@@ -133,6 +133,18 @@ public record JobSpec(
         return text.matches("[a-z0-9]+:.*")
                 ? text
                 : directory.resolve(text).normalize().toUri().toString();
+    }
+
+    /** A path, or the URI of an object. */
+    private static String place(String text, Path directory) {
+        return ModelStore.isObject(text) ? text : directory.resolve(text).normalize().toString();
+    }
+
+    private static String initial(JobYaml yaml, Path directory) {
+        String text = yaml.get(JobOptions.MODEL);
+        return ModelStore.isObject(text)
+                ? text
+                : existing(yaml, JobOptions.MODEL, directory).toString();
     }
 
     private static Path existing(JobYaml yaml, ConfigOption<String> option, Path directory) {
@@ -304,17 +316,16 @@ public record JobSpec(
         return ways.stream().flatMap(way -> way.foreign().warning(name).stream()).toList();
     }
 
+    /** Where the job's models are. */
+    public ModelStore store() {
+        return ModelStore.at(models);
+    }
+
     /** The job's graph, ready to be built. */
     public FederationJob job(Run run) {
         return new FederationJob(
                 new AggregationGraph(
-                        name,
-                        run,
-                        topology,
-                        rules,
-                        model,
-                        PosixModelStore.at(models),
-                        Surroundings.System.HERE),
+                        name, run, topology, rules, model, store(), Surroundings.System.HERE),
                 transports(),
                 publish);
     }

@@ -274,12 +274,12 @@ public record FederationJob(
 
     private DataStream<PublishedModel> initialModel(StreamExecutionEnvironment env)
             throws IOException {
-        Path file = Path.of(graph.model().path()).toAbsolutePath();
+        Path file = graph.model().file().toAbsolutePath();
         PublishedModel initial =
                 new PublishedModel(
                         ModelPublisher.describe(
                                 graph.job(), graph.run().id(), new RoundId(0, 0), file),
-                        file.toString());
+                        graph.model().path());
         return env.fromData(List.of(initial), AggregationGraph.MODEL)
                 .name("initial model")
                 .uid("source-initial-model")

@@ -26,7 +26,7 @@ public record ModelPart(PublishedModel model, int chunk) {
         if (chunk == ModelChunk.count(description)) {
             return KafkaSinks.json(topics.status(), "model", description);
         }
-        ModelChunk read = ModelChunk.read(description, model.path(), chunk);
+        ModelChunk read = ModelChunk.read(description, model.file().toString(), chunk);
         return new ProducerRecord<>(
                 topics.model(),
                 null,

@@ -8,7 +8,6 @@ import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.sources.base.message.ModelChunk;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.List;
 import org.apache.flink.api.common.state.ListState;
 import org.apache.flink.api.common.state.ListStateDescriptor;
@@ -74,8 +73,7 @@ final class ModelParts extends AbstractStreamOperator<ModelPart>
         ModelDescription sent = model.description();
         try {
             ModelDescription found =
-                    ModelPublisher.describe(
-                            sent.job(), sent.run(), sent.id(), Path.of(model.path()));
+                    ModelPublisher.describe(sent.job(), sent.run(), sent.id(), model.file());
             if (found.crc32c() == sent.crc32c() && found.bytes() == sent.bytes()) {
                 return true;
             }

@@ -93,7 +93,9 @@ public record MqttTransport(BrokerOptions broker, Staging staging) implements Eg
                 job,
                 "models",
                 (model, chunkBytes) ->
-                        ModelMessages.of(model.in(id).description().cut(chunkBytes), model.path()));
+                        ModelMessages.of(
+                                model.in(id).description().cut(chunkBytes),
+                                model.file().toString()));
     }
 
     @Override

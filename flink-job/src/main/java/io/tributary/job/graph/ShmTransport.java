@@ -75,7 +75,8 @@ public record ShmTransport(PayloadStore.Place regions, long quotaBytes, int agen
     @Override
     public Egress.Factory<PublishedModel> models(String job, Run run) {
         String id = run.id();
-        return egresses(job).models(model -> model.in(id).description(), PublishedModel::path);
+        return egresses(job)
+                .models(model -> model.in(id).description(), model -> model.file().toString());
     }
 
     @Override

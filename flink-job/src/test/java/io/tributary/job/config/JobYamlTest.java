@@ -81,7 +81,7 @@ class JobYamlTest {
         assertThat(spec.rules().patience().deadline()).isEqualTo(Duration.ofMinutes(10));
         assertThat(spec.rules().quorum().updates()).as("the default").isEqualTo(1);
         assertThat(spec.publish()).isEqualTo(Publish.IMMEDIATE);
-        assertThat(spec.models()).isEqualTo(temp.resolve("models"));
+        assertThat(spec.models()).isEqualTo(temp.resolve("models").toString());
         assertThat(spec.checkpoints()).isEqualTo(temp.resolve("checkpoints").toUri().toString());
         assertThat(spec.transports())
                 .singleElement()

@@ -200,7 +200,7 @@ public final class ModelPublisher extends CoProcessFunction<ModelShard, LedgerPa
                                     rejected.isEmpty() ? assembly.crc32c() : crc32c(file),
                                     millisSince(assembly.lastUpdateMicros()),
                                     rejected),
-                            file.toString()));
+                            models.place(assembly.version())));
         }
         context.output(LEDGERS, assembly.ledger().orElseThrow().rejected(rejected));
     }

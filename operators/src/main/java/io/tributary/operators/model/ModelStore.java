@@ -18,11 +18,36 @@ import java.util.Map;
  */
 public interface ModelStore extends Serializable {
 
+    /**
+     * The store at a place: a directory that all task managers see, or the URI of one in an object
+     * store that Flink has a file system for, such as {@code s3://bucket/models}.
+     */
+    static ModelStore at(String place) {
+        return isObject(place)
+                ? new ObjectModelStore(place.replaceAll("/+$", ""))
+                : PosixModelStore.at(Path.of(place));
+    }
+
+    /** Whether a place is a URI in an object store; others are files of all task managers. */
+    static boolean isObject(String place) {
+        return ModelCache.isObject(place);
+    }
+
+    /**
+     * Makes its place, which may be there.
+     *
+     * @throws IOException when it cannot be a store
+     */
+    void create() throws IOException;
+
     /** Makes it ready, and removes what was being written when somebody was killed. */
     void prepare() throws IOException;
 
     /** Begins to write a version. */
     ModelWriter write(RoundId version, ModelLayout layout) throws IOException;
+
+    /** Where a version is, for {@link PublishedModel}. */
+    String place(RoundId version);
 
     /**
      * A file of this host with a version that trainers start from: of round 0, the one that the job

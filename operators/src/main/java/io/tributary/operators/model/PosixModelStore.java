@@ -61,8 +61,13 @@ public record PosixModelStore(String directory) implements ModelStore {
     }
 
     @Override
+    public String place(RoundId version) {
+        return version(version).toString();
+    }
+
+    @Override
     public Path base(RoundId version, ModelSpec initial) {
-        Path file = version.round() == 0 ? Path.of(initial.path()) : version(version);
+        Path file = version.round() == 0 ? initial.file() : version(version);
         if (Files.notExists(file)) {
             throw new IllegalStateException(
                     "the model that the open round's trainers started from, %s, is not at %s; the model directory belongs to the job's checkpoints: put the file back, and the job goes on"
@@ -111,8 +116,13 @@ public record PosixModelStore(String directory) implements ModelStore {
     }
 
     @Override
-    public void prepare() throws IOException {
+    public void create() throws IOException {
         Files.createDirectories(versions());
+    }
+
+    @Override
+    public void prepare() throws IOException {
+        create();
         try (DirectoryStream<Path> parts = Files.newDirectoryStream(versions(), ".*" + PART)) {
             for (Path part : parts) {
                 Files.deleteIfExists(part);

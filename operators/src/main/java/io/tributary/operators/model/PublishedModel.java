@@ -3,14 +3,25 @@
 package io.tributary.operators.model;
 
 import io.tributary.protocol.message.ModelDescription;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
 
 /**
  * A complete model file.
  *
  * @param description what trainers are told about it
- * @param path the file
+ * @param path the file, or the object
  */
 public record PublishedModel(ModelDescription description, String path) {
+
+    /**
+     * A file of this host with it.
+     *
+     * @throws UncheckedIOException when it cannot be had
+     */
+    public Path file() {
+        return ModelCache.required(path, description.crc32c());
+    }
 
     /**
      * The same as said by that run: a job that goes on from a savepoint gives out what the run

@@ -3,152 +3,32 @@
 package io.tributary.operators.model;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.tributary.operators.testutils.TestModels;
-import io.tributary.protocol.Json;
-import io.tributary.protocol.message.Evaluation;
-import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
-import io.tributary.protocol.message.UpdateKind;
-import io.tributary.protocol.tensor.DType;
-import io.tributary.protocol.tensor.ModelLayout;
-import io.tributary.protocol.tensor.SafetensorsHeader;
-import java.nio.ByteBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
 
-class PosixModelStoreTest {
+class PosixModelStoreTest extends ModelStoreTest {
 
-    private static final RoundId FIRST = new RoundId(1, 7);
-
-    @TempDir Path temp;
-
-    private PosixModelStore models;
-    private Path initial;
-    private ModelSpec spec;
-    private ModelLayout layout;
-
-    @BeforeEach
-    void prepare() throws Exception {
-        SafetensorsHeader header = TestModels.header(SafetensorsHeader.tensor("w", DType.F32, 10));
-        initial = TestModels.write(temp.resolve("initial"), header, 1);
-        spec = TestModels.spec(initial, 4, UpdateKind.WEIGHTS);
-        layout = spec.layout();
-        models = PosixModelStore.at(temp.resolve("models"));
-        models.prepare();
+    @Override
+    ModelStore at(Path directory) {
+        return ModelStore.at(directory.toString());
     }
 
-    private ByteBuffer shard(int shard, int first) {
-        byte[] bytes = new byte[layout.shardBytes(shard)];
-        bytes[0] = (byte) first;
-        return ByteBuffer.wrap(bytes);
-    }
-
-    private void write(ModelWriter writer, int first) throws Exception {
-        for (int shard = layout.shards() - 1; shard >= 0; shard--) {
-            writer.write(shard, shard(shard, first));
-        }
+    @Override
+    List<String> names() {
+        return List.of("versions", "model-1.json", "model-1.safetensors");
     }
 
     @Test
-    void aVersionIsThereWhenItIsFinishedAndNotBefore() throws Exception {
-        try (ModelWriter writer = models.write(FIRST, layout)) {
-            write(writer, 1);
-            assertThatThrownBy(() -> models.base(FIRST, spec))
-                    .hasMessageContaining("put the file back, and the job goes on");
-            assertThat(writer.read(2)).isEqualTo(shard(2, 1).array());
-            assertThat(writer.finish()).isEqualTo(models.base(FIRST, spec));
-        }
-        assertThat(models.base(FIRST, spec)).hasSize(layout.header().fileLength());
-        assertThat(models.base(new RoundId(0, 0), spec)).isEqualTo(initial);
-        assertThat(models.rejected(FIRST)).isFalse();
-    }
-
-    @Test
-    void aRejectedVersionIsTheFormerModelAndSaysSo() throws Exception {
-        try (ModelWriter writer = models.write(FIRST, layout)) {
-            write(writer, 1);
-            writer.reject(initial, "not finite");
-        }
-        models.force(FIRST);
-        assertThat(models.base(FIRST, spec)).hasSameBinaryContentAs(initial);
-        assertThat(models.rejected(FIRST)).isTrue();
-    }
-
-    @Test
-    void whatIsNotFinishedIsGoneAlsoWhenSomebodyWasKilled() throws Exception {
-        try (ModelWriter writer = models.write(FIRST, layout)) {
-            write(writer, 1);
-        }
-        ModelWriter killed = models.write(FIRST, layout);
-        models.prepare();
-        try (var left = Files.list(temp.resolve("models/versions"))) {
-            assertThat(left).isEmpty();
-        }
-        killed.close();
-    }
-
-    @Test
-    void aReleasedVersionIsItsRoundsModelWithItsLedger() throws Exception {
+    void aReleasedVersionIsItsRoundsModel() throws Exception {
         try (ModelWriter writer = models.write(FIRST, layout)) {
             write(writer, 1);
             writer.finish();
         }
-        RoundLedger ledger = new RoundLedger("job", 1, 7, 7, "", List.of());
-        long bytes = models.release(ledger);
-        models.release(ledger);
-        assertThat(models.model(1)).hasSameBinaryContentAs(models.version(FIRST));
-        assertThat(models.ledger(1)).hasSize(bytes);
-        assertThat(Json.decode(Files.readAllBytes(models.ledger(1)), RoundLedger.class))
-                .isEqualTo(ledger);
-    }
-
-    @ParameterizedTest
-    @ValueSource(booleans = {true, false})
-    void whatTheEvaluatorSaysIsInTheLedgerWhicheverComesFirst(boolean ledgerFirst)
-            throws Exception {
-        try (ModelWriter writer = models.write(FIRST, layout)) {
-            write(writer, 1);
-            writer.finish();
-        }
-        RoundLedger ledger =
-                new RoundLedger(
-                        "job", 1, 7, 7, "", List.of(new RoundLedger.Entry("a", 3, "0000000a")));
-        if (ledgerFirst) {
-            models.release(ledger);
-        }
-        models.evaluate(new Evaluation("run", 1, 7, Map.of("accuracy", 0.5), ""));
-        models.evaluate(new Evaluation("run", 1, 7, Map.of("accuracy", 0.75), ""));
-        // Of a version that another one has followed.
-        models.evaluate(new Evaluation("run", 1, 6, Map.of("accuracy", 0.1), ""));
-        if (!ledgerFirst) {
-            models.release(ledger);
-        }
-        byte[] file = Files.readAllBytes(models.ledger(1));
-        assertThat(Json.decode(file, RoundLedger.class)).isEqualTo(ledger);
-        assertThat(Json.tree(file).path("evaluation").path("metrics").path("accuracy").asDouble())
-                .isEqualTo(0.75);
-        try (var files = Files.list(temp.resolve("models"))) {
-            assertThat(files.map(f -> f.getFileName().toString()))
-                    .containsExactlyInAnyOrder("versions", "model-1.json", "model-1.safetensors");
-        }
-    }
-
-    @Test
-    void aNoteIsReadBackAndReplaced() throws Exception {
-        assertThat(models.notes("quarantine")).isEmpty();
-        models.note("quarantine", "t.1", "a".getBytes());
-        models.note("quarantine", "t.1", "b".getBytes());
-        assertThat(models.notes("quarantine"))
-                .hasEntrySatisfying("t.1", text -> assertThat(text).isEqualTo("b".getBytes()))
-                .hasSize(1);
+        models.release(new RoundLedger("job", 1, 7, 7, "", List.of()));
+        PosixModelStore files = PosixModelStore.at(temp.resolve("models"));
+        assertThat(files.model(1)).hasSameBinaryContentAs(files.version(FIRST));
     }
 }

@@ -266,7 +266,7 @@ public final class Chaos {
     private void awaitLedgers(Progress progress, JobSpec spec) throws InterruptedException {
         try {
             progress.awaitEmptyRound(PATIENCE_SECONDS);
-            PosixModelStore models = PosixModelStore.at(spec.models());
+            PosixModelStore models = PosixModelStore.at(Path.of(spec.models()));
             Path last = models.model(progress.round());
             long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
             while (!Files.exists(models.ledger(progress.round())) || !Files.exists(last)) {
@@ -282,7 +282,7 @@ public final class Chaos {
 
     private ChaosReport report(double seconds, TrainerFleet fleet, JobSpec spec, Path work)
             throws IOException {
-        Oracle oracle = new Oracle(fleet.logs(), spec.models());
+        Oracle oracle = new Oracle(fleet.logs(), Path.of(spec.models()));
         List<String> all = new ArrayList<>(faults);
         all.addAll(oracle.faults());
         if (!all.isEmpty()) {

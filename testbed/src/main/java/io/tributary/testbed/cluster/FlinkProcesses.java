@@ -185,8 +185,12 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
         JavaProcess.Command command =
                 new JavaProcess.Command(
                         List.of(), Distribution.clusterClasspath(), all, main.getName(), arguments);
+        // Flink looks for its plugins where a variable says.
+        JavaProcess.Command with =
+                command.behind(
+                        List.of("env", "FLINK_PLUGINS_DIR=" + ObjectStores.plugins(directory)));
         return JavaProcess.start(
-                hosts.map(h -> command.on(h.host(host))).orElse(command),
+                hosts.map(h -> with.on(h.host(host))).orElse(with),
                 directory.resolve("log").resolve(name + ".out"));
     }
 }

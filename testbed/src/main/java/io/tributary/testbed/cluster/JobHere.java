@@ -13,7 +13,6 @@ import io.tributary.node.agent.FreePorts;
 import io.tributary.node.agent.NodeAgent;
 import io.tributary.protocol.message.Run;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Optional;
@@ -68,7 +67,7 @@ public final class JobHere implements AutoCloseable {
 
     /** Runs the job until its rounds are done. */
     public void run() throws Exception {
-        Files.createDirectories(spec.models());
+        spec.store().create();
         flink.environment().configure(JobEntrypoint.configuration(spec));
         spec.job(Run.draw()).build(flink.environment());
         flink.submit(spec.name());

@@ -35,7 +35,7 @@ public final class ChildProcess implements AutoCloseable {
      * @param line the command and its arguments
      * @param log where its output is appended
      */
-    static ChildProcess start(List<String> line, Path log) {
+    public static ChildProcess start(List<String> line, Path log) {
         try {
             Files.createDirectories(log.toAbsolutePath().getParent());
             ProcessBuilder builder =
