@@ -77,6 +77,31 @@ def deployment_schema():
     return schema
 
 
+ENTRYPOINT = "kubernetes.jobmanager.entrypoint.args"
+BY_NAME = "kubernetes.operator.pod-template.merge-arrays-by-name"
+
+
+def merged(deployment, role):
+    """The pod that the operator makes for a role, of the template for all and of its own."""
+    spec = deployment["spec"]
+    assert spec["flinkConfiguration"][BY_NAME] == "true"
+    return join(spec["podTemplate"]["spec"], spec[role]["podTemplate"]["spec"])
+
+
+def join(below, above):
+    """As the operator joins templates: lists by the names of what is in them."""
+    if isinstance(below, dict) and isinstance(above, dict):
+        keys = [*below, *(key for key in above if key not in below)]
+        return {k: join(below[k], above[k]) if k in below and k in above
+                else below.get(k, above.get(k)) for k in keys}  # fmt: skip
+    if isinstance(below, list) and below and isinstance(below[0], dict):
+        ours = {each["name"]: each for each in below}
+        for each in above:
+            ours[each["name"]] = join(ours.get(each["name"], {}), each)
+        return list(ours.values())
+    return above
+
+
 def validate(manifest, deployment_schema):
     if manifest["kind"] == "FlinkDeployment":
         jsonschema.validate(manifest, deployment_schema)
@@ -125,9 +150,12 @@ def test_names_agree(manifests):
     assert volumes["job"]["configMap"]["name"] == config["metadata"]["name"]
     claim = one(manifests, "PersistentVolumeClaim")["metadata"]["name"]
     assert volumes["data"]["persistentVolumeClaim"]["claimName"] == claim
-    assert (
-        deployment["spec"]["serviceAccount"] == one(manifests, "ServiceAccount")["metadata"]["name"]
-    )
+    accounts = {m["metadata"]["name"] for m in manifests if m["kind"] == "ServiceAccount"}
+    settings = deployment["spec"]["flinkConfiguration"]
+    used = {
+        settings[f"kubernetes.{role}.service-account"] for role in ("jobmanager", "taskmanager")
+    }
+    assert accounts == {deployment["spec"]["serviceAccount"], *used}
 
     agent = one(manifests, "DaemonSet")
     service = one(manifests, "Service")
@@ -141,12 +169,25 @@ def test_names_agree(manifests):
     trainers = one(manifests, "Job")["spec"]["template"]["spec"]
     said = trainers["containers"][0]["command"][-1]
     assert f"--transport shm:{directory} --job {job['job.name']} " in said
-    task_managers = deployment["spec"]["taskManager"]["podTemplate"]["spec"]
-    for pod in (trainers, task_managers):
-        mount = pod["containers"][0]["volumeMounts"][-1]
-        assert (mount["name"], mount["mountPath"]) == ("regions", directory)
-        assert pod["volumes"][-1]["hostPath"]["path"] == directory
-        assert pod["hostNetwork"]
+    assert trainers["hostNetwork"]
+    settings = deployment["spec"]["flinkConfiguration"]
+    assert "-Dkubernetes.hostnetwork.enabled=true" in settings[ENTRYPOINT]
+    for pod in (trainers, merged(deployment, "taskManager")):
+        (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "regions"]
+        assert mount == {"name": "regions", "mountPath": directory}
+        (volume,) = [v for v in pod["volumes"] if v["name"] == "regions"]
+        assert volume == {"name": "regions", "hostPath": {"path": directory, "type": "Directory"}}
+
+
+def test_templates_are_joined_by_name(kubectl):
+    deployment = one(rendered(kubectl, FILES / "minikube"), "FlinkDeployment")
+    task_manager = merged(deployment, "taskManager")
+    assert [v["name"] for v in task_manager["volumes"]] == ["job", "data", "regions"]
+    (container,) = task_manager["containers"]
+    mounts = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
+    assert mounts == {"job": "/etc/tributary", "data": "/data", "regions": "/dev/shm/tributary"}
+    job_manager = merged(deployment, "jobManager")
+    assert [v["name"] for v in job_manager["volumes"]] == ["job", "data"]
 
 
 def test_what_a_pod_may_do(manifests):
@@ -171,13 +212,19 @@ def test_the_shells_of_the_manifests_are_shells(manifests, tmp_path):
     commands.append(flink["initContainers"][0]["command"])
     tributary = tmp_path / "tributary"
     tributary.write_text('#!/bin/sh\necho "$*"\n')
+    mv = tmp_path / "mv"
+    mv.write_text('#!/bin/sh\necho "$*"\n')
+    mv.chmod(0o755)
     tributary.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     said = [
-        run(*command, env={"PATH": f"{tmp_path}:/usr/bin:/bin", "JOB_COMPLETION_INDEX": "3"})
+        run(*command, env={**environment, "JOB_COMPLETION_INDEX": "3", "HOSTNAME": "pod"})
         for command in commands
     ]
     assert said[0].endswith("--id trainer-3 --group eu\n")
-    assert said[1] == "trainer --initial-model /data/model-0.safetensors\n"
+    assert said[1] == (
+        "trainer --initial-model /data/.model-0.pod\n/data/.model-0.pod /data/model-0.safetensors\n"
+    )
 
 
 NETWORK = "tributary-kubernetes"

@@ -57,6 +57,12 @@ public final class JobEntrypoint implements Callable<Integer> {
                     .stringType()
                     .noDefaultValue();
 
+    /**
+     * What Flink's Kubernetes operator gives for a path where high availability knows the newest
+     * checkpoint.
+     */
+    private static final String OPERATORS_LAST_STATE = "KUBERNETES_OPERATOR_LAST_STATE";
+
     private JobEntrypoint() {}
 
     /** Builds the job and hands it to Flink. */
@@ -74,7 +80,9 @@ public final class JobEntrypoint implements Callable<Integer> {
         defaults(env.getConfiguration(), wanted);
         env.configure(wanted);
         Optional<String> savepoint =
-                env.getConfiguration().getOptional(StateRecoveryOptions.SAVEPOINT_PATH);
+                env.getConfiguration()
+                        .getOptional(StateRecoveryOptions.SAVEPOINT_PATH)
+                        .filter(path -> !path.equals(OPERATORS_LAST_STATE));
         if (savepoint.isPresent()) {
             SavepointCheck.requireRestorable(savepoint.get(), spec.topology(), spec.schemes());
         }

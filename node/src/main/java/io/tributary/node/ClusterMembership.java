@@ -4,11 +4,9 @@ package io.tributary.node;
 
 import io.tributary.node.NodeRequest.Asked;
 import java.io.IOException;
-import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
@@ -91,42 +89,34 @@ final class ClusterMembership implements AutoCloseable {
         return self;
     }
 
-    /** Where nodes may be that can be joined; a name may mean other addresses from time to time. */
-    interface Seeds {
-
-        List<InetSocketAddress> addresses() throws IOException;
-
-        static Seeds of(String host, int port) {
-            return () ->
-                    Arrays.stream(InetAddress.getAllByName(host))
-                            .map(address -> new InetSocketAddress(address, port))
-                            .toList();
-        }
-    }
-
     /**
      * Joins by the nodes at some addresses, of which one may be this node's own. One that cannot be
      * reached is tried again and again, also later, should it go and come back.
      *
      * @param what the addresses, for messages
-     * @throws NodeRejectedException when one rejects this one
+     * @throws NodeRejectedException when one rejects this one, and no other accepts it
      */
     void join(String what, Seeds seeds) throws NodeRejectedException {
+        Optional<NodeRejectedException> rejection = Optional.empty();
+        boolean accepted = false;
         try {
             for (InetSocketAddress seed : absent(seeds)) {
                 try {
                     greetSeed(seed);
+                    accepted = true;
                 } catch (NodeRejectedException e) {
-                    throw e;
-                } catch (IOException e) {
+                    rejection = Optional.of(e);
+                } catch (IOException | RuntimeException e) {
                     LOG.warn("{} cannot be joined yet: {}", seed, e.getMessage());
                 }
             }
-        } catch (NodeRejectedException e) {
-            throw e;
         } catch (IOException e) {
             LOG.warn("{} cannot be joined yet: {}", what, e.toString());
         }
+        if (rejection.isPresent() && !accepted) {
+            throw rejection.get();
+        }
+        rejection.ifPresent(e -> LOG.warn("{}: {}", what, e.getMessage()));
         start("node-seed-" + what, () -> keepJoined(what, seeds));
     }
 
@@ -195,6 +185,10 @@ final class ClusterMembership implements AutoCloseable {
 
     private void take(String node, NodeRequest.Gossip theirs) throws NodeRejectedException {
         Member sender = theirs.members().get(0);
+        if (sender.equals(self)) {
+            // By another address of this host.
+            return;
+        }
         if (!sender.node().equals(node)) {
             throw new NodeRejectedException(
                     "expected node %s to speak for itself, got %s".formatted(node, sender.node()));

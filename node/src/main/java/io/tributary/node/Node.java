@@ -147,10 +147,10 @@ public final class Node implements AutoCloseable {
      *     taken name
      */
     public void join(String host, int port) throws NodeRejectedException {
-        join(host + ":" + port, ClusterMembership.Seeds.of(host, port));
+        join(host + ":" + port, Seeds.of(host, port));
     }
 
-    void join(String what, ClusterMembership.Seeds seeds) throws NodeRejectedException {
+    void join(String what, Seeds seeds) throws NodeRejectedException {
         membership.join(what, seeds);
     }
 

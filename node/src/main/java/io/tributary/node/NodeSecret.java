@@ -97,7 +97,7 @@ public final class NodeSecret {
         Set<PosixFilePermission> all = Files.getPosixFilePermissions(file);
         if (all.stream().anyMatch((owner == ROOT ? OTHERS_OF_ROOTS : OTHERS)::contains)) {
             throw new IOException(
-                    "the secret %s can be read by others (%s); chmod 600 it"
+                    "the secret %s can be read or written by others (%s); expected mode 600, or 440 of a file of root's"
                             .formatted(file, PosixFilePermissions.toString(all)));
         }
         return new NodeSecret(Files.readString(file));

@@ -43,7 +43,8 @@ class NodeSecretTest {
         mode("rw----r--");
         assertThatThrownBy(() -> NodeSecret.read(file))
                 .isInstanceOf(IOException.class)
-                .hasMessageContaining("can be read by others (rw----r--); chmod 600 it");
+                .hasMessageContaining(
+                        "can be read or written by others (rw----r--); expected mode 600");
     }
 
     @Test

@@ -264,7 +264,7 @@ class NodeTest {
     @Test
     void aNameMayHaveTheAddressesOfAllNodes() throws Exception {
         List<InetSocketAddress> known = new CopyOnWriteArrayList<>();
-        ClusterMembership.Seeds name =
+        Seeds name =
                 () -> {
                     if (known.isEmpty()) {
                         throw new UnknownHostException("nodes: not known yet");

@@ -60,9 +60,10 @@ public final class ChaosCommand implements Callable<Integer> {
 
     @Option(
             names = "--kill",
-            paramLabel = "task-manager,job-manager,trainer,broker,agent,host,link",
+            paramLabel = "task-manager,job-manager,trainer,broker,agent,host,link,lost-host",
             split = ",",
-            description = "What is killed; host and link with --hosts. Default: all that there is.")
+            description =
+                    "What is killed; host and link with --hosts. Default: all that there is. With lost-host, hosts do not come back until one is left; trainer and link may be named beside it.")
     private List<String> kill = List.of();
 
     @Option(
@@ -119,7 +120,9 @@ public final class ChaosCommand implements Callable<Integer> {
     }
 
     private List<Kind> kinds() {
-        List<Kind> possible = ChaosOptions.kinds(transport.kind(), hosts > 0);
+        List<Kind> usual = ChaosOptions.kinds(transport.kind(), hosts > 0);
+        boolean losing = hosts > 0 && kill.contains(name(Kind.LOST_HOST));
+        List<Kind> possible = losing ? ChaosOptions.BESIDE_LOST_HOSTS : usual;
         List<Kind> wanted = new ArrayList<>();
         for (String name : kill) {
             Kind kind =
@@ -138,7 +141,7 @@ public final class ChaosCommand implements Callable<Integer> {
                                                                             .toList())));
             wanted.add(kind);
         }
-        return wanted.isEmpty() ? possible : wanted;
+        return wanted.isEmpty() ? usual : wanted;
     }
 
     private static String name(Kind kind) {

@@ -54,6 +54,23 @@ class ChaosITCase {
                         3));
     }
 
+    /** Flink goes on with fewer hosts, and with those that come in their place. */
+    @Test
+    @Timeout(500)
+    void norWhereHostsAreLostForGood() throws Exception {
+        Assumptions.assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
+        requireRight(
+                new ChaosOptions(
+                        Duration.ofSeconds(50),
+                        Duration.ofSeconds(14),
+                        7,
+                        TransportKind.SHM,
+                        List.of(Kind.LOST_HOST),
+                        new ChaosOptions.Trainers(4, 0),
+                        regions,
+                        3));
+    }
+
     private static void requireRight(ChaosOptions options) throws Exception {
         ChaosReport report = new Chaos(options, System.out).run();
         assertThat(report.faults()).isEmpty();

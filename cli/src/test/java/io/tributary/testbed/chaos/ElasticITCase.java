@@ -15,7 +15,6 @@ import io.tributary.testbed.cluster.LocalCluster;
 import io.tributary.testbed.process.NetnsHosts;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.Map;
 import java.util.Optional;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Assumptions;
@@ -47,7 +46,7 @@ class ElasticITCase {
                             "shm:",
                             2,
                             HOSTS);
-            Chaos.Progress progress = new Chaos.Progress();
+            Progress progress = new Progress();
             try (TrainerFleet fleet =
                             new TrainerFleet(
                                     new ChaosOptions.Trainers(2 * HOSTS, 0),
@@ -112,17 +111,7 @@ class ElasticITCase {
     }
 
     private static void start(LocalCluster cluster) {
-        cluster.start(
-                HOSTS,
-                Optional.empty(),
-                1,
-                Map.of(
-                        "jobmanager.scheduler", "adaptive",
-                        "jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout",
-                                "2 s",
-                        "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling", "2 s",
-                        "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout",
-                                "2 s"));
+        cluster.start(HOSTS, Optional.empty(), 1, Chaos.ELASTIC);
     }
 
     private static void awaitParallelism(FlinkRest rest, String job, int parallelism) {
@@ -135,7 +124,7 @@ class ElasticITCase {
      * Each update is folded on its own host, and only sums cross: from the first round on that was
      * opened after the rescale.
      */
-    private static void awaitLocalFolds(FlinkRest rest, String job, Chaos.Progress progress) {
+    private static void awaitLocalFolds(FlinkRest rest, String job, Progress progress) {
         Awaitility.await("three rounds in which no leaf reads of another host")
                 .atMost(Duration.ofSeconds(PATIENCE_SECONDS))
                 .untilAsserted(

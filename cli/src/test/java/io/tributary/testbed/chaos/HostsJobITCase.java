@@ -44,7 +44,7 @@ class HostsJobITCase {
                             "shm:",
                             2 * HOSTS,
                             HOSTS);
-            Chaos.Progress progress = new Chaos.Progress();
+            Progress progress = new Progress();
             try (TrainerFleet fleet =
                             new TrainerFleet(
                                     new ChaosOptions.Trainers(2 * HOSTS, 0),

@@ -15,6 +15,7 @@ import io.tributary.node.agent.FreePorts;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.topology.Topology;
+import io.tributary.testbed.process.ChildProcess;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import io.tributary.transport.mqtt.BrokerOptions;
@@ -31,6 +32,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.awaitility.Awaitility;
@@ -160,8 +162,9 @@ class CapacityITCase {
                     .mapToLong(CapacityITCase::bytes)
                     .max()
                     .orElseThrow();
-        } catch (IOException e) {
-            throw new java.io.UncheckedIOException(e);
+        } catch (IOException | java.io.UncheckedIOException changing) {
+            // Flink has just removed an older one.
+            return checkpoint();
         }
     }
 
@@ -218,15 +221,17 @@ class CapacityITCase {
                                     } catch (Exception e) {
                                         throw new IllegalStateException(e);
                                     }
-                                });
+                                },
+                                own("job"));
                 CompletableFuture<Void> watching =
                         CompletableFuture.runAsync(
                                 () -> {
                                     while (!running.isDone()) {
                                         most.accumulateAndGet((int) regions(), Math::max);
-                                        Thread.onSpinWait();
+                                        ChildProcess.pause();
                                     }
-                                });
+                                },
+                                own("watching"));
                 List<TrainerClient> trainers = new ArrayList<>();
                 for (int i = 1; i <= TRAINERS; i++) {
                     trainers.add(TestJob.joined(spec, "t-" + i));
@@ -250,6 +255,11 @@ class CapacityITCase {
         }
     }
 
+    /** The common pool has a thread for each processor only. */
+    private static Executor own(String name) {
+        return task -> new Thread(task, name).start();
+    }
+
     private long ledgers() throws IOException {
         try (Stream<Path> files = Files.list(temp.resolve("models"))) {
             return files.filter(f -> f.toString().endsWith(".json"))
@@ -262,6 +272,7 @@ class CapacityITCase {
     private static final class Traffic implements AutoCloseable {
 
         private final Map<String, Long> bytes = new ConcurrentHashMap<>();
+        private final AtomicInteger messages = new AtomicInteger();
         private MqttLink link;
 
         static Traffic listen(String broker) {
@@ -275,13 +286,17 @@ class CapacityITCase {
                                 traffic.bytes.put(
                                         topic.substring(topic.lastIndexOf('/') + 1),
                                         Long.parseLong(new String(message.payload()).strip()));
+                                traffic.messages.incrementAndGet();
                                 message.done().run();
                             });
             traffic.link.subscribe(List.of("$SYS/broker/bytes/received", "$SYS/broker/bytes/sent"));
             return traffic;
         }
 
+        /** As it is said a second after all has been sent. */
         long bytes(String direction) {
+            AtomicInteger before = new AtomicInteger(messages.get());
+            Awaitility.await().atMost(PATIENCE).until(() -> messages.get() > before.get() + 3);
             return bytes.get(direction);
         }
 

@@ -42,8 +42,7 @@ public final class RetainedCheckpoints {
     public static void note(JobSpec spec, String id, Optional<String> from) throws IOException {
         String line = id + from.map(path -> FROM + path).orElse("") + "\n";
         if (spec.checkpoints().startsWith(FILES)) {
-            java.nio.file.Path directory =
-                    java.nio.file.Path.of(URI.create(directory(spec).toString()));
+            java.nio.file.Path directory = java.nio.file.Path.of(directory(spec).getPath());
             Files.createDirectories(directory);
             Files.writeString(
                     directory.resolve(SUBMISSIONS),
@@ -62,7 +61,10 @@ public final class RetainedCheckpoints {
     }
 
     private static Path directory(JobSpec spec) {
-        return new Path(new Path(spec.checkpoints()), spec.name());
+        String all = spec.checkpoints();
+        // A file's URI has its blanks and umlauts encoded.
+        return new Path(
+                all.startsWith(FILES) ? new Path(URI.create(all)) : new Path(all), spec.name());
     }
 
     private static String read(JobSpec spec) throws IOException {

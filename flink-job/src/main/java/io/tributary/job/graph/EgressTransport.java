@@ -65,7 +65,7 @@ interface EgressTransport extends JobTransport {
                         new CheckpointedSink<>(
                                 Receipt.class,
                                 receipts(job),
-                                receipt -> receipt.status().durable(),
+                                Receipt::leavesWithCheckpoint,
                                 false));
     }
 

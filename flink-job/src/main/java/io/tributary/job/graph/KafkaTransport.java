@@ -132,7 +132,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
 
     @Override
     public DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts) {
-        receipts.filter(receipt -> !receipt.status().durable())
+        receipts.filter(receipt -> !receipt.leavesWithCheckpoint())
                 .uid("receipts-at-once")
                 .setParallelism(1)
                 .setMaxParallelism(1)
@@ -141,7 +141,7 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
                 .uid("sink-answers")
                 .setParallelism(1)
                 .setMaxParallelism(1);
-        return receipts.filter(receipt -> receipt.status().durable())
+        return receipts.filter(receipt -> receipt.leavesWithCheckpoint())
                 .uid("receipts-committed")
                 .setParallelism(1)
                 .setMaxParallelism(1)

@@ -2,17 +2,21 @@
 
 package io.tributary.operators.model;
 
+import io.tributary.memory.region.TrustedDirectory;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
@@ -20,14 +24,17 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import org.apache.flink.core.fs.FileStatus;
 import org.apache.flink.core.fs.FileSystem;
 
 /**
  * Copies of objects in the temporary directory of this host, since models are mapped and not read.
- * All processes of a user share them. A copy's name says of which object it is, and which one that
- * was, so an object that was replaced is copied again. Thread-safe.
+ * All processes of a user share them, and nobody else may write there. A copy's name says of which
+ * object it is, and which one that was, so an object that was replaced is copied again.
+ * Thread-safe.
  */
 final class ModelCache {
 
@@ -36,20 +43,29 @@ final class ModelCache {
 
     private static final Pattern OBJECT = Pattern.compile("[A-Za-z][A-Za-z0-9+.-]*://.*");
     private static final String PART = ".part";
+    private static final FileAttribute<?> OWN =
+            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
 
-    /** Copies by place and checksum; the last that were asked for. */
-    private static final Map<String, Path> KNOWN =
-            Collections.synchronizedMap(
-                    new LinkedHashMap<>() {
-                        private static final long serialVersionUID = 1L;
+    /** Copies of objects that are never written again, by place. */
+    private static final Map<String, Path> KNOWN = recent();
 
-                        @Override
-                        protected boolean removeEldestEntry(Map.Entry<String, Path> eldest) {
-                            return size() > KEPT;
-                        }
-                    });
+    /** What is being copied, so that all who need it wait for one copy. */
+    private static final Map<String, Object> COPYING = new ConcurrentHashMap<>();
 
     private ModelCache() {}
+
+    /** A map that keeps what was put into it the last; thread-safe. */
+    static <T> Map<String, T> recent() {
+        return Collections.synchronizedMap(
+                new LinkedHashMap<>() {
+                    private static final long serialVersionUID = 1L;
+
+                    @Override
+                    protected boolean removeEldestEntry(Map.Entry<String, T> eldest) {
+                        return size() > KEPT;
+                    }
+                });
+    }
 
     /** Whether a place is that of an object; others are files. */
     static boolean isObject(String place) {
@@ -61,13 +77,54 @@ final class ModelCache {
         String name = UUID.nameUUIDFromBytes(store.getBytes(StandardCharsets.UTF_8)).toString();
         return Path.of(
                 System.getProperty("java.io.tmpdir"),
-                "tributary-models-" + System.getProperty("user.name"),
+                "tributary-models-" + TrustedDirectory.user(),
                 name);
+    }
+
+    /**
+     * The same, made: this user's alone, because whoever can write there makes the models.
+     *
+     * @throws IOException when it is somebody else's
+     */
+    private static Path own(String store) throws IOException {
+        Path directory = directory(store);
+        try {
+            Files.createDirectory(directory.getParent(), OWN);
+        } catch (FileAlreadyExistsException expected) {
+            // It is looked at now.
+        }
+        TrustedDirectory.require(directory.getParent());
+        TrustedDirectory.makeOwn(directory);
+        return directory;
+    }
+
+    /** Removes what was being put together, or copied, when somebody was killed. */
+    static void clear(String store) throws IOException {
+        for (String place : List.of(store, store + "/versions")) {
+            try (DirectoryStream<Path> left = Files.newDirectoryStream(own(place), ".*")) {
+                for (Path path : left) {
+                    remove(path);
+                }
+            }
+        }
+        Path work = own(store).resolve("work");
+        if (Files.exists(work)) {
+            remove(work);
+        }
+    }
+
+    /** Removes a file, or a directory with all that is in it. */
+    static void remove(Path path) throws IOException {
+        try (Stream<Path> all = Files.walk(path)) {
+            for (Path each : all.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(each);
+            }
+        }
     }
 
     /** A new directory for what is put together before it becomes an object. */
     static Path scratch(String store) throws IOException {
-        return Files.createTempDirectory(Files.createDirectories(directory(store)), ".ledger");
+        return Files.createTempDirectory(own(store), ".ledger");
     }
 
     /**
@@ -79,34 +136,44 @@ final class ModelCache {
         if (!isObject(place)) {
             return Path.of(place);
         }
-        FileStatus status = status(place);
-        Path copy = copy(place, status);
-        if (Files.notExists(copy)) {
-            Path part = copy.resolveSibling("." + UUID.randomUUID() + PART);
-            Files.createDirectories(copy.getParent());
-            try (InputStream in = fileSystem(place).open(status.getPath())) {
-                Files.copy(in, part);
-                Files.move(part, copy, StandardCopyOption.ATOMIC_MOVE);
-            } finally {
-                Files.deleteIfExists(part);
+        synchronized (COPYING.computeIfAbsent(place, any -> new Object())) {
+            FileStatus status = status(place);
+            Path copy = copy(place, status);
+            if (Files.notExists(copy)) {
+                Path part = copy.resolveSibling("." + UUID.randomUUID() + PART);
+                try (InputStream in = fileSystem(place).open(status.getPath())) {
+                    Files.copy(in, part);
+                    Files.move(part, copy, StandardCopyOption.ATOMIC_MOVE);
+                } finally {
+                    Files.deleteIfExists(part);
+                }
+                prune(copy);
             }
-            prune(copy);
+            return copy;
         }
-        return copy;
+    }
+
+    /** The same of an object that is never written again; the store is asked once. */
+    static Path unique(String place) throws IOException {
+        Path known = KNOWN.get(place);
+        if (known == null || Files.notExists(known)) {
+            known = local(place);
+            KNOWN.put(place, known);
+        }
+        return known;
     }
 
     /** Takes a file that has become the object at a place, and returns the copy. */
     static Path take(Path file, String place) throws IOException {
         Path copy = copy(place, status(place));
-        Files.createDirectories(copy.getParent());
         Files.move(file, copy, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         prune(copy);
         return copy;
     }
 
-    private static Path copy(String place, FileStatus status) {
+    private static Path copy(String place, FileStatus status) throws IOException {
         int slash = place.lastIndexOf('/');
-        return directory(place.substring(0, slash))
+        return own(place.substring(0, slash))
                 .resolve(
                         "%s@%d.%d"
                                 .formatted(
@@ -153,25 +220,11 @@ final class ModelCache {
     }
 
     /** The same as {@link #local}, where nobody can go on without it. */
-    static Path required(String place) {
+    static Path required(String place, boolean unique) {
         try {
-            return local(place);
+            return unique ? unique(place) : local(place);
         } catch (IOException e) {
             throw new UncheckedIOException(place + " cannot be read: " + e, e);
         }
-    }
-
-    /** The same of a model whose contents are known, without asking the store for each chunk. */
-    static Path required(String place, int crc32c) {
-        if (!isObject(place)) {
-            return Path.of(place);
-        }
-        String key = place + "#" + crc32c;
-        Path known = KNOWN.get(key);
-        if (known == null || Files.notExists(known)) {
-            known = required(place);
-            KNOWN.put(key, known);
-        }
-        return known;
     }
 }

@@ -32,7 +32,7 @@ public record ModelSpec(String path, int shardElements, UpdateKind kind) impleme
      * @throws UncheckedIOException when it cannot be had
      */
     public Path file() {
-        return ModelCache.required(path);
+        return ModelCache.required(path, false);
     }
 
     /** Reads the file's header. */

@@ -48,6 +48,9 @@ record ObjectModelStore(String uri) implements ModelStore {
     private static final long serialVersionUID = 1L;
     private static final Logger LOG = LoggerFactory.getLogger(ObjectModelStore.class);
 
+    /** Of the last versions that were asked for, since each shard asks. */
+    private static final Map<String, Boolean> REJECTED = ModelCache.recent();
+
     private static final String VERSIONS = "versions";
     private static final String JOINED = "joined";
     private static final String EVALUATION = ".evaluation";
@@ -78,6 +81,7 @@ record ObjectModelStore(String uri) implements ModelStore {
     @Override
     public void prepare() throws IOException {
         create();
+        ModelCache.clear(uri);
         work().prepare();
     }
 
@@ -87,8 +91,8 @@ record ObjectModelStore(String uri) implements ModelStore {
             files().createRecoverableWriter();
         } catch (UnsupportedOperationException e) {
             throw new IOException(
-                    "%s: expected a file system whose objects can be committed, as Flink's flink-s3-fs-hadoop; its %s cannot do that"
-                            .formatted(uri, files().getClass().getSimpleName()),
+                    "%s: expected a file system whose objects can be committed, as Flink's flink-s3-fs-hadoop; the plugin for this scheme cannot do that"
+                            .formatted(uri),
                     e);
         }
     }
@@ -102,7 +106,7 @@ record ObjectModelStore(String uri) implements ModelStore {
     public Path base(RoundId version, ModelSpec initial) {
         String place = version.round() == 0 ? initial.path() : place(version);
         try {
-            return ModelCache.local(place);
+            return version.round() == 0 ? ModelCache.local(place) : ModelCache.unique(place);
         } catch (NoSuchFileException e) {
             throw new IllegalStateException(
                     "the model that the open round's trainers started from, %s, is not at %s; the models belong to the job's checkpoints: put the object back, and the job goes on"
@@ -115,6 +119,15 @@ record ObjectModelStore(String uri) implements ModelStore {
 
     @Override
     public boolean rejected(RoundId version) {
+        Boolean known = REJECTED.get(place(version));
+        if (known == null) {
+            known = isRejected(version);
+            REJECTED.put(place(version), known);
+        }
+        return known;
+    }
+
+    private boolean isRejected(RoundId version) {
         try {
             return files().exists(ModelCache.path(rejection(version)));
         } catch (IOException e) {
@@ -128,10 +141,15 @@ record ObjectModelStore(String uri) implements ModelStore {
 
     /** Makes a file of this host a version, and returns a file with it. */
     Path put(RoundId version, Path file) throws IOException {
-        try (InputStream in = Files.newInputStream(file)) {
-            put(place(version), in);
+        try {
+            try (InputStream in = Files.newInputStream(file)) {
+                put(place(version), in);
+            }
+            return ModelCache.take(file, place(version));
+        } finally {
+            // Not taken: the next attempt has another name.
+            Files.deleteIfExists(file);
         }
-        return ModelCache.take(file, place(version));
     }
 
     private void put(String object, byte[] bytes) throws IOException {
@@ -149,7 +167,7 @@ record ObjectModelStore(String uri) implements ModelStore {
                 committed = true;
             } finally {
                 if (!committed) {
-                    // Throws away what was written. What is committed must not be closed again.
+                    // Nobody sees it; a store has to delete it. What is committed is closed.
                     IOUtils.closeQuietly(out);
                 }
             }
@@ -165,7 +183,8 @@ record ObjectModelStore(String uri) implements ModelStore {
         while (last.getCause() != null) {
             last = last.getCause();
         }
-        return new IOException("%s cannot be %s: %s".formatted(object, what, last.getMessage()));
+        String said = last.getMessage() == null ? last.toString() : last.getMessage();
+        return new IOException("%s cannot be %s: %s".formatted(object, what, said));
     }
 
     private FileSystem files() throws IOException {
@@ -217,7 +236,7 @@ record ObjectModelStore(String uri) implements ModelStore {
             // The evaluator may have been faster than the checkpoint that this release waited for.
             addEvaluation(version, object, whole);
             if (number > 0) {
-                put(ledger(version, JOINED), new byte[0]);
+                put(ledger(version, JOINED), JOINED.getBytes(StandardCharsets.UTF_8));
                 for (int joined = 0; joined < number; joined++) {
                     files().delete(
                                     ModelCache.path(ledger(version, Integer.toString(joined))),
@@ -226,21 +245,12 @@ record ObjectModelStore(String uri) implements ModelStore {
             }
             return Files.size(whole);
         } finally {
-            remove(parts);
+            ModelCache.remove(parts);
         }
     }
 
     private Optional<byte[]> part(RoundId version, int number) throws IOException {
         return read(ledger(version, Integer.toString(number)));
-    }
-
-    private static void remove(Path directory) throws IOException {
-        try (var files = Files.newDirectoryStream(directory)) {
-            for (Path file : files) {
-                Files.delete(file);
-            }
-        }
-        Files.delete(directory);
     }
 
     @Override
@@ -258,7 +268,7 @@ record ObjectModelStore(String uri) implements ModelStore {
                     addEvaluation(version, object, whole);
                 }
             } finally {
-                remove(parts);
+                ModelCache.remove(parts);
             }
         }
         return json.length;

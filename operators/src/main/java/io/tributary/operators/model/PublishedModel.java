@@ -20,7 +20,7 @@ public record PublishedModel(ModelDescription description, String path) {
      * @throws UncheckedIOException when it cannot be had
      */
     public Path file() {
-        return ModelCache.required(path, description.crc32c());
+        return ModelCache.required(path, description.round() > 0);
     }
 
     /**

@@ -52,19 +52,43 @@ class ObjectModelStoreTest extends ModelStoreTest {
         }
     }
 
+    /**
+     * The initial model's place may be that of another one the next time; a version's is unique.
+     */
     @Test
     void anObjectThatIsReplacedIsCopiedAgain() throws Exception {
-        Path former = finish(1);
+        Path former = ModelCache.local(uri(initial));
         byte[] before = Files.readAllBytes(former);
-        // A new submission with the same place for its models, some time later.
-        Path object = temp.resolve("models/versions/" + FIRST + ".safetensors");
         byte[] after = before.clone();
         after[after.length - 1] ^= 1;
-        Files.write(object, after);
+        Files.write(initial, after);
         Files.setLastModifiedTime(
-                object, java.nio.file.attribute.FileTime.fromMillis(1_000_000_000_000L));
-        assertThat(models.base(FIRST, spec)).hasBinaryContent(after);
+                initial, java.nio.file.attribute.FileTime.fromMillis(1_000_000_000_000L));
+        assertThat(models.base(new RoundId(0, 0), new ModelSpec(uri(initial), 4, spec.kind())))
+                .hasBinaryContent(after);
         assertThat(former).hasBinaryContent(before);
+    }
+
+    @Test
+    void anUploadThatFailsLeavesNothing() throws Exception {
+        Files.createDirectories(temp.resolve("models"));
+        // No directory can be made where a file is.
+        Files.writeString(temp.resolve("models/versions"), "");
+        try (ModelWriter writer = models.write(FIRST, layout)) {
+            write(writer, 1);
+            assertThatThrownBy(writer::finish).hasMessageContaining(" cannot be written: ");
+        }
+        Path work = ModelCache.directory(uri(temp.resolve("models"))).resolve("work/versions");
+        assertThat(work).isEmptyDirectory();
+        Files.delete(temp.resolve("models/versions"));
+    }
+
+    @Test
+    void whatAKillLeftOfACopyGoes() throws Exception {
+        Path copies = ModelCache.directory(uri(temp.resolve("models/versions")));
+        Path left = Files.writeString(copies.resolve(".x.part"), "half");
+        models.prepare();
+        assertThat(left).doesNotExist();
     }
 
     @Test

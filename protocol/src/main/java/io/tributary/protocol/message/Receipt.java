@@ -178,10 +178,13 @@ public record Receipt(
         Status(boolean durable) {
             this.durable = durable;
         }
+    }
 
-        /** Whether it may leave only after a checkpoint. */
-        public boolean durable() {
-            return durable;
-        }
+    /**
+     * Whether it may leave only after a checkpoint. A round that is over may be open again after a
+     * restore, and count what was too late before.
+     */
+    public boolean leavesWithCheckpoint() {
+        return status.durable || reason == RejectReason.LATE;
     }
 }

@@ -7,13 +7,10 @@ import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.Submission;
 import io.tributary.job.config.JobSpec;
-import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.WorkDirectory;
 import io.tributary.memory.mailbox.Mailbox;
 import io.tributary.node.Node;
 import io.tributary.operators.model.PosixModelStore;
-import io.tributary.protocol.message.ModelDescription;
-import io.tributary.protocol.message.RoundStatus;
 import io.tributary.testbed.chaos.ChaosOptions.Kind;
 import io.tributary.testbed.cluster.ClusterState;
 import io.tributary.testbed.cluster.LocalCluster;
@@ -29,10 +26,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalLong;
 import java.util.Random;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 
 /**
  * A cluster, a broker or an agent, and trainers, all processes of their own; one of them is killed
@@ -49,12 +48,27 @@ public final class Chaos {
     /** Flink misses a task manager after 8 s. */
     private static final int LONGEST_CUT_SECONDS = 14;
 
+    /** Flink goes on with the hosts that there are, soon after one is lost or comes. */
+    static final Map<String, String> ELASTIC =
+            Map.of(
+                    "jobmanager.scheduler",
+                    "adaptive",
+                    "jobmanager.adaptive-scheduler.submission.resource-stabilization-timeout",
+                    "2 s",
+                    "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling",
+                    "2 s",
+                    "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout",
+                    "2 s");
+
     private final ChaosOptions options;
     private final PrintStream out;
     private final Random random;
     private final Map<String, Integer> kills = new TreeMap<>();
     private final List<Recovery> recoveries = new ArrayList<>();
     private final List<String> faults = new ArrayList<>();
+
+    /** Hosts that do not come back. */
+    private final Set<Integer> lost = new TreeSet<>();
 
     public Chaos(ChaosOptions options, PrintStream out) {
         this.options = options;
@@ -118,7 +132,7 @@ public final class Chaos {
                                                                         + Node.LOCAL_OFFSET))
                                         .orElse("directory: " + regions),
                                 between.uri(),
-                                options.trainers().all(),
+                                options.losesHosts() ? 1 : options.trainers().all(),
                                 hosts.map(NetnsHosts::count).orElse(TASK_MANAGERS));
                 Progress progress = new Progress();
                 try (AutoCloseable ignored =
@@ -138,7 +152,11 @@ public final class Chaos {
     /** On hosts there is one task manager on each, with one slot: they share this machine. */
     private void start(LocalCluster cluster) {
         if (options.hosts() > 0) {
-            cluster.start(options.hosts(), Optional.empty(), 1, Map.of());
+            cluster.start(
+                    options.hosts(),
+                    Optional.empty(),
+                    1,
+                    options.losesHosts() ? ELASTIC : Map.of());
         } else {
             cluster.start(TASK_MANAGERS, SLOTS);
         }
@@ -216,6 +234,7 @@ public final class Chaos {
                     start(cluster);
                     scene.fleet().startOn(host);
                 }
+                case LOST_HOST -> lose(scene);
                 case LINK -> cut(scene.hosts().orElseThrow(), scene.progress());
                 default -> throw new AssertionError(kind);
             }
@@ -224,14 +243,35 @@ public final class Chaos {
         }
     }
 
-    /** Any host but the first, where the job manager is. */
+    /** The job goes on with the hosts that are left, and takes those that come in their place. */
+    private void lose(Scene scene) {
+        NetnsHosts hosts = scene.hosts().orElseThrow();
+        if (lost.size() == hosts.count() - 1) {
+            start(scene.cluster());
+            lost.forEach(scene.fleet()::startOn);
+            say("hosts %s are replaced; %s".formatted(lost, scene.progress()));
+            lost.clear();
+            return;
+        }
+        int host = other(hosts);
+        scene.fleet().killOn(host);
+        scene.cluster().killHost(host);
+        lost.add(host);
+    }
+
+    /** Any host but the first, where the job manager is, and those that are lost. */
     private int other(NetnsHosts hosts) {
-        return 2 + random.nextInt(hosts.count() - 1);
+        int[] others =
+                IntStream.rangeClosed(2, hosts.count()).filter(h -> !lost.contains(h)).toArray();
+        return others[random.nextInt(others.length)];
     }
 
     /** Cuts a host off, for a moment or until it is missed; a round must end all the same. */
     private void cut(NetnsHosts hosts, Progress progress) throws InterruptedException {
         int before = progress.round();
+        if (lost.size() == hosts.count() - 1) {
+            return;
+        }
         int number = other(hosts);
         int seconds = 1 + random.nextInt(LONGEST_CUT_SECONDS);
         hosts.cut(hosts.host(number));
@@ -303,78 +343,5 @@ public final class Chaos {
                         complete.stream().map(Recovery::beyondFlinkSeconds).toList(),
                         (int) recoveries.stream().filter(Recovery::cutOff).count()),
                 all);
-    }
-
-    /** What the job says of its rounds. Thread-safe. */
-    static final class Progress implements JobListener {
-
-        private Optional<RoundStatus> newest = Optional.empty();
-        private int closed;
-        private final List<Long> steps = new ArrayList<>();
-
-        @Override
-        public synchronized void status(RoundStatus status) {
-            if (newest.isEmpty() || further(newest.get(), status)) {
-                steps.add(System.currentTimeMillis());
-            }
-            newest = Optional.of(status);
-            if (status.state() == RoundStatus.State.CLOSED) {
-                closed = Math.max(closed, status.round());
-            }
-            notifyAll();
-        }
-
-        /** A restore goes back, which is no step. */
-        private static boolean further(RoundStatus before, RoundStatus now) {
-            return now.round() > before.round()
-                    || now.round() == before.round() && now.updates() > before.updates();
-        }
-
-        @Override
-        public void model(ModelDescription model) {
-            // Rounds say enough.
-        }
-
-        /** When a round first went on after {@code millis} since 1970. */
-        synchronized OptionalLong stepSince(long millis) {
-            return steps.stream().mapToLong(Long::longValue).filter(s -> s >= millis).findFirst();
-        }
-
-        /** The newest round that has closed. */
-        synchronized int round() {
-            return closed;
-        }
-
-        synchronized void awaitRound(int round, long seconds) throws InterruptedException {
-            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
-            while (closed < round) {
-                long rest = (end - System.nanoTime()) / 1_000_000;
-                if (rest <= 0) {
-                    throw new IllegalStateException(
-                            "round %d did not end within %d s".formatted(round, seconds));
-                }
-                wait(rest);
-            }
-        }
-
-        /** Waits until the round of now has no updates. */
-        synchronized void awaitEmptyRound(long seconds) throws InterruptedException {
-            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
-            while (newest.map(RoundStatus::updates).orElse(0) > 0
-                    && newest.map(RoundStatus::round).orElse(0) > closed) {
-                long rest = (end - System.nanoTime()) / 1_000_000;
-                if (rest <= 0) {
-                    throw new IllegalStateException(
-                            "%s did not close within %d s".formatted(this, seconds));
-                }
-                wait(rest);
-            }
-        }
-
-        @Override
-        public synchronized String toString() {
-            return newest.map(s -> "round %d, %d updates".formatted(s.round(), s.updates()))
-                    .orElse("");
-        }
     }
 }

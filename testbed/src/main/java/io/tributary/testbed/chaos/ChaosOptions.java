@@ -52,12 +52,26 @@ public record ChaosOptions(
         AGENT,
         /** All of a host but the first, with its trainers and its memory. */
         HOST,
+        /**
+         * The same, and it does not come back. When one host is left, others come in place of those
+         * that were lost.
+         */
+        LOST_HOST,
         /** The link of a host but the first, for a while. */
         LINK
     }
 
+    /** What else may be killed where hosts are lost: all that needs no process to be replaced. */
+    public static final List<Kind> BESIDE_LOST_HOSTS =
+            List.of(Kind.TRAINER, Kind.LOST_HOST, Kind.LINK);
+
+    /** Whether hosts are lost for good. */
+    public boolean losesHosts() {
+        return kinds.contains(Kind.LOST_HOST);
+    }
+
     /**
-     * All that there is.
+     * What is killed where nothing is named.
      *
      * @param hosts whether it runs on hosts of its own
      */

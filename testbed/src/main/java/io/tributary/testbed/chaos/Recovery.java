@@ -19,21 +19,21 @@ final class Recovery {
 
     private final FlinkRest rest;
     private final String name;
-    private final Chaos.Progress progress;
+    private final Progress progress;
     private final long killed = System.currentTimeMillis();
     private volatile boolean ended;
     private volatile boolean struck;
     private volatile long running;
     private volatile long wentOn;
 
-    private Recovery(FlinkRest rest, String name, Chaos.Progress progress) {
+    private Recovery(FlinkRest rest, String name, Progress progress) {
         this.rest = rest;
         this.name = name;
         this.progress = progress;
     }
 
     /** The task manager has just been killed. */
-    static Recovery watch(FlinkRest rest, String name, Chaos.Progress progress) {
+    static Recovery watch(FlinkRest rest, String name, Progress progress) {
         Recovery recovery = new Recovery(rest, name, progress);
         Thread watch = new Thread(recovery::watch, "recovery");
         watch.setDaemon(true);

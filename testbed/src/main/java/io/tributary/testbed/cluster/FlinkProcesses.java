@@ -12,6 +12,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -111,7 +112,10 @@ record FlinkProcesses(Path directory, Optional<NetnsHosts> hosts) {
             Files.createDirectories(directory.resolve("conf"));
             Files.createDirectories(directory.resolve("tmp"));
             // JSON is YAML.
-            Files.writeString(directory.resolve("conf/config.yaml"), Json.pretty(all));
+            Path file = directory.resolve("conf/config.yaml");
+            Files.writeString(file, Json.pretty(all));
+            // Settings may be passwords of a store.
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
             try (InputStream logging =
                     LocalCluster.class.getResourceAsStream("/cluster-logback.xml")) {
                 Files.write(directory.resolve("conf/logback.xml"), logging.readAllBytes());

@@ -18,6 +18,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -229,7 +230,9 @@ public final class LocalCluster {
     private void save(ClusterState state) {
         try {
             Files.createDirectories(directory);
-            Files.write(directory.resolve("cluster.json"), (Json.pretty(state) + "\n").getBytes());
+            Path file = directory.resolve("cluster.json");
+            Files.write(file, (Json.pretty(state) + "\n").getBytes());
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

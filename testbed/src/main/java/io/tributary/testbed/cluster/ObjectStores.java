@@ -2,9 +2,11 @@
 
 package io.tributary.testbed.cluster;
 
+import io.tributary.memory.region.TrustedDirectory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.CoreOptions;
@@ -34,6 +36,18 @@ public final class ObjectStores {
         return Optional.ofNullable(System.getenv(name)).filter(s -> !s.isBlank()).map(Path::of);
     }
 
+    /** Plugins are code, and run as whoever calls this; anybody may make a directory in /tmp. */
+    private static void requireTrust(Path cluster) throws IOException {
+        for (Path each : List.of(cluster, cluster.resolve("plugins"))) {
+            try {
+                TrustedDirectory.require(each);
+            } catch (IOException e) {
+                throw new IOException(
+                        "plugins are not read from %s: %s".formatted(each, e.getMessage()));
+            }
+        }
+    }
+
     /**
      * Makes them known to this process.
      *
@@ -47,6 +61,9 @@ public final class ObjectStores {
                         .filter(Files::isDirectory);
         if (plugins.isEmpty()) {
             return;
+        }
+        if (variable(PLUGINS).isEmpty()) {
+            requireTrust(cluster.orElseThrow());
         }
         Configuration settings =
                 variable(CONFIGURATION)

@@ -104,6 +104,8 @@ public final class FakeJob implements AutoCloseable {
         files.quotaBytes(QUOTA_BYTES);
     }
 
+    private static final long END_SECONDS = 5;
+
     private static Thread daemon(Runnable task) {
         Thread thread = new Thread(task, "fake-job");
         thread.setDaemon(true);
@@ -366,6 +368,15 @@ public final class FakeJob implements AutoCloseable {
     /** Ends it; trainers that still wait wait in vain. */
     @Override
     public void close() {
-        poller.shutdownNow();
+        poller.shutdown();
+        try {
+            // What it is at may write a file, and its directory is the caller's again.
+            if (!poller.awaitTermination(END_SECONDS, TimeUnit.SECONDS)) {
+                poller.shutdownNow();
+            }
+        } catch (InterruptedException e) {
+            poller.shutdownNow();
+            Thread.currentThread().interrupt();
+        }
     }
 }

@@ -51,6 +51,9 @@ public final class MqttLink implements AutoCloseable {
     private volatile Optional<BrokerRejectedException> rejection = Optional.empty();
     private volatile boolean closed;
 
+    /** When the broker has said something the last time. */
+    private volatile long heardNanos = System.nanoTime();
+
     /**
      * How a link behaves.
      *
@@ -147,13 +150,14 @@ public final class MqttLink implements AutoCloseable {
         long before = progress.getAsLong();
         while (true) {
             check();
+            int connection = connections.get();
             try {
                 attempt.run();
                 parting = Optional.empty();
                 broken = Optional.empty();
                 return;
             } catch (MqttException e) {
-                breakSilent(e);
+                breakSilent(e, connection);
                 if (progress.getAsLong() > before) {
                     before = progress.getAsLong();
                     end = System.nanoTime() + broker.patience().toNanos();
@@ -168,9 +172,12 @@ public final class MqttLink implements AutoCloseable {
         }
     }
 
-    /** A host that died has closed no connection, and the broker may be at another one by now. */
-    private void breakSilent(MqttException e) {
-        if (e.getReasonCode() == Sending.CLIENT_TIMEOUT && client.isConnected()) {
+    /** A host that died has closed no connection; a broker that is slow says something at times. */
+    private void breakSilent(MqttException e, int connection) {
+        boolean silent = System.nanoTime() - heardNanos >= ACK_TIMEOUT_MILLIS * 1_000_000;
+        if (e.getReasonCode() == Sending.CLIENT_TIMEOUT
+                && silent
+                && connections.get() == connection) {
             LOG.info("{}: the broker says nothing; connecting again", broker);
             try {
                 client.disconnectForcibly(0, 0, false);
@@ -204,6 +211,7 @@ public final class MqttLink implements AutoCloseable {
         // Nobody sends before it is known how much the broker takes.
         window = new Semaphore(0, true);
         limits = Connecting.connect(client, connection, broker);
+        heardNanos = System.nanoTime();
         window.release(limits.receiveMaximum());
         // Counted before subscribing, because retained messages come with the subscription.
         connections.incrementAndGet();
@@ -323,6 +331,7 @@ public final class MqttLink implements AutoCloseable {
 
         @Override
         public void messageArrived(String topic, MqttMessage message) {
+            heardNanos = System.nanoTime();
             Map<String, String> properties = new HashMap<>();
             if (message.getProperties() != null) {
                 message.getProperties()
@@ -375,6 +384,7 @@ public final class MqttLink implements AutoCloseable {
         @Override
         public void deliveryComplete(IMqttToken token) {
             // Publishers wait for their tokens.
+            heardNanos = System.nanoTime();
         }
 
         @Override
