@@ -79,10 +79,7 @@ public final class JobEntrypoint implements Callable<Integer> {
         Configuration wanted = configuration(spec);
         defaults(env.getConfiguration(), wanted);
         env.configure(wanted);
-        Optional<String> savepoint =
-                env.getConfiguration()
-                        .getOptional(StateRecoveryOptions.SAVEPOINT_PATH)
-                        .filter(path -> !path.equals(OPERATORS_LAST_STATE));
+        Optional<String> savepoint = savepoint(env.getConfiguration());
         if (savepoint.isPresent()) {
             SavepointCheck.requireRestorable(savepoint.get(), spec.topology(), spec.schemes());
         }
@@ -101,6 +98,12 @@ public final class JobEntrypoint implements Callable<Integer> {
                     e.toString());
         }
         return 0;
+    }
+
+    /** The savepoint that the job is to go on from, if a path is known. */
+    static Optional<String> savepoint(ReadableConfig settings) {
+        return settings.getOptional(StateRecoveryOptions.SAVEPOINT_PATH)
+                .filter(path -> !path.equals(OPERATORS_LAST_STATE));
     }
 
     private JobSpec spec() throws IOException {

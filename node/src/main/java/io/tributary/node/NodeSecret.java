@@ -83,12 +83,15 @@ public final class NodeSecret {
      * @throws IOException when it is not there, or others may read it
      */
     public static NodeSecret read(Path file) throws IOException {
+        return read(file, (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid"));
+    }
+
+    static NodeSecret read(Path file, int self) throws IOException {
         if (!Files.exists(file)) {
             throw new IOException(
                     "no secret at %s; copy it from the node that is to be joined".formatted(file));
         }
         int owner = (int) Files.getAttribute(file, "unix:uid");
-        int self = (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid");
         if (owner != self && owner != ROOT) {
             throw new IOException(
                     "the secret %s belongs to user %d; expected one of user %d"

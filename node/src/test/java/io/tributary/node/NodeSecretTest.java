@@ -54,9 +54,9 @@ class NodeSecretTest {
             assertThatThrownBy(() -> NodeSecret.read(file)).hasMessageContaining("r--r-----");
             return;
         }
-        assertThatCode(() -> NodeSecret.read(file)).doesNotThrowAnyException();
+        assertThatCode(() -> NodeSecret.read(file, NOBODY)).doesNotThrowAnyException();
         mode("r--rw----");
-        assertThatThrownBy(() -> NodeSecret.read(file)).hasMessageContaining("r--rw----");
+        assertThatThrownBy(() -> NodeSecret.read(file, NOBODY)).hasMessageContaining("r--rw----");
     }
 
     @Test

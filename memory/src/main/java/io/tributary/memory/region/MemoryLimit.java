@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.stream.Stream;
 
@@ -19,6 +20,30 @@ public final class MemoryLimit {
     private static final long UNLIMITED = Long.MAX_VALUE >> 1;
 
     private MemoryLimit() {}
+
+    /**
+     * What is to be said where a job's regions have no room beside this process's heap; empty where
+     * they have.
+     *
+     * @param job the job's name
+     * @param quotaBytes bound for its regions
+     */
+    static Optional<String> shortage(String job, long quotaBytes) {
+        return shortage(job, quotaBytes, Runtime.getRuntime().maxMemory(), ofThisProcess());
+    }
+
+    static Optional<String> shortage(
+            String job, long quotaBytes, long heapBytes, OptionalLong limit) {
+        return limit.isPresent() && quotaBytes > limit.getAsLong() - heapBytes
+                ? Optional.of(
+                        "job %s: regions.quota is %d MB and the heap of this process %d MB, but its control group may use %d MB, in which regions count that it touches first: raise that limit, or lower the quota"
+                                .formatted(
+                                        job,
+                                        quotaBytes >> 20,
+                                        heapBytes >> 20,
+                                        limit.getAsLong() >> 20))
+                : Optional.empty();
+    }
 
     /** The limit of this process in bytes; empty where there is none, or none can be seen. */
     public static OptionalLong ofThisProcess() {

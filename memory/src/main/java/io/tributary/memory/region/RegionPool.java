@@ -13,6 +13,8 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Regions for partial sums and shards of models, shared by all subtasks of a job in this process
@@ -21,6 +23,7 @@ import java.util.Optional;
  */
 public final class RegionPool implements AutoCloseable {
 
+    private static final Logger LOG = LoggerFactory.getLogger(RegionPool.class);
     private static final Map<Path, RegionPool> SHARED = new HashMap<>();
 
     private final Path directory;
@@ -50,7 +53,10 @@ public final class RegionPool implements AutoCloseable {
                 RegionPool pool =
                         SHARED.computeIfAbsent(
                                 files.path(),
-                                path -> new RegionPool(files, quotaBytes, maxUpdateBytes));
+                                path -> {
+                                    MemoryLimit.shortage(job, quotaBytes).ifPresent(LOG::warn);
+                                    return new RegionPool(files, quotaBytes, maxUpdateBytes);
+                                });
                 pool.users++;
                 return pool;
             }

@@ -46,6 +46,18 @@ class MemoryLimitTest {
     }
 
     @Test
+    void aQuotaMustFitBesideTheHeap() {
+        OptionalLong limit = OptionalLong.of(4L << 30);
+
+        assertThat(MemoryLimit.shortage("digits", 2L << 30, 2L << 30, limit)).isEmpty();
+        assertThat(MemoryLimit.shortage("digits", 3L << 30, 2L << 30, limit))
+                .hasValue(
+                        "job digits: regions.quota is 3072 MB and the heap of this process 2048 MB, but its control group may use 4096 MB, in which regions count that it touches first: raise that limit, or lower the quota");
+        assertThat(MemoryLimit.shortage("digits", 3L << 30, 2L << 30, OptionalLong.empty()))
+                .isEmpty();
+    }
+
+    @Test
     void nothingIsSeenOfOtherNamespaces() throws IOException {
         write("memory.max", "max");
 
