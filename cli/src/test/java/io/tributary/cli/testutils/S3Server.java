@@ -53,7 +53,21 @@ public final class S3Server implements AutoCloseable {
                     "date");
 
     private static final Pattern KEY = Pattern.compile("<Key>([^<]*)</Key>");
-    private static final int FORBIDDEN = 403;
+
+    /** Errors of a store: one is permanent, and one asks to try again later. */
+    public enum Refusal {
+        ACCESS_DENIED(403, "AccessDenied", "Access Denied"),
+        SLOW_DOWN(503, "SlowDown", "Please reduce your request rate.");
+
+        private final int status;
+        private final String body;
+
+        Refusal(int status, String code, String message) {
+            this.status = status;
+            this.body =
+                    "<Error><Code>%s</Code><Message>%s</Message></Error>".formatted(code, message);
+        }
+    }
 
     /** What the gateway does with a request. */
     @FunctionalInterface
@@ -62,9 +76,9 @@ public final class S3Server implements AutoCloseable {
         /**
          * Looks at a request before the server does.
          *
-         * @return whether it is let through; others are answered with AccessDenied
+         * @return the error that the store answers with; empty where the request is let through
          */
-        boolean open(String method, String uri);
+        Optional<Refusal> look(String method, String uri);
     }
 
     private final ChildProcess server;
@@ -73,7 +87,7 @@ public final class S3Server implements AutoCloseable {
     private final ExecutorService threads = Executors.newCachedThreadPool();
     private final HttpClient client =
             HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
-    private volatile Gate gate = (method, uri) -> true;
+    private volatile Gate gate = (method, uri) -> Optional.empty();
 
     private S3Server(ChildProcess server, int port) throws IOException {
         this.server = server;
@@ -130,11 +144,10 @@ public final class S3Server implements AutoCloseable {
         try (exchange) {
             byte[] body = exchange.getRequestBody().readAllBytes();
             String uri = exchange.getRequestURI().toString();
-            if (!gate.open(exchange.getRequestMethod(), uri)) {
-                byte[] error =
-                        "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-                                .getBytes(StandardCharsets.UTF_8);
-                exchange.sendResponseHeaders(FORBIDDEN, error.length);
+            Optional<Refusal> refusal = gate.look(exchange.getRequestMethod(), uri);
+            if (refusal.isPresent()) {
+                byte[] error = refusal.get().body.getBytes(StandardCharsets.UTF_8);
+                exchange.sendResponseHeaders(refusal.get().status, error.length);
                 exchange.getResponseBody().write(error);
                 return;
             }

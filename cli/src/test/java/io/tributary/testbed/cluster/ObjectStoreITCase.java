@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.cli.testutils.Cli;
 import io.tributary.cli.testutils.S3Server;
+import io.tributary.cli.testutils.S3Server.Refusal;
 import io.tributary.cli.testutils.TestJob;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.TreeSchemas;
@@ -17,9 +18,14 @@ import io.tributary.testbed.process.BrokerProcess;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Collectors;
 import org.awaitility.Awaitility;
@@ -42,6 +48,15 @@ class ObjectStoreITCase {
     private static final String STORE = "s3://" + S3Server.BUCKET;
     private static final String VERSIONS = "/" + S3Server.BUCKET + "/models/versions/";
 
+    private static final Map<String, String> ELASTIC =
+            Map.of(
+                    "jobmanager.scheduler",
+                    "adaptive",
+                    "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling",
+                    "1 s",
+                    "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout",
+                    "1 s");
+
     @TempDir Path temp;
 
     private S3Server store;
@@ -57,7 +72,12 @@ class ObjectStoreITCase {
                 plugins.resolve("s3-fs-hadoop"),
                 Path.of(System.getProperty("tributary.home"), "cli/target/plugins/s3-fs-hadoop"));
         cluster = new LocalCluster(temp.resolve("cluster"));
-        cluster.start(2, 1, store.settings());
+    }
+
+    private void startCluster(Map<String, String> more) {
+        Map<String, String> settings = new HashMap<>(store.settings());
+        settings.putAll(more);
+        cluster.start(2, 1, settings);
     }
 
     @AfterEach
@@ -129,13 +149,14 @@ class ObjectStoreITCase {
 
     @Test
     void aKillBetweenPartAndCompleteAndRefusedWritesLoseNothing() throws Exception {
+        startCluster(Map.of());
         Path config = config();
         AtomicInteger completed = new AtomicInteger();
         CompletableFuture<Void> killed = new CompletableFuture<>();
         store.gate(
                 (method, uri) -> {
                     if (!completes(method, uri) || completed.incrementAndGet() > 1) {
-                        return true;
+                        return Optional.empty();
                     }
                     // The parts of the first model are there, and their writer dies now.
                     CompletableFuture.runAsync(
@@ -145,7 +166,7 @@ class ObjectStoreITCase {
                                     })
                             .join();
                     killed.complete(null);
-                    return false;
+                    return Optional.of(Refusal.ACCESS_DENIED);
                 });
         CompletableFuture<Cli> submission = submission(config);
         Awaitility.await()
@@ -157,17 +178,20 @@ class ObjectStoreITCase {
                         IDS.stream()
                                 .map(id -> TestJob.train(spec, id))
                                 .toArray(CompletableFuture[]::new));
-        killed.get(PATIENCE.toSeconds(), java.util.concurrent.TimeUnit.SECONDS);
+        killed.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
         assertThat(models()).as("nobody sees a part").isEmpty();
 
         AtomicInteger refused = new AtomicInteger();
         store.gate(
                 (method, uri) ->
-                        !(writesPart(method, uri)
-                                && uri.contains("/versions/2.")
-                                && refused.incrementAndGet() <= 2));
+                        Optional.of(Refusal.ACCESS_DENIED)
+                                .filter(
+                                        refusal ->
+                                                writesPart(method, uri)
+                                                        && uri.contains("/versions/2.")
+                                                        && refused.incrementAndGet() <= 2));
         cluster.start(2, 1);
-        trainers.get(PATIENCE.toSeconds(), java.util.concurrent.TimeUnit.SECONDS);
+        trainers.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
         Cli cli = submission.get();
         assertThat(cli.exit()).as(cli.out() + cli.err()).isZero();
         assertThat(cli.out())
@@ -176,6 +200,13 @@ class ObjectStoreITCase {
                                 .formatted(STORE));
         assertThat(refused).hasValueGreaterThanOrEqualTo(1);
 
+        assertRight(spec);
+        Cli again = submit(config, "--from-latest");
+        assertThat(again.exit()).isEqualTo(2);
+        assertThat(again.err()).contains("has finished, so there is nothing to go on from");
+    }
+
+    private void assertRight(JobSpec spec) throws Exception {
         TestJob updates = new TestJob(spec.name(), temp, 1);
         for (int round = 1; round <= ROUNDS; round++) {
             RoundLedger ledger =
@@ -191,9 +222,48 @@ class ObjectStoreITCase {
             Path file = Files.write(temp.resolve("model-" + round), model);
             assertThat(updates.error(file, round, IDS)).isLessThan(1e-6);
         }
+    }
 
-        Cli again = submit(config, "--from-latest");
-        assertThat(again.exit()).isEqualTo(2);
-        assertThat(again.err()).contains("has finished, so there is nothing to go on from");
+    /**
+     * The store asks to wait with the first model, so the round is closing while the job is
+     * rescaled.
+     */
+    @Test
+    void aRescaleInTheMiddleOfACloseLosesNothing() throws Exception {
+        startCluster(ELASTIC);
+        Path config = config();
+        CompletableFuture<Void> closing = new CompletableFuture<>();
+        AtomicBoolean over = new AtomicBoolean();
+        store.gate(
+                (method, uri) -> {
+                    if (over.get() || !completes(method, uri)) {
+                        return Optional.empty();
+                    }
+                    closing.complete(null);
+                    return Optional.of(Refusal.SLOW_DOWN);
+                });
+        CompletableFuture<Cli> submission = submission(config);
+        Awaitility.await()
+                .atMost(PATIENCE)
+                .until(() -> submission.isDone() || !cluster.rest().jobs().isEmpty());
+        JobSpec spec = JobSpec.read(config);
+        CompletableFuture<?> trainers =
+                CompletableFuture.allOf(
+                        IDS.stream()
+                                .map(id -> TestJob.train(spec, id))
+                                .toArray(CompletableFuture[]::new));
+        closing.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+        String job = cluster.rest().jobs().get(0).id();
+        assertThat(cluster.rest().parallelism(job)).isEqualTo(2);
+        cluster.rest().rescale(job, 1);
+        Awaitility.await()
+                .atMost(PATIENCE)
+                .ignoreExceptions()
+                .until(() -> cluster.rest().parallelism(job) == 1 && cluster.rest().running(job));
+        over.set(true);
+        trainers.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+        Cli cli = submission.get();
+        assertThat(cli.exit()).as(cli.out() + cli.err()).isZero();
+        assertRight(spec);
     }
 }
