@@ -34,9 +34,12 @@ class DocLinksTest {
     /** Classes of others that a page names. */
     private static final Set<String> OTHERS =
             Set.of(
+                    "AbortIncompleteMultipartUpload",
                     "ClientApp",
+                    "ContainerCreating",
                     "CountingInputStream",
                     "DataLoader",
+                    "FlinkDeployment",
                     "ImportError",
                     "NumPyClient",
                     "SGDClassifier",
