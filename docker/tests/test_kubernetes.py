@@ -171,7 +171,7 @@ def test_names_agree(manifests):
     assert f"--transport shm:{directory} --job {job['job.name']} " in said
     assert trainers["hostNetwork"]
     settings = deployment["spec"]["flinkConfiguration"]
-    assert "-Dkubernetes.hostnetwork.enabled=true" in settings[ENTRYPOINT]
+    assert settings[ENTRYPOINT] == "-Dkubernetes.hostnetwork.enabled=true"
     for pod in (trainers, merged(deployment, "taskManager")):
         (mount,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "regions"]
         assert mount == {"name": "regions", "mountPath": directory}
