@@ -126,6 +126,19 @@ class ObjectStoreITCase {
                         .toArray(String[]::new));
     }
 
+    /** What the file says, once the job is there; the command has made S3 known to this process. */
+    private JobSpec submitted(Path config, CompletableFuture<Cli> submission) {
+        Awaitility.await()
+                .atMost(PATIENCE)
+                .until(() -> submission.isDone() || !cluster.rest().jobs().isEmpty());
+        return JobSpec.read(config);
+    }
+
+    private static CompletableFuture<?> train(JobSpec spec) {
+        return CompletableFuture.allOf(
+                IDS.stream().map(id -> TestJob.train(spec, id)).toArray(CompletableFuture[]::new));
+    }
+
     private CompletableFuture<Cli> submission(Path config) {
         return CompletableFuture.supplyAsync(() -> submit(config));
     }
@@ -169,15 +182,8 @@ class ObjectStoreITCase {
                     return Optional.of(Refusal.ACCESS_DENIED);
                 });
         CompletableFuture<Cli> submission = submission(config);
-        Awaitility.await()
-                .atMost(PATIENCE)
-                .until(() -> submission.isDone() || !cluster.rest().jobs().isEmpty());
-        JobSpec spec = JobSpec.read(config);
-        CompletableFuture<?> trainers =
-                CompletableFuture.allOf(
-                        IDS.stream()
-                                .map(id -> TestJob.train(spec, id))
-                                .toArray(CompletableFuture[]::new));
+        JobSpec spec = submitted(config, submission);
+        CompletableFuture<?> trainers = train(spec);
         killed.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
         assertThat(models()).as("nobody sees a part").isEmpty();
 
@@ -243,15 +249,8 @@ class ObjectStoreITCase {
                     return Optional.of(Refusal.SLOW_DOWN);
                 });
         CompletableFuture<Cli> submission = submission(config);
-        Awaitility.await()
-                .atMost(PATIENCE)
-                .until(() -> submission.isDone() || !cluster.rest().jobs().isEmpty());
-        JobSpec spec = JobSpec.read(config);
-        CompletableFuture<?> trainers =
-                CompletableFuture.allOf(
-                        IDS.stream()
-                                .map(id -> TestJob.train(spec, id))
-                                .toArray(CompletableFuture[]::new));
+        JobSpec spec = submitted(config, submission);
+        CompletableFuture<?> trainers = train(spec);
         closing.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
         String job = cluster.rest().jobs().get(0).id();
         assertThat(cluster.rest().parallelism(job)).isEqualTo(2);

@@ -24,7 +24,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.flink.core.fs.FileStatus;
@@ -50,7 +49,7 @@ final class ModelCache {
     private static final Map<String, Path> KNOWN = recent();
 
     /** What is being copied, so that all who need it wait for one copy. */
-    private static final Map<String, Object> COPYING = new ConcurrentHashMap<>();
+    private static final Map<String, Object> COPYING = recent();
 
     private ModelCache() {}
 
