@@ -2,6 +2,7 @@
 """The compose file, started, looked at, killed and stopped."""
 
 import json
+import socket
 import urllib.parse
 import urllib.request
 
@@ -65,6 +66,17 @@ def test_a_job_manager_that_is_killed(federation):
     federation.up("kafka", "submit-kafka")
     federation.await_round("submit-kafka", before + 5, 300)
     assert "going on from /data/checkpoints/digits-kafka/" in federation.logs("submit-kafka")
+
+
+def test_a_port_in_use(release, images):
+    """Another program has the port of the web UI."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with Federation(release, {**images, "TRIBUTARY_UI_PORT": port}, "tributary-port") as other:
+            said = other.compose("shm", "up", "--detach", "jobmanager", check=False)
+    assert f"{port}: bind: address already in use" in said
 
 
 def query(federation, expression):

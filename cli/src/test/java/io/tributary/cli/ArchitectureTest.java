@@ -193,6 +193,8 @@ class ArchitectureTest {
                                             "io.tributary.operators.rule",
                                             "io.tributary.operators.optimizer",
                                             "io.tributary.protocol..",
+                                            // Of a wrong name, the right one.
+                                            "org.apache.commons.text.similarity",
                                             "java.lang..",
                                             "java.util..")
                                     .or(type(java.io.Serializable.class)));

@@ -91,6 +91,8 @@ public final class DemoCommand implements Callable<Integer> {
             description = "When updates are folded. Default: ${DEFAULT-VALUE}.")
     private Timing timing;
 
+    @Mixin private AlgorithmArguments algorithm;
+
     @Mixin private TransportKindArguments transport;
 
     @Option(
@@ -156,7 +158,12 @@ public final class DemoCommand implements Callable<Integer> {
                                         minimumTrainers.orElse(
                                                 Math.max(1, trainers + python.count()))),
                                 new DemoOptions.Data(data.directory(), alpha, seed),
-                                new DemoOptions.Job(rounds, timing, transport.kind(), regions()),
+                                new DemoOptions.Job(
+                                        rounds,
+                                        timing,
+                                        algorithm.algorithm(),
+                                        transport.kind(),
+                                        regions()),
                                 new DemoOptions.Shown(uiPort, report, out, hold, quiet)),
                         System.out)
                 .run();

@@ -77,6 +77,50 @@ class FullDiskITCase {
         }
     }
 
+    @Test
+    void aModelThatFindsNoRoomIsWrittenWhenThereIsRoomAgain() throws Exception {
+        Assumptions.assumeTrue(
+                (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid") == 0,
+                "mount is root's");
+        TestJob job = new TestJob("full", temp, 1);
+        Path models = Files.createDirectories(temp.resolve("full"));
+        // Less than one of the models, which have 2 MB.
+        run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", models.toString());
+        Files.createSymbolicLink(
+                models.resolve("checkpoints"), Files.createDirectory(temp.resolve("checkpoints")));
+        try (TestBroker broker = TestBroker.Kind.EMBEDDED.start();
+                LocalFlink flink =
+                        job.start(1, 1, new MqttTransport(broker.options(), job.staging(1 << 26)));
+                TrainerClient trainer =
+                        job.client("t-1", TrainerTransport.mqtt(broker.options()))) {
+            trainer.join();
+            CompletableFuture<Receipt> sending =
+                    CompletableFuture.supplyAsync(
+                            () -> {
+                                TrainingRound round =
+                                        trainer.awaitRound(TestJob.PATIENCE).orElseThrow();
+                                return trainer.send(TestJob.update(round, "t-1"));
+                            });
+            FlinkRest rest = new FlinkRest(flink.url().replace("http://", ""));
+            String id = rest.jobs().get(0).id();
+            Awaitility.await("Flink says where there is no room")
+                    .atMost(TestJob.PATIENCE)
+                    .untilAsserted(
+                            () ->
+                                    assertThat(rest.failure(id).orElse("none"))
+                                            .contains(
+                                                    models + "/versions/1.",
+                                                    " cannot be written: No space left on device"));
+            assertThat(sending).isNotDone();
+            run("mount", "-o", "remount,size=256m", models.toString());
+            assertThat(sending.get().status()).isEqualTo(Status.COMMITTED);
+            job.awaitModel(1);
+            flink.check();
+        } finally {
+            run("umount", "-l", models.toString());
+        }
+    }
+
     /** Twelve updates, and models, of 200 KB in 2 MB: what nobody uses is given to who waits. */
     @Test
     void aSmallFileSystemOfRegionsIsEnoughForOneAfterTheOther() throws Exception {

@@ -18,11 +18,13 @@ import java.time.Duration;
 import java.util.Optional;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Hosts are lost for good, and others are added, while rounds go on. */
+@Tag("alone")
 class ElasticITCase {
 
     private static final int HOSTS = 3;

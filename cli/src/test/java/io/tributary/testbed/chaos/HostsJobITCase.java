@@ -18,11 +18,13 @@ import java.util.Map;
 import java.util.Optional;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A job on three hosts, with two trainers on each that hand over by memory. */
+@Tag("alone")
 class HostsJobITCase {
 
     private static final int HOSTS = 3;

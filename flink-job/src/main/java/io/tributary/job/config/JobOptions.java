@@ -51,8 +51,7 @@ public final class JobOptions {
             ConfigOptions.key("algorithm-parameters")
                     .mapType()
                     .defaultValue(Map.of())
-                    .withDescription(
-                            "The algorithm's parameters by name, numbers; see algorithms.md.");
+                    .withDescription("The algorithm's parameters by name; see algorithms.md.");
 
     /** What updates are. */
     public static final ConfigOption<UpdateKind> UPDATES =

@@ -31,7 +31,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
 
@@ -225,9 +224,7 @@ public record JobSpec(
     }
 
     private static Algorithm algorithm(JobYaml yaml, ModelSpec model) {
-        Map<String, Double> parameters = new TreeMap<>();
-        yaml.get(JobOptions.ALGORITHM_PARAMETERS)
-                .forEach((name, value) -> parameters.put(name, number(yaml, name, value)));
+        Map<String, String> parameters = yaml.get(JobOptions.ALGORITHM_PARAMETERS);
         // Like the values of other options.
         String name = yaml.get(JobOptions.ALGORITHM).toLowerCase(Locale.ROOT);
         Algorithm algorithm;
@@ -266,17 +263,6 @@ public record JobSpec(
                                     fit,
                                     JobOptions.QUOTA.key(),
                                     yaml.get(JobOptions.QUOTA).toHumanReadableString()));
-        }
-    }
-
-    private static double number(JobYaml yaml, String name, String value) {
-        try {
-            return Double.parseDouble(value);
-        } catch (NumberFormatException e) {
-            throw yaml.wrong(
-                    JobOptions.ALGORITHM_PARAMETERS,
-                    name,
-                    "'%s', expected a number".formatted(value));
         }
     }
 

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
+import io.tributary.operators.rule.Suggestion;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.ArrayDeque;
@@ -145,33 +146,9 @@ public final class JobYaml {
                 || MAPS.contains(option) && key.startsWith(option.key() + ".");
     }
 
-    /** The known key that differs least, if that is little. */
     private static String suggestion(String key) {
-        return JobOptions.all().stream()
-                .map(ConfigOption::key)
-                .min((a, b) -> Integer.compare(distance(a, key), distance(b, key)))
-                .filter(best -> distance(best, key) <= Math.max(2, key.length() / 3))
-                .map("; did you mean '%s'?"::formatted)
+        return Suggestion.of(key, JobOptions.all().stream().map(ConfigOption::key).toList())
                 .orElse("; docs/configuration.md has all keys");
-    }
-
-    /** Levenshtein's. */
-    private static int distance(String a, String b) {
-        int[] row = new int[b.length() + 1];
-        for (int j = 0; j <= b.length(); j++) {
-            row[j] = j;
-        }
-        for (int i = 1; i <= a.length(); i++) {
-            int diagonal = row[0];
-            row[0] = i;
-            for (int j = 1; j <= b.length(); j++) {
-                int above = row[j];
-                int replaced = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-                row[j] = Math.min(replaced, 1 + Math.min(above, row[j - 1]));
-                diagonal = above;
-            }
-        }
-        return row[b.length()];
     }
 
     private void checkType(ConfigOption<?> option) {

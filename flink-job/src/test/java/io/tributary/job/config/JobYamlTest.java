@@ -115,7 +115,7 @@ class JobYamlTest {
         JobSpec spec =
                 parse(GOOD + "algorithm: FedAdam\nalgorithm-parameters.learning-rate: 0.5\n");
         assertThat(spec.rules().folding().algorithm())
-                .isEqualTo(Algorithm.named("fedadam", Map.of("learning-rate", 0.5)));
+                .isEqualTo(Algorithm.named("fedadam", Map.of("learning-rate", "0.5")));
         JobSpec median = parse(GOOD + "algorithm: median\nrounds.max-trainers: 9\n");
         assertThat(median.rules().folding().timing()).isEqualTo(RoundRules.Timing.LAZY);
     }
@@ -157,10 +157,10 @@ class JobYamlTest {
                 "sasl.mechanism: PLAIN | max.request.size: 10 | job.yaml:14: 'kafka.properties.max.request.size': Kafka's property",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedsgd' | job.yaml:3: 'algorithm' is 'fedsgd', expected one of [",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: scaffold' | job.yaml:3: 'algorithm' is 'scaffold', tensor 'layer.weight' of the model has no control variate",
-                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta3: 1}' | job.yaml:4: 'algorithm-parameters': 'beta3' is unknown, expected one of [beta1, beta2, learning-rate, tau]",
-                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: 1}' | job.yaml:4: 'algorithm-parameters': 'beta1' is 1.0, expected at least 0 and less than 1",
-                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadamm\nalgorithm-parameters: {beta1: 0.5}' | job.yaml:3: 'algorithm' is 'fedadamm', expected one of [",
-                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: x}' | job.yaml:4: 'algorithm-parameters.beta1': 'x', expected a number",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta3: 1}' | job.yaml:4: 'algorithm-parameters': 'beta3' is unknown, expected one of [beta1, beta2, flavor, learning-rate, schedule, tau]; did you mean 'beta1'?",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: 1}' | job.yaml:4: 'algorithm-parameters': 'beta1' is 1, expected at least 0 and less than 1",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadamm\nalgorithm-parameters: {beta1: 0.5}' | job.yaml:3: 'algorithm' is 'fedadamm', expected one of [fedadagrad, fedadam, fedavg, fedavgm, feddyn, fedyogi, median, scaffold]; did you mean 'fedadam'?",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: x}' | job.yaml:4: 'algorithm-parameters': 'beta1' is x, expected a number",
                 "deadline: 10 min | '\n  minimum-trainers: 5\n  max-trainers: 4' | job.yaml:6: 'rounds.minimum-trainers' is '5', expected at most 4, as many as rounds.max-trainers lets take part",
                 "deadline: 10 min | '\n  quorum: 5\n  max-trainers: 4' | job.yaml:6: 'rounds.quorum' is '5', expected at most 4",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: median' | job.yaml:3: 'algorithm' is 'median', which keeps all updates of a round: set rounds.max-trainers, now 10000, to at most",

@@ -3,7 +3,9 @@
 package io.tributary.operators.aggregate;
 
 import io.tributary.protocol.message.RoundId;
+import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import org.apache.flink.runtime.execution.SuppressRestartsException;
 
@@ -18,6 +20,20 @@ import org.apache.flink.runtime.execution.SuppressRestartsException;
  * @param after what is there after it
  */
 record SlotState(RoundId version, Slots before, Slots after) {
+
+    /**
+     * Looks whether it is an optimizer's that keeps these slots.
+     *
+     * @throws SuppressRestartsException when it is another's
+     */
+    void requireOf(List<String> names) {
+        if (!after.vectors.keySet().equals(Set.copyOf(names))) {
+            throw new SuppressRestartsException(
+                    new IllegalStateException(
+                            "the savepoint is of an algorithm that remembers %s, and this one remembers %s; resume with the algorithm of before, or submit a new job whose model.initial is the newest model"
+                                    .formatted(after.vectors.keySet(), names)));
+        }
+    }
 
     /**
      * Slots between two steps.

@@ -67,8 +67,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     void emit(CloseNode close, LiveAccumulator fold) throws Exception {
         RoundEnd end = close.end();
         int shard = close.shard();
-        boolean remembers = !algorithm.optimizer().slots().isEmpty();
-        Slots before = remembers ? slots(end) : Slots.NONE;
+        Slots before = slots(end);
         ShardStep.Made made;
         try (BaseShard base = new BaseShard(end, shard)) {
             made =
@@ -81,7 +80,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
                                     base::mapped),
                             before);
         }
-        if (remembers) {
+        if (algorithm.optimizer().remembers()) {
             slots.update(new SlotState(end.model(), before, made.slots()));
         }
         PartialSum bytes = executor().detachSum(fold, layout().shardBytes(shard));
@@ -104,6 +103,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
         if (last == null) {
             return Slots.NONE;
         }
+        last.requireOf(algorithm.optimizer().slots());
         boolean rejected = last.version().equals(end.base()) && models.rejected(last.version());
         return rejected ? last.before() : last.after();
     }

@@ -43,8 +43,12 @@ final class PosixModelWriter implements ModelWriter {
 
     private void write(ByteBuffer bytes, long offset) throws IOException {
         long at = offset;
-        while (bytes.hasRemaining()) {
-            at += part.write(bytes, at);
+        try {
+            while (bytes.hasRemaining()) {
+                at += part.write(bytes, at);
+            }
+        } catch (IOException e) {
+            throw new IOException(models.place(version) + " cannot be written: " + e.getMessage());
         }
     }
 

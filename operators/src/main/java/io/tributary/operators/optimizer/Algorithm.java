@@ -4,9 +4,11 @@ package io.tributary.operators.optimizer;
 
 import io.tributary.operators.rule.AggregationRule;
 import io.tributary.operators.rule.CoordinateMedian;
+import io.tributary.operators.rule.EqualMean;
 import io.tributary.operators.rule.Parameters;
 import io.tributary.operators.rule.WeightedMean;
 import java.io.Serializable;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
@@ -21,20 +23,30 @@ import java.util.function.Function;
 public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) implements Serializable {
 
     /** The mean of a round's updates is the new model. */
-    public static final Algorithm FEDAVG = new Algorithm(new WeightedMean(), new FedAvg());
+    public static final Algorithm FEDAVG = mean(FedAvg.of(new Parameters(Map.of())));
 
     private static final Map<String, Function<Parameters, Algorithm>> BY_NAME = new TreeMap<>();
 
     /** All algorithms. A new optimizer, or a new rule, adds a line here. */
     static {
-        BY_NAME.put("fedavg", given -> FEDAVG);
-        BY_NAME.put("fedadam", given -> mean(FedAdam.of(given)));
+        BY_NAME.put("fedavg", given -> mean(FedAvg.of(given)));
+        BY_NAME.put("fedavgm", given -> mean(FedAvgM.of(given)));
+        BY_NAME.put("fedadagrad", given -> mean(AdaptiveOptimizer.adagrad(given)));
+        BY_NAME.put("fedadam", given -> mean(AdaptiveOptimizer.adam(given)));
+        BY_NAME.put("fedyogi", given -> mean(AdaptiveOptimizer.yogi(given)));
+        BY_NAME.put("feddyn", Algorithm::dynamic);
         BY_NAME.put("scaffold", given -> mean(Scaffold.of(given)));
-        BY_NAME.put("median", given -> new Algorithm(new CoordinateMedian(), new FedAvg()));
+        BY_NAME.put("median", given -> new Algorithm(new CoordinateMedian(), FEDAVG.optimizer()));
     }
 
     private static Algorithm mean(ServerOptimizer optimizer) {
         return new Algorithm(new WeightedMean(), optimizer);
+    }
+
+    private static Algorithm dynamic(Parameters given) {
+        Flavor flavor = given.choice("flavor", Flavor.PAPER, List.of(Flavor.PAPER, Flavor.FLAME));
+        return new Algorithm(
+                flavor == Flavor.PAPER ? new EqualMean() : new WeightedMean(), FedDyn.of(given));
     }
 
     /** The names of all algorithms. */
@@ -45,14 +57,14 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) impleme
     /**
      * The algorithm of that name.
      *
-     * @param parameters what it is given
+     * @param parameters what it is given, as it was written
      * @throws IllegalArgumentException when there is none of that name, or it does not take what it
      *     is given
      */
-    public static Algorithm named(String name, Map<String, Double> parameters) {
+    public static Algorithm named(String name, Map<String, String> parameters) {
         Function<Parameters, Algorithm> maker = BY_NAME.get(name);
         if (maker == null) {
-            throw new IllegalArgumentException("expected one of %s".formatted(names()));
+            throw new IllegalArgumentException("expected " + Parameters.oneOf(name, names()));
         }
         Parameters given = new Parameters(parameters);
         Algorithm algorithm = maker.apply(given);

@@ -20,18 +20,23 @@ import java.util.Optional;
  * {@code control/NAME}, which trainers read and send as they do the weights. Means are weighted by
  * samples.
  *
- * @param learningRate η, &gt; 0
+ * @param learningRate η
  */
-public record Scaffold(double learningRate) implements ServerOptimizer {
+public record Scaffold(Schedule learningRate) implements ServerOptimizer {
 
     private static final long serialVersionUID = 1L;
 
     /** What the name of a control variate begins with. */
     public static final String CONTROL = "control/";
 
-    /** Takes what it can be given: learning-rate. */
+    /** Takes learning-rate and its schedule. */
     static Scaffold of(Parameters parameters) {
-        return new Scaffold(parameters.positive("learning-rate", 1));
+        return new Scaffold(Schedule.of(parameters, 1));
+    }
+
+    @Override
+    public boolean remembers() {
+        return !learningRate.isConstant();
     }
 
     @Override
@@ -59,7 +64,7 @@ public record Scaffold(double learningRate) implements ServerOptimizer {
         double rate =
                 step.tensor().startsWith(CONTROL)
                         ? (double) step.counted() / step.trainers()
-                        : learningRate;
+                        : learningRate.at(step.steps());
         double[] model = step.model();
         double[] change = step.change();
         for (int i = 0; i < model.length; i++) {

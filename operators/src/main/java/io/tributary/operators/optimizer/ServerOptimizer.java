@@ -14,9 +14,17 @@ import java.util.List;
  */
 public interface ServerOptimizer extends Serializable {
 
-    /** Names of the vectors that it keeps: a float64 for each element of the model, at first 0. */
+    /**
+     * Names of the vectors that it keeps: a float64 for each element of the model, at first 0. One
+     * name has one meaning among all optimizers, since a savepoint is taken where names are equal.
+     */
     default List<String> slots() {
         return List.of();
+    }
+
+    /** Whether it has slots, or asks how many steps there were; without, nothing is kept. */
+    default boolean remembers() {
+        return !slots().isEmpty();
     }
 
     /**

@@ -17,7 +17,10 @@ public interface TensorStep {
     /** Trainers that take part in the job, ≥ {@link #counted}. */
     int trainers();
 
-    /** Steps that were made before this one; those of rejected rounds are not among them. */
+    /**
+     * Steps that were made before this one; those of rejected rounds are not among them. 0 for an
+     * optimizer that does not {@link ServerOptimizer#remembers remember}.
+     */
     int steps();
 
     /** The elements that trainers started from; may be changed. */

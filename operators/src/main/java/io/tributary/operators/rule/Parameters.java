@@ -2,24 +2,27 @@
 
 package io.tributary.operators.rule;
 
+import java.util.Collection;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
 /**
- * Numbers that an algorithm is given by name. The algorithm asks for each with its default and its
- * range; what nobody asks for is a mistake. Not thread-safe.
+ * Numbers and words that an algorithm is given by name. The algorithm asks for each with its
+ * default and its range; what nobody asks for is a mistake. Not thread-safe.
  */
 public final class Parameters {
 
-    private final Map<String, Double> given;
-    private final Map<String, Double> defaults = new TreeMap<>();
+    private final Map<String, String> given;
+    private final TreeSet<String> known = new TreeSet<>();
 
     /**
-     * @param given values by name
+     * @param given values by name, as they were written
      */
-    public Parameters(Map<String, Double> given) {
-        this.given = Map.copyOf(given);
+    public Parameters(Map<String, String> given) {
+        this.given = new TreeMap<>(given);
     }
 
     /**
@@ -29,8 +32,20 @@ public final class Parameters {
      * @throws IllegalArgumentException when it is out of range
      */
     public double positive(String name, double otherwise) {
-        double value = value(name, otherwise);
-        require(value > 0 && Double.isFinite(value), name, value, "more than 0");
+        double value = number(name, otherwise);
+        require(value > 0 && Double.isFinite(value), name, "more than 0");
+        return value;
+    }
+
+    /**
+     * A finite value that is not less than 0.
+     *
+     * @param otherwise what it is where it is not given
+     * @throws IllegalArgumentException when it is out of range
+     */
+    public double notNegative(String name, double otherwise) {
+        double value = number(name, otherwise);
+        require(value >= 0 && Double.isFinite(value), name, "at least 0");
         return value;
     }
 
@@ -41,37 +56,90 @@ public final class Parameters {
      * @throws IllegalArgumentException when it is out of range
      */
     public double fraction(String name, double otherwise) {
-        double value = value(name, otherwise);
-        require(value >= 0 && value < 1, name, value, "at least 0 and less than 1");
+        double value = number(name, otherwise);
+        require(value >= 0 && value < 1, name, "at least 0 and less than 1");
         return value;
     }
 
-    private double value(String name, double otherwise) {
-        defaults.put(name, otherwise);
-        return given.getOrDefault(name, otherwise);
+    /**
+     * A whole number of at least 1.
+     *
+     * @param otherwise what it is where it is not given
+     * @throws IllegalArgumentException when it is none
+     */
+    public int count(String name, int otherwise) {
+        double value = number(name, otherwise);
+        require(value == (int) value && value >= 1, name, "a whole number from 1 on");
+        return (int) value;
     }
 
-    private static void require(boolean ok, String name, double value, String expected) {
-        if (!ok) {
-            throw new IllegalArgumentException(
-                    "'%s' is %s, expected %s".formatted(name, value, expected));
+    /**
+     * One of several words.
+     *
+     * @param otherwise what it is where it is not given
+     * @param choices what it may be
+     * @throws IllegalArgumentException when it is none of them
+     */
+    public <T extends Enum<T>> T choice(String name, T otherwise, List<T> choices) {
+        known.add(name);
+        String given = this.given.getOrDefault(name, word(otherwise));
+        return choices.stream()
+                .filter(each -> word(each).equals(given.toLowerCase(Locale.ROOT)))
+                .findFirst()
+                .orElseThrow(
+                        () ->
+                                wrong(
+                                        name,
+                                        oneOf(
+                                                given,
+                                                choices.stream().map(Parameters::word).toList())));
+    }
+
+    private static String word(Enum<?> each) {
+        return each.name().toLowerCase(Locale.ROOT);
+    }
+
+    private double number(String name, double otherwise) {
+        known.add(name);
+        String text = given.get(name);
+        if (text == null) {
+            return otherwise;
         }
+        try {
+            return Double.parseDouble(text);
+        } catch (NumberFormatException e) {
+            throw wrong(name, "a number");
+        }
+    }
+
+    private void require(boolean ok, String name, String expected) {
+        if (!ok) {
+            throw wrong(name, expected);
+        }
+    }
+
+    private IllegalArgumentException wrong(String name, String expected) {
+        return new IllegalArgumentException(
+                "'%s' is %s, expected %s".formatted(name, given.get(name), expected));
     }
 
     /**
      * @throws IllegalArgumentException when something was given that nobody has asked for
      */
     public void requireKnown() {
-        TreeSet<String> unknown = new TreeSet<>(given.keySet());
-        unknown.removeAll(defaults.keySet());
-        if (!unknown.isEmpty()) {
-            throw new IllegalArgumentException(
-                    "'%s' is unknown, expected %s"
-                            .formatted(
-                                    unknown.first(),
-                                    defaults.isEmpty()
-                                            ? "no parameters"
-                                            : "one of " + defaults.keySet()));
+        for (String name : given.keySet()) {
+            if (!known.contains(name)) {
+                throw new IllegalArgumentException(
+                        "'%s' is unknown, expected %s"
+                                .formatted(
+                                        name,
+                                        known.isEmpty() ? "no parameters" : oneOf(name, known)));
+            }
         }
+    }
+
+    /** All words that there are, and the one that was probably meant. */
+    public static String oneOf(String wrong, Collection<String> words) {
+        return "one of " + words + Suggestion.of(wrong, words).orElse("");
     }
 }

@@ -12,7 +12,6 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PosixModelStore;
-import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
@@ -145,7 +144,10 @@ public final class Demo {
                         new RoundRules.Patience(
                                 Duration.ofMinutes(10), Duration.ofSeconds(30), LINGER),
                         new RoundRules.Folding(
-                                options.job().timing(), UpdateKind.WEIGHTS, Algorithm.FEDAVG, true),
+                                options.job().timing(),
+                                UpdateKind.WEIGHTS,
+                                options.job().algorithm(),
+                                true),
                         Map.of(),
                         RoundRules.Limits.DEFAULT),
                 new ModelSpec(

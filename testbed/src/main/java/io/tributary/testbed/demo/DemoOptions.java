@@ -3,6 +3,7 @@
 package io.tributary.testbed.demo;
 
 import io.tributary.operators.coordinator.RoundRules.Timing;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.testbed.transport.TransportKind;
 import java.nio.file.Path;
@@ -56,10 +57,16 @@ public record DemoOptions(Tree tree, Trainers trainers, Data data, Job job, Show
      *
      * @param rounds number of rounds
      * @param timing when updates are folded
+     * @param algorithm how updates become a model
      * @param transport between trainers and job
      * @param regions where regions are made; only with shared memory
      */
-    public record Job(int rounds, Timing timing, TransportKind transport, Path regions) {}
+    public record Job(
+            int rounds,
+            Timing timing,
+            Algorithm algorithm,
+            TransportKind transport,
+            Path regions) {}
 
     /**
      * What is shown and kept.

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.operators.optimizer;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.io.InputStream;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * Twenty rounds, compared with what Flower and NVFlare themselves make of the same updates. {@code
+ * trainer-client/python/tests/test_golden.py} runs them and writes the file.
+ */
+class GoldenOptimizersTest {
+
+    private static JsonNode golden() throws IOException {
+        try (InputStream in =
+                GoldenOptimizersTest.class.getResourceAsStream("/golden/optimizers.json")) {
+            return new ObjectMapper().readTree(in);
+        }
+    }
+
+    private static double[] numbers(JsonNode array) {
+        return IntStream.range(0, array.size()).mapToDouble(i -> array.get(i).asDouble()).toArray();
+    }
+
+    /** The mean of what changed, weighted by samples. */
+    private static double[] mean(JsonNode changes, double[] samples) {
+        double[] mean = new double[changes.get(0).size()];
+        for (int k = 0; k < samples.length; k++) {
+            double[] change = numbers(changes.get(k));
+            for (int i = 0; i < mean.length; i++) {
+                mean[i] += samples[k] * change[i] / Arrays.stream(samples).sum();
+            }
+        }
+        return mean;
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "flower fedadagrad, fedadagrad, flavor=flower",
+        "flower fedadam, fedadam, flavor=flower",
+        "flower fedavgm, fedavgm, flavor=flower",
+        "flower fedyogi, fedyogi, flavor=flower",
+        "flower fedavgm 0.8, fedavgm, flavor=flower momentum=0.8 learning-rate=0.7",
+        "flower fedadam 0.03, fedadam, flavor=flower learning-rate=0.03 beta1=0.7 beta2=0.95 tau=0.01",
+        "nvflare fedavgm, fedavgm, flavor=nvflare",
+        "nvflare fedadam, fedadam, flavor=nvflare",
+        "nvflare fedadagrad, fedadagrad, flavor=nvflare",
+        "nvflare fedavgm step, fedavgm, flavor=nvflare learning-rate=0.5 schedule=step schedule-rounds=4 schedule-factor=0.5",
+    })
+    void theModelsAreThoseOfTheOriginal(String golden, String name, String parameters)
+            throws IOException {
+        Map<String, String> given = new TreeMap<>();
+        for (String parameter : parameters.split(" ")) {
+            given.put(parameter.split("=")[0], parameter.split("=")[1]);
+        }
+        ServerOptimizer optimizer = Algorithm.named(name, given).optimizer();
+        JsonNode file = golden();
+        double[] samples = numbers(file.get("samples"));
+        double[] model = numbers(file.get("model"));
+        Map<String, double[]> slots = new TreeMap<>();
+        for (int round = 0; round < file.get("changes").size(); round++) {
+            ArrayStep step =
+                    new ArrayStep(
+                            round, model, mean(file.get("changes").get(round), samples), slots);
+            optimizer.step(step);
+            model = step.written;
+            double[] expected = numbers(file.get("models").get(golden).get(round));
+            double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
+            assertThat(model)
+                    .as("after %d rounds", round + 1)
+                    .containsExactly(expected, within(1e-6 * largest));
+        }
+    }
+
+    /** A step of one run in arrays. */
+    private static final class ArrayStep implements TensorStep {
+
+        private final int steps;
+        private final double[] model;
+        private final double[] change;
+        private final Map<String, double[]> slots;
+        private double[] written = {};
+
+        ArrayStep(int steps, double[] model, double[] change, Map<String, double[]> slots) {
+            this.steps = steps;
+            this.model = model;
+            this.change = change;
+            this.slots = slots;
+        }
+
+        @Override
+        public String tensor() {
+            return "w";
+        }
+
+        @Override
+        public int counted() {
+            return 3;
+        }
+
+        @Override
+        public int trainers() {
+            return 3;
+        }
+
+        @Override
+        public int steps() {
+            return steps;
+        }
+
+        @Override
+        public double[] model() {
+            return model.clone();
+        }
+
+        @Override
+        public double[] change() {
+            return change.clone();
+        }
+
+        @Override
+        public double[] slot(String name) {
+            return slots.computeIfAbsent(name, any -> new double[model.length]);
+        }
+
+        @Override
+        public void write(double[] elements) {
+            written = elements.clone();
+        }
+
+        @Override
+        public void takeMean() {
+            written = model.clone();
+            for (int i = 0; i < written.length; i++) {
+                written[i] += change[i];
+            }
+        }
+    }
+}
