@@ -165,7 +165,8 @@ class Status:
 
     ``state`` is WAITING, OPEN, CLOSED, ABANDONED or FINISHED. ``groups`` has the updates that are
     counted and those that are expected, by group. ``metrics`` are the trainers' own, as their mean
-    weighted by samples. ``evaluation`` is the newest there is.
+    weighted by samples. ``evaluation`` is the newest there is. ``note`` says why the job ends before
+    its last round, or what is missing; it may be empty.
     """
 
     job: str
@@ -178,6 +179,7 @@ class Status:
     duplicates: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     evaluation: Evaluation | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -434,6 +436,7 @@ def decode_status(data: bytes) -> Status:
         duplicates=read.integer("duplicates"),
         metrics=_numbers(status.get("metrics")),
         evaluation=_evaluation(evaluation) if isinstance(evaluation, dict) else None,
+        note=str(status.get("note", "")),
     )
 
 

@@ -15,6 +15,7 @@ import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Assumptions;
@@ -86,8 +87,10 @@ class FullDiskITCase {
         Path models = Files.createDirectories(temp.resolve("full"));
         // Less than one of the models, which have 2 MB.
         run("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", models.toString());
-        Files.createSymbolicLink(
-                models.resolve("checkpoints"), Files.createDirectory(temp.resolve("checkpoints")));
+        for (String elsewhere : List.of("checkpoints", "flink")) {
+            Files.createSymbolicLink(
+                    models.resolve(elsewhere), Files.createDirectory(temp.resolve(elsewhere)));
+        }
         try (TestBroker broker = TestBroker.Kind.EMBEDDED.start();
                 LocalFlink flink =
                         job.start(1, 1, new MqttTransport(broker.options(), job.staging(1 << 26)));

@@ -134,7 +134,8 @@ class EvaluatorITCase {
                 Map.of(),
                 RoundRules.Limits.DEFAULT,
                 Map.of(),
-                "judge");
+                "judge",
+                RoundRules.Goal.NONE);
     }
 
     /** Trains until it is told that there are no more rounds. */

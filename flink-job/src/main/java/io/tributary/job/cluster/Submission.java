@@ -44,7 +44,7 @@ public record Submission(FlinkRest rest, Path jar) {
         }
         try (WorkDirectory work = WorkDirectory.create("submit")) {
             Path bundle = work.path().resolve(spec.name() + ".jar");
-            bundle(config, bundle);
+            bundle(spec, config, bundle);
             String uploaded = rest.upload(bundle);
             try {
                 return rest.run(
@@ -62,12 +62,17 @@ public record Submission(FlinkRest rest, Path jar) {
 
     /**
      * Puts the job's file into a copy of the jar, because a file of the submitter is not on the job
-     * manager, and arguments are shown in Flink's UI, which a password must not be.
+     * manager, and arguments are shown in Flink's UI, which a password must not be. A jar of the
+     * submitter's goes into the directory {@code lib/}, which Flink puts on the job's class path.
      */
-    private void bundle(Path config, Path bundle) throws IOException {
+    private void bundle(JobSpec spec, Path config, Path bundle) throws IOException {
         Files.copy(jar, bundle);
         try (FileSystem files = FileSystems.newFileSystem(bundle)) {
             Files.copy(config, files.getPath(JobEntrypoint.BUNDLED));
+            if (spec.algorithmJar().isPresent()) {
+                Files.createDirectories(files.getPath("lib"));
+                Files.copy(spec.algorithmJar().get(), files.getPath("lib/algorithm.jar"));
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ package io.tributary.job.config;
 
 import io.tributary.job.graph.Publish;
 import io.tributary.memory.region.TrustedDirectory;
+import io.tributary.operators.coordinator.RoundRules.Better;
 import io.tributary.operators.coordinator.RoundRules.Limits;
 import io.tributary.operators.coordinator.RoundRules.Timing;
 import io.tributary.operators.model.ModelSpec;
@@ -52,6 +53,14 @@ public final class JobOptions {
                     .mapType()
                     .defaultValue(Map.of())
                     .withDescription("The algorithm's parameters by name; see algorithms.md.");
+
+    /** Where algorithms of one's own are. */
+    public static final ConfigOption<String> ALGORITHM_JAR =
+            ConfigOptions.key("algorithm-jar")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "A jar with algorithms of your own, relative to this file; see extending.md.");
 
     /** What updates are. */
     public static final ConfigOption<UpdateKind> UPDATES =
@@ -158,6 +167,45 @@ public final class JobOptions {
                     .defaultValue(true)
                     .withDescription(
                             "Whether updates are folded on the host where they lie, where there are several; otherwise each is on all hosts.");
+
+    /** How long rounds are opened. */
+    public static final ConfigOption<Duration> TIME_LIMIT =
+            ConfigOptions.key("rounds.time-limit")
+                    .durationType()
+                    .defaultValue(Duration.ZERO)
+                    .withDescription(
+                            "Time in which the job runs, after which it opens no more rounds; 0 means none.");
+
+    /** What a job is judged by. */
+    public static final ConfigOption<String> METRIC =
+            ConfigOptions.key("rounds.metric")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "The metric that the job is judged by, such as accuracy: what the evaluator says of a model, or the trainers' mean where the job has no evaluator.");
+
+    /** Which value of it is better. */
+    public static final ConfigOption<Better> BETTER =
+            ConfigOptions.key("rounds.better")
+                    .enumType(Better.class)
+                    .defaultValue(Better.HIGHER)
+                    .withDescription("Whether a higher or a lower value of the metric is better.");
+
+    /** Which value is enough. */
+    public static final ConfigOption<Double> TARGET =
+            ConfigOptions.key("rounds.target")
+                    .doubleType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "The job ends when the metric has this value, or a better one.");
+
+    /** How many rounds without a better value are enough. */
+    public static final ConfigOption<Integer> NO_IMPROVEMENT =
+            ConfigOptions.key("rounds.no-improvement")
+                    .intType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "The job ends when the metric has not become better for so many rounds.");
 
     /** The initial model. */
     public static final ConfigOption<String> MODEL =

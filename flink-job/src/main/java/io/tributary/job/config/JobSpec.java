@@ -27,7 +27,6 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -47,6 +46,7 @@ import org.apache.flink.configuration.ConfigOption;
  * @param checkpointInterval time between checkpoints
  * @param checkpoints where they are written, a URI
  * @param parallelism of sources and aggregators; Flink's default without
+ * @param algorithmJar the jar with its algorithm, unless that is one of Tributary's
  */
 public record JobSpec(
         String name,
@@ -58,7 +58,8 @@ public record JobSpec(
         Publish publish,
         Duration checkpointInterval,
         String checkpoints,
-        Optional<Integer> parallelism) {
+        Optional<Integer> parallelism,
+        Optional<Path> algorithmJar) {
 
     /** The newest, the one before, and one that is being written. */
     private static final int SHARED_MODELS = 3;
@@ -106,10 +107,11 @@ public record JobSpec(
         } catch (RejectedException | UncheckedIOException e) {
             throw yaml.wrong(JobOptions.MODEL, e.getMessage());
         }
+        Optional<Path> jar = AlgorithmJar.path(yaml, directory);
         return new JobSpec(
                 name,
                 topology,
-                rules(yaml, model),
+                rules(yaml, model, jar),
                 model,
                 place(yaml.get(JobOptions.MODELS), directory),
                 TransportSettings.read(yaml, staging(yaml)),
@@ -117,7 +119,8 @@ public record JobSpec(
                 interval(yaml),
                 uri(yaml.get(JobOptions.CHECKPOINTS), directory),
                 yaml.find(JobOptions.PARALLELISM)
-                        .map(ignored -> positive(yaml, JobOptions.PARALLELISM)));
+                        .map(ignored -> positive(yaml, JobOptions.PARALLELISM)),
+                jar);
     }
 
     private static Duration interval(JobYaml yaml) {
@@ -182,7 +185,7 @@ public record JobSpec(
         }
     }
 
-    private static RoundRules rules(JobYaml yaml, ModelSpec model) {
+    private static RoundRules rules(JobYaml yaml, ModelSpec model, Optional<Path> jar) {
         requirePossible(yaml);
         return new RoundRules(
                 positive(yaml, JobOptions.ROUNDS),
@@ -196,14 +199,43 @@ public record JobSpec(
                 new RoundRules.Folding(
                         yaml.get(JobOptions.TIMING),
                         yaml.get(JobOptions.UPDATES),
-                        algorithm(yaml, model),
+                        algorithm(yaml, model, jar),
                         yaml.get(JobOptions.LOCALITY)),
                 Map.of(),
                 new RoundRules.Limits(
                         positive(yaml, JobOptions.MAX_TRAINERS),
                         positive(yaml, JobOptions.MAX_SAMPLES)),
                 config(yaml),
-                evaluator(yaml));
+                evaluator(yaml),
+                goal(yaml));
+    }
+
+    private static RoundRules.Goal goal(JobYaml yaml) {
+        String metric = yaml.find(JobOptions.METRIC).orElse("");
+        Optional<Double> target = yaml.find(JobOptions.TARGET);
+        Optional<Integer> noImprovement = yaml.find(JobOptions.NO_IMPROVEMENT);
+        if (metric.isEmpty() && (target.isPresent() || noImprovement.isPresent())) {
+            throw yaml.wrong(
+                    target.isPresent() ? JobOptions.TARGET : JobOptions.NO_IMPROVEMENT,
+                    "but %s is missing, which says what is judged"
+                            .formatted(JobOptions.METRIC.key()));
+        }
+        if (!metric.isEmpty() && target.isEmpty() && noImprovement.isEmpty()) {
+            throw yaml.wrong(
+                    JobOptions.METRIC,
+                    "expected %s or %s with it"
+                            .formatted(JobOptions.TARGET.key(), JobOptions.NO_IMPROVEMENT.key()));
+        }
+        noImprovement.ifPresent(any -> positive(yaml, JobOptions.NO_IMPROVEMENT));
+        if (target.filter(value -> !Double.isFinite(value)).isPresent()) {
+            throw yaml.wrong(JobOptions.TARGET, "expected a finite number");
+        }
+        return new RoundRules.Goal(
+                time(yaml, JobOptions.TIME_LIMIT),
+                metric,
+                yaml.get(JobOptions.BETTER),
+                target.orElse(null),
+                noImprovement.orElse(0));
     }
 
     private static String evaluator(JobYaml yaml) {
@@ -223,18 +255,8 @@ public record JobSpec(
         }
     }
 
-    private static Algorithm algorithm(JobYaml yaml, ModelSpec model) {
-        Map<String, String> parameters = yaml.get(JobOptions.ALGORITHM_PARAMETERS);
-        // Like the values of other options.
-        String name = yaml.get(JobOptions.ALGORITHM).toLowerCase(Locale.ROOT);
-        Algorithm algorithm;
-        try {
-            algorithm = Algorithm.named(name, parameters);
-        } catch (IllegalArgumentException e) {
-            throw parameters.isEmpty() || !Algorithm.names().contains(name)
-                    ? yaml.wrong(JobOptions.ALGORITHM, e.getMessage())
-                    : yaml.wrongMap(JobOptions.ALGORITHM_PARAMETERS, e.getMessage());
-        }
+    private static Algorithm algorithm(JobYaml yaml, ModelSpec model, Optional<Path> jar) {
+        Algorithm algorithm = AlgorithmJar.read(yaml, jar);
         ModelLayout layout = model.layout();
         try {
             algorithm.optimizer().check(layout.header().tensors());

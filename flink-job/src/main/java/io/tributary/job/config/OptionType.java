@@ -29,6 +29,7 @@ public record OptionType(String name, String expectation) {
                     Boolean.class, new OptionType("true or false", "true or false"),
                     Integer.class, new OptionType("integer", "an integer"),
                     Long.class, new OptionType("integer", "an integer"),
+                    Double.class, new OptionType("number", "a number"),
                     Duration.class, new OptionType("duration", "a duration such as '30 s'"),
                     MemorySize.class, new OptionType("size", "a size such as '512 mb'"),
                     List.class, new OptionType("list", "a list"),

@@ -82,6 +82,14 @@ public final class CoordinatorState {
         }
     }
 
+    /**
+     * The best value of a metric.
+     *
+     * @param value how good
+     * @param round whose
+     */
+    record Best(double value, int round) {}
+
     Phase phase = Phase.WAITING;
 
     /** Time in which this job's coordinator ran, ns; {@link JobTime} moves it. */
@@ -147,8 +155,14 @@ public final class CoordinatorState {
     /** At most one: the newest word of the evaluator. */
     private List<Evaluation> evaluations = new ArrayList<>();
 
-    /** The run whose evaluator has said that no more rounds are needed; empty where none has. */
+    /** The run that needs no more rounds; empty where it does. */
     private String enough = "";
+
+    /** What is to be said of the round, or of the job's end; may be empty. */
+    String note = "";
+
+    /** At most one: the best value of the metric that the job is judged by. */
+    private List<Best> bests = new ArrayList<>();
 
     /** Who they are; each has an entry of its own in Flink's state. */
     transient Trainers trainers = new Trainers((trainer, entry) -> {});
@@ -236,6 +250,7 @@ public final class CoordinatorState {
         rejected = 0;
         duplicates = 0;
         measured = new MeasuredMeans();
+        note = "";
     }
 
     /** The newest word of the evaluator. */
@@ -246,14 +261,25 @@ public final class CoordinatorState {
     /** The evaluator has said something new. */
     void evaluated(Evaluation evaluation) {
         evaluations = new ArrayList<>(List.of(evaluation));
-        if (!evaluation.stop().isEmpty()) {
-            enough = evaluation.run();
-        }
     }
 
-    /** Whether the evaluator of a run has said so; who submits the job anew wants more of it. */
+    /** A run needs no more rounds; who submits the job anew wants more of it. */
+    void enough(Run run, String reason) {
+        enough = run.id();
+        note = reason;
+    }
+
+    /** Whether a run needs no more rounds. */
     boolean enough(Run run) {
         return enough.equals(run.id());
+    }
+
+    Optional<Best> best() {
+        return bests.stream().findAny();
+    }
+
+    void best(Best best) {
+        bests = new ArrayList<>(List.of(best));
     }
 
     /** Whether a model is one of the newest that the job made, or the one that it began with. */

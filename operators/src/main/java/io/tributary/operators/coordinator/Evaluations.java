@@ -14,13 +14,15 @@ final class Evaluations {
 
     private final Run run;
     private final String evaluator;
+    private final Goals goals;
 
     /**
      * @param evaluator the trainer's id that it uses; empty where the job has none
      */
-    Evaluations(Run run, String evaluator) {
+    Evaluations(Run run, String evaluator, Goals goals) {
         this.run = run;
         this.evaluator = evaluator;
+        this.goals = goals;
     }
 
     /** Why a message of type EVALUATION is not taken. */
@@ -41,6 +43,10 @@ final class Evaluations {
         }
         if (state.evaluation().filter(said::equals).isEmpty()) {
             state.evaluated(said);
+            goals.measured(said.round(), said.metrics(), state);
+            if (!said.stop().isEmpty()) {
+                state.enough(run, "the evaluator: " + said.stop());
+            }
             events.evaluated(said);
         }
         return true;
@@ -77,9 +83,16 @@ final class Evaluations {
                 : Optional.empty();
     }
 
+    /** A round closes; what its trainers have measured counts where there is no evaluator. */
+    void closing(CoordinatorState state) {
+        if (evaluator.isEmpty()) {
+            goals.measured(state.round, state.measured.means(), state);
+        }
+    }
+
     /** Whether no more rounds are needed. */
     boolean enough(CoordinatorState state) {
-        return state.enough(run);
+        return goals.reached(state);
     }
 
     /**

@@ -41,7 +41,8 @@ final class RoundProgress {
                 state.rejected,
                 state.duplicates,
                 measured(shown) ? state.measured.means() : Map.of(),
-                state.evaluation().orElse(null));
+                state.evaluation().orElse(null),
+                state.note);
     }
 
     /** Whether the round that is shown is the one that trainers measured something in. */

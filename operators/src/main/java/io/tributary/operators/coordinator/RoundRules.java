@@ -20,6 +20,7 @@ import java.util.Map;
  * @param limits what trainers may ask for
  * @param config what trainers are to know, in each plan
  * @param evaluator the id of who may say what models are worth; empty for nobody
+ * @param goal what ends the job before its last round
  */
 public record RoundRules(
         int rounds,
@@ -29,7 +30,8 @@ public record RoundRules(
         Map<String, String> cohort,
         Limits limits,
         Map<String, Object> config,
-        String evaluator)
+        String evaluator,
+        Goal goal)
         implements Serializable {
 
     /** With nothing that trainers should know. */
@@ -40,7 +42,30 @@ public record RoundRules(
             Folding folding,
             Map<String, String> cohort,
             Limits limits) {
-        this(rounds, quorum, patience, folding, cohort, limits, Map.of(), "");
+        this(rounds, quorum, patience, folding, cohort, limits, Map.of(), "", Goal.NONE);
+    }
+
+    /**
+     * What ends a job before its last round; the first that is reached.
+     *
+     * @param timeLimit time in which the job runs, after which no round opens; zero means none
+     * @param metric what is measured; empty where nothing is judged by it
+     * @param better which of two values is better
+     * @param target the value that is enough; null for none
+     * @param noImprovement rounds without a better value that are enough; 0 for none
+     */
+    public record Goal(
+            Duration timeLimit, String metric, Better better, Double target, int noImprovement)
+            implements Serializable {
+
+        /** All rounds are wanted. */
+        public static final Goal NONE = new Goal(Duration.ZERO, "", Better.HIGHER, null, 0);
+    }
+
+    /** Which of two values of a metric is better. */
+    public enum Better {
+        HIGHER,
+        LOWER
     }
 
     /**

@@ -87,7 +87,8 @@ final class RoundStateMachine {
         Topology topology = job.topology();
         this.admission =
                 new Admission(job.name(), rules.folding().kind(), rules.limits().maxSamples());
-        this.evaluations = new Evaluations(job.run(), rules.evaluator());
+        this.evaluations =
+                new Evaluations(job.run(), rules.evaluator(), new Goals(job.run(), rules.goal()));
         this.lifecycle = new RoundLifecycle(rules, evaluations);
         this.registry =
                 new TrainerRegistry(
@@ -363,6 +364,7 @@ final class RoundStateMachine {
     }
 
     private void close() {
+        evaluations.closing(state);
         events.status(RoundStatus.State.CLOSED);
         LOG.info(
                 "round {} closed: {} updates, {} rejected, {} duplicates, {} missing",

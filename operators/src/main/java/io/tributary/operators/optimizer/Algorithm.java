@@ -10,6 +10,7 @@ import io.tributary.operators.rule.WeightedMean;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Map;
+import java.util.ServiceLoader;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
@@ -49,22 +50,52 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) impleme
                 flavor == Flavor.PAPER ? new EqualMean() : new WeightedMean(), FedDyn.of(given));
     }
 
-    /** The names of all algorithms. */
+    /** The names of Tributary's own algorithms. */
     public static Set<String> names() {
         return BY_NAME.keySet();
     }
 
     /**
-     * The algorithm of that name.
+     * One of Tributary's own algorithms.
      *
      * @param parameters what it is given, as it was written
      * @throws IllegalArgumentException when there is none of that name, or it does not take what it
      *     is given
      */
     public static Algorithm named(String name, Map<String, String> parameters) {
-        Function<Parameters, Algorithm> maker = BY_NAME.get(name);
+        return named(name, parameters, BY_NAME);
+    }
+
+    /**
+     * The same, or one of somebody else's.
+     *
+     * @param others where their {@link AlgorithmProvider}s are
+     */
+    public static Algorithm named(String name, Map<String, String> parameters, ClassLoader others) {
+        return named(name, parameters, known(others));
+    }
+
+    /** The names of Tributary's own algorithms, and of somebody else's. */
+    public static Set<String> names(ClassLoader others) {
+        return known(others).keySet();
+    }
+
+    private static Map<String, Function<Parameters, Algorithm>> known(ClassLoader others) {
+        Map<String, Function<Parameters, Algorithm>> known = new TreeMap<>(BY_NAME);
+        for (AlgorithmProvider provider : ServiceLoader.load(AlgorithmProvider.class, others)) {
+            known.putIfAbsent(provider.name(), provider::create);
+        }
+        return known;
+    }
+
+    private static Algorithm named(
+            String name,
+            Map<String, String> parameters,
+            Map<String, Function<Parameters, Algorithm>> known) {
+        Function<Parameters, Algorithm> maker = known.get(name);
         if (maker == null) {
-            throw new IllegalArgumentException("expected " + Parameters.oneOf(name, names()));
+            throw new IllegalArgumentException(
+                    "expected " + Parameters.oneOf(name, known.keySet()));
         }
         Parameters given = new Parameters(parameters);
         Algorithm algorithm = maker.apply(given);

@@ -71,7 +71,8 @@ class EvaluationsTest {
                         Map.of(),
                         RoundRules.Limits.DEFAULT,
                         Map.of(),
-                        evaluator),
+                        evaluator,
+                        RoundRules.Goal.NONE),
                 TestModels.spec(model, 2, UpdateKind.WEIGHTS),
                 restored);
     }

@@ -54,7 +54,8 @@ class RoundEventsTest {
                         Map.of(),
                         RoundRules.Limits.DEFAULT,
                         Map.of("lr", 0.1),
-                        "judge");
+                        "judge",
+                        RoundRules.Goal.NONE);
         events = new RoundEvents("job", RUN, rules, state);
         events.begin("mqtt");
     }

@@ -41,7 +41,7 @@ class RoundLifecycleTest {
                                 true),
                         Map.of(),
                         RoundRules.Limits.DEFAULT),
-                new Evaluations(Run.draw(), ""));
+                new Evaluations(Run.draw(), "", new Goals(Run.draw(), RoundRules.Goal.NONE)));
     }
 
     private void join(String... trainers) {

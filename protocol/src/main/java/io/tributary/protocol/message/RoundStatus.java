@@ -24,6 +24,8 @@ import java.util.Map;
  * @param duplicates duplicates seen since the round was opened
  * @param metrics what trainers measured, as means over the updates that count, weighted by samples
  * @param evaluation the newest word of the evaluator; null where there is none
+ * @param note what is to be said: why the job ends before its last round, or what is missing; may
+ *     be empty
  */
 public record RoundStatus(
         String job,
@@ -37,7 +39,8 @@ public record RoundStatus(
         int duplicates,
         Map<String, Double> metrics,
         @JsonProperty("evaluation") @JsonInclude(JsonInclude.Include.NON_NULL)
-                Evaluation evaluation)
+                Evaluation evaluation,
+        @JsonInclude(JsonInclude.Include.NON_EMPTY) String note)
         implements WireMessage {
 
     /** What each version says. */
@@ -67,7 +70,8 @@ public record RoundStatus(
                 said.rejected(),
                 said.duplicates(),
                 Metrics.of(json.path("metrics")),
-                Evaluation.in(json));
+                Evaluation.in(json),
+                json.path("note").asText(""));
     }
 
     /** The states of a round. */

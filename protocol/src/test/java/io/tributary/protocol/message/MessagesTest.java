@@ -74,7 +74,8 @@ class MessagesTest {
                     0,
                     0,
                     Map.of("loss", 0.5),
-                    new Evaluation("r", 2, 1, Map.of("accuracy", 0.9), "good enough")),
+                    new Evaluation("r", 2, 1, Map.of("accuracy", 0.9), "good enough"),
+                    "accuracy is 0.9"),
             new ControlMessage(
                     Type.EVALUATION,
                     "j",

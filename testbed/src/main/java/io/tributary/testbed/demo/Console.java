@@ -21,6 +21,7 @@ public final class Console {
     private final boolean terminal;
     private final int columns;
     private int width;
+    private String noted = "";
 
     /**
      * @param quiet whether to leave the live lines out
@@ -49,6 +50,7 @@ public final class Console {
 
     /** Shows how a round stands. */
     public synchronized void status(RoundStatus status) {
+        note(status.note());
         boolean over =
                 status.state() == RoundStatus.State.CLOSED
                         || status.state() == RoundStatus.State.ABANDONED;
@@ -87,6 +89,15 @@ public final class Console {
             out.print(shown);
             out.flush();
             width = shown.length();
+        }
+    }
+
+    /** Says it once, however often it comes. */
+    private void note(String note) {
+        boolean said = note.equals(noted);
+        noted = note;
+        if (!said && !note.isEmpty() && !quiet) {
+            say(note);
         }
     }
 
