@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -707,3 +708,28 @@ def test_a_kafka_broker_that_is_away_is_named():
     pytest.importorskip("confluent_kafka")
     with pytest.raises(tributary.Unreachable, match=r"kafka://127\.0\.0\.1:9: .*away for 1 s"):
         tributary.connect("kafka://127.0.0.1:9", job="j", id="t", patience=1)
+
+
+def test_a_topic_without_a_leader_is_asked_for_again():
+    """A broker says so for a while of a topic that was made a moment ago."""
+    ck = pytest.importorskip("confluent_kafka")
+    from tributary.kafka import KafkaConnection
+
+    class Consumer:
+        codes: ClassVar = [
+            ck.KafkaError.NOT_LEADER_FOR_PARTITION,
+            ck.KafkaError.LEADER_NOT_AVAILABLE,
+        ]
+
+        def get_watermark_offsets(self, place, timeout):
+            if self.codes:
+                raise ck.KafkaException(ck.KafkaError(self.codes.pop()))
+            return 3, 7
+
+    connection = object.__new__(KafkaConnection)
+    connection._uri, connection._patience = "kafka://h:1", 60
+    connection._closed, connection._consumer = threading.Event(), Consumer()
+    assert connection._end_of("receipts", 0).offset == 7
+    Consumer.codes.append(ck.KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    with pytest.raises(tributary.Unreachable, match="kafka://h:1: to read receipts: "):
+        connection._end_of("receipts", 0)

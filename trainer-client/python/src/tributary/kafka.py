@@ -289,8 +289,20 @@ class KafkaConnection:
     def _end_of(self, topic: str, partition: int) -> Any:
         """The place behind what is there now: to ask for the end would mean that of later."""
         place = ck.TopicPartition(topic, partition)
-        place.offset = self._consumer.get_watermark_offsets(place, _METADATA_SECONDS)[1]
-        return place
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                place.offset = self._consumer.get_watermark_offsets(place, _METADATA_SECONDS)[1]
+                return place
+            except ck.KafkaException as e:
+                error = e.args[0]
+                # A topic that was made a moment ago has no leader for a while.
+                if (
+                    error.code() in _PERMANENT
+                    or time.monotonic() > end
+                    or self._closed.wait(_POLL_SECONDS)
+                ):
+                    raise self._rejected(f"to read {topic}", error) from None
 
     def _read_what_is_asked_for(self) -> None:
         if self._asked.is_set():

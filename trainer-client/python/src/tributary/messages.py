@@ -165,8 +165,8 @@ class Status:
 
     ``state`` is WAITING, OPEN, CLOSED, ABANDONED or FINISHED. ``groups`` has the updates that are
     counted and those that are expected, by group. ``metrics`` are the trainers' own, as their mean
-    weighted by samples. ``evaluation`` is the newest there is. ``note`` says why the job ends before
-    its last round, or what is missing; it may be empty.
+    weighted by samples. ``evaluation`` is the newest there is. ``note`` says why the job ends
+    before its last round, or what is missing; it may be empty.
     """
 
     job: str
@@ -436,7 +436,7 @@ def decode_status(data: bytes) -> Status:
         duplicates=read.integer("duplicates"),
         metrics=_numbers(status.get("metrics")),
         evaluation=_evaluation(evaluation) if isinstance(evaluation, dict) else None,
-        note=str(status.get("note", "")),
+        note=str(status.get("note") or ""),
     )
 
 

@@ -42,6 +42,7 @@ class DocLinksTest {
                     "DataLoader",
                     "FlinkDeployment",
                     "ImportError",
+                    "LimitedProvider",
                     "NumPyClient",
                     "SGDClassifier",
                     "StepLR",

@@ -11,6 +11,8 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.CheckpointingOptions;
@@ -78,6 +80,9 @@ public final class JobEntrypoint implements Callable<Integer> {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         Configuration wanted = configuration(spec);
         defaults(env.getConfiguration(), wanted);
+        if (!bundled) {
+            ship(spec.algorithmJar(), env.getConfiguration(), wanted);
+        }
         env.configure(wanted);
         Optional<String> savepoint = savepoint(env.getConfiguration());
         if (savepoint.isPresent()) {
@@ -98,6 +103,16 @@ public final class JobEntrypoint implements Callable<Integer> {
                     e.toString());
         }
         return 0;
+    }
+
+    /** Puts a jar of the user's beside those that Flink ships already. */
+    private static void ship(Optional<Path> jar, ReadableConfig settings, Configuration wanted) {
+        if (jar.isPresent()) {
+            List<String> jars =
+                    new ArrayList<>(settings.getOptional(PipelineOptions.JARS).orElse(List.of()));
+            jars.add(jar.get().toUri().toString());
+            wanted.set(PipelineOptions.JARS, jars);
+        }
     }
 
     /** The savepoint that the job is to go on from, if a path is known. */

@@ -3,6 +3,8 @@
 package io.tributary.cli.command;
 
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.rule.ParameterException;
+import io.tributary.testbed.demo.DemoOptions;
 import io.tributary.testbed.digits.DigitNetwork;
 import java.util.Locale;
 import java.util.Map;
@@ -30,18 +32,16 @@ final class AlgorithmArguments {
     /**
      * @throws UsageException when there is none like that, or it cannot work on digits
      */
-    Algorithm algorithm() {
+    DemoOptions.Method method() {
         String lower = name.toLowerCase(Locale.ROOT);
         try {
             Algorithm algorithm = Algorithm.named(lower, parameters);
             algorithm.optimizer().check(DigitNetwork.header().tensors());
-            return algorithm;
+            return new DemoOptions.Method(lower, parameters, algorithm);
+        } catch (ParameterException e) {
+            throw new UsageException("--param: " + e.getMessage());
         } catch (IllegalArgumentException e) {
-            String option =
-                    parameters.isEmpty() || !Algorithm.names().contains(lower)
-                            ? "--algorithm " + name
-                            : "--param";
-            throw new UsageException(option + ": " + e.getMessage());
+            throw new UsageException("--algorithm %s: %s".formatted(name, e.getMessage()));
         }
     }
 }

@@ -161,7 +161,7 @@ public final class DemoCommand implements Callable<Integer> {
                                 new DemoOptions.Job(
                                         rounds,
                                         timing,
-                                        algorithm.algorithm(),
+                                        algorithm.method(),
                                         transport.kind(),
                                         regions()),
                                 new DemoOptions.Shown(uiPort, report, out, hold, quiet)),

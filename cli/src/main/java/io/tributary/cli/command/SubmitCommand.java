@@ -166,7 +166,7 @@ public final class SubmitCommand implements Callable<Integer> {
             spec.warnings().forEach(warning -> console.say("warning: " + warning));
             job.run();
         }
-        console.say("all rounds are done; the job is FINISHED");
+        console.say("the job is FINISHED");
         return 0;
     }
 
@@ -233,7 +233,7 @@ public final class SubmitCommand implements Callable<Integer> {
                     console.say("the job manager answers again, and has the job");
                 }
                 if (state.equals(DONE)) {
-                    console.say("all rounds are done; the job is FINISHED");
+                    console.say("the job is FINISHED");
                     return 0;
                 }
                 Optional<String> failure = rest.failure(job);

@@ -217,7 +217,7 @@ class HighAvailabilityITCase {
                         "warning: ",
                         "; waiting",
                         "the job manager answers again, and has the job",
-                        "all rounds are done; the job is FINISHED");
+                        "the job is FINISHED");
         TestJob updates = new TestJob(spec.name(), temp, 1);
         for (int round = 1; round <= ROUNDS; round++) {
             assertThat(

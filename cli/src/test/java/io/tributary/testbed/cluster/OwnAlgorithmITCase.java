@@ -199,7 +199,7 @@ class OwnAlgorithmITCase {
                 .contains(
                         "'algorithm' is 'limitd', expected one of [", "; did you mean 'limited'?");
         assertThat(said(good.replace("limit: 0.01", "limit: -1")))
-                .contains("'algorithm-parameters': 'limit' is -1, expected more than 0");
+                .contains("'algorithm-parameters.limit': 'limit' is -1, expected more than 0");
         Files.writeString(
                 temp.resolve(
                         "classes/META-INF/services/io.tributary.operators.optimizer.AlgorithmProvider"),

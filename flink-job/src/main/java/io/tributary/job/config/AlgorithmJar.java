@@ -3,6 +3,7 @@
 package io.tributary.job.config;
 
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.rule.ParameterException;
 import java.io.UncheckedIOException;
 import java.net.MalformedURLException;
 import java.net.URL;
@@ -10,62 +11,64 @@ import java.net.URLClassLoader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Optional;
 import java.util.ServiceConfigurationError;
 
-/** Reads which algorithm a job has, one of Tributary's or of a jar that it names. */
-final class AlgorithmJar {
-
-    private AlgorithmJar() {}
-
-    /** Where a file's jar is, if it names one. */
-    static Optional<Path> path(JobYaml yaml, Path directory) {
-        return yaml.find(JobOptions.ALGORITHM_JAR)
-                .map(jar -> directory.resolve(jar).toAbsolutePath().normalize());
-    }
+/**
+ * Which algorithm a job has.
+ *
+ * @param algorithm one of Tributary's, or of a jar
+ * @param jar the jar; empty where it is one of Tributary's
+ */
+record AlgorithmJar(Algorithm algorithm, Optional<Path> jar) {
 
     /**
-     * The algorithm.
+     * Reads it. Where the jar is not here, its algorithms have to be in the job's own jar, into
+     * which 'submit' puts them.
      *
-     * @param jar where others are looked for; where there is no such file, they have to be in the
-     *     job's own jar, into which 'submit' puts them
+     * @param directory what paths are relative to
      */
-    static Algorithm read(JobYaml yaml, Optional<Path> jar) {
-        Map<String, String> parameters = yaml.get(JobOptions.ALGORITHM_PARAMETERS);
+    static AlgorithmJar read(JobYaml yaml, Path directory) {
         // Like the values of other options.
         String name = yaml.get(JobOptions.ALGORITHM).toLowerCase(Locale.ROOT);
-        ClassLoader classes = classes(jar);
-        boolean known;
+        Optional<Path> jar =
+                yaml.find(JobOptions.ALGORITHM_JAR)
+                        .filter(any -> !Algorithm.names().contains(name))
+                        .map(file -> directory.resolve(file).toAbsolutePath().normalize());
+        boolean here = jar.filter(Files::isRegularFile).isPresent();
         try {
-            known = Algorithm.names(classes).contains(name);
+            ClassLoader classes = here ? classes(jar.get()) : AlgorithmJar.class.getClassLoader();
+            boolean known = Algorithm.names(classes).contains(name);
+            if (!known && jar.isPresent() && !here) {
+                throw yaml.wrong(JobOptions.ALGORITHM_JAR, "but there is no file " + jar.get());
+            }
+            if (jar.isPresent() && Algorithm.names(classes).equals(Algorithm.names())) {
+                throw yaml.wrong(
+                        JobOptions.ALGORITHM_JAR,
+                        "which has no META-INF/services/io.tributary.operators.optimizer.AlgorithmProvider");
+            }
+            return new AlgorithmJar(
+                    Algorithm.named(name, yaml.get(JobOptions.ALGORITHM_PARAMETERS), classes), jar);
+        } catch (ConfigException e) {
+            throw e;
+        } catch (ParameterException e) {
+            throw yaml.get(JobOptions.ALGORITHM_PARAMETERS).containsKey(e.parameter())
+                    ? yaml.wrong(JobOptions.ALGORITHM_PARAMETERS, e.parameter(), e.getMessage())
+                    : yaml.wrongMap(JobOptions.ALGORITHM_PARAMETERS, e.getMessage());
+        } catch (IllegalArgumentException e) {
+            throw yaml.wrong(JobOptions.ALGORITHM, e.getMessage());
         } catch (ServiceConfigurationError | LinkageError e) {
             throw yaml.wrong(
                     JobOptions.ALGORITHM_JAR,
                     "whose algorithms cannot be loaded: " + e.getMessage());
         }
-        if (!known && jar.isPresent() && !Files.isRegularFile(jar.get())) {
-            throw yaml.wrong(JobOptions.ALGORITHM_JAR, "but there is no file " + jar.get());
-        }
-        try {
-            return Algorithm.named(name, parameters, classes);
-        } catch (IllegalArgumentException e) {
-            throw parameters.isEmpty() || !known
-                    ? yaml.wrong(JobOptions.ALGORITHM, e.getMessage())
-                    : yaml.wrongMap(JobOptions.ALGORITHM_PARAMETERS, e.getMessage());
-        }
     }
 
-    private static ClassLoader classes(Optional<Path> jar) {
-        ClassLoader own = AlgorithmJar.class.getClassLoader();
-        return jar.filter(Files::isRegularFile)
-                .<ClassLoader>map(file -> new URLClassLoader(new URL[] {url(file)}, own))
-                .orElse(own);
-    }
-
-    private static URL url(Path file) {
+    /** Classes of a jar; it stays open, since they are loaded when they are needed. */
+    private static ClassLoader classes(Path jar) {
         try {
-            return file.toUri().toURL();
+            return new URLClassLoader(
+                    new URL[] {jar.toUri().toURL()}, AlgorithmJar.class.getClassLoader());
         } catch (MalformedURLException e) {
             throw new UncheckedIOException(e);
         }

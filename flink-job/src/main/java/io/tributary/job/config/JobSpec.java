@@ -15,6 +15,7 @@ import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Config;
+import io.tributary.protocol.message.Metrics;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -26,6 +27,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -63,6 +65,9 @@ public record JobSpec(
 
     /** The newest, the one before, and one that is being written. */
     private static final int SHARED_MODELS = 3;
+
+    /** Nanoseconds of it fit into 64 bits. */
+    private static final Duration LONGEST = Duration.ofDays(36_500);
 
     /**
      * Reads a file.
@@ -107,11 +112,12 @@ public record JobSpec(
         } catch (RejectedException | UncheckedIOException e) {
             throw yaml.wrong(JobOptions.MODEL, e.getMessage());
         }
-        Optional<Path> jar = AlgorithmJar.path(yaml, directory);
+        AlgorithmJar algorithm = AlgorithmJar.read(yaml, directory);
+        requirePossible(yaml, algorithm.algorithm(), model);
         return new JobSpec(
                 name,
                 topology,
-                rules(yaml, model, jar),
+                rules(yaml, algorithm.algorithm()),
                 model,
                 place(yaml.get(JobOptions.MODELS), directory),
                 TransportSettings.read(yaml, staging(yaml)),
@@ -120,7 +126,7 @@ public record JobSpec(
                 uri(yaml.get(JobOptions.CHECKPOINTS), directory),
                 yaml.find(JobOptions.PARALLELISM)
                         .map(ignored -> positive(yaml, JobOptions.PARALLELISM)),
-                jar);
+                algorithm.jar());
     }
 
     private static Duration interval(JobYaml yaml) {
@@ -185,7 +191,7 @@ public record JobSpec(
         }
     }
 
-    private static RoundRules rules(JobYaml yaml, ModelSpec model, Optional<Path> jar) {
+    private static RoundRules rules(JobYaml yaml, Algorithm algorithm) {
         requirePossible(yaml);
         return new RoundRules(
                 positive(yaml, JobOptions.ROUNDS),
@@ -199,7 +205,7 @@ public record JobSpec(
                 new RoundRules.Folding(
                         yaml.get(JobOptions.TIMING),
                         yaml.get(JobOptions.UPDATES),
-                        algorithm(yaml, model, jar),
+                        algorithm,
                         yaml.get(JobOptions.LOCALITY)),
                 Map.of(),
                 new RoundRules.Limits(
@@ -211,28 +217,42 @@ public record JobSpec(
     }
 
     private static RoundRules.Goal goal(JobYaml yaml) {
-        String metric = yaml.find(JobOptions.METRIC).orElse("");
+        Optional<String> metric = yaml.find(JobOptions.METRIC);
         Optional<Double> target = yaml.find(JobOptions.TARGET);
         Optional<Integer> noImprovement = yaml.find(JobOptions.NO_IMPROVEMENT);
-        if (metric.isEmpty() && (target.isPresent() || noImprovement.isPresent())) {
-            throw yaml.wrong(
-                    target.isPresent() ? JobOptions.TARGET : JobOptions.NO_IMPROVEMENT,
-                    "but %s is missing, which says what is judged"
-                            .formatted(JobOptions.METRIC.key()));
-        }
-        if (!metric.isEmpty() && target.isEmpty() && noImprovement.isEmpty()) {
+        List<ConfigOption<?>> about = new ArrayList<>();
+        target.ifPresent(any -> about.add(JobOptions.TARGET));
+        noImprovement.ifPresent(any -> about.add(JobOptions.NO_IMPROVEMENT));
+        if (metric.isPresent() && about.isEmpty()) {
             throw yaml.wrong(
                     JobOptions.METRIC,
                     "expected %s or %s with it"
                             .formatted(JobOptions.TARGET.key(), JobOptions.NO_IMPROVEMENT.key()));
         }
+        if (yaml.get(JobOptions.BETTER) != RoundRules.Better.HIGHER) {
+            about.add(JobOptions.BETTER);
+        }
+        if (metric.isEmpty() && !about.isEmpty()) {
+            throw yaml.wrong(
+                    about.get(0),
+                    "but %s is missing, which says what is judged"
+                            .formatted(JobOptions.METRIC.key()));
+        }
+        if (metric.filter(name -> name.isEmpty() || Metrics.kept(Map.of(name, 1.0)).isEmpty())
+                .isPresent()) {
+            throw yaml.wrong(
+                    JobOptions.METRIC, "expected a name of 1 to 64 characters, as metrics have");
+        }
         noImprovement.ifPresent(any -> positive(yaml, JobOptions.NO_IMPROVEMENT));
         if (target.filter(value -> !Double.isFinite(value)).isPresent()) {
             throw yaml.wrong(JobOptions.TARGET, "expected a finite number");
         }
+        if (yaml.get(JobOptions.TIME_LIMIT).compareTo(LONGEST) > 0) {
+            throw yaml.wrong(JobOptions.TIME_LIMIT, "expected at most 36500 days");
+        }
         return new RoundRules.Goal(
                 time(yaml, JobOptions.TIME_LIMIT),
-                metric,
+                metric.orElse(""),
                 yaml.get(JobOptions.BETTER),
                 target.orElse(null),
                 noImprovement.orElse(0));
@@ -255,8 +275,7 @@ public record JobSpec(
         }
     }
 
-    private static Algorithm algorithm(JobYaml yaml, ModelSpec model, Optional<Path> jar) {
-        Algorithm algorithm = AlgorithmJar.read(yaml, jar);
+    private static void requirePossible(JobYaml yaml, Algorithm algorithm, ModelSpec model) {
         ModelLayout layout = model.layout();
         try {
             algorithm.optimizer().check(layout.header().tensors());
@@ -266,7 +285,6 @@ public record JobSpec(
         if (algorithm.gathers()) {
             requireRoomForAll(yaml, layout);
         }
-        return algorithm;
     }
 
     /** All updates of a round, and beside them the models that are shared. */

@@ -27,11 +27,12 @@ record SlotState(RoundId version, Slots before, Slots after) {
      * @throws SuppressRestartsException when it is another's
      */
     void requireOf(List<String> names) {
-        if (!after.vectors.keySet().equals(Set.copyOf(names))) {
+        Set<String> its = after.vectors.keySet();
+        if (!its.isEmpty() && !its.equals(Set.copyOf(names))) {
             throw new SuppressRestartsException(
                     new IllegalStateException(
-                            "the savepoint is of an algorithm that remembers %s, and this one remembers %s; resume with the algorithm of before, or submit a new job whose model.initial is the newest model"
-                                    .formatted(after.vectors.keySet(), names)));
+                            "the savepoint is of an algorithm that remembers %s, and this job's remembers %s; resume with the algorithm of before, or submit a new job whose model.initial is the newest model"
+                                    .formatted(its, names)));
         }
     }
 

@@ -77,18 +77,14 @@ public final class CoordinatorState {
             Phase next,
             int said) {
 
+        Closing before(Phase other) {
+            return new Closing(round, model, base, abandoned, trainers, other, said);
+        }
+
         Closing until(int part) {
             return new Closing(round, model, base, abandoned, trainers, next, part);
         }
     }
-
-    /**
-     * The best value of a metric.
-     *
-     * @param value how good
-     * @param round whose
-     */
-    record Best(double value, int round) {}
 
     Phase phase = Phase.WAITING;
 
@@ -161,8 +157,10 @@ public final class CoordinatorState {
     /** What is to be said of the round, or of the job's end; may be empty. */
     String note = "";
 
-    /** At most one: the best value of the metric that the job is judged by. */
-    private List<Best> bests = new ArrayList<>();
+    GoalState goal = new GoalState();
+
+    /** Names of what the optimizer remembers; empty where that is nothing, or is not known. */
+    List<String> slots = new ArrayList<>();
 
     /** Who they are; each has an entry of its own in Flink's state. */
     transient Trainers trainers = new Trainers((trainer, entry) -> {});
@@ -274,12 +272,19 @@ public final class CoordinatorState {
         return enough.equals(run.id());
     }
 
-    Optional<Best> best() {
-        return bests.stream().findAny();
-    }
-
-    void best(Best best) {
-        bests = new ArrayList<>(List.of(best));
+    /** The job begins, or goes on. Another run wants more than the one before has ended with. */
+    void judge(Run run, int last) {
+        if (!goal.begin(run, ranNanos)) {
+            return;
+        }
+        note = "";
+        if (round < last && phase == Phase.FINISHED) {
+            phase = Phase.WAITING;
+            round++;
+        } else if (round < last && ending().filter(c -> c.next() == Phase.FINISHED).isPresent()) {
+            closing = new ArrayList<>(List.of(ending().orElseThrow().before(Phase.WAITING)));
+            round++;
+        }
     }
 
     /** Whether a model is one of the newest that the job made, or the one that it began with. */

@@ -13,16 +13,16 @@ import java.util.Optional;
 final class Evaluations {
 
     private final Run run;
+
+    /** The trainer's id that it uses; empty where the job has none. */
     private final String evaluator;
+
     private final Goals goals;
 
-    /**
-     * @param evaluator the trainer's id that it uses; empty where the job has none
-     */
-    Evaluations(Run run, String evaluator, Goals goals) {
+    Evaluations(Run run, RoundRules rules) {
         this.run = run;
-        this.evaluator = evaluator;
-        this.goals = goals;
+        this.evaluator = rules.evaluator();
+        this.goals = new Goals(run, rules);
     }
 
     /** Why a message of type EVALUATION is not taken. */
@@ -83,16 +83,23 @@ final class Evaluations {
                 : Optional.empty();
     }
 
+    /** The job begins, or goes on, maybe as another run. */
+    void begin(CoordinatorState state) {
+        goals.begin(state);
+    }
+
     /** A round closes; what its trainers have measured counts where there is no evaluator. */
     void closing(CoordinatorState state) {
         if (evaluator.isEmpty()) {
             goals.measured(state.round, state.measured.means(), state);
+        } else if (state.round > 1 && state.goal.best().isEmpty()) {
+            goals.missing("the evaluator '%s'".formatted(evaluator), state);
         }
     }
 
     /** Whether no more rounds are needed. */
     boolean enough(CoordinatorState state) {
-        return goals.reached(state);
+        return goals.enough(state);
     }
 
     /**

@@ -2,9 +2,11 @@
 
 package io.tributary.operators.coordinator;
 
-import io.tributary.operators.coordinator.CoordinatorState.Best;
+import io.tributary.operators.coordinator.GoalState.Best;
 import io.tributary.operators.coordinator.RoundRules.Better;
 import io.tributary.protocol.message.Run;
+import java.time.Duration;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -13,11 +15,18 @@ import java.util.Optional;
 final class Goals {
 
     private final Run run;
+    private final RoundRules rules;
     private final RoundRules.Goal goal;
 
-    Goals(Run run, RoundRules.Goal goal) {
+    Goals(Run run, RoundRules rules) {
         this.run = run;
-        this.goal = goal;
+        this.rules = rules;
+        this.goal = rules.goal();
+    }
+
+    /** The job begins, or goes on, maybe as another run. */
+    void begin(CoordinatorState state) {
+        state.judge(run, rules.rounds());
     }
 
     /**
@@ -26,7 +35,7 @@ final class Goals {
      * @param metrics by name
      */
     void measured(int round, Map<String, Double> metrics, CoordinatorState state) {
-        if (goal.metric().isEmpty()) {
+        if (goal.metric().isEmpty() || state.enough(run)) {
             return;
         }
         Double value = metrics.get(goal.metric());
@@ -36,9 +45,9 @@ final class Goals {
                             .formatted(goal.metric(), round, metrics.keySet());
             return;
         }
-        Optional<Best> best = state.best();
+        Optional<Best> best = state.goal.best();
         if (best.isEmpty() || better(value, best.get().value())) {
-            state.best(new Best(value, round));
+            state.goal.best(new Best(value, round));
         }
         if (goal.target() != null && !better(goal.target(), value)) {
             state.enough(
@@ -46,15 +55,15 @@ final class Goals {
                     "%s is %s in round %d, the target is %s"
                             .formatted(goal.metric(), value, round, goal.target()));
         } else if (goal.noImprovement() > 0
-                && round - state.best().orElseThrow().round() >= goal.noImprovement()) {
+                && round - state.goal.best().orElseThrow().round() >= goal.noImprovement()) {
             state.enough(
                     run,
                     "%s has not become better than %s of round %d for %d rounds"
                             .formatted(
                                     goal.metric(),
-                                    state.best().get().value(),
-                                    state.best().get().round(),
-                                    round - state.best().get().round()));
+                                    state.goal.best().get().value(),
+                                    state.goal.best().get().round(),
+                                    round - state.goal.best().get().round()));
         }
     }
 
@@ -62,13 +71,29 @@ final class Goals {
         return goal.better() == Better.HIGHER ? one > other : one < other;
     }
 
-    /** Whether no more rounds are needed. */
-    boolean reached(CoordinatorState state) {
-        boolean over = !goal.timeLimit().isZero() && state.ranNanos >= goal.timeLimit().toNanos();
-        if (over && !state.enough(run)) {
+    /** Nothing has been measured that should have been. */
+    void missing(String who, CoordinatorState state) {
+        if (!goal.metric().isEmpty()) {
+            state.note = "%s has not reported '%s' (rounds.metric)".formatted(who, goal.metric());
+        }
+    }
+
+    /** Looks at the time, and says whether no more rounds are needed. */
+    boolean enough(CoordinatorState state) {
+        boolean over =
+                !goal.timeLimit().isZero()
+                        && state.ranNanos - state.goal.since() >= goal.timeLimit().toNanos();
+        if (over && !state.enough(run) && state.round < rules.rounds()) {
             state.enough(
-                    run, "the job has run for %s (rounds.time-limit)".formatted(goal.timeLimit()));
+                    run,
+                    "the job has run for %s (rounds.time-limit)"
+                            .formatted(shown(goal.timeLimit())));
         }
         return state.enough(run);
+    }
+
+    /** As 8h or 1h30m. */
+    private static String shown(Duration time) {
+        return time.toString().substring("PT".length()).toLowerCase(Locale.ROOT);
     }
 }

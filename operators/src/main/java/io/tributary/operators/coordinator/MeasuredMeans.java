@@ -33,13 +33,19 @@ final class MeasuredMeans {
 
     private final Map<String, Sum> sums = new TreeMap<>();
 
-    void add(Claim claim) {
-        claim.metrics().forEach((name, value) -> add(name, value, claim.samples()));
+    /**
+     * An update counts.
+     *
+     * @param wanted a metric that is kept however many there are; may be empty
+     */
+    void add(Claim claim, String wanted) {
+        claim.metrics()
+                .forEach((name, value) -> add(name, value, claim.samples(), name.equals(wanted)));
     }
 
-    private void add(String name, double value, double weight) {
+    private void add(String name, double value, double weight, boolean wanted) {
         Sum before = sums.get(name);
-        if (before != null || sums.size() < Metrics.MAX_COUNT) {
+        if (before != null || wanted || sums.size() < Metrics.MAX_COUNT) {
             sums.put(name, (before == null ? new Sum(0, 0) : before).plus(value, weight));
         }
     }

@@ -2,7 +2,10 @@
 
 package io.tributary.operators.coordinator;
 
-/** Decides when a round opens and ends. Pure. */
+import java.util.List;
+import java.util.Set;
+
+/** Decides when a round opens and ends. */
 @Policy
 final class RoundLifecycle {
 
@@ -53,11 +56,17 @@ final class RoundLifecycle {
     }
 
     /**
-     * Updates that were folded would be folded again, or those that were kept never.
+     * Looks whether a job can go on as it is configured now.
      *
-     * @throws IllegalArgumentException when a round goes on in another way than it began
+     * @throws IllegalArgumentException when not, with what to do
      */
-    void requireSameWay(CoordinatorState state) {
+    void requireSame(CoordinatorState state) {
+        requireSameWay(state);
+        requireSameSlots(state);
+    }
+
+    /** Updates that were folded would be folded again, or those that were kept never. */
+    private void requireSameWay(CoordinatorState state) {
         String way = rules.folding().way();
         boolean matters =
                 state.phase == CoordinatorState.Phase.OPEN
@@ -66,6 +75,22 @@ final class RoundLifecycle {
             throw new IllegalArgumentException(
                     "round %s is open and is %s, this job's rounds are %s; resume with the algorithm and the timing of before until the round has closed"
                             .formatted(state.id(), state.way, way));
+        }
+    }
+
+    /**
+     * What an optimizer remembers means nothing to another.
+     *
+     * @throws IllegalArgumentException when the job's algorithm remembers something else than
+     *     before
+     */
+    void requireSameSlots(CoordinatorState state) {
+        List<String> now = rules.folding().algorithm().optimizer().slots();
+        List<String> before = state.slots;
+        if (!before.isEmpty() && !Set.copyOf(before).equals(Set.copyOf(now))) {
+            throw new IllegalArgumentException(
+                    "the savepoint is of an algorithm that remembers %s, and this job's remembers %s; resume with the algorithm of before, or submit a new job whose model.initial is the newest model"
+                            .formatted(before, now));
         }
     }
 

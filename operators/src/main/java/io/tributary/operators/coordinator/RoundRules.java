@@ -3,6 +3,7 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.rule.WeightedMean;
 import io.tributary.protocol.message.UpdateKind;
 import java.io.Serializable;
 import java.time.Duration;
@@ -123,7 +124,14 @@ public record RoundRules(
 
         /** How a round is folded; one that is open cannot go on in another way. */
         String way() {
-            return algorithm.gathers() ? "gathered" : timing.name().toLowerCase(Locale.ROOT);
+            if (algorithm.gathers()) {
+                return "gathered";
+            }
+            String when = timing.name().toLowerCase(Locale.ROOT);
+            // What is folded has been weighted. The mean by samples was the first rule.
+            boolean weighted =
+                    timing == Timing.EAGER && !algorithm.rule().equals(new WeightedMean());
+            return weighted ? when + " by " + algorithm.rule() : when;
         }
     }
 

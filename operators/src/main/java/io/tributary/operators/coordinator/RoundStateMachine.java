@@ -26,9 +26,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The coordinator without Flink: an event comes, and what is to be done is returned. It reads no
- * clock and does no I/O. Its state is {@link CoordinatorState} and the entries of {@link Trainers};
- * whoever keeps both, as {@link Effect.Remember} and {@link Effect.Forget} say, can go on with
- * them. Not thread-safe.
+ * clock and does no I/O. Who keeps {@link CoordinatorState} and the entries of {@link Trainers}, as
+ * {@link Effect.Remember} and {@link Effect.Forget} say, can go on with them. Not thread-safe.
  */
 @Policy
 final class RoundStateMachine {
@@ -87,8 +86,7 @@ final class RoundStateMachine {
         Topology topology = job.topology();
         this.admission =
                 new Admission(job.name(), rules.folding().kind(), rules.limits().maxSamples());
-        this.evaluations =
-                new Evaluations(job.run(), rules.evaluator(), new Goals(job.run(), rules.goal()));
+        this.evaluations = new Evaluations(job.run(), rules);
         this.lifecycle = new RoundLifecycle(rules, evaluations);
         this.registry =
                 new TrainerRegistry(
@@ -153,13 +151,15 @@ final class RoundStateMachine {
 
     private void start(Started started) {
         state.begin(false, started.nonce());
+        evaluations.begin(state);
         registry.admit(rules.cohort(), state);
     }
 
     private void restore(Restored restored) {
         state.trainers.loaded();
-        lifecycle.requireSameWay(state);
+        lifecycle.requireSame(state);
         state.begin(true, restored.nonce());
+        evaluations.begin(state);
         if (state.phase != Phase.WAITING && state.phase != Phase.CLOSING) {
             events.plan();
         }
@@ -285,7 +285,7 @@ final class RoundStateMachine {
                         planner.atClose());
         state.trainers.count(claim.trainer(), update, state::closed);
         state.lastUpdateMicros = now.micros();
-        state.measured.add(claim);
+        state.measured.add(claim, rules.goal().metric());
         planner.counted(state, update, claim, events);
         if (!planner.atClose()) {
             events.release(claim.payload(), true);
@@ -357,7 +357,7 @@ final class RoundStateMachine {
 
     private void endJob() {
         state.phase = Phase.ENDED;
-        LOG.info("job {} has done its rounds and ends", job.name());
+        LOG.info("job {} ends", job.name());
         // There is no tick any more for what is due.
         events.status();
         events.plan();
@@ -367,12 +367,12 @@ final class RoundStateMachine {
         evaluations.closing(state);
         events.status(RoundStatus.State.CLOSED);
         LOG.info(
-                "round {} closed: {} updates, {} rejected, {} duplicates, {} missing",
+                "round {} closed: {} updates, {} rejected or duplicate, {} missing",
                 state.id(),
                 state.trainers.counted(),
-                state.rejected,
-                state.duplicates,
+                state.rejected + state.duplicates,
                 state.trainers.awaited());
+        state.slots = rules.folding().algorithm().optimizer().slots();
         state.close(rules.rounds(), evaluations.enough(state), lifecycle.end(state));
         sayEnding();
     }

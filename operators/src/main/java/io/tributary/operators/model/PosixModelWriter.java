@@ -6,6 +6,7 @@ import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.ModelLayout;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -47,6 +48,9 @@ final class PosixModelWriter implements ModelWriter {
             while (bytes.hasRemaining()) {
                 at += part.write(bytes, at);
             }
+        } catch (ClosedChannelException e) {
+            // The task is cancelled.
+            throw e;
         } catch (IOException e) {
             throw new IOException(models.place(version) + " cannot be written: " + e.getMessage());
         }

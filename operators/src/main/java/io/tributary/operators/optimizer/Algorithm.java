@@ -8,12 +8,12 @@ import io.tributary.operators.rule.EqualMean;
 import io.tributary.operators.rule.Parameters;
 import io.tributary.operators.rule.WeightedMean;
 import java.io.Serializable;
-import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 
 /**
  * How updates become a model. Immutable and thread-safe.
@@ -26,6 +26,7 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) impleme
     /** The mean of a round's updates is the new model. */
     public static final Algorithm FEDAVG = mean(FedAvg.of(new Parameters(Map.of())));
 
+    private static final Pattern NAME = Pattern.compile("[a-z][a-z0-9-]*");
     private static final Map<String, Function<Parameters, Algorithm>> BY_NAME = new TreeMap<>();
 
     /** All algorithms. A new optimizer, or a new rule, adds a line here. */
@@ -35,19 +36,13 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) impleme
         BY_NAME.put("fedadagrad", given -> mean(AdaptiveOptimizer.adagrad(given)));
         BY_NAME.put("fedadam", given -> mean(AdaptiveOptimizer.adam(given)));
         BY_NAME.put("fedyogi", given -> mean(AdaptiveOptimizer.yogi(given)));
-        BY_NAME.put("feddyn", Algorithm::dynamic);
+        BY_NAME.put("feddyn", given -> new Algorithm(new EqualMean(), FedDyn.of(given)));
         BY_NAME.put("scaffold", given -> mean(Scaffold.of(given)));
         BY_NAME.put("median", given -> new Algorithm(new CoordinateMedian(), FEDAVG.optimizer()));
     }
 
     private static Algorithm mean(ServerOptimizer optimizer) {
         return new Algorithm(new WeightedMean(), optimizer);
-    }
-
-    private static Algorithm dynamic(Parameters given) {
-        Flavor flavor = given.choice("flavor", Flavor.PAPER, List.of(Flavor.PAPER, Flavor.FLAME));
-        return new Algorithm(
-                flavor == Flavor.PAPER ? new EqualMean() : new WeightedMean(), FedDyn.of(given));
     }
 
     /** The names of Tributary's own algorithms. */
@@ -75,7 +70,11 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) impleme
         return named(name, parameters, known(others));
     }
 
-    /** The names of Tributary's own algorithms, and of somebody else's. */
+    /**
+     * The names of Tributary's own algorithms, and of somebody else's.
+     *
+     * @throws IllegalArgumentException when somebody else's has a name that cannot be
+     */
     public static Set<String> names(ClassLoader others) {
         return known(others).keySet();
     }
@@ -83,7 +82,13 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) impleme
     private static Map<String, Function<Parameters, Algorithm>> known(ClassLoader others) {
         Map<String, Function<Parameters, Algorithm>> known = new TreeMap<>(BY_NAME);
         for (AlgorithmProvider provider : ServiceLoader.load(AlgorithmProvider.class, others)) {
-            known.putIfAbsent(provider.name(), provider::create);
+            String name = provider.name();
+            if (name == null || !NAME.matcher(name).matches() || known.containsKey(name)) {
+                throw new IllegalArgumentException(
+                        "%s calls its algorithm '%s', expected lower-case letters, digits and dashes, and a name that no other has"
+                                .formatted(provider.getClass().getName(), name));
+            }
+            known.put(name, provider::create);
         }
         return known;
     }

@@ -29,7 +29,8 @@ public record Schedule(Form form, double rate, int rounds, double end) implement
         STEP
     }
 
-    static final String RATE = "learning-rate";
+    private static final String RATE = "learning-rate";
+    private static final String MINIMUM = "schedule-minimum";
 
     /** Takes learning-rate, schedule, and what that needs. */
     static Schedule of(Parameters parameters, double defaultRate) {
@@ -49,9 +50,12 @@ public record Schedule(Form form, double rate, int rounds, double end) implement
         double end =
                 switch (form) {
                     case CONSTANT -> 0;
-                    case COSINE -> parameters.notNegative("schedule-minimum", defaults.end);
+                    case COSINE -> parameters.notNegative(MINIMUM, defaults.end);
                     case STEP -> parameters.positive("schedule-factor", 0.1);
                 };
+        if (form == Form.COSINE && end > rate) {
+            throw parameters.wrong(MINIMUM, end, "at most the learning rate, " + rate);
+        }
         return new Schedule(form, rate, rounds, end);
     }
 

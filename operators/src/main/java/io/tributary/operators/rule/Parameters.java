@@ -29,7 +29,7 @@ public final class Parameters {
      * A finite value that is more than 0.
      *
      * @param otherwise what it is where it is not given
-     * @throws IllegalArgumentException when it is out of range
+     * @throws ParameterException when it is out of range
      */
     public double positive(String name, double otherwise) {
         double value = number(name, otherwise);
@@ -41,7 +41,7 @@ public final class Parameters {
      * A finite value that is not less than 0.
      *
      * @param otherwise what it is where it is not given
-     * @throws IllegalArgumentException when it is out of range
+     * @throws ParameterException when it is out of range
      */
     public double notNegative(String name, double otherwise) {
         double value = number(name, otherwise);
@@ -53,7 +53,7 @@ public final class Parameters {
      * A value of at least 0 and less than 1.
      *
      * @param otherwise what it is where it is not given
-     * @throws IllegalArgumentException when it is out of range
+     * @throws ParameterException when it is out of range
      */
     public double fraction(String name, double otherwise) {
         double value = number(name, otherwise);
@@ -65,7 +65,7 @@ public final class Parameters {
      * A whole number of at least 1.
      *
      * @param otherwise what it is where it is not given
-     * @throws IllegalArgumentException when it is none
+     * @throws ParameterException when it is none
      */
     public int count(String name, int otherwise) {
         double value = number(name, otherwise);
@@ -78,7 +78,7 @@ public final class Parameters {
      *
      * @param otherwise what it is where it is not given
      * @param choices what it may be
-     * @throws IllegalArgumentException when it is none of them
+     * @throws ParameterException when it is none of them
      */
     public <T extends Enum<T>> T choice(String name, T otherwise, List<T> choices) {
         known.add(name);
@@ -118,18 +118,24 @@ public final class Parameters {
         }
     }
 
-    private IllegalArgumentException wrong(String name, String expected) {
-        return new IllegalArgumentException(
-                "'%s' is %s, expected %s".formatted(name, given.get(name), expected));
+    private ParameterException wrong(String name, String expected) {
+        return wrong(name, given.get(name), expected);
+    }
+
+    /** A value, given or a default, does not go with another. */
+    public ParameterException wrong(String name, Object value, String expected) {
+        return new ParameterException(
+                name, "'%s' is %s, expected %s".formatted(name, value, expected));
     }
 
     /**
-     * @throws IllegalArgumentException when something was given that nobody has asked for
+     * @throws ParameterException when something was given that nobody has asked for
      */
     public void requireKnown() {
         for (String name : given.keySet()) {
             if (!known.contains(name)) {
-                throw new IllegalArgumentException(
+                throw new ParameterException(
+                        name,
                         "'%s' is unknown, expected %s"
                                 .formatted(
                                         name,

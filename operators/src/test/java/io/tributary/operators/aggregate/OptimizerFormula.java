@@ -77,6 +77,13 @@ record OptimizerFormula(String name, Map<String, String> parameters, int slots, 
                         "schedule=step",
                         "schedule-rounds=3",
                         "schedule-factor=0.5"),
+                of(
+                        "fedavg",
+                        0,
+                        (t, w, d, s) -> w + 0.5 * d,
+                        "learning-rate=0.5",
+                        "schedule=cosine",
+                        "schedule-minimum=0.5"),
                 of("fedavgm", 1, (t, w, d, s) -> w + (s[0] = 0.9 * s[0] + d)),
                 of("fedavgm", 1, (t, w, d, s) -> w + d, "flavor=flower"),
                 of(

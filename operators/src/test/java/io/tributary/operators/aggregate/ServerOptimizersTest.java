@@ -284,14 +284,23 @@ class ServerOptimizersTest {
                         SafetensorsHeader.tensor("a", DType.F32, 6),
                         SafetensorsHeader.tensor("control/a", DType.F32, 6)),
                 updates,
-                Algorithm.named("scaffold", Map.of("learning-rate", "0.5")));
+                Algorithm.named(
+                        "scaffold",
+                        Map.of(
+                                "learning-rate", "0.5",
+                                "schedule", "step",
+                                "schedule-rounds", "2",
+                                "schedule-factor", "0.5")));
+        int[] steps = {0};
         requireRounds(
                 (model, change, taken) -> {
                     double[] next = new double[model.length];
+                    double eta = 0.5 * Math.pow(0.5, Math.floor(steps[0] / 2.0));
                     for (int i = 0; i < next.length; i++) {
-                        double rate = i < 6 ? 0.5 : (double) WEIGHTS.length / TRAINERS;
+                        double rate = i < 6 ? eta : (double) WEIGHTS.length / TRAINERS;
                         next[i] = model[i] + rate * change[i];
                     }
+                    steps[0] += taken ? 1 : 0;
                     return next;
                 });
     }
@@ -438,7 +447,7 @@ class ServerOptimizersTest {
             send(top, 2);
             assertThatThrownBy(() -> close(top, 2))
                     .hasRootCauseMessage(
-                            "the savepoint is of an algorithm that remembers [m, v], and this one remembers %s; resume with the algorithm of before, or submit a new job whose model.initial is the newest model"
+                            "the savepoint is of an algorithm that remembers [m, v], and this job's remembers %s; resume with the algorithm of before, or submit a new job whose model.initial is the newest model"
                                     .formatted(algorithm.optimizer().slots()));
         }
         algorithm = Algorithm.named("fedyogi", Map.of());

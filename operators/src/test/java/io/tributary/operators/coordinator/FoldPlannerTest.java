@@ -161,6 +161,21 @@ class FoldPlannerTest {
         assertThat(top).isEmpty();
     }
 
+    @Test
+    void aTrainerOfFedDynCountsAsMuchAsAnother() {
+        begin(Timing.EAGER, Algorithm.named("feddyn", Map.of()));
+        count("a");
+        assertThat(leaves)
+                .hasSize(SHARDS)
+                .allSatisfy(command -> assertThat(((FoldUpdate) command).weight()).isEqualTo(1));
+        leaves.clear();
+        begin(Timing.EAGER);
+        count("b");
+        assertThat(leaves)
+                .hasSize(SHARDS)
+                .allSatisfy(command -> assertThat(((FoldUpdate) command).weight()).isEqualTo(4));
+    }
+
     /** A median needs all updates of a shard at once, so nothing is done below the top. */
     @Test
     void whatIsGatheredGoesToTheTopAloneAtTheClose() {

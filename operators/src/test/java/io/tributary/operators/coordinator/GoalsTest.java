@@ -27,6 +27,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -92,25 +93,31 @@ class GoalsTest {
             throws Exception {
         RoundId id = harness.plan().id();
         for (String trainer : List.of("a", "b")) {
-            Claim claim =
-                    CoordinatorHarness.claim(
-                            trainer, id.round(), id.epoch(), 1, 1, new PayloadRef("/x", 0, 1, 0));
-            harness.send(
-                    new TrainerEvent.UpdateStaged(
-                            new Claim(
-                                    claim.job(),
-                                    trainer,
-                                    id.round(),
-                                    id.epoch(),
-                                    claim.attempt(),
-                                    1,
-                                    claim.kind(),
-                                    claim.crc32c(),
-                                    true,
-                                    claim.payload(),
-                                    metrics)));
+            send(harness, trainer, id, metrics);
         }
         harness.tick();
+    }
+
+    private static void send(
+            CoordinatorHarness harness, String trainer, RoundId id, Map<String, Double> metrics)
+            throws Exception {
+        Claim claim =
+                CoordinatorHarness.claim(
+                        trainer, id.round(), id.epoch(), 1, 1, new PayloadRef("/x", 0, 1, 0));
+        harness.send(
+                new TrainerEvent.UpdateStaged(
+                        new Claim(
+                                claim.job(),
+                                trainer,
+                                id.round(),
+                                id.epoch(),
+                                claim.attempt(),
+                                1,
+                                claim.kind(),
+                                claim.crc32c(),
+                                true,
+                                claim.payload(),
+                                metrics)));
     }
 
     private static void rounds(CoordinatorHarness harness, double... values) throws Exception {
@@ -199,7 +206,7 @@ class GoalsTest {
             harness.run(Duration.ofMinutes(5));
             requireOpen(harness, 2);
             rounds(harness, 1);
-            requireFinished(harness, "the job has run for PT10M (rounds.time-limit)");
+            requireFinished(harness, "the job has run for 10m (rounds.time-limit)");
         }
     }
 
@@ -267,5 +274,83 @@ class GoalsTest {
                                         0,
                                         Map.of(METRIC, value),
                                         ""))));
+    }
+
+    /** A savepoint of a job that has reached its goal, and waits for its trainers to leave. */
+    @Test
+    void anotherRunGoesOnWhereOneHasFinished() throws Exception {
+        OperatorSubtaskState finished;
+        try (CoordinatorHarness harness = harness(target(Better.HIGHER, 0.9))) {
+            join(harness);
+            rounds(harness, 0.5, 0.95);
+            requireFinished(harness, "quality is 0.95 in round 2, the target is 0.9");
+            finished = harness.snapshot(1);
+        }
+        try (CoordinatorHarness same = harness(target(Better.HIGHER, 0.9), finished)) {
+            same.tick();
+            assertThat(same.plan().state()).isEqualTo(RoundPlan.State.FINISHED);
+        }
+        try (CoordinatorHarness another =
+                harness(Run.of("another"), target(Better.HIGHER, 0.97), "", finished)) {
+            another.tick();
+            requireOpen(another, 3);
+            rounds(another, 0.96);
+            requireOpen(another, 4);
+            rounds(another, 0.98);
+            requireFinished(another, "quality is 0.98 in round 4, the target is 0.97");
+        }
+    }
+
+    /** Neither its best value, which may be of another metric, nor its time. */
+    @Test
+    void anotherRunIsNotJudgedByWhatTheOneBeforeHasReached() throws Exception {
+        OperatorSubtaskState state;
+        try (CoordinatorHarness harness = harness(noImprovement(Better.HIGHER, 3))) {
+            join(harness);
+            harness.run(Duration.ofMinutes(9));
+            rounds(harness, 0.9, 0.1, 0.1);
+            requireOpen(harness, 4);
+            state = harness.snapshot(1);
+        }
+        Goal goal = new Goal(Duration.ofMinutes(10), METRIC, Better.LOWER, null, 3);
+        try (CoordinatorHarness harness = harness(Run.of("another"), goal, "", state)) {
+            harness.run(Duration.ofMinutes(9));
+            rounds(harness, 2.3, 2.2);
+            requireOpen(harness, 6);
+            harness.run(Duration.ofMinutes(2));
+            rounds(harness, 2.1);
+            requireFinished(harness, "the job has run for 10m (rounds.time-limit)");
+        }
+    }
+
+    @Test
+    void anEvaluatorThatSaysNothingIsMissed() throws Exception {
+        try (CoordinatorHarness harness =
+                harness(CoordinatorHarness.RUN, target(Better.HIGHER, 0.9), "judge")) {
+            join(harness);
+            rounds(harness, 0, 0);
+            assertThat(harness.statuses())
+                    .filteredOn(status -> status.state() == RoundStatus.State.CLOSED)
+                    .extracting(RoundStatus::note)
+                    .containsExactly(
+                            "", "the evaluator 'judge' has not reported 'quality' (rounds.metric)");
+        }
+    }
+
+    /** One trainer's many names do not push it out. */
+    @Test
+    void theMetricIsKeptHoweverManyThereAre() throws Exception {
+        try (CoordinatorHarness harness = harness(target(Better.HIGHER, 0.9))) {
+            join(harness);
+            Map<String, Double> many = new TreeMap<>();
+            for (int i = 0; i < 32; i++) {
+                many.put("m" + i, 1.0);
+            }
+            RoundId id = harness.plan().id();
+            send(harness, "a", id, many);
+            send(harness, "b", id, Map.of(METRIC, 0.95));
+            harness.tick();
+            requireFinished(harness, "quality is 0.95 in round 1, the target is 0.9");
+        }
     }
 }

@@ -1164,4 +1164,60 @@ class RoundCoordinatorTest {
                 .hasRootCauseMessage(
                         "round 1.0 is open and is lazy, this job's rounds are eager; resume with the algorithm and the timing of before until the round has closed");
     }
+
+    private static RoundRules by(Algorithm algorithm) {
+        return new RoundRules(
+                3,
+                new RoundRules.Quorum(2, 2),
+                new RoundRules.Patience(Duration.ZERO, Duration.ZERO, LINGER),
+                new RoundRules.Folding(Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true),
+                Map.of(),
+                RoundRules.Limits.DEFAULT);
+    }
+
+    /** What is folded has been weighted by the rule of before. */
+    @Test
+    void anOpenRoundIsNotResumedWithOtherWeights() throws Exception {
+        OperatorSubtaskState open;
+        OperatorSubtaskState closed;
+        try (CoordinatorHarness harness = harness(by(Algorithm.FEDAVG))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            closed = harness.snapshot(1);
+            harness.update("a", 1, 0, 10);
+            open = harness.snapshot(2);
+        }
+        Algorithm equal = Algorithm.named("feddyn", Map.of());
+        assertThatThrownBy(() -> harness(by(equal), open))
+                .isInstanceOf(SuppressRestartsException.class)
+                .hasRootCauseMessage(
+                        "round 1.0 is open and is eager, this job's rounds are eager by EqualMean[]; resume with the algorithm and the timing of before until the round has closed");
+        try (CoordinatorHarness harness =
+                harness(by(Algorithm.named("fedadam", Map.of())), closed)) {
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
+        }
+    }
+
+    /**
+     * Slots mean nothing to another algorithm, which is told at once and not at the first close.
+     */
+    @Test
+    void anAlgorithmThatRemembersSomethingElseDoesNotGoOn() throws Exception {
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness(by(Algorithm.named("fedadam", Map.of())))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            harness.update("b", 1, 0, 20);
+            snapshot = harness.snapshot(1);
+        }
+        assertThatThrownBy(() -> harness(by(Algorithm.FEDAVG), snapshot))
+                .isInstanceOf(SuppressRestartsException.class)
+                .hasRootCauseMessage(
+                        "the savepoint is of an algorithm that remembers [m, v], and this job's remembers []; resume with the algorithm of before, or submit a new job whose model.initial is the newest model");
+        try (CoordinatorHarness harness =
+                harness(by(Algorithm.named("fedyogi", Map.of())), snapshot)) {
+            assertThat(harness.plan().round()).isEqualTo(2);
+        }
+    }
 }

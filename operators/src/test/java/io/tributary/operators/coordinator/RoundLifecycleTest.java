@@ -29,7 +29,7 @@ class RoundLifecycleTest {
     private final CoordinatorState state = new CoordinatorState();
 
     private static RoundLifecycle lifecycle(Duration deadline) {
-        return new RoundLifecycle(
+        RoundRules rules =
                 new RoundRules(
                         3,
                         new RoundRules.Quorum(2, 2),
@@ -40,8 +40,8 @@ class RoundLifecycleTest {
                                 Algorithm.FEDAVG,
                                 true),
                         Map.of(),
-                        RoundRules.Limits.DEFAULT),
-                new Evaluations(Run.draw(), "", new Goals(Run.draw(), RoundRules.Goal.NONE)));
+                        RoundRules.Limits.DEFAULT);
+        return new RoundLifecycle(rules, new Evaluations(Run.draw(), rules));
     }
 
     private void join(String... trainers) {

@@ -7,8 +7,8 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * What a trainer measured, for people. It decides nothing, so what cannot be used is left out, and
- * the update it came with counts all the same.
+ * What a trainer measured. It decides nothing about the update it came with, which counts all the
+ * same where something cannot be used and is left out.
  */
 public final class Metrics {
 

@@ -82,7 +82,7 @@ public record RoundStatus(
         CLOSED,
         /** The deadline came without a quorum; the round will be opened again. */
         ABANDONED,
-        /** All rounds are done; {@code expected} counts the trainers that have not left. */
+        /** No more rounds are opened; {@code expected} counts the trainers that have not left. */
         FINISHED
     }
 

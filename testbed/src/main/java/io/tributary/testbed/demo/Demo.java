@@ -146,7 +146,7 @@ public final class Demo {
                         new RoundRules.Folding(
                                 options.job().timing(),
                                 UpdateKind.WEIGHTS,
-                                options.job().algorithm(),
+                                options.job().method().algorithm(),
                                 true),
                         Map.of(),
                         RoundRules.Limits.DEFAULT),
@@ -292,6 +292,8 @@ public final class Demo {
     private Map<String, Object> config() {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("topology", options.tree().name());
+        config.put("algorithm", options.job().method().name());
+        config.put("parameters", options.job().method().parameters());
         config.put("transport", options.job().transport().scheme());
         config.put("trainers", options.trainers().all());
         config.put("groups", options.tree().topology().trainerGroups());

@@ -7,6 +7,7 @@ import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.testbed.transport.TransportKind;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -57,16 +58,21 @@ public record DemoOptions(Tree tree, Trainers trainers, Data data, Job job, Show
      *
      * @param rounds number of rounds
      * @param timing when updates are folded
-     * @param algorithm how updates become a model
+     * @param method how updates become a model
      * @param transport between trainers and job
      * @param regions where regions are made; only with shared memory
      */
     public record Job(
-            int rounds,
-            Timing timing,
-            Algorithm algorithm,
-            TransportKind transport,
-            Path regions) {}
+            int rounds, Timing timing, Method method, TransportKind transport, Path regions) {}
+
+    /**
+     * How updates become a model.
+     *
+     * @param name of the algorithm
+     * @param parameters as given
+     * @param algorithm made of both
+     */
+    public record Method(String name, Map<String, String> parameters, Algorithm algorithm) {}
 
     /**
      * What is shown and kept.
