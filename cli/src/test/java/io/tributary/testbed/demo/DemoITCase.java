@@ -8,10 +8,8 @@ import static org.assertj.core.api.Assumptions.assumeThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.cli.Main;
 import io.tributary.cli.testutils.Cli;
-import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.testbed.process.EmbeddedBroker;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -20,7 +18,6 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
-import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -38,7 +35,6 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
@@ -49,9 +45,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 @Timeout(180)
 class DemoITCase {
-
-    /** A tensor of a model that the mean has made; empty until it is there. */
-    private static double[] mean = {};
 
     @TempDir Path temp;
 
@@ -109,61 +102,6 @@ class DemoITCase {
         assertThat(last).isGreaterThan(first).isGreaterThan(0.75);
         assertThat(report().get("wallSeconds").doubleValue()).isPositive();
         assertThat(report().get("config").get("topology").textValue()).isEqualTo(topology);
-    }
-
-    private double[] learned(String... algorithm) throws IOException {
-        Path models = Files.createTempDirectory(temp, "models");
-        List<String> arguments =
-                new ArrayList<>(
-                        List.of(
-                                "demo",
-                                "--trainers",
-                                "4",
-                                "--rounds",
-                                "5",
-                                "--report",
-                                temp.resolve("report.json").toString(),
-                                "--out",
-                                models.toString()));
-        arguments.addAll(List.of(algorithm));
-        Cli cli = Cli.run(arguments.toArray(String[]::new));
-        assertThat(cli.exit()).as(cli.err()).isZero();
-        try (TensorFile model = TensorFile.open(models.resolve("model-5.safetensors"))) {
-            TensorInfo tensor = model.header().tensors().get(0);
-            FloatBuffer values = model.elements(tensor, 0, (int) tensor.elements()).asFloatBuffer();
-            return IntStream.range(0, values.remaining()).mapToDouble(values::get).toArray();
-        }
-    }
-
-    /** With rates for a few rounds; the defaults are for more. */
-    @ParameterizedTest
-    @CsvSource({
-        "fedavgm, momentum=0.5",
-        "fedadagrad, learning-rate=0.05",
-        "fedadam, learning-rate=0.05",
-        "fedyogi, learning-rate=0.05",
-        "feddyn, alpha=0.1",
-        "median, ''"
-    })
-    void aFederationLearnsByEachAlgorithm(String algorithm, String parameter) throws Exception {
-        if (mean.length == 0) {
-            mean = learned();
-        }
-        double[] other =
-                parameter.isEmpty()
-                        ? learned("--algorithm", algorithm)
-                        : learned("--algorithm", algorithm, "--param", parameter);
-        double furthest =
-                IntStream.range(0, mean.length)
-                        .mapToDouble(i -> Math.abs(mean[i] - other[i]))
-                        .max()
-                        .orElseThrow();
-        assertThat(furthest).as("another model than that of the mean").isGreaterThan(1e-3);
-        assertThat(report().get("config").get("algorithm").textValue()).isEqualTo(algorithm);
-        JsonNode rounds = report().get("rounds");
-        assertThat(report().get("final").get("testAccuracy").doubleValue())
-                .isGreaterThan(rounds.get(0).get("testAccuracy").doubleValue())
-                .isGreaterThan(0.75);
     }
 
     @ParameterizedTest

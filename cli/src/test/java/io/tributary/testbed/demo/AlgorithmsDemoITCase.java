@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.testbed.demo;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.cli.testutils.Cli;
+import io.tributary.memory.region.TensorFile;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.tensor.TensorInfo;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Digits, by each algorithm. */
+@Timeout(180)
+class AlgorithmsDemoITCase {
+
+    /** A tensor of a model that the mean has made; empty until it is there. */
+    private static double[] mean = {};
+
+    @TempDir Path temp;
+
+    private JsonNode report() throws IOException {
+        return Json.tree(Files.readAllBytes(temp.resolve("report.json")));
+    }
+
+    private double[] learned(String... algorithm) throws IOException {
+        Path models = Files.createTempDirectory(temp, "models");
+        List<String> arguments =
+                new ArrayList<>(
+                        List.of(
+                                "demo",
+                                "--trainers",
+                                "4",
+                                "--rounds",
+                                "5",
+                                "--report",
+                                temp.resolve("report.json").toString(),
+                                "--out",
+                                models.toString()));
+        arguments.addAll(List.of(algorithm));
+        Cli cli = Cli.run(arguments.toArray(String[]::new));
+        assertThat(cli.exit()).as(cli.err()).isZero();
+        try (TensorFile model = TensorFile.open(models.resolve("model-5.safetensors"))) {
+            TensorInfo tensor = model.header().tensors().get(0);
+            FloatBuffer values = model.elements(tensor, 0, (int) tensor.elements()).asFloatBuffer();
+            return IntStream.range(0, values.remaining()).mapToDouble(values::get).toArray();
+        }
+    }
+
+    /** With rates for a few rounds; the defaults are for more. */
+    @ParameterizedTest
+    @CsvSource({
+        "fedavgm, momentum=0.5",
+        "fedadagrad, learning-rate=0.05",
+        "fedadam, learning-rate=0.05",
+        "fedyogi, learning-rate=0.05",
+        "feddyn, alpha=0.1",
+        "median, ''"
+    })
+    void aFederationLearnsByEachAlgorithm(String algorithm, String parameter) throws Exception {
+        if (mean.length == 0) {
+            mean = learned();
+        }
+        double[] other =
+                parameter.isEmpty()
+                        ? learned("--algorithm", algorithm)
+                        : learned("--algorithm", algorithm, "--param", parameter);
+        double furthest =
+                IntStream.range(0, mean.length)
+                        .mapToDouble(i -> Math.abs(mean[i] - other[i]))
+                        .max()
+                        .orElseThrow();
+        assertThat(furthest).as("another model than that of the mean").isGreaterThan(1e-3);
+        assertThat(report().get("config").get("algorithm").textValue()).isEqualTo(algorithm);
+        JsonNode rounds = report().get("rounds");
+        assertThat(report().get("final").get("testAccuracy").doubleValue())
+                .isGreaterThan(rounds.get(0).get("testAccuracy").doubleValue())
+                .isGreaterThan(0.75);
+    }
+}
