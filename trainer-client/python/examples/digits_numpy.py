@@ -31,20 +31,24 @@ def digits(part):
     return images[mine].reshape(-1, 784), small.target[mine].astype(np.int64)
 
 
-def train(weights, images, labels, random):
-    """Trains the network in place. Returns the mean loss of the last epoch."""
+def train(weights, images, labels, random, mu=0.0):
+    """Trains the network in place. Returns the mean loss of the last epoch.
+
+    ``mu`` is FedProx's: it holds the weights near where they began.
+    """
+    start = {name: value.copy() for name, value in weights.items()}
     loss = 0.0
     for _ in range(EPOCHS):
         order = random.permutation(len(labels))
         losses = []
         for begin in range(0, len(order), BATCH):
             members = order[begin : begin + BATCH]
-            losses.append(step(weights, images[members], labels[members]))
+            losses.append(step(weights, images[members], labels[members], start, mu))
         loss = float(np.mean(losses))
     return loss
 
 
-def step(w, x, y):
+def step(w, x, y, start, mu):
     hidden = np.maximum(x @ w["fc1.weight"].T + w["fc1.bias"], 0)
     logits = hidden @ w["fc2.weight"].T + w["fc2.bias"]
     logits -= logits.max(axis=1, keepdims=True)
@@ -61,7 +65,7 @@ def step(w, x, y):
         ("fc1.weight", hidden_gradient.T @ x),
         ("fc1.bias", hidden_gradient.sum(axis=0)),
     ):
-        w[name] -= LEARNING_RATE * change
+        w[name] -= LEARNING_RATE * (change + mu * (w[name] - start[name]))
     return loss
 
 
@@ -97,7 +101,8 @@ def main():
     ) as client:
         for round in client.rounds():
             weights = {name: value.copy() for name, value in round.tensors.items()}
-            loss = train(weights, images, labels, random)
+            mu = round.config.get("proximal-mu", 0.0)
+            loss = train(weights, images, labels, random, mu)
             receipt = round.send(weights, samples=len(labels), metrics={"loss": loss})
             print(
                 f"{given.id}, round {round.number}: loss {loss:.3f}, {receipt.status}", flush=True

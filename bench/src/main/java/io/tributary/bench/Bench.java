@@ -34,9 +34,9 @@ public final class Bench implements Callable<Integer> {
     @Option(
             names = "--path",
             paramLabel =
-                    "all|kernel|shm|latency|kafka|mqtt|checkpoint|coordinator|remote|start|peer",
+                    "all|kernel|shm|optimizer|latency|kafka|mqtt|checkpoint|coordinator|remote|start|peer",
             description = {
-                "kernel: the fold alone. shm, kafka, mqtt: end to end. latency: what the last update of a round waits for.",
+                "kernel: the fold alone. shm, kafka, mqtt: end to end. optimizer: shm by FedAdam beside FedAvg. latency: what the last update of a round waits for.",
                 "checkpoint: what one costs a round in progress. coordinator: joins, updates, a close, of very many trainers.",
                 "remote: regions of another host. start: commands.",
                 "peer: whole rounds, beside Flower's. all: each of them, and what cannot be measured here is left out."
@@ -67,14 +67,15 @@ public final class Bench implements Callable<Integer> {
     @Option(
             names = "--rounds",
             paramLabel = "N",
-            description = "Measured rounds of shm, latency, kafka, mqtt, checkpoint and peer.")
+            description =
+                    "Measured rounds of shm, optimizer, latency, kafka, mqtt, checkpoint and peer.")
     private Optional<Integer> rounds;
 
     @Option(
             names = "--trainers",
             paramLabel = "N",
             description =
-                    "Updates in a round. Default: 8 for kernel, 24 for shm and latency, 12 for kafka and mqtt, 144 for checkpoint, 1000000 for coordinator, 30 for remote, 4 for peer.")
+                    "Updates in a round. Default: 8 for kernel, 24 for shm, optimizer and latency, 12 for kafka and mqtt, 144 for checkpoint, 1000000 for coordinator, 30 for remote, 4 for peer.")
     private Optional<Integer> trainers;
 
     @Option(
@@ -127,6 +128,7 @@ public final class Bench implements Callable<Integer> {
         ALL(1),
         KERNEL(8),
         SHM(24),
+        OPTIMIZER(24),
         LATENCY(24),
         KAFKA(12),
         MQTT(12),
@@ -240,6 +242,8 @@ public final class Bench implements Callable<Integer> {
             case ALL -> throw new IllegalStateException("it has processes of its own");
             case KERNEL -> KernelBench.run(params, all, directory, effort);
             case SHM -> new ShmBench(load(effort.of(15, 40), effort.of(6, 20)), directory).run();
+            case OPTIMIZER ->
+                    new OptimizerBench(load(effort.of(8, 15), effort.of(6, 15)), directory).run();
             case LATENCY ->
                     new LatencyBench(load(effort.of(1, 5), effort.of(3, 15)), directory).run();
             case KAFKA ->

@@ -19,7 +19,6 @@ import io.tributary.operators.coordinator.RoundRules;
 import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.PosixModelStore;
-import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.Receipt;
@@ -264,7 +263,7 @@ final class LiveRounds {
                         new RoundRules.Folding(
                                 RoundRules.Timing.EAGER,
                                 UpdateKind.WEIGHTS,
-                                Algorithm.FEDAVG,
+                                load.algorithm(),
                                 true),
                         Map.of(),
                         RoundRules.Limits.DEFAULT),

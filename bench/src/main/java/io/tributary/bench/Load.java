@@ -5,6 +5,7 @@ package io.tributary.bench;
 import io.tributary.job.config.JobOptions;
 import io.tributary.job.graph.Publish;
 import io.tributary.node.PayloadStore;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.sources.base.staging.Staging;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -21,6 +22,7 @@ import java.time.Duration;
  * @param arrivals how updates come
  * @param publish when models leave
  * @param backend where keyed state is
+ * @param algorithm how updates become a model
  */
 record Load(
         int params,
@@ -31,7 +33,8 @@ record Load(
         Duration checkpoints,
         Arrivals arrivals,
         Publish publish,
-        Backend backend) {
+        Backend backend,
+        Algorithm algorithm) {
 
     private static final long SMALLEST_ROOM = 2L << 30;
 
@@ -56,7 +59,8 @@ record Load(
                 JobOptions.CHECKPOINT_INTERVAL.defaultValue(),
                 Arrivals.WRITTEN_BEFORE,
                 Publish.COMMITTED,
-                backend);
+                backend,
+                Algorithm.FEDAVG);
     }
 
     /** The same updates in the same tree, run otherwise. */
@@ -75,7 +79,23 @@ record Load(
                 itsCheckpoints,
                 itsArrivals,
                 itsPublish,
-                backend);
+                backend,
+                algorithm);
+    }
+
+    /** The same by another algorithm. */
+    Load by(Algorithm other) {
+        return new Load(
+                params,
+                trainers,
+                levels,
+                warmUp,
+                rounds,
+                checkpoints,
+                arrivals,
+                publish,
+                backend,
+                other);
     }
 
     double gigabytes() {

@@ -46,6 +46,17 @@ class BenchITCase {
     }
 
     @Test
+    void anOptimizerStandsBesideTheMean() throws Exception {
+        List<Figure> figures =
+                new OptimizerBench(new Load(10_000, 3, 3, 2, 2, Backend.HEAP), temp).run();
+        assertThat(figures).extracting(Figure::limit).containsOnly("fedavg");
+        assertThat(figures)
+                .hasSize(2)
+                .allSatisfy(figure -> assertThat(figure.value()).isPositive())
+                .allSatisfy(figure -> assertThat(figure.limitValue()).isPositive());
+    }
+
+    @Test
     void theLastUpdateIsFollowed() throws Exception {
         List<Figure> figures =
                 new LatencyBench(new Load(10_000, 3, 3, 1, 2, Backend.HEAP), temp).run();

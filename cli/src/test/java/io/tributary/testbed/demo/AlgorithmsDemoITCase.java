@@ -65,6 +65,7 @@ class AlgorithmsDemoITCase {
         "fedadagrad, learning-rate=0.05",
         "fedadam, learning-rate=0.05",
         "fedyogi, learning-rate=0.05",
+        "fedprox, mu=0.5",
         "feddyn, alpha=0.1",
         "median, ''"
     })

@@ -211,7 +211,7 @@ public record JobSpec(
                 new RoundRules.Limits(
                         positive(yaml, JobOptions.MAX_TRAINERS),
                         positive(yaml, JobOptions.MAX_SAMPLES)),
-                config(yaml),
+                config(yaml, algorithm),
                 evaluator(yaml),
                 goal(yaml));
     }
@@ -267,9 +267,9 @@ public record JobSpec(
         }
     }
 
-    private static Map<String, Object> config(JobYaml yaml) {
+    private static Map<String, Object> config(JobYaml yaml, Algorithm algorithm) {
         try {
-            return Config.ofTexts(yaml.get(JobOptions.CONFIG));
+            return Config.ofTexts(yaml.get(JobOptions.CONFIG), algorithm.config());
         } catch (IllegalArgumentException e) {
             throw yaml.wrongMap(JobOptions.CONFIG, e.getMessage());
         }

@@ -121,6 +121,18 @@ class JobYamlTest {
     }
 
     @Test
+    void trainersAreToldWhatTheAlgorithmWantsThemToKnow() {
+        JobSpec spec =
+                parse(
+                        GOOD
+                                + "algorithm: fedprox\nalgorithm-parameters.mu: 0.5\nrounds.config.lr: 0.1\n");
+        assertThat(spec.rules().config()).isEqualTo(Map.of("proximal-mu", 0.5, "lr", 0.1));
+        assertThatThrownBy(() -> parse(GOOD + "algorithm: fedprox\nrounds.config.proximal-mu: 1\n"))
+                .hasMessageContaining(
+                        "'rounds.config': 'proximal-mu' is what the algorithm tells trainers; give it as a parameter of that");
+    }
+
+    @Test
     void oneTransportMayStandAlone() {
         String text =
                 GOOD.replace(
@@ -161,7 +173,7 @@ class JobYamlTest {
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: 1}' | job.yaml:4: 'algorithm-parameters.beta1': 'beta1' is 1, expected at least 0 and less than 1",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters:\n  tau: 1\n  beta1: x' | job.yaml:6: 'algorithm-parameters.beta1': 'beta1' is x, expected a number",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedavgm\nalgorithm-parameters: {flavor: nvflare, learning-rate: 0.1}' | job.yaml:4: 'algorithm-parameters': 'schedule-minimum' is 0.9, expected at most the learning rate, 0.1",
-                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadamm\nalgorithm-parameters: {beta1: 0.5}' | job.yaml:3: 'algorithm' is 'fedadamm', expected one of [fedadagrad, fedadam, fedavg, fedavgm, feddyn, fedyogi, median, scaffold]; did you mean 'fedadam'?",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadamm\nalgorithm-parameters: {beta1: 0.5}' | job.yaml:3: 'algorithm' is 'fedadamm', expected one of [fedadagrad, fedadam, fedavg, fedavgm, feddyn, fedprox, fedyogi, median, scaffold]; did you mean 'fedadam'?",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: x}' | job.yaml:4: 'algorithm-parameters.beta1': 'beta1' is x, expected a number",
                 "deadline: 10 min | '\n  minimum-trainers: 5\n  max-trainers: 4' | job.yaml:6: 'rounds.minimum-trainers' is '5', expected at most 4, as many as rounds.max-trainers lets take part",
                 "deadline: 10 min | '\n  quorum: 5\n  max-trainers: 4' | job.yaml:6: 'rounds.quorum' is '5', expected at most 4",

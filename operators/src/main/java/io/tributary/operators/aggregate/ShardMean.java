@@ -12,6 +12,7 @@ import io.tributary.protocol.tensor.TensorInfo;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
 import java.util.Optional;
 
 /**
@@ -56,6 +57,14 @@ final class ShardMean {
     Optional<String> put(Segment segment, Memory sum, double[] values) {
         DType type = layout.type(segment);
         ByteBuffer to = elements(segment, sum);
+        if (type == DType.F32) {
+            // Most are, and a call for each element takes long.
+            FloatBuffer floats = to.asFloatBuffer();
+            for (int i = 0; i < segment.count(); i++) {
+                floats.put(i, (float) values[i]);
+            }
+            return finite(segment, sum);
+        }
         for (int i = 0; i < segment.count(); i++) {
             type.put(to, i * type.bytes(), values[i]);
         }

@@ -12,6 +12,7 @@ import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.Optional;
@@ -143,6 +144,14 @@ final class ShardStep {
             ByteBuffer from =
                     sums.model().get().slice(segment.fileAt(), segment.count() * type.bytes());
             double[] values = new double[segment.count()];
+            if (type == DType.F32) {
+                // Most are: a call for each element would take longer than the optimizer.
+                FloatBuffer floats = from.asFloatBuffer();
+                for (int i = 0; i < values.length; i++) {
+                    values[i] = floats.get(i);
+                }
+                return values;
+            }
             for (int i = 0; i < values.length; i++) {
                 values[i] = type.get(from, i * type.bytes());
             }
@@ -167,10 +176,11 @@ final class ShardStep {
             return runSlots.computeIfAbsent(
                     name,
                     slot -> {
-                        double[] values = new double[segment.count()];
-                        System.arraycopy(
-                                shardSlots.get(slot), segment.at(), values, 0, values.length);
-                        return values;
+                        double[] whole = shardSlots.get(slot);
+                        return segment.count() == whole.length
+                                ? whole
+                                : Arrays.copyOfRange(
+                                        whole, segment.at(), segment.at() + segment.count());
                     });
         }
 
@@ -179,9 +189,11 @@ final class ShardStep {
             Optional<String> slotFlaw = Optional.empty();
             for (Map.Entry<String, double[]> slot : runSlots.entrySet()) {
                 double[] values = slot.getValue();
-                System.arraycopy(
-                        values, 0, shardSlots.get(slot.getKey()), segment.at(), values.length);
-                if (slotFlaw.isEmpty() && !Arrays.stream(values).allMatch(Double::isFinite)) {
+                double[] whole = shardSlots.get(slot.getKey());
+                if (values != whole) {
+                    System.arraycopy(values, 0, whole, segment.at(), values.length);
+                }
+                if (slotFlaw.isEmpty() && !finite(values)) {
                     slotFlaw =
                             Optional.of(
                                     "tensor '%s': the optimizer's slot '%s' would not be finite; its updates' values are too large"
@@ -189,6 +201,15 @@ final class ShardStep {
                 }
             }
             return slotFlaw;
+        }
+
+        private static boolean finite(double[] values) {
+            double sum = 0;
+            for (double value : values) {
+                // Not a number where one of them is none, or is infinite.
+                sum += value * 0;
+            }
+            return sum == 0;
         }
 
         @Override

@@ -147,27 +147,27 @@ public record AdaptiveOptimizer(
                     eta *= Math.sqrt(1 - Math.pow(beta2, t + 2)) / (1 - Math.pow(beta1, t + 2));
             case MOMENTS -> {
                 eta /= 1 - Math.pow(beta1, t + 1);
-                scale = Math.sqrt(1 - Math.pow(beta2, t + 1));
+                scale = 1 / Math.sqrt(1 - Math.pow(beta2, t + 1));
             }
             default -> {}
         }
+        // What does not change is taken out of the loop, which is most of a large round's end.
+        boolean yogi = moment == Moment.YOGI;
+        double keep = moment == Moment.ADAGRAD ? 1 : beta2;
+        double add = moment == Moment.ADAGRAD ? 1 : 1 - beta2;
         for (int i = 0; i < w.length; i++) {
+            double square = change[i] * change[i];
             m[i] = beta1 * m[i] + (1 - beta1) * change[i];
-            v[i] = moment(v[i], change[i] * change[i]);
-            w[i] += eta * m[i] / (Math.sqrt(v[i]) / scale + tau);
+            v[i] =
+                    yogi
+                            ? v[i] - add * square * Math.signum(v[i] - square)
+                            : keep * v[i] + add * square;
+            w[i] += eta * m[i] / (Math.sqrt(v[i]) * scale + tau);
         }
         step.write(w);
     }
 
     private String second() {
         return moment == Moment.ADAGRAD ? SUM : V;
-    }
-
-    private double moment(double v, double square) {
-        return switch (moment) {
-            case ADAGRAD -> v + square;
-            case ADAM -> beta2 * v + (1 - beta2) * square;
-            case YOGI -> v - (1 - beta2) * square * Math.signum(v - square);
-        };
     }
 }

@@ -20,11 +20,19 @@ import java.util.regex.Pattern;
  *
  * @param rule how a round's updates become one value for each element
  * @param optimizer how that changes the model
+ * @param config what trainers have to know of it, in each plan; numbers, texts and booleans
  */
-public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) implements Serializable {
+public record Algorithm(AggregationRule rule, ServerOptimizer optimizer, Map<String, Object> config)
+        implements Serializable {
 
     /** The mean of a round's updates is the new model. */
     public static final Algorithm FEDAVG = mean(FedAvg.of(new Parameters(Map.of())));
+
+    /** FedProx's μ, by the name that Flower's clients know. */
+    public static final String PROXIMAL_MU = "proximal-mu";
+
+    /** FedDyn's α. */
+    public static final String DYNAMIC_ALPHA = "dynamic-alpha";
 
     private static final Pattern NAME = Pattern.compile("[a-z][a-z0-9-]*");
     private static final Map<String, Function<Parameters, Algorithm>> BY_NAME = new TreeMap<>();
@@ -36,9 +44,31 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer) impleme
         BY_NAME.put("fedadagrad", given -> mean(AdaptiveOptimizer.adagrad(given)));
         BY_NAME.put("fedadam", given -> mean(AdaptiveOptimizer.adam(given)));
         BY_NAME.put("fedyogi", given -> mean(AdaptiveOptimizer.yogi(given)));
-        BY_NAME.put("feddyn", given -> new Algorithm(new EqualMean(), FedDyn.of(given)));
+        BY_NAME.put("fedprox", Algorithm::proximal);
+        BY_NAME.put("feddyn", Algorithm::dynamic);
         BY_NAME.put("scaffold", given -> mean(Scaffold.of(given)));
         BY_NAME.put("median", given -> new Algorithm(new CoordinateMedian(), FEDAVG.optimizer()));
+    }
+
+    public Algorithm {
+        config = Map.copyOf(config);
+    }
+
+    /** One of which trainers have to know nothing. */
+    public Algorithm(AggregationRule rule, ServerOptimizer optimizer) {
+        this(rule, optimizer, Map.of());
+    }
+
+    private static Algorithm proximal(Parameters given) {
+        return new Algorithm(
+                new WeightedMean(),
+                FedAvg.of(given),
+                Map.of(PROXIMAL_MU, given.notNegative("mu", 0.01)));
+    }
+
+    private static Algorithm dynamic(Parameters given) {
+        FedDyn optimizer = FedDyn.of(given);
+        return new Algorithm(new EqualMean(), optimizer, Map.of(DYNAMIC_ALPHA, optimizer.alpha()));
     }
 
     private static Algorithm mean(ServerOptimizer optimizer) {

@@ -32,7 +32,25 @@ public final class Config {
      * @throws IllegalArgumentException when it is more than a plan carries
      */
     public static Map<String, Object> ofTexts(Map<String, String> texts) {
-        Map<String, Object> config = new TreeMap<>();
+        return ofTexts(texts, Map.of());
+    }
+
+    /**
+     * The same, and what else trainers have to know.
+     *
+     * @param more numbers, texts and booleans, under other names
+     * @throws IllegalArgumentException when a name is there twice, or it is more than a plan
+     *     carries
+     */
+    public static Map<String, Object> ofTexts(Map<String, String> texts, Map<String, Object> more) {
+        Map<String, Object> config = new TreeMap<>(more);
+        for (String name : texts.keySet()) {
+            if (more.containsKey(name)) {
+                throw new IllegalArgumentException(
+                        "'%s' is what the algorithm tells trainers; give it as a parameter of that"
+                                .formatted(name));
+            }
+        }
         texts.forEach((name, text) -> config.put(name, value(text)));
         return checked(config);
     }

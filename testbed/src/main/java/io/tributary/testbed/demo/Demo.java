@@ -149,7 +149,10 @@ public final class Demo {
                                 options.job().method().algorithm(),
                                 true),
                         Map.of(),
-                        RoundRules.Limits.DEFAULT),
+                        RoundRules.Limits.DEFAULT,
+                        options.job().method().algorithm().config(),
+                        "",
+                        RoundRules.Goal.NONE),
                 new ModelSpec(
                         initial.toAbsolutePath().toString(),
                         ModelSpec.DEFAULT_SHARD_ELEMENTS,

@@ -93,7 +93,21 @@ public final class DigitNetwork {
      * @param learningRate of SGD
      * @param proximal FedProx's μ (Li et al., MLSys 2020, equation 2); 0 for none
      */
-    public record Training(int epochs, int batch, float learningRate, float proximal) {}
+    public record Training(int epochs, int batch, float learningRate, float proximal) {
+
+        /** The same with another μ. */
+        public Training with(float mu) {
+            return new Training(epochs, batch, learningRate, mu);
+        }
+    }
+
+    /**
+     * What holds the training.
+     *
+     * @param start where it began, by parameter
+     * @param gradients what is taken from the gradient, by parameter; where there is none, nothing
+     */
+    private record Hold(Map<String, INDArray> start, Map<String, INDArray> gradients) {}
 
     /**
      * Trains on all of {@code data}.
@@ -101,9 +115,25 @@ public final class DigitNetwork {
      * @return the mean loss of the last pass
      */
     public double train(Digits data, Training training, long seed) {
+        return train(data, training, Map.of(), seed);
+    }
+
+    /**
+     * The same with FedDyn's linear term (Acar et al., ICLR 2021, algorithm 1): −⟨gₖ, w⟩.
+     *
+     * @param gradients gₖ by parameter, in row-major order; may be empty
+     */
+    public double train(Digits data, Training training, Map<String, float[]> gradients, long seed) {
         Random random = new Random(seed);
         Map<String, INDArray> start = new LinkedHashMap<>();
         parameters.forEach((name, value) -> start.put(name, value.dup()));
+        Map<String, INDArray> linear = new LinkedHashMap<>();
+        gradients.forEach(
+                (name, g) ->
+                        linear.put(
+                                name,
+                                Nd4j.create(g, parameters.get(name).shape(), DataType.FLOAT)));
+        Hold hold = new Hold(start, linear);
         double loss = 0;
         for (int epoch = 0; epoch < training.epochs(); epoch++) {
             List<Integer> order = new ArrayList<>(IntStream.range(0, data.size()).boxed().toList());
@@ -112,14 +142,14 @@ public final class DigitNetwork {
             for (int at = 0; at < order.size(); at += training.batch()) {
                 List<Integer> members =
                         order.subList(at, Math.min(order.size(), at + training.batch()));
-                loss += step(data.select(members), training, start) * members.size();
+                loss += step(data.select(members), training, hold) * members.size();
             }
             loss /= data.size();
         }
         return loss;
     }
 
-    private double step(Digits batch, Training training, Map<String, INDArray> start) {
+    private double step(Digits batch, Training training, Hold hold) {
         INDArray x = images(batch);
         INDArray hidden = hidden(x);
         INDArray probabilities = Transforms.softmax(output(hidden));
@@ -134,18 +164,20 @@ public final class DigitNetwork {
         INDArray hiddenGradient =
                 gradient.mmul(parameters.get("fc2.weight"))
                         .muli(hidden.gt(0).castTo(DataType.FLOAT));
-        descend("fc2.weight", gradient.transpose().mmul(hidden), training, start);
-        descend("fc2.bias", gradient.sum(0), training, start);
-        descend("fc1.weight", hiddenGradient.transpose().mmul(x), training, start);
-        descend("fc1.bias", hiddenGradient.sum(0), training, start);
+        descend("fc2.weight", gradient.transpose().mmul(hidden), training, hold);
+        descend("fc2.bias", gradient.sum(0), training, hold);
+        descend("fc1.weight", hiddenGradient.transpose().mmul(x), training, hold);
+        descend("fc1.bias", hiddenGradient.sum(0), training, hold);
         return loss / batch.size();
     }
 
-    private void descend(
-            String name, INDArray gradient, Training training, Map<String, INDArray> start) {
+    private void descend(String name, INDArray gradient, Training training, Hold hold) {
         INDArray value = parameters.get(name);
         if (training.proximal() != 0) {
-            gradient.addi(value.sub(start.get(name)).muli(training.proximal()));
+            gradient.addi(value.sub(hold.start().get(name)).muli(training.proximal()));
+        }
+        if (hold.gradients().containsKey(name)) {
+            gradient.subi(hold.gradients().get(name));
         }
         value.subi(gradient.muli(training.learningRate()));
     }
