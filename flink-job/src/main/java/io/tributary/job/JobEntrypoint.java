@@ -9,6 +9,7 @@ import io.tributary.protocol.message.Run;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -105,9 +106,12 @@ public final class JobEntrypoint implements Callable<Integer> {
         return 0;
     }
 
-    /** Puts a jar of the user's beside those that Flink ships already. */
-    private static void ship(Optional<Path> jar, ReadableConfig settings, Configuration wanted) {
-        if (jar.isPresent()) {
+    /**
+     * Puts a jar of the user's beside those that Flink ships already. Where it is not here, it is
+     * on the class path, as in {@code usrlib/} of an application cluster.
+     */
+    static void ship(Optional<Path> jar, ReadableConfig settings, Configuration wanted) {
+        if (jar.filter(Files::isRegularFile).isPresent()) {
             List<String> jars =
                     new ArrayList<>(settings.getOptional(PipelineOptions.JARS).orElse(List.of()));
             jars.add(jar.get().toUri().toString());

@@ -39,6 +39,7 @@ public final class SubmitCommand implements Callable<Integer> {
     private static final Duration UP_WITHIN = Duration.ofSeconds(60);
     private static final String DONE = "FINISHED";
     private static final String FAILED = "FAILED";
+    private static final String FAILING = "FAILING";
 
     @Option(
             names = "--config",
@@ -187,6 +188,7 @@ public final class SubmitCommand implements Callable<Integer> {
     private static int deployed(FlinkRest rest, String name, String job, Console console)
             throws InterruptedException {
         long end = System.nanoTime() + UP_WITHIN.toNanos();
+        boolean hasFailed = false;
         while (System.nanoTime() < end) {
             // In this order: a job that fails in between has a cause the next time.
             String state = rest.state(job);
@@ -194,12 +196,15 @@ public final class SubmitCommand implements Callable<Integer> {
             if (state.equals(FAILED)) {
                 throw failed(failure);
             }
-            if (failure.isPresent()) {
+            // A task's failure is known before the job's end that may follow from it.
+            boolean again = hasFailed && !state.equals(FAILING);
+            hasFailed = failure.isPresent();
+            if (hasFailed && again) {
                 console.say("warning: it restarts: " + failure.get());
                 console.say(stays(name));
                 return 1;
             }
-            if (rest.running(job)) {
+            if (!hasFailed && rest.running(job)) {
                 return 0;
             }
             Thread.sleep(LOOK_MILLIS);

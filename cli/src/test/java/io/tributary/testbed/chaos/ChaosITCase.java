@@ -23,10 +23,21 @@ class ChaosITCase {
 
     @TempDir Path regions;
 
-    @ParameterizedTest
-    @ValueSource(strings = {"mqtt", "kafka", "shm"})
+    @Test
     @Timeout(500)
-    void nothingIsLostAndNothingCountsTwice(String scheme) throws Exception {
+    void nothingIsLostAndNothingCountsTwice() throws Exception {
+        nothingIsLost("shm");
+    }
+
+    @Tag("long")
+    @ParameterizedTest
+    @ValueSource(strings = {"mqtt", "kafka"})
+    @Timeout(500)
+    void norByWayOfABroker(String scheme) throws Exception {
+        nothingIsLost(scheme);
+    }
+
+    private void nothingIsLost(String scheme) throws Exception {
         TransportKind transport = TransportKind.of(scheme);
         requireRight(
                 new ChaosOptions(
@@ -40,6 +51,7 @@ class ChaosITCase {
                         0));
     }
 
+    @Tag("long")
     @Test
     @Timeout(500)
     void norWhereHostsDieOrAreCutOff() throws Exception {

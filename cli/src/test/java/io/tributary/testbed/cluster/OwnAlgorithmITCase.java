@@ -198,6 +198,9 @@ class OwnAlgorithmITCase {
         assertThat(said(good.replace("algorithm: limited", "algorithm: limitd")))
                 .contains(
                         "'algorithm' is 'limitd', expected one of [", "; did you mean 'limited'?");
+        assertThat(said(good.replace("algorithm: limited", "algorithm: fedavg")))
+                .contains(
+                        "'algorithm-jar' is 'limited.jar', but algorithm 'fedavg' is Tributary's own");
         assertThat(said(good.replace("limit: 0.01", "limit: -1")))
                 .contains("'algorithm-parameters.limit': 'limit' is -1, expected more than 0");
         Files.writeString(

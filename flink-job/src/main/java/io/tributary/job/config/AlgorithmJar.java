@@ -33,13 +33,18 @@ record AlgorithmJar(Algorithm algorithm, Optional<Path> jar) {
         String name = yaml.get(JobOptions.ALGORITHM).toLowerCase(Locale.ROOT);
         Optional<Path> jar =
                 yaml.find(JobOptions.ALGORITHM_JAR)
-                        .filter(any -> !Algorithm.names().contains(name))
                         .map(file -> directory.resolve(file).toAbsolutePath().normalize());
+        if (jar.isPresent() && Algorithm.names().contains(name)) {
+            throw yaml.wrong(
+                    JobOptions.ALGORITHM_JAR,
+                    "but algorithm '%s' is Tributary's own; leave one of them out".formatted(name));
+        }
         boolean here = jar.filter(Files::isRegularFile).isPresent();
+        boolean named = false;
         try {
             ClassLoader classes = here ? classes(jar.get()) : AlgorithmJar.class.getClassLoader();
-            boolean known = Algorithm.names(classes).contains(name);
-            if (!known && jar.isPresent() && !here) {
+            named = Algorithm.names(classes).contains(name);
+            if (!named && jar.isPresent() && !here) {
                 throw yaml.wrong(JobOptions.ALGORITHM_JAR, "but there is no file " + jar.get());
             }
             if (jar.isPresent() && Algorithm.names(classes).equals(Algorithm.names())) {
@@ -56,7 +61,9 @@ record AlgorithmJar(Algorithm algorithm, Optional<Path> jar) {
                     ? yaml.wrong(JobOptions.ALGORITHM_PARAMETERS, e.parameter(), e.getMessage())
                     : yaml.wrongMap(JobOptions.ALGORITHM_PARAMETERS, e.getMessage());
         } catch (IllegalArgumentException e) {
-            throw yaml.wrong(JobOptions.ALGORITHM, e.getMessage());
+            throw named && !yaml.get(JobOptions.ALGORITHM_PARAMETERS).isEmpty()
+                    ? yaml.wrongMap(JobOptions.ALGORITHM_PARAMETERS, e.getMessage())
+                    : yaml.wrong(JobOptions.ALGORITHM, e.getMessage());
         } catch (ServiceConfigurationError | LinkageError e) {
             throw yaml.wrong(
                     JobOptions.ALGORITHM_JAR,

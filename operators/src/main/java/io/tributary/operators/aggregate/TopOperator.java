@@ -15,6 +15,7 @@ import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.PayloadRef;
 import java.io.IOException;
+import java.util.List;
 import java.util.Optional;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
@@ -103,7 +104,12 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
         if (last == null) {
             return Slots.NONE;
         }
-        last.requireOf(algorithm.optimizer().slots());
+        List<String> names = algorithm.optimizer().slots();
+        if (last.after().vectors().isEmpty() && !names.isEmpty()) {
+            // They were steps of another algorithm, which has remembered nothing else.
+            return Slots.NONE;
+        }
+        last.requireOf(names);
         boolean rejected = last.version().equals(end.base()) && models.rejected(last.version());
         return rejected ? last.before() : last.after();
     }

@@ -278,12 +278,14 @@ public final class CoordinatorState {
             return;
         }
         note = "";
-        if (round < last && phase == Phase.FINISHED) {
-            phase = Phase.WAITING;
-            round++;
-        } else if (round < last && ending().filter(c -> c.next() == Phase.FINISHED).isPresent()) {
-            closing = new ArrayList<>(List.of(ending().orElseThrow().before(Phase.WAITING)));
-            round++;
+        boolean finished = phase == Phase.FINISHED;
+        Optional<Closing> finishing = ending().filter(c -> c.next() == Phase.FINISHED);
+        if (modelRound < last && (finished || finishing.isPresent())) {
+            // The round that was to come may have been abandoned, or may never have opened.
+            round = modelRound + 1;
+            phase = finished ? Phase.WAITING : phase;
+            closing =
+                    new ArrayList<>(finishing.map(c -> c.before(Phase.WAITING)).stream().toList());
         }
     }
 

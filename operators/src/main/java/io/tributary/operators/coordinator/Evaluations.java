@@ -90,9 +90,10 @@ final class Evaluations {
 
     /** A round closes; what its trainers have measured counts where there is no evaluator. */
     void closing(CoordinatorState state) {
+        int before = state.goal.close();
         if (evaluator.isEmpty()) {
             goals.measured(state.round, state.measured.means(), state);
-        } else if (state.round > 1 && state.goal.best().isEmpty()) {
+        } else if (before > 0 && state.goal.best().isEmpty()) {
             goals.missing("the evaluator '%s'".formatted(evaluator), state);
         }
     }

@@ -29,6 +29,9 @@ final class GoalState {
     /** When it began, in the job's time, ns. */
     private long since;
 
+    /** How many of its rounds have closed. */
+    private int closed;
+
     /** At most one. */
     private List<Best> bests = new ArrayList<>();
 
@@ -39,8 +42,14 @@ final class GoalState {
         }
         run = now.id();
         since = ranNanos;
+        closed = 0;
         bests = new ArrayList<>();
         return true;
+    }
+
+    /** A round of the run closes. Returns how many have closed before. */
+    int close() {
+        return closed++;
     }
 
     long since() {

@@ -2,6 +2,7 @@
 
 package io.tributary.operators.coordinator;
 
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.operators.coordinator.GoalState.Best;
 import io.tributary.operators.coordinator.RoundRules.Better;
 import io.tributary.protocol.message.Run;
@@ -73,7 +74,7 @@ final class Goals {
 
     /** Nothing has been measured that should have been. */
     void missing(String who, CoordinatorState state) {
-        if (!goal.metric().isEmpty()) {
+        if (!goal.metric().isEmpty() && !state.enough(run)) {
             state.note = "%s has not reported '%s' (rounds.metric)".formatted(who, goal.metric());
         }
     }
@@ -83,7 +84,9 @@ final class Goals {
         boolean over =
                 !goal.timeLimit().isZero()
                         && state.ranNanos - state.goal.since() >= goal.timeLimit().toNanos();
-        if (over && !state.enough(run) && state.round < rules.rounds()) {
+        // The last round ends the job by itself.
+        boolean last = state.phase == Phase.OPEN && state.round >= rules.rounds();
+        if (over && !last && !state.enough(run)) {
             state.enough(
                     run,
                     "the job has run for %s (rounds.time-limit)"

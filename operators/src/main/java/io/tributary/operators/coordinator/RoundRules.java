@@ -3,6 +3,7 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.rule.AggregationRule;
 import io.tributary.operators.rule.WeightedMean;
 import io.tributary.protocol.message.UpdateKind;
 import java.io.Serializable;
@@ -131,8 +132,13 @@ public record RoundRules(
             // What is folded has been weighted. The mean by samples was the first rule.
             boolean weighted =
                     timing == Timing.EAGER && !algorithm.rule().equals(new WeightedMean());
-            return weighted ? when + " by " + algorithm.rule() : when;
+            return weighted ? when + " by " + named(algorithm.rule()) : when;
         }
+    }
+
+    /** A rule's name, which is the same in each process; what a record has is a part of it. */
+    private static String named(AggregationRule rule) {
+        return rule instanceof Record ? rule.toString() : rule.getClass().getName();
     }
 
     /**

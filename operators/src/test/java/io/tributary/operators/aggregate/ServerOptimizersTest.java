@@ -428,6 +428,35 @@ class ServerOptimizersTest {
         }
     }
 
+    /** Steps that another algorithm has counted are not its own. */
+    @Test
+    void anOptimizerBeginsAnewAfterOneThatKeptNoSlots() throws Exception {
+        Algorithm scheduled =
+                Algorithm.named("fedavg", Map.of("schedule", "cosine", "learning-rate", "0.5"));
+        use(floats(), UpdateKind.DELTA, scheduled);
+        OperatorSubtaskState snapshot;
+        try (var top = top()) {
+            write(1);
+            send(top, 1);
+            close(top, 1);
+            publish(top.extractOutputValues(), 1);
+            snapshot = top.snapshot(1, 1);
+        }
+        algorithm = Algorithm.named("fedadam", Map.of("flavor", "flame"));
+        try (var top = top(snapshot)) {
+            double[] model = TestModels.values(base(2));
+            double[] change = change(write(2), model);
+            send(top, 2);
+            close(top, 2);
+            for (int i = 0; i < model.length; i++) {
+                model[i] += change[i];
+            }
+            assertThat(publish(top.extractOutputValues(), REJECTED + 1))
+                    .as("Flame's first step takes the mean")
+                    .containsExactly(TestModels.rounded(header, model), within(1e-6));
+        }
+    }
+
     /** What one algorithm remembers means nothing to another. */
     @ParameterizedTest
     @ValueSource(strings = {"fedavg", "fedavgm", "fedadagrad", "feddyn"})

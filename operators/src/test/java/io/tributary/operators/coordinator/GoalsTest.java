@@ -56,11 +56,17 @@ class GoalsTest {
     private CoordinatorHarness harness(
             Run run, Goal goal, String evaluator, OperatorSubtaskState... restored)
             throws Exception {
+        return harness(100, run, goal, evaluator, restored);
+    }
+
+    private CoordinatorHarness harness(
+            int rounds, Run run, Goal goal, String evaluator, OperatorSubtaskState... restored)
+            throws Exception {
         return new CoordinatorHarness(
                 run,
                 Topologies.of(List.of(2, 1), 1),
                 new RoundRules(
-                        100,
+                        rounds,
                         new RoundRules.Quorum(2, 2),
                         new RoundRules.Patience(
                                 Duration.ZERO, Duration.ZERO, Duration.ofMinutes(1)),
@@ -351,6 +357,48 @@ class GoalsTest {
             send(harness, "b", id, Map.of(METRIC, 0.95));
             harness.tick();
             requireFinished(harness, "quality is 0.95 in round 1, the target is 0.9");
+        }
+    }
+
+    /** Also where it waits for its last round, which then never opens; another run opens it. */
+    @Test
+    void timeEndsAJobThatWaitsForTrainers() throws Exception {
+        Goal goal = new Goal(Duration.ofMinutes(10), "", Better.HIGHER, null, 0);
+        OperatorSubtaskState finished;
+        try (CoordinatorHarness harness = harness(1, CoordinatorHarness.RUN, goal, "")) {
+            harness.join("a", "g0");
+            harness.run(Duration.ofSeconds(610));
+            requireFinished(harness, "the job has run for 10m (rounds.time-limit)");
+            finished = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness = harness(1, Run.of("another"), goal, "", finished)) {
+            harness.join("b", "g1");
+            requireOpen(harness, 1);
+        }
+    }
+
+    @Test
+    void theEvaluatorsOwnReasonStays() throws Exception {
+        try (CoordinatorHarness harness =
+                harness(CoordinatorHarness.RUN, target(Better.HIGHER, 0.9), "judge")) {
+            join(harness);
+            rounds(harness, 0);
+            harness.send(
+                    new TrainerEvent.Control(
+                            new ControlMessage(
+                                    Type.EVALUATION,
+                                    CoordinatorHarness.JOB,
+                                    "judge",
+                                    "i",
+                                    "evaluator",
+                                    new Evaluation(
+                                            CoordinatorHarness.RUN.id(),
+                                            1,
+                                            0,
+                                            Map.of("other", 1.0),
+                                            "that will do"))));
+            rounds(harness, 0);
+            requireFinished(harness, "the evaluator: that will do");
         }
     }
 }

@@ -4,6 +4,7 @@ package io.tributary.testbed.digits;
 
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.trainer.ModelUpdate;
@@ -31,21 +32,44 @@ public record DigitTrainer(
 
     /** Trains until all rounds are done. */
     public void run(Consumer<Receipt> onReceipt) {
-        Map<String, float[]> gradients = new TreeMap<>();
+        Map<String, float[]> gradients = Map.of();
         Optional<TrainingRound> round = client.awaitRound(PATIENCE);
         while (round.isPresent()) {
-            onReceipt.accept(client.send(train(round.get(), gradients)));
+            Trained trained = train(round.get(), gradients);
+            Receipt receipt = client.send(trained.update());
+            // The server's part counts what counts.
+            if (receipt.status() == Status.COMMITTED || receipt.status() == Status.DUPLICATE) {
+                gradients = trained.gradients();
+            }
+            onReceipt.accept(receipt);
             round = client.awaitRound(PATIENCE);
         }
     }
 
     /**
-     * Trains once.
+     * What a training gave.
      *
-     * @param gradients FedDyn's gₖ by tensor, with which the trainer remembers where it was drawn
-     *     to; changed where the job's algorithm is that
+     * @param update to be sent
+     * @param gradients FedDyn's gₖ by tensor after it; empty with another algorithm
      */
-    private ModelUpdate train(TrainingRound round, Map<String, float[]> gradients) {
+    private record Trained(ModelUpdate update, Map<String, float[]> gradients) {}
+
+    /**
+     * FedDyn's gₖ after a training (Acar et al., ICLR 2021, algorithm 1).
+     *
+     * @param before the same before it; null for zeros
+     * @param trained the trained values
+     * @param start those of before
+     */
+    static float[] gradient(float[] before, float alpha, float[] trained, FloatBuffer start) {
+        float[] after = before == null ? new float[trained.length] : before.clone();
+        for (int i = 0; i < after.length; i++) {
+            after[i] -= alpha * (trained[i] - start.get(i));
+        }
+        return after;
+    }
+
+    private Trained train(TrainingRound round, Map<String, float[]> gradients) {
         DigitNetwork network = DigitNetwork.with(round::floats);
         float alpha = number(round, Algorithm.DYNAMIC_ALPHA, 0);
         // FedDyn's quadratic term is FedProx's.
@@ -54,16 +78,18 @@ public record DigitTrainer(
         double loss =
                 network.train(
                         data, training.with(proximal), gradients, seed * 31 + round.id().round());
+        Map<String, float[]> after = new TreeMap<>();
         ModelUpdate update = round.newUpdate();
         for (TensorInfo tensor : round.header().tensors()) {
             float[] values = network.values(tensor.name());
             if (alpha > 0) {
-                float[] g =
-                        gradients.computeIfAbsent(tensor.name(), any -> new float[values.length]);
-                FloatBuffer start = round.floats(tensor.name());
-                for (int i = 0; i < g.length; i++) {
-                    g[i] -= alpha * (values[i] - start.get(i));
-                }
+                after.put(
+                        tensor.name(),
+                        gradient(
+                                gradients.get(tensor.name()),
+                                alpha,
+                                values,
+                                round.floats(tensor.name())));
             }
             if (round.kind() == UpdateKind.DELTA) {
                 FloatBuffer start = round.floats(tensor.name());
@@ -73,7 +99,7 @@ public record DigitTrainer(
             }
             update.floats(tensor.name()).put(values);
         }
-        return update.samples(data.size()).metric("loss", loss);
+        return new Trained(update.samples(data.size()).metric("loss", loss), after);
     }
 
     private static float number(TrainingRound round, String name, float otherwise) {

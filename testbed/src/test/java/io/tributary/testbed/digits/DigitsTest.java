@@ -4,11 +4,13 @@ package io.tributary.testbed.digits;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -205,5 +207,39 @@ class DigitsTest {
             sum += Math.pow(after[i] - before[i], 2);
         }
         return Math.sqrt(sum);
+    }
+
+    /** −⟨gₖ, w⟩ in the loss, so one step of SGD goes further by the rate times gₖ. */
+    @Test
+    void theLinearTermDrawsTheModel() {
+        Digits batch = DrawnDigits.draw(20, 2);
+        DigitNetwork.Training one = new DigitNetwork.Training(1, 20, 0.1f, 0);
+        DigitNetwork free = DigitNetwork.initial(4);
+        free.train(batch, one, 1);
+        float[] g = new float[free.values("fc1.weight").length];
+        g[5] = 2;
+        DigitNetwork drawn = DigitNetwork.initial(4);
+        drawn.train(batch, one, Map.of("fc1.weight", g), 1);
+        float[] without = free.values("fc1.weight");
+        float[] with = drawn.values("fc1.weight");
+        assertThat(with[5] - without[5]).isEqualTo(0.2f, within(1e-5f));
+        with[5] = without[5];
+        assertThat(with).containsExactly(without, within(1e-6f));
+    }
+
+    @Test
+    void whatDrawsTheModelIsWhereTrainingHasLedBefore() {
+        float[] first =
+                DigitTrainer.gradient(
+                        null, 0.5f, new float[] {3, 1}, FloatBuffer.wrap(new float[] {1, 1}));
+        assertThat(first).containsExactly(-1, 0);
+        assertThat(
+                        DigitTrainer.gradient(
+                                first,
+                                0.5f,
+                                new float[] {3, 3},
+                                FloatBuffer.wrap(new float[] {1, 1})))
+                .containsExactly(-2, -1);
+        assertThat(first).as("of one that does not count").containsExactly(-1, 0);
     }
 }
