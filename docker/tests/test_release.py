@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from conftest import ROOT, run, unpack
+from conftest import ROOT, base_image, run, unpack
 
 OURS = [
     "protocol",
@@ -86,6 +86,18 @@ def test_the_bill_of_materials_has_each_library(release):
     ]
     assert len(libraries) > 100
     assert [jar.name for jar in libraries if sha256(jar) not in hashes] == []
+
+
+def test_a_file_that_was_changed_is_named(tarball, images, tmp_path):
+    changed = unpack(tarball, tmp_path)
+    (changed / "LICENSE").write_text("another")
+    done = subprocess.run(
+        [changed / "docker/build", "--isolation", "chroot", "--build-arg", f"JRE={base_image()}",
+         "--build-arg", "FLINK=tributary-standin/flink"],
+        capture_output=True, text=True, env={**os.environ, "CONTAINER_ENGINE": "podman"},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "LICENSE: FAILED" in done.stderr
 
 
 def test_it_runs_with_a_java_runtime_alone(images):
