@@ -22,7 +22,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Digits, by each algorithm. */
-@Timeout(180)
+@Timeout(400)
 class AlgorithmsDemoITCase {
 
     /** A tensor of a model that the mean has made; empty until it is there. */
