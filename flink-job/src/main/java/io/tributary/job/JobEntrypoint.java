@@ -110,7 +110,7 @@ public final class JobEntrypoint implements Callable<Integer> {
      * Puts a jar of the user's beside those that Flink ships already. Where it is not here, it is
      * on the class path, as in {@code usrlib/} of an application cluster.
      */
-    static void ship(Optional<Path> jar, ReadableConfig settings, Configuration wanted) {
+    public static void ship(Optional<Path> jar, ReadableConfig settings, Configuration wanted) {
         if (jar.filter(Files::isRegularFile).isPresent()) {
             List<String> jars =
                     new ArrayList<>(settings.getOptional(PipelineOptions.JARS).orElse(List.of()));

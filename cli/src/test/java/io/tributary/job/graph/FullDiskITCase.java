@@ -13,6 +13,7 @@ import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -35,11 +36,24 @@ class FullDiskITCase {
         assertThat(process.waitFor()).as(output).isZero();
     }
 
-    @Test
-    void checkpointsFailAndTheJobGoesOnWhenThereIsRoomAgain() throws Exception {
+    private static void assumeRoot() throws IOException {
         Assumptions.assumeTrue(
                 (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid") == 0,
                 "mount is root's");
+    }
+
+    /** Sends the update of the next round. */
+    private static CompletableFuture<Receipt> send(TrainerClient trainer) {
+        return CompletableFuture.supplyAsync(
+                () -> {
+                    TrainingRound round = trainer.awaitRound(TestJob.PATIENCE).orElseThrow();
+                    return trainer.send(TestJob.update(round, "t-1"));
+                });
+    }
+
+    @Test
+    void checkpointsFailAndTheJobGoesOnWhenThereIsRoomAgain() throws Exception {
+        assumeRoot();
         TestJob job = new TestJob("full", temp, 1);
         Path checkpoints = Files.createDirectories(temp.resolve("full/checkpoints"));
         run("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", checkpoints.toString());
@@ -50,13 +64,7 @@ class FullDiskITCase {
                         job.client("t-1", TrainerTransport.mqtt(broker.options()))) {
             trainer.join();
             // The plan waits for a checkpoint, and so waits for room.
-            CompletableFuture<Receipt> sending =
-                    CompletableFuture.supplyAsync(
-                            () -> {
-                                TrainingRound round =
-                                        trainer.awaitRound(TestJob.PATIENCE).orElseThrow();
-                                return trainer.send(TestJob.update(round, "t-1"));
-                            });
+            CompletableFuture<Receipt> sending = send(trainer);
             FlinkRest rest = new FlinkRest(flink.url().replace("http://", ""));
             String id = rest.jobs().get(0).id();
             Awaitility.await("the metric says so")
@@ -80,9 +88,7 @@ class FullDiskITCase {
 
     @Test
     void aModelThatFindsNoRoomIsWrittenWhenThereIsRoomAgain() throws Exception {
-        Assumptions.assumeTrue(
-                (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid") == 0,
-                "mount is root's");
+        assumeRoot();
         TestJob job = new TestJob("full", temp, 1);
         Path models = Files.createDirectories(temp.resolve("full"));
         // Less than one of the models, which have 2 MB.
@@ -97,13 +103,7 @@ class FullDiskITCase {
                 TrainerClient trainer =
                         job.client("t-1", TrainerTransport.mqtt(broker.options()))) {
             trainer.join();
-            CompletableFuture<Receipt> sending =
-                    CompletableFuture.supplyAsync(
-                            () -> {
-                                TrainingRound round =
-                                        trainer.awaitRound(TestJob.PATIENCE).orElseThrow();
-                                return trainer.send(TestJob.update(round, "t-1"));
-                            });
+            CompletableFuture<Receipt> sending = send(trainer);
             FlinkRest rest = new FlinkRest(flink.url().replace("http://", ""));
             String id = rest.jobs().get(0).id();
             Awaitility.await("Flink says where there is no room")
@@ -127,9 +127,7 @@ class FullDiskITCase {
     /** Twelve updates, and models, of 200 KB in 2 MB: what nobody uses is given to who waits. */
     @Test
     void aSmallFileSystemOfRegionsIsEnoughForOneAfterTheOther() throws Exception {
-        Assumptions.assumeTrue(
-                (int) Files.getAttribute(Path.of("/proc/self"), "unix:uid") == 0,
-                "mount is root's");
+        assumeRoot();
         Path small = Files.createDirectories(temp.resolve("small"));
         run("mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", small.toString());
         try {

@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.ServiceConfigurationError;
+import java.util.Set;
 
 /**
  * Which algorithm a job has.
@@ -43,11 +44,12 @@ record AlgorithmJar(Algorithm algorithm, Optional<Path> jar) {
         boolean named = false;
         try {
             ClassLoader classes = here ? classes(jar.get()) : AlgorithmJar.class.getClassLoader();
-            named = Algorithm.names(classes).contains(name);
+            Set<String> names = Algorithm.names(classes);
+            named = names.contains(name);
             if (!named && jar.isPresent() && !here) {
                 throw yaml.wrong(JobOptions.ALGORITHM_JAR, "but there is no file " + jar.get());
             }
-            if (jar.isPresent() && Algorithm.names(classes).equals(Algorithm.names())) {
+            if (jar.isPresent() && names.equals(Algorithm.names())) {
                 throw yaml.wrong(
                         JobOptions.ALGORITHM_JAR,
                         "which has no META-INF/services/io.tributary.operators.optimizer.AlgorithmProvider");

@@ -266,6 +266,12 @@ class GoalsTest {
 
     private static void evaluate(CoordinatorHarness harness, int round, double value)
             throws Exception {
+        evaluate(harness, round, Map.of(METRIC, value), "");
+    }
+
+    private static void evaluate(
+            CoordinatorHarness harness, int round, Map<String, Double> metrics, String stop)
+            throws Exception {
         harness.send(
                 new TrainerEvent.Control(
                         new ControlMessage(
@@ -275,11 +281,7 @@ class GoalsTest {
                                 "i",
                                 "evaluator",
                                 new Evaluation(
-                                        CoordinatorHarness.RUN.id(),
-                                        round,
-                                        0,
-                                        Map.of(METRIC, value),
-                                        ""))));
+                                        CoordinatorHarness.RUN.id(), round, 0, metrics, stop))));
     }
 
     /** A savepoint of a job that has reached its goal, and waits for its trainers to leave. */
@@ -383,20 +385,7 @@ class GoalsTest {
                 harness(CoordinatorHarness.RUN, target(Better.HIGHER, 0.9), "judge")) {
             join(harness);
             rounds(harness, 0);
-            harness.send(
-                    new TrainerEvent.Control(
-                            new ControlMessage(
-                                    Type.EVALUATION,
-                                    CoordinatorHarness.JOB,
-                                    "judge",
-                                    "i",
-                                    "evaluator",
-                                    new Evaluation(
-                                            CoordinatorHarness.RUN.id(),
-                                            1,
-                                            0,
-                                            Map.of("other", 1.0),
-                                            "that will do"))));
+            evaluate(harness, 1, Map.of("other", 1.0), "that will do");
             rounds(harness, 0);
             requireFinished(harness, "the evaluator: that will do");
         }

@@ -15,11 +15,9 @@ import io.tributary.protocol.message.Run;
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
-import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.apache.flink.configuration.Configuration;
-import org.apache.flink.configuration.PipelineOptions;
 
 /**
  * A job in this process, with Flink and, for shared memory, a node agent of its own unless there is
@@ -72,9 +70,7 @@ public final class JobHere implements AutoCloseable {
     public void run() throws Exception {
         spec.store().create();
         Configuration wanted = JobEntrypoint.configuration(spec);
-        spec.algorithmJar()
-                .ifPresent(
-                        jar -> wanted.set(PipelineOptions.JARS, List.of(jar.toUri().toString())));
+        JobEntrypoint.ship(spec.algorithmJar(), flink.environment().getConfiguration(), wanted);
         flink.environment().configure(wanted);
         spec.job(Run.draw()).build(flink.environment());
         flink.submit(spec.name());
