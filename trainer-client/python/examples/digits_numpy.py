@@ -13,6 +13,7 @@ import os
 
 import numpy as np
 import safetensors.numpy
+from local_terms import LocalTerms
 
 import tributary
 
@@ -31,10 +32,10 @@ def digits(part):
     return images[mine].reshape(-1, 784), small.target[mine].astype(np.int64)
 
 
-def train(weights, images, labels, random, mu=0.0):
+def train(weights, images, labels, random, mu=0.0, constants=None):
     """Trains the network in place. Returns the mean loss of the last epoch.
 
-    ``mu`` is FedProx's: it holds the weights near where they began.
+    ``mu`` holds the weights near where they began; ``constants`` are added to gradients.
     """
     start = {name: value.copy() for name, value in weights.items()}
     loss = 0.0
@@ -43,20 +44,27 @@ def train(weights, images, labels, random, mu=0.0):
         losses = []
         for begin in range(0, len(order), BATCH):
             members = order[begin : begin + BATCH]
-            losses.append(step(weights, images[members], labels[members], start, mu))
+            losses.append(
+                step(weights, images[members], labels[members], start, mu, constants or {})
+            )
         loss = float(np.mean(losses))
     return loss
 
 
-def step(w, x, y, start, mu):
+def forward(w, x, y):
+    """The hidden layer, the probabilities of classes, and the mean loss."""
     hidden = np.maximum(x @ w["fc1.weight"].T + w["fc1.bias"], 0)
     logits = hidden @ w["fc2.weight"].T + w["fc2.bias"]
     logits -= logits.max(axis=1, keepdims=True)
     probabilities = np.exp(logits)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    rows = np.arange(len(y))
-    loss = -np.log(np.maximum(probabilities[rows, y], 1e-12)).mean()
-    probabilities[rows, y] -= 1
+    losses = -np.log(np.maximum(probabilities[np.arange(len(y)), y], 1e-12))
+    return hidden, probabilities, float(losses.mean())
+
+
+def step(w, x, y, start, mu, constants):
+    hidden, probabilities, loss = forward(w, x, y)
+    probabilities[np.arange(len(y)), y] -= 1
     gradient = probabilities / len(y)
     hidden_gradient = (gradient @ w["fc2.weight"]) * (hidden > 0)
     for name, change in (
@@ -65,7 +73,8 @@ def step(w, x, y, start, mu):
         ("fc1.weight", hidden_gradient.T @ x),
         ("fc1.bias", hidden_gradient.sum(axis=0)),
     ):
-        w[name] -= LEARNING_RATE * (change + mu * (w[name] - start[name]))
+        held = mu * (w[name] - start[name]) + constants.get(name, 0.0)
+        w[name] -= LEARNING_RATE * (change + held)
     return loss
 
 
@@ -99,11 +108,18 @@ def main():
         user=given.user,
         password=os.environ.get("TRIBUTARY_PASSWORD", ""),
     ) as client:
+        terms = LocalTerms()
         for round in client.rounds():
             weights = {name: value.copy() for name, value in round.tensors.items()}
-            mu = round.config.get("proximal-mu", 0.0)
-            loss = train(weights, images, labels, random, mu)
-            receipt = round.send(weights, samples=len(labels), metrics={"loss": loss})
+            before = forward(weights, images, labels)[2]
+            loss = train(weights, images, labels, random, *terms.begin(round))
+            steps = EPOCHS * -(-len(labels) // BATCH)
+            receipt = round.send(
+                weights,
+                samples=len(labels),
+                metrics={"loss": loss, "loss-before": before, "steps": steps},
+                sets=terms.end(round, weights, steps, LEARNING_RATE),
+            )
             print(
                 f"{given.id}, round {round.number}: loss {loss:.3f}, {receipt.status}", flush=True
             )

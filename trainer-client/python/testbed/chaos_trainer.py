@@ -65,7 +65,9 @@ def train(uri, job, trainer, group, log, stop):
             # Training takes its time.
             time.sleep(PAUSE)
             update = round.update()
-            update["weight"][...] = values(trainer, round.id)
+            for name in update:
+                whose = trainer if name == "weight" else f"{trainer}/{name}"
+                update[name][...] = values(whose, round.id)
             log.write(round.id)
             try:
                 receipt = update.send(samples=samples)

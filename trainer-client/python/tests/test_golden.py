@@ -18,6 +18,8 @@ import pytest
 FILE = Path(__file__).parents[3] / "operators/src/test/resources/golden/optimizers.json"
 SAMPLES = (2, 5, 11)
 ROUNDS = 20
+#: Of each trainer, before it trains.
+LOSSES = (0.4, 1.3, 2.2)
 
 FLOWER = {
     "fedadagrad": ("FedAdagrad", {}),
@@ -87,6 +89,32 @@ def flower(name: str) -> list[list[float]]:
     return models
 
 
+def flower_qfedavg() -> list[list[float]]:
+    """The models of all rounds by Flower's q-FedAvg."""
+    flwr = original("flwr", ".venv")
+    strategies = original("flwr.serverapp.strategy", ".venv")
+    strategy = strategies.QFedAvg(client_learning_rate=0.05, q=0.2)
+    model, changes = inputs()
+    models = []
+    for round in range(ROUNDS):
+        strategy.current_arrays = flwr.app.ArrayRecord([model])
+        replies = []
+        for k, (samples, change) in enumerate(zip(SAMPLES, changes[round], strict=True)):
+            content = flwr.app.RecordDict(
+                {
+                    "arrays": flwr.app.ArrayRecord([model + change]),
+                    "metrics": flwr.app.MetricRecord(
+                        {"num-examples": samples, "train_loss": LOSSES[k]}
+                    ),
+                }
+            )
+            replies.append(SimpleNamespace(content=content, has_error=lambda: False))
+        result, _ = strategy.aggregate_train(round + 1, replies)
+        (model,) = result.to_numpy_ndarrays()
+        models.append(model.tolist())
+    return models
+
+
 def nvflare(name: str) -> list[list[float]]:
     """The models of all rounds by NVFlare's FedOpt."""
     torch = original("torch", ".venv-system")
@@ -135,13 +163,18 @@ def golden(key: str, models: list[list[float]]) -> list[list[float]]:
 def test_the_file_has_no_other_cases() -> None:
     assert set(json.loads(FILE.read_text())["models"]) == {f"flower {name}" for name in FLOWER} | {
         f"nvflare {name}" for name in NVFLARE
-    }
+    } | {"flower qfedavg"}
 
 
 @pytest.mark.parametrize("name", FLOWER)
 def test_flower(name: str) -> None:
     models = flower(name)
     np.testing.assert_allclose(golden(f"flower {name}", models), models, rtol=1e-9, atol=1e-12)
+
+
+def test_flower_qfedavg() -> None:
+    models = flower_qfedavg()
+    np.testing.assert_allclose(golden("flower qfedavg", models), models, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NVFLARE)

@@ -60,6 +60,10 @@ def test_a_message_is_read(vector):
     }
     if vector["type"] == "RoundPlan":
         assert found.config == source.get("config", {})
+        expects = {"sets": (), "metrics": (), "partial": False, "personal": ()}
+        assert vars(found.expects) == {**expects, **source.get("expects", {})} or not source.get(
+            "expects"
+        )
     if vector["type"] == "RoundStatus":
         check_status(found, source)
         return
@@ -73,6 +77,8 @@ def test_a_message_is_read(vector):
             "colour",
             "chunkBytes",
             "crc32c",
+            "expects",
+            "must",
         ):
             assert getattr(found, names.get(name, name)) == value
     assert found.id == (source["round"], source["epoch"])
@@ -89,6 +95,11 @@ def check_status(found, source):
         name: (group["updates"], group["expected"]) for name, group in source["groups"].items()
     }
     assert found.metrics == source.get("metrics", {})
+    assert {n: vars(s) for n, s in found.summaries.items()} == source.get("summaries", {})
+    assert {
+        group: {n: vars(s) for n, s in summaries.items()}
+        for group, summaries in found.group_summaries.items()
+    } == {g: one["metrics"] for g, one in source["groups"].items() if "metrics" in one}
     said = source.get("evaluation")
     assert found.evaluation == (
         said

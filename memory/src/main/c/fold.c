@@ -124,7 +124,7 @@ INLINE uint64_t carry(double value)
                                                                                                     \
 		for (int c = 0; c < columns; c++) {                                                 \
 			values[c] = column[c].values;                                               \
-			weight[c] = (double)column[c].weight;                                       \
+			weight[c] = column[c].weight;                                               \
 		}                                                                                   \
 		if (columns <= GROUP)                                                               \
 			return (int)(group_##TYPE(sum, fresh, values, weight, columns, 0, count) >> 63); \
@@ -146,7 +146,7 @@ INLINE uint64_t carry(double value)
 		for (int64_t i = 0; i < count; i++) {                                               \
 			i128 total = fresh ? 0 : sum[i];                                            \
 			for (int c = 0; c < columns; c++)                                           \
-				total += (i128)column[c].weight * READ(((const ELEMENT *)column[c].values)[i]); \
+				total += (i128)(int64_t)column[c].weight * READ(((const ELEMENT *)column[c].values)[i]); \
 			sum[i] = total;                                                             \
 		}                                                                                   \
 		return 0;                                                                           \

@@ -14,7 +14,7 @@
 // A run of elements and what they are multiplied with.
 struct column {
 	const void *values;
-	int64_t weight;
+	double weight; // of integers a whole number, less than 2^53
 };
 
 // sum[i] += Σ weight × column[i]; where the sum is fresh, anything may have been in it and it counts

@@ -28,9 +28,19 @@ from .errors import (
 )
 from .evaluator import Evaluator, evaluate
 from .follower import Follower, follow
-from .messages import DeadLetter, Evaluation, Model, Plan, Receipt, RoundId, Status
+from .messages import (
+    DeadLetter,
+    Evaluation,
+    Expected,
+    MetricSummary,
+    Model,
+    Plan,
+    Receipt,
+    RoundId,
+    Status,
+)
 from .model_file import save_model
-from .round import GlobalModel, Round, Update
+from .round import GlobalModel, Round, TensorSet, Update
 
 if TYPE_CHECKING:
     from .simulation import SimulatedRound, Simulation, simulate
@@ -42,11 +52,13 @@ __all__ = [
     "DeadLetter",
     "Evaluation",
     "Evaluator",
+    "Expected",
     "Follower",
     "GlobalModel",
     "Interrupted",
     "JobEnded",
     "Malformed",
+    "MetricSummary",
     "Model",
     "ModelMismatch",
     "NoAnswer",
@@ -58,6 +70,7 @@ __all__ = [
     "SimulatedRound",
     "Simulation",
     "Status",
+    "TensorSet",
     "TributaryError",
     "Unreachable",
     "Unsupported",

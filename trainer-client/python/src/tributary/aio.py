@@ -145,11 +145,12 @@ class AsyncClient:
         *,
         samples: int,
         metrics: Mapping[str, float] | None = None,
+        sets: Mapping[str, Tensors | Sequence[Any]] | None = None,
         delta: bool = False,
     ) -> Receipt:
         """The same as :meth:`tributary.Round.send`, which blocks."""
         return await self._run(
-            lambda: round.send(tensors, samples=samples, metrics=metrics, delta=delta)
+            lambda: round.send(tensors, samples=samples, metrics=metrics, sets=sets, delta=delta)
         )
 
 

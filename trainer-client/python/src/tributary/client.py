@@ -20,6 +20,7 @@ from .errors import ArgumentError, JobEnded, NoAnswer, Rejected, TributaryError
 from .inbox import Event, Inbox
 from .membership import JOIN_AGAIN, Membership
 from .messages import Kind, Opening, Receipt, RoundId, check_group, check_name, kept_metrics
+from .own import OwnTensors
 from .pending import Pending, PendingUpdate
 from .progress import Progress
 from .round import Round, Update
@@ -115,6 +116,7 @@ class Client(Closing):
         self._posted: _Outgoing | None = None
         self._inbox = Inbox(who.trainer, who.instance)
         self._pending = PendingUpdate(Path(state_dir), job, id) if state_dir else None
+        self.own = OwnTensors(Path(state_dir) / job / f"{id}.personal" if state_dir else None)
         self._connection: Connection = transports.connect(uri, who, options, self._inbox)
         self._member = Membership(who, self._connection, self._inbox, heartbeat)
 

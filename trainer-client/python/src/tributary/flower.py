@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from .client import Client
 from .errors import ArgumentError, ModelMismatch, TributaryError
 from .messages import Scalar
 from .pairs import flat, parse_config, read_toml
-from .round import GlobalModel, Round
+from .round import GlobalModel, Round, TensorSet
 from .tensors import Array
 
 try:
@@ -78,7 +79,8 @@ def run(
     """Takes part in a job until it is done.
 
     In each round ``train`` (or ``fit``) is called with the round's model. Its ``num-examples`` is
-    the weight of the update, and its other metrics travel with it. If the app has ``evaluate``, it
+    the weight of the update, and its other metrics travel with it. A tensor set of the algorithm is
+    an ArrayRecord of its name, in the message and in the reply. If the app has ``evaluate``, it
     is called before that with the same model, which is the result of the round before.
 
     Args:
@@ -99,6 +101,16 @@ def run(
     flower = FlowerClient(app, node_config or {}, run_config or {}, config or {}, node)
     with connect(uri, timeout=timeout, **options) as client:
         flower.take_part(client, evaluate_every)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an app's ``train`` has made: tensors, and those of sets, examples, and metrics."""
+
+    arrays: Mapping[str, Array]
+    sets: Mapping[str, Mapping[str, Array]]
+    samples: int
+    metrics: dict[str, float]
 
 
 class FlowerClient:
@@ -132,19 +144,23 @@ class FlowerClient:
             metrics = {}
             if evaluate_every and round.number % evaluate_every == 0:
                 metrics = self.evaluate(round)[1]
-            arrays, samples, trained = self.train(round)
+            trained = self.train(round)
             # What training says of a name is newer than what evaluation says.
-            metrics.update(trained)
-            receipt = round.send(arrays, samples=samples, metrics=metrics)
+            metrics.update(trained.metrics)
+            receipt = round.send(
+                trained.arrays, samples=trained.samples, metrics=metrics, sets=trained.sets
+            )
             log.info("%s: round %d: %s, %s", client.id, round.number, metrics, receipt.status)
 
-    def train(self, round: Round) -> tuple[Mapping[str, Array], int, dict[str, float]]:
-        """Calls the app's ``train``: the tensors, the number of examples, and metrics."""
+    def train(self, round: Round) -> Trained:
+        """Calls the app's ``train``."""
         reply = self._ask("train", round)
         _, why = _status(reply)
         if why:
             raise RuntimeError(f"the app's fit has failed: {why}")
-        arrays = _one(reply.array_records, "ArrayRecord", "train")
+        records = dict(reply.array_records)
+        sets = {name: _values(records.pop(name)) for name in round.sets if name in records}
+        arrays = _one(records, "ArrayRecord", "train")
         metrics = _metrics(reply)
         samples = metrics.pop(NUM_EXAMPLES, metrics.pop("num_examples", None))
         if samples is None or samples != int(samples) or samples < 1:
@@ -152,7 +168,7 @@ class FlowerClient:
                 f"the app's train says {NUM_EXAMPLES} = {samples}; expected a MetricRecord with "
                 f"'{NUM_EXAMPLES}', an integer of 1 or more, which is the weight of its update"
             )
-        return by_name(round, arrays), int(samples), metrics
+        return Trained(by_name(round, arrays), sets, int(samples), metrics)
 
     def evaluate(self, round: Round | GlobalModel) -> tuple[int, dict[str, float]]:
         """Calls the app's ``evaluate``, if it has one: the number of examples, and metrics."""
@@ -182,7 +198,13 @@ class FlowerClient:
                 {f"{prefix}.parameters": arrays, f"{prefix}.config": ConfigRecord(config)}
             )
         else:
-            content = RecordDict({"arrays": arrays, "config": ConfigRecord(config)})
+            content = RecordDict(
+                {
+                    "arrays": arrays,
+                    "config": ConfigRecord(config),
+                    **{name: ArrayRecord(_arrays_of(its)) for name, its in round.sets.items()},
+                }
+            )
         # As Flower's own tests make one: only a server's process may leave the metadata out.
         make: Any = Message
         message = make(metadata=self._metadata(kind, round), content=content)
@@ -216,9 +238,17 @@ def _arrays(round: Round | GlobalModel) -> dict[str, Any]:
     version = round.version
     found, arrays = _shown
     if found != version:
-        arrays = {n: FlowerArray(round.tensors[n]) for n in round.names}
+        arrays = _arrays_of(round)
         _shown = (version, arrays)
     return dict(arrays)
+
+
+def _arrays_of(tensors: TensorSet) -> dict[str, Any]:
+    return {n: FlowerArray(tensors.tensors[n]) for n in tensors.names}
+
+
+def _values(arrays: Any) -> dict[str, Array]:
+    return {name: array.numpy() for name, array in arrays.items()}
 
 
 def as_client_app(app: Any) -> Any:
@@ -309,7 +339,7 @@ def by_name(round: Round, arrays: Any) -> Mapping[str, Array]:
     An app that knows no names numbers its tensors. They are taken in the order of the model that
     ``save_model`` was given.
     """
-    values = {name: array.numpy() for name, array in arrays.items()}
+    values = _values(arrays)
     if set(values) == set(round.names):
         return values
     if list(values) == [str(i) for i in range(len(values))]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -18,6 +18,9 @@ VERSION = 1
 
 #: The largest message that is read, in bytes: a plan for a hundred thousand trainers has a tenth.
 MAX_JSON_BYTES = 1 << 27
+
+#: What a message may ask this version to understand.
+UNDERSTOOD = ("sets", "personal")
 
 MAX_METRICS = 32
 MAX_METRIC_NAME = 64
@@ -69,6 +72,27 @@ Opening = tuple[str, RoundId]
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What a plan expects of updates, besides the model's tensors and the number of samples."""
+
+    #: Names of tensor sets.
+    sets: Sequence[str] = ()
+    #: Names of metrics that the algorithm computes with.
+    metrics: Sequence[str] = ()
+    #: Whether an update may leave tensors out.
+    partial: bool = False
+    #: Patterns of names of tensors that never leave the trainer.
+    personal: Sequence[str] = ()
+
+    def is_personal(self, tensor: str) -> bool:
+        """Whether a tensor of the model never leaves the trainer."""
+        return any(
+            re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), tensor, re.DOTALL)
+            for pattern in self.personal
+        )
+
+
+@dataclass(frozen=True)
 class Plan:
     """A round plan: what the job asks of its trainers now."""
 
@@ -83,6 +107,7 @@ class Plan:
     end: str
     #: What the job's user wants trainers to know.
     config: Mapping[str, Scalar] = field(default_factory=dict)
+    expects: Expected = field(default_factory=Expected)
 
     @property
     def opening(self) -> Opening:
@@ -160,13 +185,27 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class MetricSummary:
+    """One metric over the updates that have it: how many, their mean weighted by samples, their
+    sum, the least and the largest.
+    """
+
+    count: int
+    mean: float
+    sum: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True)
 class Status:
     """How a round stands; the job says so at each change.
 
     ``state`` is WAITING, OPEN, CLOSED, ABANDONED or FINISHED. ``groups`` has the updates that are
     counted and those that are expected, by group. ``metrics`` are the trainers' own, as their mean
     weighted by samples. ``evaluation`` is the newest there is. ``note`` says why the job ends
-    before its last round, or what is missing; it may be empty.
+    before its last round, or what is missing; it may be empty. ``summaries`` have more of the same
+    metrics, and ``group_summaries`` those of each group.
     """
 
     job: str
@@ -180,6 +219,8 @@ class Status:
     metrics: Mapping[str, float] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     note: str = ""
+    summaries: Mapping[str, MetricSummary] = field(default_factory=dict)
+    group_summaries: Mapping[str, Mapping[str, MetricSummary]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -250,8 +291,9 @@ class Fields:
 
 
 def require_understood(what: str, must: object) -> None:
-    """Rejects a message that needs more than this version understands, which is nothing yet."""
-    names = must.split(",") if isinstance(must, str) else must
+    """Rejects a message that needs more than this version understands."""
+    wanted = must.split(",") if isinstance(must, str) else must
+    names = [n for n in wanted if n not in UNDERSTOOD] if isinstance(wanted, list) else wanted
     if names:
         raise Unsupported(
             f"{what}: it must be read with {names}, which version {VERSION} of the protocol does "
@@ -344,6 +386,23 @@ def decode_plan(data: bytes) -> Plan:
         run=check_name("run", read.text("run")),
         end=read.text("end"),
         config=_scalars(plan.get("config")),
+        expects=_expected(plan.get("expects")),
+    )
+
+
+def _expected(found: Any) -> Expected:
+    """What a plan expects. An earlier version expects nothing more."""
+    if not isinstance(found, dict):
+        return Expected()
+
+    def names(key: str) -> list[str]:
+        given = found.get(key) or []
+        if not isinstance(given, list) or not all(isinstance(n, str) for n in given):
+            raise Malformed(f"round plan: 'expects' has {key} {str(given)[:60]}, expected texts")
+        return given
+
+    return Expected(
+        names("sets"), names("metrics"), found.get("partial") is True, names("personal")
     )
 
 
@@ -437,7 +496,26 @@ def decode_status(data: bytes) -> Status:
         metrics=_numbers(status.get("metrics")),
         evaluation=_evaluation(evaluation) if isinstance(evaluation, dict) else None,
         note=str(status.get("note") or ""),
+        summaries=_summaries(status.get("summaries")),
+        group_summaries={
+            name: _summaries(one.get("metrics"))
+            for name, one in groups.items()
+            if isinstance(one, dict) and one.get("metrics")
+        },
     )
+
+
+def _summaries(found: Any) -> dict[str, MetricSummary]:
+    """Metrics by name. An earlier version has none."""
+    if not isinstance(found, dict):
+        return {}
+    summaries = {}
+    for name, one in found.items():
+        read = Fields(f"metric '{name}' of a round status", one if isinstance(one, dict) else {})
+        summaries[name] = MetricSummary(
+            read.integer("count"), *(read.number(n) for n in ("mean", "sum", "min", "max"))
+        )
+    return summaries
 
 
 def _evaluation(found: Mapping[str, Any]) -> Evaluation:

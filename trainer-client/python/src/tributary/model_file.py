@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from .tensors import ORDER, Tensors, as_numpy
+from .tensors import ORDER, SETS, Tensors, as_numpy
 
 
 def save_model(file: str | os.PathLike[str], tensors: Tensors | Sequence[Any]) -> None:
@@ -29,11 +29,19 @@ def save_model(file: str | os.PathLike[str], tensors: Tensors | Sequence[Any]) -
     part.replace(path)
 
 
-def model_bytes(tensors: Tensors | Sequence[Any]) -> bytes:
-    """The bytes of that file."""
+def model_bytes(
+    tensors: Tensors | Sequence[Any], sets: Mapping[str, Tensors] | None = None
+) -> bytes:
+    """The bytes of that file, with tensor sets as a job writes them."""
     if not isinstance(tensors, Mapping):
         tensors = {str(index): value for index, value in enumerate(tensors)}
     arrays = {
         name: np.asarray(as_numpy(value, exact=True), order="C") for name, value in tensors.items()
     }
-    return safetensors.numpy.save(arrays, {ORDER: json.dumps(list(arrays))})
+    metadata = {ORDER: json.dumps(list(arrays))}
+    if sets:
+        metadata[SETS] = json.dumps(list(sets))
+        for name, its in sets.items():
+            for tensor, value in its.items():
+                arrays[f"{name}/{tensor}"] = np.asarray(as_numpy(value, exact=True), order="C")
+    return safetensors.numpy.save(arrays, metadata)

@@ -3,61 +3,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .chunks import ModelFile
 from .connection import Memory
 from .errors import ModelMismatch, TributaryError
-from .messages import Kind, Plan, Receipt, RoundId, Scalar
-from .tensors import Array, Layout, Tensors, add_into, copy_into, problems, require, subtract_into
+from .messages import Expected, Kind, Plan, Receipt, RoundId, Scalar
+from .own import OwnTensors
+from .tensors import (
+    Array,
+    Layout,
+    Tensors,
+    add_into,
+    copy_into,
+    problems,
+    require,
+    squared_distance,
+    subtract_into,
+)
 
 if TYPE_CHECKING:
     import torch
 
 
+#: A metric that the client computes by itself: the square of how far the update is from the model.
+SQUARED_NORM = "squared-norm"
+
+
 class Sender(Protocol):
     """What sends updates: the client."""
+
+    @property
+    def own(self) -> OwnTensors: ...
 
     def memory(self, length: int) -> Memory: ...
 
     def send(self, update: Update, samples: int, metrics: Mapping[str, float]) -> Receipt: ...
 
 
-class ModelTensors:
-    """A model's tensors.
+class TensorSet:
+    """Tensors by name: those of a model, or of one of its sets.
 
     They are views of memory that is mapped, over shared memory the job's own. They may be kept for
     as long as they are of use.
     """
 
-    def __init__(self, name: str, model: ModelFile) -> None:
+    def __init__(
+        self, layout: Layout, model: ModelFile, name: str = "", own: OwnTensors | None = None
+    ) -> None:
+        self._layout = layout
         self._model = model
-        self._layout = Layout.parse(model.read_only, name)
+        self._set = name
+        self._own = own
         self._tensors: dict[str, Array] | None = None
 
     @property
     def names(self) -> list[str]:
-        """Names of the model's tensors, in the order of the model that ``save_model`` was given.
+        """Names of the tensors, in the order of the model that ``save_model`` was given.
 
         A file of another writer may say nothing of that; then it is the order of the file.
         """
-        return list(self._layout.names)
+        return [name for name, _ in self._places()]
+
+    def _places(self) -> list[tuple[str, str]]:
+        """Each name, and that in the file."""
+        if not self._set:
+            return [(name, name) for name in self._layout.names]
+        return [(n.removeprefix(f"{self._set}/"), n) for n in self._layout.names_in(self._set)]
 
     @property
     def tensors(self) -> Mapping[str, Array]:
-        """The model as read-only arrays by name. Elements of BF16 and F8 need ``ml_dtypes``."""
+        """Read-only arrays by name. Elements of BF16 and F8 need ``ml_dtypes``."""
         if self._tensors is None:
-            self._tensors = self._layout.views(self._model.read_only)
+            views = self._layout.views(self._model.read_only)
+            mine = self._own.views() if self._own is not None else {}
+            self._tensors = {name: mine.get(at, views[at]) for name, at in self._places()}
         return self._tensors
 
     def arrays(self) -> list[Array]:
-        """The model as a list of read-only arrays, in the order of ``names``."""
+        """A list of the same arrays, in the order of ``names``."""
         return [self.tensors[name] for name in self.names]
 
     def torch(self) -> dict[str, torch.Tensor]:
-        """The model as torch tensors, for ``load_state_dict``. Writing to them harms nobody."""
-        return self._layout.torch_views(self._model.copy_on_write)
+        """The same as torch tensors, for ``load_state_dict``. Writing to them harms nobody."""
+        views = self._layout.torch_views(self._model.copy_on_write)
+        mine = self._own.torch_views() if self._own is not None else {}
+        return {name: mine.get(at, views[at]) for name, at in self._places()}
+
+
+class ModelTensors(TensorSet):
+    """A model's tensors, and its tensor sets."""
+
+    def __init__(self, name: str, model: ModelFile, own: OwnTensors | None = None) -> None:
+        super().__init__(Layout.parse(model.read_only, name), model, own=own)
+
+    @property
+    def sets(self) -> Mapping[str, TensorSet]:
+        """The tensors that the algorithm needs beside the model's, by the name of their set.
+
+        SCAFFOLD has a set ``control``. A set has a tensor for each floating one of the model, of
+        the same name and shape.
+        """
+        return {
+            name: TensorSet(self._layout, self._model, name, self._own)
+            for name in self._layout.sets
+        }
 
 
 class GlobalModel(ModelTensors):
@@ -88,7 +139,7 @@ class Round(ModelTensors):
     """A round with the model to start from."""
 
     def __init__(self, plan: Plan, model: ModelFile, sender: Sender) -> None:
-        super().__init__(f"model {plan.model}", model)
+        super().__init__(f"model {plan.model}", model, sender.own)
         self._plan = plan
         self._sender = sender
 
@@ -130,35 +181,126 @@ class Round(ModelTensors):
         """The submission of the job that opened the round."""
         return self._plan.run
 
+    @property
+    def expects(self) -> Expected:
+        """What the job expects of an update, besides the model's tensors."""
+        return self._plan.expects
+
     def named(self, tensors: Tensors | Sequence[Any]) -> Tensors:
         """A list of tensors in the order of ``names``, by name."""
+        return self._named(tensors, self, "the model")
+
+    def _named(self, tensors: Tensors | Sequence[Any], of: TensorSet, what: str) -> Tensors:
         if isinstance(tensors, Mapping):
             return tensors
         if not isinstance(tensors, Sequence):
             raise TypeError(
                 f"round {self.id}: {type(tensors).__name__}; expected tensors by name, or a list"
             )
-        if len(tensors) != len(self.names):
+        if len(tensors) != len(of.names):
             raise ModelMismatch(
-                f"round {self.id}: {len(tensors)} tensors, the model has {len(self.names)}: "
-                f"{', '.join(self.names[:10])}"
+                f"round {self.id}: {len(tensors)} tensors, {what} has {len(of.names)}: "
+                f"{', '.join(of.names[:10])}"
             )
-        return dict(zip(self.names, tensors, strict=True))
+        return dict(zip(of.names, tensors, strict=True))
 
-    def check(self, tensors: Tensors | Sequence[Any]) -> None:
+    def _whole(
+        self,
+        tensors: Tensors | Sequence[Any],
+        sets: Mapping[str, Tensors | Sequence[Any]] | None,
+    ) -> Tensors:
+        """All tensors by the names that they have in the file."""
+        whole = dict(self.named(tensors))
+        for name, its in (sets or {}).items():
+            if name not in self.sets:
+                raise ModelMismatch(
+                    f"round {self.id}: the model has no set '{name}', it has {sorted(self.sets)}"
+                )
+            named = self._named(its, self.sets[name], f"set '{name}'")
+            whole.update({f"{name}/{n}": tensor for n, tensor in named.items()})
+        return whole
+
+    def check(
+        self,
+        tensors: Tensors | Sequence[Any],
+        *,
+        sets: Mapping[str, Tensors | Sequence[Any]] | None = None,
+    ) -> None:
         """Raises ModelMismatch if the job would reject these tensors, and says why.
 
         It looks for tensors that are missing, unknown, reshaped or not finite. It reads all values,
         so it takes about as long as a copy.
         """
-        require(f"round {self.id}", problems(self._layout, self.named(tensors)))
+        whole = self._whole(tensors, sets)
+        layout = self._sent(whole)
+        personal = {n: t for n, t in whole.items() if self._personal(n)}
+        require(
+            f"round {self.id}",
+            problems(layout, {n: t for n, t in whole.items() if n not in personal}),
+        )
+        if personal:
+            known = [n for n in personal if n in self._layout.all_names]
+            require(f"round {self.id}", problems(self._layout.only(known), personal))
 
-    def update(self) -> Update:
+    def _personal(self, name: str) -> bool:
+        """Whether a tensor, by the name that it has in the file, never leaves the trainer."""
+        tensor_set = self._layout.set_of(name)
+        plain = name.removeprefix(f"{tensor_set}/") if tensor_set else name
+        return self.expects.is_personal(plain)
+
+    def _sent(self, given: Iterable[str] | None = None) -> Layout:
+        """The layout of an update: of what is given, as far as that may be less than all."""
+        sent = [n for n in self._layout.all_names if not self._personal(n)]
+        if self.expects.partial and given is not None:
+            there = set(given)
+            sent = [n for n in sent if n in there]
+            if not sent:
+                raise ModelMismatch(
+                    f"round {self.id}: none of the model's tensors is given; it has "
+                    f"{', '.join(self.names[:10])}"
+                )
+        if len(sent) == len(self._layout.tensors):
+            return self._layout
+        return self._layout.only(sent)
+
+    def update(self, names: Iterable[str] | None = None) -> Update:
         """Begins an update that is written in place: over shared memory, where it is folded.
 
-        An update that was begun before and not sent is given up.
+        An update that was begun before and not sent is given up. It has no personal tensors. Where
+        updates may be partial, it has those of ``names``; a set's tensor is called ``SET/NAME``.
         """
-        return Update(self._plan, self._layout, self._sender)
+        return Update(
+            self._plan,
+            self._sent(names),
+            self._sender,
+            lambda: self._layout.views(self._model.read_only),
+        )
+
+    def fill(
+        self,
+        tensors: Tensors | Sequence[Any],
+        *,
+        sets: Mapping[str, Tensors | Sequence[Any]] | None = None,
+        delta: bool = False,
+    ) -> Update:
+        """An update with what training has made of the model, as ``send`` takes it."""
+        whole = self._whole(tensors, sets)
+        personal = {n: t for n, t in whole.items() if self._personal(n)}
+        update = self.update(whole)
+        base = (
+            self._layout.views(self._model.read_only) if delta != (self.kind == "DELTA") else None
+        )
+        update.fill({n: t for n, t in whole.items() if n not in personal}, base, delta)
+        if personal:
+            require(
+                f"round {self.id}",
+                (
+                    f"the model has no tensor '{n}'"
+                    for n in set(personal) - set(self._layout.all_names)
+                ),
+            )
+            self._sender.own.keep(self._layout, personal)
+        return update
 
     def send(
         self,
@@ -166,31 +308,31 @@ class Round(ModelTensors):
         *,
         samples: int,
         metrics: Mapping[str, float] | None = None,
+        sets: Mapping[str, Tensors | Sequence[Any]] | None = None,
         delta: bool = False,
     ) -> Receipt:
         """Sends an update and waits for its receipt, sending again as long as none comes.
 
         ``tensors`` are what training has made of the model: arrays or torch tensors by name, a
         list of them in the order of ``names``, or an update of ``update()``, which is sent as it
-        is. The job may want the difference from the
-        model; it is computed here. With ``delta``, the tensors are differences already.
+        is. The job may want the difference from the model; it is computed here. With ``delta``,
+        the tensors are differences already.
 
-        ``samples`` is the update's weight, at least 1. ``metrics`` are numbers for people.
+        ``samples`` is the update's weight, at least 1. ``metrics`` are numbers for people; the
+        job's algorithm may compute with some of them, which ``expects.metrics`` names. ``sets``
+        are what training has made of the tensors of ``Round.sets``.
+
+        If the job takes partial updates, tensors may be left out. Personal tensors are not sent;
+        they are what this client's next rounds begin with.
 
         Returns the receipt. If the round goes on without this update, and nothing is wrong with
         it, ``receipt.counts`` is false, and ``receipt.reason`` says why: it was LATE, for example.
         Raises Rejected if the update is wrong, ModelMismatch if it does not even fit, Unreachable
         if the broker stays away.
         """
-        if isinstance(tensors, Update):
-            update = tensors
-        else:
-            update = self.update()
-            update.fill(
-                self.named(tensors),
-                self.tensors if delta != (self.kind == "DELTA") else None,
-                delta,
-            )
+        update = (
+            tensors if isinstance(tensors, Update) else self.fill(tensors, sets=sets, delta=delta)
+        )
         return update.send(samples=samples, metrics=metrics)
 
 
@@ -201,9 +343,16 @@ class Update(Mapping[str, "Array"]):
     ``send`` they are read-only: their memory is used again.
     """
 
-    def __init__(self, plan: Plan, layout: Layout, sender: Sender) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        layout: Layout,
+        sender: Sender,
+        base: Callable[[], Mapping[str, Array]],
+    ) -> None:
         self._plan = plan
         self._layout = layout
+        self._base = base
         self._sender = sender
         self._memory = sender.memory(layout.length)
         self._use = self._memory.use
@@ -234,7 +383,7 @@ class Update(Mapping[str, "Array"]):
 
     def __contains__(self, name: object) -> bool:
         # To ask for it is not to write it.
-        return name in set(self._layout.names)
+        return name in set(self._layout.all_names)
 
     def __getitem__(self, name: str) -> Array:
         self._check_mine()
@@ -243,7 +392,7 @@ class Update(Mapping[str, "Array"]):
         return array
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._layout.names)
+        return iter(self._layout.all_names)
 
     def __len__(self) -> int:
         return len(self._layout.tensors)
@@ -257,9 +406,9 @@ class Update(Mapping[str, "Array"]):
     def fill(self, tensors: Tensors, base: Tensors | None = None, delta: bool = False) -> None:
         """Writes all tensors; from a base, the difference or, with ``delta``, the sum."""
         known = self._layout.tensors
-        names = set(self._layout.names)
+        names = {t.name for t in known}
         unknown = [f"the model has no tensor '{n}'" for n in tensors if n not in names]
-        missing = [f"tensor '{t.name}' is missing" for t in known if t.name not in tensors]
+        missing = [self._missing(t.name) for t in known if t.name not in tensors]
         require(f"round {self._plan.id}", iter(unknown + missing))
         try:
             for name in self:
@@ -271,6 +420,41 @@ class Update(Mapping[str, "Array"]):
                     subtract_into(self[name], name, tensors[name], base[name])
         except ModelMismatch as e:
             raise ModelMismatch(f"round {self._plan.id}: {e}") from None
+
+    def _missing(self, name: str) -> str:
+        tensor_set = self._layout.set_of(name)
+        if not tensor_set:
+            return f"tensor '{name}' is missing"
+        plain = name.removeprefix(f"{tensor_set}/")
+        return (
+            f"tensor '{plain}' of set '{tensor_set}' is missing; give it with "
+            f"sets={{'{tensor_set}': ...}}"
+        )
+
+    def complete(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Metrics with what the job's algorithm computes with, as far as the client knows it.
+
+        Raises ValueError if another one is missing.
+        """
+        whole = dict(metrics)
+        wanted = self._plan.expects.metrics
+        if SQUARED_NORM in wanted and SQUARED_NORM not in whole:
+            whole[SQUARED_NORM] = self._squared_norm()
+        missing = [name for name in wanted if name not in whole]
+        if missing:
+            raise ValueError(
+                f"round {self._plan.id}: metrics {missing} are missing; the job's algorithm "
+                f"computes with them: metrics={{'{missing[0]}': ...}}"
+            )
+        return whole
+
+    def _squared_norm(self) -> float:
+        base = self._base() if self._plan.kind == "WEIGHTS" else {}
+        return sum(
+            squared_distance(self._arrays()[t.name], base.get(t.name))
+            for t in self._layout.tensors
+            if t.dtype.floating and self._layout.set_of(t.name) == ""
+        )
 
     def written(self) -> memoryview:
         """The whole file that is sent. Raises ModelMismatch while tensors were never written."""
@@ -292,4 +476,4 @@ class Update(Mapping[str, "Array"]):
         self.written()
         for view in (self._views or {}).values():
             view.flags.writeable = False
-        return self._sender.send(self, int(samples), metrics or {})
+        return self._sender.send(self, int(samples), self.complete(metrics or {}))

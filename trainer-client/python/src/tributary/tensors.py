@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,9 @@ MAX_HEADER_BYTES = 100_000_000
 
 #: Key of a file's metadata with the names in the order of their model, as a JSON array.
 ORDER = "tributary.order"
+
+#: Key of a file's metadata with the names of its tensor sets, as a JSON array.
+SETS = "tributary.sets"
 
 _SCANNED_ELEMENTS = 1 << 20
 _SHOWN_PROBLEMS = 5
@@ -93,18 +96,61 @@ class Tensor:
     def elements(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def dtype_name(self) -> str:
+        """As the file has it."""
+        return next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
+
 
 class Layout:
     """The header of a safetensors file. Immutable."""
 
     def __init__(
-        self, header: bytes, tensors: Sequence[Tensor], order: Sequence[str] | None = None
+        self, header: bytes, tensors: Sequence[Tensor], metadata: Mapping[str, Any] | None = None
     ) -> None:
         self.header = header
         #: In the order of their data.
         self.tensors = tuple(tensors)
-        #: Names in the order of the model, as far as the file says so.
-        self.names = tuple(order if order is not None else (t.name for t in tensors))
+        #: Names of the tensor sets, whose tensors are named ``SET/NAME``.
+        self.sets = _sets(metadata or {})
+        mine = [t.name for t in tensors if self.set_of(t.name) == ""]
+        #: Names of the model's own tensors in its order, as far as the file says so.
+        self.names = tuple(_order(metadata or {}, mine))
+
+    def set_of(self, name: str) -> str:
+        """The set that a tensor is in; empty for the model's own."""
+        return next((s for s in self.sets if name.startswith(f"{s}/")), "")
+
+    def names_in(self, name: str) -> list[str]:
+        """Names of a set's tensors, as they stand in the file, in the order of the model."""
+        there = {t.name for t in self.tensors}
+        return [f"{name}/{n}" for n in self.names if f"{name}/{n}" in there]
+
+    @property
+    def all_names(self) -> list[str]:
+        """Names of the model's tensors, and then those of the sets."""
+        return [*self.names, *(n for s in self.sets for n in self.names_in(s))]
+
+    def only(self, names: Collection[str]) -> Layout:
+        """The layout of a file with some of the tensors."""
+        fields: dict[str, Any] = {}
+        tensors, at = [], 0
+        for t in self.tensors:
+            if t.name in names:
+                tensors.append(replace(t, begin=at, end=at + t.end - t.begin))
+                at = tensors[-1].end
+                fields[t.name] = {
+                    "dtype": t.dtype_name,
+                    "shape": list(t.shape),
+                    "data_offsets": [tensors[-1].begin, at],
+                }
+        metadata = {ORDER: json.dumps([n for n in self.names if n in names])}
+        if self.sets:
+            metadata[SETS] = json.dumps(self.sets)
+        fields["__metadata__"] = metadata
+        text = json.dumps(fields, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        return Layout(len(text).to_bytes(8, "little") + text, tensors, metadata)
 
     @property
     def data_offset(self) -> int:
@@ -152,7 +198,8 @@ class Layout:
             raise Malformed(
                 f"{what}: the tensors need {at} bytes, the file has {length - len(header)}"
             )
-        return cls(header, tensors, _order(fields.get("__metadata__"), tensors))
+        metadata = fields.get("__metadata__")
+        return cls(header, tensors, metadata if isinstance(metadata, dict) else None)
 
     def views(self, file: Any) -> dict[str, Array]:
         """Views of all tensors in a buffer with the whole file, by name, in the file's order."""
@@ -180,13 +227,22 @@ class Layout:
         return views
 
 
-def _order(metadata: Any, tensors: Sequence[Tensor]) -> list[str] | None:
+def _order(metadata: Mapping[str, Any], names: list[str]) -> list[str]:
     """The order that a file's metadata give; what is no order of its tensors says nothing."""
     try:
-        order = json.loads(metadata[ORDER])
-        return order if sorted(order) == sorted(t.name for t in tensors) else None
+        order: list[str] = json.loads(metadata[ORDER])
+        return order if sorted(order) == sorted(names) else names
     except (TypeError, KeyError, ValueError):
-        return None
+        return names
+
+
+def _sets(metadata: Mapping[str, Any]) -> list[str]:
+    """The sets that a file's metadata name; what is no list of names says nothing."""
+    try:
+        sets = json.loads(metadata[SETS])
+        return [str(name) for name in sets] if isinstance(sets, list) else []
+    except (TypeError, KeyError, ValueError):
+        return []
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -299,6 +355,19 @@ def _not_finite(name: str, values: Array, target: np.dtype[Any]) -> Iterator[str
                 "expected finite values"
             )
             return
+
+
+def squared_distance(value: Array, base: Array | None) -> float:
+    """The square of the norm of what a tensor is away from its base, in float64."""
+    flat = value.reshape(-1)
+    start = None if base is None else base.reshape(-1)
+    total = 0.0
+    for begin in range(0, flat.size, _SCANNED_ELEMENTS):
+        part = flat[begin : begin + _SCANNED_ELEMENTS].astype(np.float64)
+        if start is not None:
+            part -= start[begin : begin + _SCANNED_ELEMENTS].astype(np.float64)
+        total += float(part @ part)
+    return total
 
 
 def require(what: str, found: Iterator[str]) -> None:

@@ -25,14 +25,14 @@ import secrets
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .closing import Closing
 from .errors import Malformed, ModelMismatch
-from .messages import Evaluation, Kind, RoundId, Scalar, encode
+from .messages import Evaluation, Expected, Kind, RoundId, Scalar, encode
 from .model_file import model_bytes
 from .shm import process, region
 from .shm.directory import create, create_file, read, read_small, remove, replace
@@ -85,6 +85,7 @@ class FakeJob(Closing):
         self._layout: Layout | None = None
         self._state = ""
         self._config: dict[str, Scalar] = {}
+        self._expects = Expected()
         self._seen: set[tuple[str, int]] = set()
         self._updates: dict[str, ReceivedUpdate] = {}
         self._rejections = 0
@@ -111,13 +112,28 @@ class FakeJob(Closing):
         self._closed.set()
         self._thread.join(5)
 
-    def open_round(self, model: Tensors, config: Mapping[str, Scalar] | None = None) -> RoundId:
-        """Opens the next round, in which trainers start from this model, with ``round.config``."""
-        data = model_bytes(model)
+    def open_round(
+        self,
+        model: Tensors,
+        config: Mapping[str, Scalar] | None = None,
+        *,
+        sets: Mapping[str, Tensors] | None = None,
+        metrics: Sequence[str] = (),
+        partial: bool = False,
+        personal: Sequence[str] = (),
+    ) -> RoundId:
+        """Opens the next round, in which trainers start from this model, with ``round.config``.
+
+        ``sets`` are tensor sets beside the model, ``metrics`` are those that each update must
+        have, ``partial`` is whether it may leave tensors out, ``personal`` are patterns of names of
+        tensors that it must not have.
+        """
+        data = model_bytes(model, sets)
         with self._lock:
             self._close_round()
             self._round += 1
             self._config = dict(config or {})
+            self._expects = Expected(list(sets or {}), list(metrics), partial, list(personal))
             self._model = RoundId(self._round - 1, 0)
             self._layout = Layout.parse(data, "model")
             self._publish(data)
@@ -216,6 +232,7 @@ class FakeJob(Closing):
                 "run": self._run,
                 "end": self._secret if state == "ENDED" else "",
                 "config": self._config,
+                "expects": vars(self._expects),
             },
         )
 
@@ -418,12 +435,36 @@ class FakeJob(Closing):
                         f"tensor '{tensor.name}' has elements of {tensor.dtype.torch}, "
                         f"the model has {types[tensor.name].torch}"
                     )
-            require(f"update of {update.trainer}", problems(self._layout, tensors))
+            require(f"update of {update.trainer}", problems(self._expected(layout), tensors))
         except (Malformed, ModelMismatch) as e:
             finite = "expected finite" not in str(e)
             self.reject(update, "WRONG_SHAPE" if finite else "NOT_FINITE", str(e))
             return
+        missing = [name for name in self._expects.metrics if name not in update.metrics]
+        if missing:
+            self.reject(update, "BAD_METRIC", f"metrics {missing} are missing")
+            return
         self._received.put(ReceivedUpdate(**{**vars(update), "tensors": tensors}))
+
+    def _expected(self, update: Layout) -> Layout:
+        """Which of the model's tensors an update has to have."""
+        model = self._layout
+        assert model is not None
+        there = {t.name for t in update.tensors}
+
+        def personal(name: str) -> bool:
+            tensor_set = model.set_of(name)
+            return self._expects.is_personal(
+                name.removeprefix(f"{tensor_set}/") if tensor_set else name
+            )
+
+        return model.only(
+            {
+                t.name
+                for t in model.tensors
+                if not personal(t.name) and (t.name in there or not self._expects.partial)
+            }
+        )
 
 
 def release(file: Path, generation: int) -> None:

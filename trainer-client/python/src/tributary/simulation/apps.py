@@ -213,8 +213,8 @@ class _FlowerShare:
     client: Any
 
     def train(self, round: Round, seed: int) -> tuple[Any, int, Metrics]:
-        found: tuple[Any, int, Metrics] = self.client.train(round)
-        return found
+        found = self.client.train(round)
+        return found.arrays, found.samples, found.metrics
 
     def evaluate(self, model: Round | GlobalModel) -> tuple[int, Metrics]:
         found: tuple[int, Metrics] = self.client.evaluate(model)

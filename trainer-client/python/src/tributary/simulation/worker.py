@@ -162,10 +162,9 @@ class Worker:
             seed = seed_of(self._seed, index, round.number)
             seed_all(seed)
             tensors, samples, metrics = self._clients[index].train(round, seed)
-        update = round.update()
-        update.fill(round.named(tensors), round.tensors if round.kind == "DELTA" else None)
+        update = round.fill(tensors)
         # The round ends with all clients, so the next one says that this counts.
-        client.post(update, samples, metrics)
+        client.post(update, samples, update.complete(metrics))
         self._say(Trained(index, round.number, samples, metrics))
 
     def _evaluate(self, index: int, round: Round | GlobalModel, made: int) -> None:

@@ -137,7 +137,8 @@ final class HostsBench {
                                 List.of(Kind.LINK),
                                 new ChaosOptions.Trainers(CUT_TRAINERS, 0),
                                 regions,
-                                hosts),
+                                hosts,
+                                "fedavg"),
                         System.err)
                 .run();
     }

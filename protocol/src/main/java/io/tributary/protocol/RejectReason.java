@@ -23,6 +23,8 @@ public enum RejectReason {
     PROMISE_NOT_TAKEN,
     /** A sample count that is not from 1 to what the job allows. */
     BAD_SAMPLES,
+    /** A metric that the job's algorithm computes with is missing or out of range. */
+    BAD_METRIC,
     /** The round is over. */
     LATE,
     /** The round has not been opened. */

@@ -33,6 +33,7 @@ public final class ModelUpdate {
     private int generation;
     private final RoundPlan plan;
     private final SafetensorsHeader header;
+    private final TensorFile model;
     private final Map<String, Double> metrics = new HashMap<>();
     private final Set<String> untouched = new LinkedHashSet<>();
     private final Set<Long> attempts = new LinkedHashSet<>();
@@ -40,8 +41,13 @@ public final class ModelUpdate {
     private boolean promises = true;
     private long samples;
 
-    ModelUpdate(UpdateRegions regions, RoundPlan plan, SafetensorsHeader header) {
+    /**
+     * @param header of the file that is sent
+     * @param model from which training began
+     */
+    ModelUpdate(UpdateRegions regions, RoundPlan plan, SafetensorsHeader header, TensorFile model) {
         this.plan = plan;
+        this.model = model;
         this.header = header;
         this.owned = regions.take(header.fileLength());
         this.generation = owned.region().payload().generation();
@@ -93,7 +99,10 @@ public final class ModelUpdate {
         return this;
     }
 
-    /** Something measured in training, for example {@code loss}. */
+    /**
+     * Something measured in training, for example {@code loss}, or something that the job's
+     * algorithm computes with ({@link TrainingRound#expected}).
+     */
     public ModelUpdate metric(String name, double value) {
         metrics.put(name, value);
         return this;
@@ -193,6 +202,24 @@ public final class ModelUpdate {
             throw new IllegalStateException(
                     "update for round %s: it was given up, because newUpdate() was called again or the client was closed; write the newer one"
                             .formatted(id()));
+        }
+    }
+
+    /**
+     * Adds what the job's algorithm computes with, as far as it is known here.
+     *
+     * @throws IllegalStateException when something else is missing
+     */
+    void complete() {
+        for (String name : plan.expects().metrics()) {
+            if (name.equals(SquaredNorm.NAME) && !metrics.containsKey(name)) {
+                metrics.put(name, SquaredNorm.of(memory(), header, kind(), model));
+            }
+            if (!metrics.containsKey(name)) {
+                throw new IllegalStateException(
+                        "update for round %s: metric '%s' is missing, and the job's algorithm computes with it; add it with metric()"
+                                .formatted(id(), name));
+            }
         }
     }
 

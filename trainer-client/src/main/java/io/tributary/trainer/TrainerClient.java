@@ -251,6 +251,7 @@ public final class TrainerClient implements AutoCloseable {
 
     private Receipt sent(ModelUpdate update) {
         update.checkWritten();
+        update.complete();
         if (!promises) {
             update.withdrawPromise();
         }

@@ -3,15 +3,20 @@
 package io.tributary.trainer;
 
 import io.tributary.memory.region.TensorFile;
+import io.tributary.protocol.message.Expected;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.protocol.tensor.TensorSets;
+import io.tributary.protocol.tensor.UpdateTensors;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.Predicate;
 
 /**
  * A round that this trainer is asked to take part in, with the model to start from. The model's
@@ -46,7 +51,17 @@ public final class TrainingRound {
         return plan.config();
     }
 
-    /** The model's tensors. */
+    /** What the job expects of an update, besides the model's tensors. */
+    public Expected expected() {
+        return plan.expects();
+    }
+
+    /** The model's own tensors, in the order of their data. */
+    public List<TensorInfo> tensors() {
+        return TensorSets.model(model.header());
+    }
+
+    /** The model's tensors, and {@code SET/NAME} for those of its sets. */
     public SafetensorsHeader header() {
         return model.header();
     }
@@ -67,13 +82,43 @@ public final class TrainingRound {
     }
 
     /**
-     * Begins an update with the model's tensors, to be filled in place. One that was begun before
-     * and not sent is given up.
+     * Begins an update with the tensors of {@link #header}, to be filled in place, but for the
+     * personal ones. One that was begun before and not sent is given up.
      *
      * @throws TrainerException when there is no room for it
      */
     public ModelUpdate newUpdate() {
-        return new ModelUpdate(updates, plan, model.header());
+        return newUpdate(tensor -> true);
+    }
+
+    /**
+     * The same with some of the tensors, where the job takes partial updates.
+     *
+     * @param names with {@code SET/NAME} for a tensor of a set
+     * @throws IllegalArgumentException where it takes none, or there is no such tensor
+     */
+    public ModelUpdate newUpdate(Set<String> names) {
+        if (!plan.expects().partial()) {
+            throw new IllegalArgumentException(
+                    "the job takes no partial updates (model.partial-updates); send all tensors");
+        }
+        names.forEach(name -> find(model.header(), name));
+        return newUpdate(tensor -> names.contains(tensor.name()));
+    }
+
+    private ModelUpdate newUpdate(Predicate<TensorInfo> wanted) {
+        List<String> sets = TensorSets.of(model.header());
+        UpdateTensors tensors = plan.expects().tensors();
+        return new ModelUpdate(
+                updates,
+                plan,
+                model.header()
+                        .only(
+                                wanted.and(
+                                        tensor ->
+                                                !tensors.isPersonal(
+                                                        TensorSets.plain(tensor.name(), sets)))),
+                model);
     }
 
     static TensorInfo find(SafetensorsHeader header, String name) {

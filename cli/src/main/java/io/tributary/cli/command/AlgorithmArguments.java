@@ -5,7 +5,6 @@ package io.tributary.cli.command;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.rule.ParameterException;
 import io.tributary.testbed.demo.DemoOptions;
-import io.tributary.testbed.digits.DigitNetwork;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
@@ -30,13 +29,12 @@ final class AlgorithmArguments {
     private Map<String, String> parameters = new TreeMap<>();
 
     /**
-     * @throws UsageException when there is none like that, or it cannot work on digits
+     * @throws UsageException when there is none like that
      */
     DemoOptions.Method method() {
         String lower = name.toLowerCase(Locale.ROOT);
         try {
             Algorithm algorithm = Algorithm.named(lower, parameters);
-            algorithm.optimizer().check(DigitNetwork.header().tensors());
             return new DemoOptions.Method(lower, parameters, algorithm);
         } catch (ParameterException e) {
             throw new UsageException("--param: " + e.getMessage());

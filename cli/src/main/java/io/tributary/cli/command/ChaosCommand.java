@@ -2,6 +2,7 @@
 
 package io.tributary.cli.command;
 
+import io.tributary.operators.rule.Parameters;
 import io.tributary.protocol.Json;
 import io.tributary.testbed.chaos.Chaos;
 import io.tributary.testbed.chaos.ChaosOptions;
@@ -73,6 +74,14 @@ public final class ChaosCommand implements Callable<Integer> {
             description = "Trainers, a process each. Default: ${DEFAULT-VALUE}.")
     private int trainers;
 
+    @Option(
+            names = "--algorithm",
+            paramLabel = "fedavg|fedadam|scaffold",
+            defaultValue = "fedavg",
+            description =
+                    "How updates become a model; what it remembers is checked too. Default: ${DEFAULT-VALUE}.")
+    private String algorithm;
+
     @Mixin private PythonTrainersArguments python;
 
     @Mixin private RegionArguments regions;
@@ -95,6 +104,13 @@ public final class ChaosCommand implements Callable<Integer> {
         if (hosts > 0 && transport.kind() == TransportKind.KAFKA) {
             throw new UsageException("--hosts: expected --transport mqtt or shm");
         }
+        if (!ChaosOptions.ALGORITHMS.contains(algorithm)) {
+            throw new UsageException(
+                    "--algorithm %s: expected %s"
+                            .formatted(
+                                    algorithm,
+                                    Parameters.oneOf(algorithm, ChaosOptions.ALGORITHMS)));
+        }
         ChaosReport report =
                 new Chaos(
                                 new ChaosOptions(
@@ -105,7 +121,8 @@ public final class ChaosCommand implements Callable<Integer> {
                                         kinds(),
                                         new ChaosOptions.Trainers(trainers, python.count()),
                                         regions.directory(),
-                                        hosts),
+                                        hosts,
+                                        algorithm),
                                 System.out)
                         .run();
         if (file.isPresent()) {

@@ -158,7 +158,12 @@ public record TestJob(String name, Path work, int agentPort) {
                         run,
                         TreeSchemas.of(4, GROUPS, 2),
                         rules,
-                        new ModelSpec(model.toString(), 100_000, rules.folding().kind()),
+                        new ModelSpec(
+                                model.toString(),
+                                100_000,
+                                rules.folding().kind(),
+                                rules.folding().algorithm().optimizer().sets(),
+                                rules.folding().tensors()),
                         PosixModelStore.at(work.resolve(name)),
                         Surroundings.System.HERE);
         new FederationJob(graph, transports, Publish.COMMITTED).build(flink.environment());

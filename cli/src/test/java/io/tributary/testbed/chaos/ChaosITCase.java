@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Half a minute of chaos for each transport. */
+/** Half a minute of chaos for each transport, with algorithms that remember and that do not. */
 @Tag("alone")
 class ChaosITCase {
 
@@ -26,7 +26,7 @@ class ChaosITCase {
     @Test
     @Timeout(500)
     void nothingIsLostAndNothingCountsTwice() throws Exception {
-        nothingIsLost("shm");
+        nothingIsLost("shm", "scaffold");
     }
 
     @Tag("long")
@@ -34,10 +34,10 @@ class ChaosITCase {
     @ValueSource(strings = {"mqtt", "kafka"})
     @Timeout(500)
     void norByWayOfABroker(String scheme) throws Exception {
-        nothingIsLost(scheme);
+        nothingIsLost(scheme, "fedavg");
     }
 
-    private void nothingIsLost(String scheme) throws Exception {
+    private void nothingIsLost(String scheme, String algorithm) throws Exception {
         TransportKind transport = TransportKind.of(scheme);
         requireRight(
                 new ChaosOptions(
@@ -48,7 +48,8 @@ class ChaosITCase {
                         ChaosOptions.kinds(transport, false),
                         new ChaosOptions.Trainers(2, 2),
                         regions,
-                        0));
+                        0,
+                        algorithm));
     }
 
     @Tag("long")
@@ -65,7 +66,8 @@ class ChaosITCase {
                         List.of(Kind.HOST, Kind.LINK),
                         new ChaosOptions.Trainers(2, 2),
                         regions,
-                        3));
+                        3,
+                        "fedavg"));
     }
 
     /** Flink goes on with fewer hosts, and with those that come in their place. */
@@ -82,7 +84,8 @@ class ChaosITCase {
                         List.of(Kind.LOST_HOST),
                         new ChaosOptions.Trainers(4, 0),
                         regions,
-                        3));
+                        3,
+                        "fedadam"));
     }
 
     private static void requireRight(ChaosOptions options) throws Exception {

@@ -47,7 +47,8 @@ class ElasticITCase {
                             "node-port: " + (Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET),
                             "shm:",
                             2,
-                            HOSTS);
+                            HOSTS,
+                            "fedavg");
             Progress progress = new Progress();
             try (TrainerFleet fleet =
                             new TrainerFleet(
@@ -85,7 +86,8 @@ class ElasticITCase {
                 progress.awaitRound(progress.round() + 2, PATIENCE_SECONDS);
 
                 assertThat(fleet.stop(PATIENCE_SECONDS)).isEmpty();
-                Oracle oracle = new Oracle(fleet.logs(), Path.of(spec.models()));
+                Oracle oracle =
+                        new Oracle(fleet.logs(), Path.of(spec.models()), Reference.of("fedavg"));
                 assertThat(oracle.faults()).isEmpty();
                 assertThat(oracle.countedTwice()).isZero();
                 assertThat(oracle.worstError()).isLessThan(1e-6);

@@ -45,7 +45,8 @@ class HostsJobITCase {
                             "node-port: " + (Mailbox.DEFAULT_PORT + Node.LOCAL_OFFSET),
                             "shm:",
                             2 * HOSTS,
-                            HOSTS);
+                            HOSTS,
+                            "fedavg");
             Progress progress = new Progress();
             try (TrainerFleet fleet =
                             new TrainerFleet(
@@ -72,7 +73,8 @@ class HostsJobITCase {
                                             .isPositive();
                                 });
                 assertThat(fleet.stop(60)).isEmpty();
-                Oracle oracle = new Oracle(fleet.logs(), Path.of(spec.models()));
+                Oracle oracle =
+                        new Oracle(fleet.logs(), Path.of(spec.models()), Reference.of("fedavg"));
                 assertThat(oracle.faults()).isEmpty();
                 assertThat(oracle.rounds()).isGreaterThanOrEqualTo(4);
                 assertThat(oracle.countedOnce()).isGreaterThanOrEqualTo(4 * 2 * HOSTS);

@@ -75,7 +75,8 @@ class DemoITCase {
                         temp.resolve("models").toString());
 
         assertThat(cli.exit()).as(cli.err()).isZero();
-        assertThat(cli.out()).contains("Flink web UI: http://", "round  updates  test accuracy");
+        assertThat(cli.out())
+                .contains("Flink web UI: http://", "round  updates  test accuracy  training loss");
         JsonNode rounds = report().get("rounds");
         assertThat(rounds).hasSize(3);
         for (JsonNode round : rounds) {

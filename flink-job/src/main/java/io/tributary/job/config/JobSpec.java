@@ -13,12 +13,16 @@ import io.tributary.operators.coordinator.Surroundings;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.rule.Parameters;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.Config;
 import io.tributary.protocol.message.Metrics;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
+import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.protocol.tensor.TensorSets;
+import io.tributary.protocol.tensor.UpdateTensors;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.sources.base.staging.Staging;
 import java.io.IOException;
@@ -102,22 +106,25 @@ public record JobSpec(
         }
         Topology topology =
                 Topology.read(existing(yaml, JobOptions.TOPOLOGY, directory), Optional.empty());
+        AlgorithmJar algorithm = AlgorithmJar.read(yaml, directory);
         ModelSpec model =
                 new ModelSpec(
                         initial(yaml, directory),
                         positive(yaml, JobOptions.SHARD),
-                        yaml.get(JobOptions.UPDATES));
+                        yaml.get(JobOptions.UPDATES),
+                        algorithm.algorithm().optimizer().sets(),
+                        new UpdateTensors(
+                                yaml.get(JobOptions.PARTIAL), yaml.get(JobOptions.PERSONAL)));
         try {
-            model.layout();
+            requirePersonal(yaml, model.layout());
         } catch (RejectedException | UncheckedIOException e) {
             throw yaml.wrong(JobOptions.MODEL, e.getMessage());
         }
-        AlgorithmJar algorithm = AlgorithmJar.read(yaml, directory);
         requirePossible(yaml, algorithm.algorithm(), model);
         return new JobSpec(
                 name,
                 topology,
-                rules(yaml, algorithm.algorithm()),
+                rules(yaml, algorithm.algorithm(), model.updates()),
                 model,
                 place(yaml.get(JobOptions.MODELS), directory),
                 TransportSettings.read(yaml, staging(yaml)),
@@ -191,7 +198,7 @@ public record JobSpec(
         }
     }
 
-    private static RoundRules rules(JobYaml yaml, Algorithm algorithm) {
+    private static RoundRules rules(JobYaml yaml, Algorithm algorithm, UpdateTensors tensors) {
         requirePossible(yaml);
         return new RoundRules(
                 positive(yaml, JobOptions.ROUNDS),
@@ -206,7 +213,8 @@ public record JobSpec(
                         yaml.get(JobOptions.TIMING),
                         yaml.get(JobOptions.UPDATES),
                         algorithm,
-                        yaml.get(JobOptions.LOCALITY)),
+                        yaml.get(JobOptions.LOCALITY),
+                        tensors),
                 Map.of(),
                 new RoundRules.Limits(
                         positive(yaml, JobOptions.MAX_TRAINERS),
@@ -276,14 +284,35 @@ public record JobSpec(
     }
 
     private static void requirePossible(JobYaml yaml, Algorithm algorithm, ModelSpec model) {
-        ModelLayout layout = model.layout();
-        try {
-            algorithm.optimizer().check(layout.header().tensors());
-        } catch (IllegalArgumentException e) {
-            throw yaml.wrong(JobOptions.ALGORITHM, e.getMessage());
-        }
         if (algorithm.gathers()) {
-            requireRoomForAll(yaml, layout);
+            requireRoomForAll(yaml, model.layout());
+        }
+        if (model.updates().partial() && !algorithm.rule().metrics().isEmpty()) {
+            throw yaml.wrong(
+                    JobOptions.PARTIAL,
+                    "but algorithm '%s' weighs each update as a whole; use another, or set this to false"
+                            .formatted(yaml.get(JobOptions.ALGORITHM)));
+        }
+    }
+
+    /** Each pattern must stand for a tensor, and something must be left to be averaged. */
+    private static void requirePersonal(JobYaml yaml, ModelLayout layout) {
+        List<String> patterns = yaml.get(JobOptions.PERSONAL);
+        List<String> names =
+                TensorSets.model(layout.header()).stream().map(TensorInfo::name).toList();
+        for (int i = 0; i < patterns.size(); i++) {
+            String pattern = patterns.get(i);
+            if (names.stream().noneMatch(name -> UpdateTensors.matches(pattern, name))) {
+                throw yaml.wrongItem(
+                        JobOptions.PERSONAL,
+                        i,
+                        "no tensor of the model is called '%s', expected %s"
+                                .formatted(pattern, Parameters.oneOf(pattern, names)));
+            }
+        }
+        if (names.stream().allMatch(new UpdateTensors(false, patterns)::isPersonal)) {
+            throw yaml.wrongItem(
+                    JobOptions.PERSONAL, 0, "all tensors are personal, so nothing is averaged");
         }
     }
 

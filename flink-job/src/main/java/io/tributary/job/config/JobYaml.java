@@ -30,8 +30,8 @@ public final class JobYaml {
                     JobOptions.KAFKA_PROPERTIES,
                     JobOptions.KAFKA_TRAINER_PROPERTIES);
 
-    /** The only option that has several values. */
-    private static final ConfigOption<List<String>> LIST = JobOptions.TRANSPORTS;
+    private static final List<ConfigOption<List<String>>> LISTS =
+            List.of(JobOptions.TRANSPORTS, JobOptions.PERSONAL);
 
     private final String name;
     private final Map<String, Integer> lines = new LinkedHashMap<>();
@@ -95,10 +95,13 @@ public final class JobYaml {
             lines.put(item(key, items.size() - 1), itemLine);
         }
         known(key, line);
-        if (!key.equals(LIST.key())) {
-            throw at(line, "'%s' is a list, expected one value", key);
-        }
-        values.set(LIST, items);
+        values.set(
+                list(key).orElseThrow(() -> at(line, "'%s' is a list, expected one value", key)),
+                items);
+    }
+
+    private static Optional<ConfigOption<List<String>>> list(String key) {
+        return LISTS.stream().filter(option -> option.key().equals(key)).findFirst();
     }
 
     private static String item(String key, int index) {
@@ -125,11 +128,10 @@ public final class JobYaml {
 
     private void put(String key, String value, int line) {
         known(key, line);
-        if (key.equals(LIST.key())) {
-            values.set(LIST, List.of(value));
-        } else {
-            values.setString(key, value);
-        }
+        list(key)
+                .ifPresentOrElse(
+                        option -> values.set(option, List.of(value)),
+                        () -> values.setString(key, value));
     }
 
     private void known(String key, int line) {

@@ -279,7 +279,8 @@ public record FederationJob(
                 new PublishedModel(
                         ModelPublisher.describe(
                                 graph.job(), graph.run().id(), new RoundId(0, 0), file),
-                        graph.model().path());
+                        graph.model().path(),
+                        graph.model().sets());
         return env.fromData(List.of(initial), AggregationGraph.MODEL)
                 .name("initial model")
                 .uid("source-initial-model")

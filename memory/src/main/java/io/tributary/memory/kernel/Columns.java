@@ -34,13 +34,14 @@ public final class Columns {
      *
      * @param values where it lies
      * @param from where its first element is, in bytes
-     * @param weight what its elements are multiplied with, ≥ 1
+     * @param weight what its elements are multiplied with, &gt; 0; if they are integers, a whole
+     *     number less than 2^53
      */
-    public void add(Memory values, long from, long weight) {
+    public void add(Memory values, long from, double weight) {
         memory[size] = values;
         offset[size] = from;
         table.putLong(size * ENTRY, values.address(from));
-        table.putLong(size * ENTRY + Long.BYTES, weight);
+        table.putDouble(size * ENTRY + Long.BYTES, weight);
         size++;
     }
 
@@ -54,8 +55,8 @@ public final class Columns {
         return address;
     }
 
-    long weight(int column) {
-        return table.getLong(column * ENTRY + Long.BYTES);
+    double weight(int column) {
+        return table.getDouble(column * ENTRY + Long.BYTES);
     }
 
     ByteBuffer elements(int column, long from, int bytes) {

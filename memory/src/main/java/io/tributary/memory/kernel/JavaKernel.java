@@ -142,7 +142,7 @@ final class JavaKernel extends FoldKernel {
                 total.duplicate().put(new byte[n * type.sumBytes()]);
             }
             for (int c = 0; c < columns.size(); c++) {
-                long weight = columns.weight(c);
+                long weight = (long) columns.weight(c);
                 ByteBuffer elements = columns.elements(c, (long) from * size, n * size);
                 for (int i = 0; i < n; i++) {
                     long value = type.bits(elements, i * size);

@@ -103,6 +103,9 @@ class ProtocolVectorsTest {
             if (type == RoundPlan.class && !json.has("config")) {
                 json.putObject("config");
             }
+            if (type == RoundPlan.class && !json.has("expects")) {
+                json.putObject("expects");
+            }
             if (type == RoundStatus.class && !json.has("metrics")) {
                 json.putObject("metrics");
             }

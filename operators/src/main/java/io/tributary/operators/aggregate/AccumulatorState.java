@@ -25,7 +25,10 @@ import org.apache.flink.runtime.state.KeyedStateCheckpointOutputStream;
  */
 final class AccumulatorState {
 
-    private static final int VERSION = 1;
+    private static final int VERSION = 2;
+
+    /** In which all runs of a shard had the same weight. */
+    static final int ONE_WEIGHT = 1;
 
     private AccumulatorState() {}
 
@@ -67,7 +70,7 @@ final class AccumulatorState {
         for (KeyGroupStatePartitionStreamProvider group : groups) {
             DataInputView view = new DataInputViewStreamWrapper(group.getStream());
             int version = view.readInt();
-            if (version != VERSION) {
+            if (version != VERSION && version != ONE_WEIGHT) {
                 throw new IOException(
                         "sums of version %d in the checkpoint, this one reads %d; resume with the version that wrote it"
                                 .formatted(version, VERSION));
@@ -75,7 +78,7 @@ final class AccumulatorState {
             for (int count = view.readInt(); count > 0; count--) {
                 NodeShard key = NodeShard.KeySerializer.INSTANCE.deserialize(view);
                 RoundId round = FlowSerializer.readRound(view);
-                folds.put(new FoldKey(key, round), executor.read(key.shard(), view));
+                folds.put(new FoldKey(key, round), executor.read(key.shard(), version, view));
             }
         }
     }

@@ -5,6 +5,7 @@ package io.tributary.operators.aggregate;
 import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import java.util.Map;
 import org.apache.flink.api.common.typeinfo.TypeInformation;
 
 /**
@@ -27,13 +28,14 @@ public sealed interface AggregatorInput {
     RoundId round();
 
     /**
-     * Add {@code weight × update}.
+     * Add {@code weight × update}, of integers {@code samples × update}, whose sums are exact.
      *
      * @param node the leaf
      * @param shard the shard
      * @param round the round
      * @param payload the update
      * @param weight what it weighs in a mean, &gt; 0
+     * @param samples on which it was trained, &gt; 0
      * @param trainer who wrote it
      * @param scanned whether the job has read its values; otherwise the trainer promises that they
      *     are finite
@@ -43,10 +45,24 @@ public sealed interface AggregatorInput {
             int shard,
             RoundId round,
             PayloadRef payload,
-            long weight,
+            double weight,
+            long samples,
             String trainer,
             boolean scanned)
-            implements AggregatorInput {}
+            implements AggregatorInput {
+
+        /** The same, weighted by its samples. */
+        public FoldUpdate(
+                String node,
+                int shard,
+                RoundId round,
+                PayloadRef payload,
+                long samples,
+                String trainer,
+                boolean scanned) {
+            this(node, shard, round, payload, samples, samples, trainer, scanned);
+        }
+    }
 
     /**
      * Add a child's unnormalised sum.
@@ -54,10 +70,10 @@ public sealed interface AggregatorInput {
      * @param node the parent
      * @param shard the shard
      * @param round the round
-     * @param weight Σ weights
+     * @param weights Σ weights of each run of the shard
      * @param sum Σ weight × value, one for each element of the shard
      */
-    record FoldPartial(String node, int shard, RoundId round, double weight, PartialSum sum)
+    record FoldPartial(String node, int shard, RoundId round, RunWeights weights, PartialSum sum)
             implements AggregatorInput {}
 
     /**
@@ -67,10 +83,21 @@ public sealed interface AggregatorInput {
      * @param base the version of the model that trainers started from
      * @param counted updates that count
      * @param trainers trainers that took part in the job then, ≥ counted
+     * @param totals sums over the updates that count, by name, as the rule wants them
      * @param lastUpdateMicros when the round's last update came, µs since 1970
      */
     record RoundEnd(
-            RoundId model, RoundId base, int counted, int trainers, long lastUpdateMicros) {}
+            RoundId model,
+            RoundId base,
+            int counted,
+            int trainers,
+            Map<String, Double> totals,
+            long lastUpdateMicros) {
+
+        public RoundEnd {
+            totals = Map.copyOf(totals);
+        }
+    }
 
     /**
      * Emit as soon as all contributions have been folded; those of children may come after this.

@@ -10,6 +10,8 @@ import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
 import io.tributary.operators.types.FlowSerializer;
 import io.tributary.protocol.message.RoundId;
 import java.io.IOException;
+import java.util.HashMap;
+import java.util.Map;
 import org.apache.flink.api.common.typeutils.SimpleTypeSerializerSnapshot;
 import org.apache.flink.api.common.typeutils.TypeSerializerSnapshot;
 import org.apache.flink.core.memory.DataInputView;
@@ -29,20 +31,24 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
     /** Since then a close says how many updates and trainers there were. */
     private static final int CLOSE_NODE_COUNTED = 5;
 
+    /** Since then it says totals as well. */
+    private static final int CLOSE_NODE_TOTALS = 6;
+
     @Override
     public void serialize(AggregatorInput input, DataOutputView out) throws IOException {
         if (input instanceof FoldUpdate fold) {
             begin(FOLD_UPDATE, input, out);
             writePayload(fold.payload(), out);
-            out.writeLong(fold.weight());
+            out.writeDouble(fold.weight());
+            out.writeLong(fold.samples());
             out.writeUTF(fold.trainer());
             out.writeBoolean(fold.scanned());
         } else if (input instanceof FoldPartial fold) {
             begin(FOLD_PARTIAL, input, out);
-            out.writeDouble(fold.weight());
+            fold.weights().write(out);
             writeSum(fold.sum(), out);
         } else if (input instanceof CloseNode close) {
-            begin(CLOSE_NODE_COUNTED, input, out);
+            begin(CLOSE_NODE_TOTALS, input, out);
             out.writeUTF(close.parent());
             out.writeInt(close.contributions());
             writeRound(close.end().model(), out);
@@ -50,6 +56,7 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
             out.writeLong(close.end().lastUpdateMicros());
             out.writeInt(close.end().counted());
             out.writeInt(close.end().trainers());
+            writeTotals(close.end().totals(), out);
         } else {
             begin(DROP_ROUND, input, out);
         }
@@ -70,16 +77,35 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
                 : new PartialSum.Inline(readBytes(in));
     }
 
-    private static RoundEnd readEnd(boolean counted, DataInputView in) throws IOException {
+    private static void writeTotals(Map<String, Double> totals, DataOutputView out)
+            throws IOException {
+        out.writeInt(totals.size());
+        for (Map.Entry<String, Double> total : totals.entrySet()) {
+            out.writeUTF(total.getKey());
+            out.writeDouble(total.getValue());
+        }
+    }
+
+    private static Map<String, Double> readTotals(DataInputView in) throws IOException {
+        Map<String, Double> totals = new HashMap<>();
+        for (int count = in.readInt(); count > 0; count--) {
+            totals.put(in.readUTF(), in.readDouble());
+        }
+        return totals;
+    }
+
+    private static RoundEnd readEnd(int tag, DataInputView in) throws IOException {
         RoundId model = readRound(in);
         RoundId base = readRound(in);
         long lastUpdateMicros = in.readLong();
-        // A checkpoint of before does not say; the only algorithm of then does not ask.
+        // A checkpoint of before does not say; the algorithms of then do not ask.
+        boolean counted = tag != CLOSE_NODE;
         return new RoundEnd(
                 model,
                 base,
                 counted ? in.readInt() : 1,
                 counted ? in.readInt() : 1,
+                tag == CLOSE_NODE_TOTALS ? readTotals(in) : Map.of(),
                 lastUpdateMicros);
     }
 
@@ -104,18 +130,14 @@ final class AggregatorInputSerializer extends FlowSerializer<AggregatorInput> {
                             shard,
                             round,
                             readPayload(in),
+                            in.readDouble(),
                             in.readLong(),
                             in.readUTF(),
                             in.readBoolean());
-            case FOLD_PARTIAL -> new FoldPartial(node, shard, round, in.readDouble(), readSum(in));
-            case CLOSE_NODE, CLOSE_NODE_COUNTED ->
-                    new CloseNode(
-                            node,
-                            shard,
-                            round,
-                            in.readUTF(),
-                            in.readInt(),
-                            readEnd(tag == CLOSE_NODE_COUNTED, in));
+            case FOLD_PARTIAL ->
+                    new FoldPartial(node, shard, round, RunWeights.read(in), readSum(in));
+            case CLOSE_NODE, CLOSE_NODE_COUNTED, CLOSE_NODE_TOTALS ->
+                    new CloseNode(node, shard, round, in.readUTF(), in.readInt(), readEnd(tag, in));
             case DROP_ROUND -> new DropRound(node, shard, round);
             default -> throw new IOException("aggregator input with tag " + tag);
         };

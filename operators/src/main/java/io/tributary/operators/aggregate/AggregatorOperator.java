@@ -204,7 +204,7 @@ public abstract class AggregatorOperator<OUT> extends AbstractStreamOperator<OUT
     private LiveAccumulator load(int shard, RoundId round) throws Exception {
         NodeAccumulator before = earlier.get(round.toString());
         if (before == null) {
-            return new LiveAccumulator();
+            return executor.nothing(shard);
         }
         earlier.remove(round.toString());
         return executor.restore(shard, before);

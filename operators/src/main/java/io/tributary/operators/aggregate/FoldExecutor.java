@@ -14,9 +14,7 @@ import io.tributary.operators.aggregate.AggregatorInput.FoldPartial;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.Quarantine;
-import io.tributary.operators.model.Quarantine.Breach;
 import io.tributary.operators.rule.AggregationRule;
-import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.tensor.DType;
@@ -35,8 +33,7 @@ final class FoldExecutor implements AutoCloseable {
 
     private final ModelLayout layout;
     private final PayloadStore regions;
-    private final Quarantine quarantine;
-    private final MappedUpdateCache updates;
+    private final FoldedUpdates updates;
     private final Optional<RegionPool> pool;
     private final SumMemory sums;
     private final AtomicBoolean closed = new AtomicBoolean();
@@ -56,17 +53,26 @@ final class FoldExecutor implements AutoCloseable {
             Optional<RegionPool> pool,
             ManagedMemory managed,
             Clock clock) {
-        this.quarantine = quarantine;
         this.layout = layout;
         this.regions = regions;
-        this.updates = new MappedUpdateCache(layout, regions, clock);
+        this.updates = new FoldedUpdates(layout, regions, quarantine, clock);
         this.pool = pool;
         this.sums = new SumMemory(pool, managed);
     }
 
+    /** Nothing yet. */
+    LiveAccumulator nothing(int shard) {
+        return new LiveAccumulator(new RunWeights(layout.segments(shard).size()));
+    }
+
     /** What an earlier version's checkpoint remembers, to be gone on with. */
     LiveAccumulator restore(int shard, NodeAccumulator accumulator) {
-        LiveAccumulator fold = new LiveAccumulator();
+        LiveAccumulator fold =
+                new LiveAccumulator(
+                        RunWeights.same(
+                                layout.segments(shard).size(),
+                                accumulator.weight(),
+                                accumulator.contributions()));
         if (accumulator.sum().length > 0) {
             fold.sum =
                     Optional.of(
@@ -75,7 +81,6 @@ final class FoldExecutor implements AutoCloseable {
                                             ? EarlierSums.convert(layout, shard, accumulator.sum())
                                             : accumulator.sum()));
         }
-        fold.weight = accumulator.weight();
         fold.contributions = accumulator.contributions();
         fold.close = accumulator.close();
         return fold;
@@ -83,7 +88,7 @@ final class FoldExecutor implements AutoCloseable {
 
     /** Writes what a checkpoint is to remember; nothing may wait. */
     void write(int shard, LiveAccumulator fold, DataOutputView out) throws IOException {
-        out.writeDouble(fold.weight);
+        fold.weights.write(out);
         out.writeInt(fold.contributions);
         out.writeBoolean(fold.close.isPresent());
         if (fold.close.isPresent()) {
@@ -95,11 +100,23 @@ final class FoldExecutor implements AutoCloseable {
         }
     }
 
-    /** Reads what {@link #write} wrote. */
-    LiveAccumulator read(int shard, DataInputView in) throws IOException {
-        LiveAccumulator fold = new LiveAccumulator();
-        fold.weight = in.readDouble();
-        fold.contributions = in.readInt();
+    /**
+     * Reads what {@link #write} wrote.
+     *
+     * @param version of {@link AccumulatorState}
+     */
+    LiveAccumulator read(int shard, int version, DataInputView in) throws IOException {
+        boolean one = version == AccumulatorState.ONE_WEIGHT;
+        double weight = one ? in.readDouble() : 0;
+        RunWeights weights = one ? new RunWeights(0) : RunWeights.read(in);
+        int contributions = in.readInt();
+        LiveAccumulator fold =
+                new LiveAccumulator(
+                        one
+                                ? RunWeights.same(
+                                        layout.segments(shard).size(), weight, contributions)
+                                : weights);
+        fold.contributions = contributions;
         if (in.readBoolean()) {
             fold.close =
                     Optional.of((CloseNode) AggregatorInputSerializer.INSTANCE.deserialize(in));
@@ -127,12 +144,11 @@ final class FoldExecutor implements AutoCloseable {
         for (int i = 0; i < fold.waiting.size(); i++) {
             AggregatorInput input = fold.waiting.get(i);
             if (input instanceof FoldUpdate update) {
-                open.add(open(update, shard));
+                open.add(updates.open(update, shard));
                 folding.add(update);
-                fold.weight += update.weight();
             } else if (input instanceof FoldPartial partial) {
                 bytes += take(partial.sum(), shard, fold);
-                fold.weight += partial.weight();
+                fold.weights.add(partial.weights());
             }
         }
         if (!partials.isEmpty()) {
@@ -154,53 +170,7 @@ final class FoldExecutor implements AutoCloseable {
      * @return bytes of updates read
      */
     long gather(int shard, LiveAccumulator fold, AggregationRule.Gathering rule) {
-        List<FoldUpdate> all = fold.waiting.stream().map(FoldUpdate.class::cast).toList();
-        fold.sum = Optional.of(sums.take(layout.sumBytes(shard)));
-        long faults = RegionMappings.faults();
-        GatheredRun run = new GatheredRun(all.stream().mapToLong(FoldUpdate::weight).toArray());
-        for (Segment segment : layout.segments(shard)) {
-            DType type = layout.type(segment);
-            for (int from = 0; from < segment.count(); from += run.most()) {
-                int count = Math.min(run.most(), segment.count() - from);
-                run.begin(count);
-                for (int k = 0; k < all.size(); k++) {
-                    // One after the other: there may be more than can be mapped at once.
-                    MappedUpdateCache.Update update = open(all.get(k), shard);
-                    long at = update.offset(segment) + (long) from * type.bytes();
-                    if (!run.read(k, type, update.file().mapped(), at)) {
-                        throw notFinite(all.get(k));
-                    }
-                    // Others of this process map regions too; theirs are of no matter here.
-                    if (RegionMappings.faults() > faults
-                            && RegionMappings.damaged(update.file().mapped())) {
-                        throw truncated();
-                    }
-                }
-                run.aggregate(rule);
-                run.write(
-                        type,
-                        fold.sum.get().memory(),
-                        segment.sumAt() + (long) from * type.sumBytes());
-            }
-        }
-        fold.weight = 1;
-        fold.contributions += all.size();
-        fold.waiting.clear();
-        return (long) all.size() * layout.shardBytes(shard);
-    }
-
-    private RejectedException notFinite(FoldUpdate update) {
-        quarantine.put(update.trainer(), update.scanned() ? Breach.CHANGE : Breach.PROMISE);
-        return new RejectedException(
-                RejectReason.NOT_FINITE,
-                "an update was not finite when it was folded; its round goes on from the last checkpoint");
-    }
-
-    private static RejectedException truncated() {
-        // Zeros were read. The checkpoint before knows better.
-        return new RejectedException(
-                RejectReason.PAYLOAD_LOST,
-                "an update was truncated while it was folded; its round goes on from the last checkpoint");
+        return new Gathering(layout, updates, rule).gather(shard, fold, sum(shard, fold));
     }
 
     /** The memory of a fold's sum, all zero where there is nothing in it. */
@@ -213,29 +183,38 @@ final class FoldExecutor implements AutoCloseable {
 
     /** Adds what is open, in the order in which it came. */
     private long foldOpen(int shard, LiveAccumulator fold) {
-        boolean fresh = fold.sum.isEmpty();
+        List<Segment> segments = layout.segments(shard);
+        // Memory that held something else is only taken where each run is written.
+        boolean fresh = fold.sum.isEmpty() && allWritten(segments);
         if (fresh) {
             fold.sum = Optional.of(sums.take(layout.sumBytes(shard)));
         }
-        Memory sum = fold.sum.get().memory();
+        Memory sum = sum(shard, fold);
         long bytes = 0;
         long faults = RegionMappings.faults();
-        List<Segment> segments = layout.segments(shard);
         for (int s = 0; s < segments.size(); s++) {
             Segment segment = segments.get(s);
             DType type = layout.type(segment);
             columns.clear();
             for (int i = 0; i < open.size(); i++) {
                 MappedUpdateCache.Update update = open.get(i);
-                columns.add(
-                        update.file().mapped(), update.offset(segment), folding.get(i).weight());
+                if (!update.has(segment)) {
+                    continue;
+                }
+                double weight =
+                        type.floating() ? folding.get(i).weight() : folding.get(i).samples();
+                columns.add(update.file().mapped(), update.offset(segment), weight);
+                fold.weights.add(s, weight, 1);
+            }
+            if (columns.size() == 0) {
+                continue;
             }
             boolean finite =
                     kernel.fold(type, columns, sum, segment.sumAt(), fresh, segment.count());
             if (!finite) {
                 requireFinite(segment);
             }
-            bytes += (long) segment.count() * type.bytes() * open.size();
+            bytes += (long) segment.count() * type.bytes() * columns.size();
         }
         if (RegionMappings.faults() > faults) {
             requireUndamaged();
@@ -243,16 +222,18 @@ final class FoldExecutor implements AutoCloseable {
         return bytes;
     }
 
-    /** An update whose header is not what the source has read has been changed since. */
-    private MappedUpdateCache.Update open(FoldUpdate update, int shard) {
-        try {
-            return updates.get(update.payload(), shard);
-        } catch (RejectedException e) {
-            if (e.reason() == RejectReason.MALFORMED || e.reason() == RejectReason.WRONG_SHAPE) {
-                quarantine.put(update.trainer(), Breach.CHANGE);
+    /** Whether each run is in one of the updates at least. */
+    private boolean allWritten(List<Segment> segments) {
+        for (int s = 0; s < segments.size(); s++) {
+            boolean written = false;
+            for (int i = 0; i < open.size() && !written; i++) {
+                written = open.get(i).has(segments.get(s));
             }
-            throw e;
+            if (!written) {
+                return false;
+            }
         }
+        return true;
     }
 
     /**
@@ -263,12 +244,14 @@ final class FoldExecutor implements AutoCloseable {
     private void requireFinite(Segment segment) {
         Optional<RejectedException> found = Optional.empty();
         for (int i = 0; i < open.size(); i++) {
-            if (!kernel.finite(
-                    layout.type(segment),
-                    open.get(i).file().mapped(),
-                    open.get(i).offset(segment),
-                    segment.count())) {
-                found = Optional.of(notFinite(folding.get(i)));
+            boolean has = open.get(i).has(segment);
+            if (has
+                    && !kernel.finite(
+                            layout.type(segment),
+                            open.get(i).file().mapped(),
+                            open.get(i).offset(segment),
+                            segment.count())) {
+                found = Optional.of(updates.notFinite(folding.get(i)));
             }
         }
         if (found.isPresent()) {
@@ -278,7 +261,7 @@ final class FoldExecutor implements AutoCloseable {
 
     private void requireUndamaged() {
         if (open.stream().anyMatch(o -> RegionMappings.damaged(o.file().mapped()))) {
-            throw truncated();
+            throw FoldedUpdates.truncated();
         }
     }
 

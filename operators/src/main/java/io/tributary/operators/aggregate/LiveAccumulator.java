@@ -19,9 +19,18 @@ final class LiveAccumulator {
     /** Empty as long as there is nothing in it. */
     Optional<ShardSum> sum = Optional.empty();
 
-    double weight;
+    /** What is in the sum. */
+    final RunWeights weights;
+
     int contributions;
     Optional<CloseNode> close = Optional.empty();
+
+    /**
+     * @param weights of what is in the sum already
+     */
+    LiveAccumulator(RunWeights weights) {
+        this.weights = weights;
+    }
 
     boolean complete() {
         return close.isPresent() && close.get().contributions() == contributions + waiting.size();

@@ -58,14 +58,19 @@ final class MappedUpdateCache implements AutoCloseable {
      * A mapped update.
      *
      * @param file its tensors
-     * @param tensors for each tensor of the model, the update's
+     * @param tensors for each tensor of the model, the update's; empty where it has none
      * @param copy what is mapped, where the update lies elsewhere
      */
-    record Update(TensorFile file, List<TensorInfo> tensors, Optional<Copy> copy) {
+    record Update(TensorFile file, List<Optional<TensorInfo>> tensors, Optional<Copy> copy) {
+
+        /** Whether it has a run of the model's elements. */
+        boolean has(Segment segment) {
+            return tensors.get(segment.tensor()).isPresent();
+        }
 
         /** Where a run of the model's elements begins in it, in bytes. */
         long offset(Segment segment) {
-            TensorInfo tensor = tensors.get(segment.tensor());
+            TensorInfo tensor = tensors.get(segment.tensor()).orElseThrow();
             return file.header().dataOffset()
                     + tensor.begin()
                     + segment.from() * tensor.dtype().bytes();
@@ -110,13 +115,15 @@ final class MappedUpdateCache implements AutoCloseable {
         long begin = 0;
         long end = 0;
         for (Segment segment : layout.segments(shard)) {
-            TensorInfo tensor = update.tensors().get(segment.tensor());
+            if (!update.has(segment)) {
+                continue;
+            }
             long from = update.offset(segment);
             if (from != end) {
                 same &= fetch(payload, copy, begin, end);
                 begin = from;
             }
-            end = from + (long) segment.count() * tensor.dtype().bytes();
+            end = from + (long) segment.count() * layout.type(segment).bytes();
         }
         return same & fetch(payload, copy, begin, end);
     }

@@ -33,7 +33,7 @@ public final class PartialSumOperator extends AggregatorOperator<AggregatorInput
                         close.parent(),
                         close.shard(),
                         close.round(),
-                        fold.weight,
+                        fold.weights,
                         executor().detachSum(close.shard(), fold)));
         executor().discard(fold);
     }

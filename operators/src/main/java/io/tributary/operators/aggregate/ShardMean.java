@@ -49,6 +49,11 @@ final class ShardMean {
                 : integers(segment, sum, weight, base);
     }
 
+    /** Writes the elements of a run as they are in a model. */
+    void keep(Segment segment, Memory sum, Memory model) {
+        elements(segment, sum).put(elements(segment, model));
+    }
+
     /**
      * Writes other elements of a floating run where its sums are, each rounded once.
      *

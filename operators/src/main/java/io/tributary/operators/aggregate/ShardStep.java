@@ -5,15 +5,18 @@ package io.tributary.operators.aggregate;
 import io.tributary.memory.kernel.Memory;
 import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
 import io.tributary.operators.aggregate.SlotState.Slots;
+import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.optimizer.ServerOptimizer;
 import io.tributary.operators.optimizer.TensorStep;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
+import io.tributary.protocol.tensor.TensorSets;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
@@ -28,12 +31,14 @@ final class ShardStep {
     private final ModelLayout layout;
     private final ShardMean mean;
     private final UpdateKind kind;
+    private final boolean partial;
     private final ServerOptimizer optimizer;
 
-    ShardStep(ModelLayout layout, UpdateKind kind, ServerOptimizer optimizer) {
+    ShardStep(ModelLayout layout, ModelSpec model, ServerOptimizer optimizer) {
         this.layout = layout;
         this.mean = new ShardMean(layout);
-        this.kind = kind;
+        this.kind = model.kind();
+        this.partial = model.updates().partial();
         this.optimizer = optimizer;
     }
 
@@ -42,11 +47,11 @@ final class ShardStep {
      *
      * @param shard which
      * @param sum the unnormalised sums, over which the new elements are written
-     * @param weight Σ weights, &gt; 0
+     * @param weights Σ weights of each run
      * @param end how the round ended
      * @param model the shard of the model that trainers started from; asked for only if needed
      */
-    record Sums(int shard, Memory sum, double weight, RoundEnd end, Supplier<Memory> model) {}
+    record Sums(int shard, Memory sum, RunWeights weights, RoundEnd end, Supplier<Memory> model) {}
 
     /**
      * What has become of it.
@@ -67,27 +72,36 @@ final class ShardStep {
             changed.put(name, slots.copy(name, layout.shardLength(sums.shard())));
         }
         Optional<String> flaw = Optional.empty();
-        for (Segment segment : layout.segments(sums.shard())) {
-            Optional<String> its =
-                    layout.type(segment).floating()
-                            ? step(segment, sums, slots.steps(), changed)
-                            : takeMean(segment, sums);
+        List<Segment> segments = layout.segments(sums.shard());
+        for (int s = 0; s < segments.size(); s++) {
+            Optional<String> its = make(s, segments.get(s), sums, slots.steps(), changed);
             flaw = flaw.or(() -> its);
         }
         return new Made(flaw, slots.next(changed));
     }
 
-    private Optional<String> takeMean(Segment segment, Sums sums) {
+    private Optional<String> make(
+            int run, Segment segment, Sums sums, int steps, Map<String, double[]> slots) {
+        if (sums.weights().weight(run) == 0) {
+            mean.keep(segment, sums.sum(), sums.model().get());
+            return Optional.empty();
+        }
+        return layout.type(segment).floating()
+                ? step(run, segment, sums, steps, slots)
+                : takeMean(run, segment, sums);
+    }
+
+    private Optional<String> takeMean(int run, Segment segment, Sums sums) {
         return mean.write(
                 segment,
                 sums.sum(),
-                sums.weight(),
+                sums.weights().weight(run),
                 kind == UpdateKind.DELTA ? Optional.of(sums.model().get()) : Optional.empty());
     }
 
     private Optional<String> step(
-            Segment segment, Sums sums, int steps, Map<String, double[]> slots) {
-        Run run = new Run(segment, sums, steps, slots);
+            int number, Segment segment, Sums sums, int steps, Map<String, double[]> slots) {
+        Run run = new Run(number, segment, sums, steps, slots);
         optimizer.step(run);
         Optional<String> slotFlaw = run.keepSlots();
         Optional<String> flaw =
@@ -102,6 +116,7 @@ final class ShardStep {
     /** A run of elements while the optimizer works on it. */
     private final class Run implements TensorStep {
 
+        private final int number;
         private final Segment segment;
         private final Sums sums;
         private final int steps;
@@ -111,7 +126,8 @@ final class ShardStep {
         /** Present when something is written; then empty where all elements are finite. */
         private Optional<Optional<String>> flaw = Optional.empty();
 
-        Run(Segment segment, Sums sums, int steps, Map<String, double[]> shardSlots) {
+        Run(int number, Segment segment, Sums sums, int steps, Map<String, double[]> shardSlots) {
+            this.number = number;
             this.segment = segment;
             this.sums = sums;
             this.steps = steps;
@@ -124,8 +140,32 @@ final class ShardStep {
         }
 
         @Override
+        public String set() {
+            return optimizer.sets().stream()
+                    .filter(name -> tensor().startsWith(TensorSets.prefix(name)))
+                    .findFirst()
+                    .orElse("");
+        }
+
+        @Override
+        public double weight() {
+            return sums.weights().weight(number);
+        }
+
+        @Override
+        public double total(String name) {
+            Double total = sums.end().totals().get(name);
+            if (total == null) {
+                throw new IllegalStateException(
+                        "%s asks for the total '%s', the rule has %s"
+                                .formatted(optimizer, name, sums.end().totals().keySet()));
+            }
+            return total;
+        }
+
+        @Override
         public int counted() {
-            return sums.end().counted();
+            return partial ? sums.weights().updates(number) : sums.end().counted();
         }
 
         @Override
@@ -166,7 +206,7 @@ final class ShardStep {
             ByteBuffer from = sums.sum().slice(segment.sumAt(), segment.count() * Double.BYTES);
             double[] values = kind == UpdateKind.DELTA ? new double[segment.count()] : model();
             for (int i = 0; i < values.length; i++) {
-                values[i] = from.getDouble(i * Double.BYTES) / sums.weight() - values[i];
+                values[i] = from.getDouble(i * Double.BYTES) / weight() - values[i];
             }
             return values;
         }
@@ -219,7 +259,7 @@ final class ShardStep {
 
         @Override
         public void takeMean() {
-            flaw = Optional.of(ShardStep.this.takeMean(segment, sums));
+            flaw = Optional.of(ShardStep.this.takeMean(number, segment, sums));
         }
     }
 }

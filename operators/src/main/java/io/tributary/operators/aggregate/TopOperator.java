@@ -56,7 +56,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     @Override
     public void open() throws Exception {
         super.open();
-        step = new ShardStep(layout(), model.kind(), algorithm.optimizer());
+        step = new ShardStep(layout(), model, algorithm.optimizer());
         slots =
                 getRuntimeContext()
                         .getState(
@@ -76,7 +76,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
                             new ShardStep.Sums(
                                     shard,
                                     executor().sum(shard, fold),
-                                    fold.weight,
+                                    fold.weights,
                                     end,
                                     base::mapped),
                             before);

@@ -3,12 +3,17 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.rule.AggregationRule;
+import io.tributary.operators.rule.RequiredMetric;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /** Decides whether an update counts. Pure. */
 @Policy
@@ -16,12 +21,14 @@ final class Admission {
 
     private final String job;
     private final UpdateKind kind;
+    private final AggregationRule rule;
     private final long maxSamples;
 
-    Admission(String job, UpdateKind kind, long maxSamples) {
-        this.maxSamples = maxSamples;
+    Admission(String job, RoundRules rules) {
         this.job = job;
-        this.kind = kind;
+        this.kind = rules.folding().kind();
+        this.rule = rules.folding().algorithm().rule();
+        this.maxSamples = rules.limits().maxSamples();
     }
 
     /** What becomes of an update. */
@@ -86,6 +93,10 @@ final class Admission {
                     "it has %d samples, expected 1 to %d (rounds.max-samples)"
                             .formatted(claim.samples(), maxSamples));
         }
+        Optional<String> metric = badMetric(claim);
+        if (metric.isPresent()) {
+            return Verdict.Reject.of(RejectReason.BAD_METRIC, claim, metric.get());
+        }
         if (claim.kind() != kind) {
             return Verdict.Reject.of(
                     RejectReason.WRONG_KIND,
@@ -97,6 +108,33 @@ final class Admission {
                     RejectReason.UNKNOWN_TRAINER, claim, "the trainer has not joined; join first");
         }
         return timely(state, claim);
+    }
+
+    /** Why the rule cannot compute with a claim. */
+    private Optional<String> badMetric(Claim claim) {
+        for (RequiredMetric metric : rule.metrics()) {
+            Double value = claim.metrics().get(metric.name());
+            if (value == null || !metric.allows(value)) {
+                return Optional.of(
+                        "metric '%s' is %s, expected %s: the job's algorithm computes with it"
+                                .formatted(
+                                        metric.name(),
+                                        value == null ? "missing" : value,
+                                        metric.expected()));
+            }
+        }
+        if (rule instanceof AggregationRule.Streaming mean) {
+            double weight = mean.weight(claim);
+            Map<String, Double> totals = mean.totals(claim);
+            if (!(weight > 0)
+                    || !Stream.concat(Stream.of(weight), totals.values().stream())
+                            .allMatch(Double::isFinite)) {
+                return Optional.of(
+                        "its weight would be %s and its totals %s, expected finite numbers, of which the weight is more than 0"
+                                .formatted(weight, new TreeMap<>(totals)));
+            }
+        }
+        return Optional.empty();
     }
 
     private static OptionalInt crcOfFirst(CoordinatorState state, RoundId id, String trainer) {
@@ -151,6 +189,7 @@ final class Admission {
                     WRONG_SHAPE,
                     NOT_FINITE,
                     BAD_SAMPLES,
+                    BAD_METRIC,
                     TOO_LARGE,
                     CHECKSUM,
                     WRONG_KIND ->

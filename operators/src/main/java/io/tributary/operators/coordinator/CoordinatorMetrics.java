@@ -3,18 +3,26 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.MetricSummary;
+import io.tributary.protocol.message.Metrics;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
 
 /**
  * The coordinator's metrics: gauges {@code round}, {@code open} (0 or 1), {@code updates} counted
  * in the round and {@code missing} of those awaited; counters {@code duplicates} and {@code
- * rejected.reason.<REASON>.rejected}, one for each {@link RejectReason}.
+ * rejected.reason.<REASON>.rejected}, one for each {@link RejectReason}. Of each metric of
+ * trainers, gauges {@code metric.<NAME>.mean}, {@code sum}, {@code min}, {@code max} and {@code
+ * count}, of the newest round in which it was measured; of the first 32 metrics that the job's
+ * attempt has seen.
  */
 final class CoordinatorMetrics {
 
+    private final MetricGroup group;
+    private final Map<String, MetricSummary> measured = new ConcurrentHashMap<>();
     private final Counter duplicates;
     private final Map<RejectReason, Counter> rejected = new EnumMap<>(RejectReason.class);
     private volatile int round;
@@ -23,6 +31,7 @@ final class CoordinatorMetrics {
     private volatile int missing;
 
     CoordinatorMetrics(MetricGroup group) {
+        this.group = group;
         group.gauge("round", () -> round);
         group.gauge("open", () -> open);
         group.gauge("updates", () -> updates);
@@ -44,6 +53,21 @@ final class CoordinatorMetrics {
         open = state.phase == CoordinatorState.Phase.OPEN ? 1 : 0;
         updates = state.trainers.counted();
         missing = state.trainers.awaited();
+        state.measured.summaries().forEach(this::measured);
+    }
+
+    private void measured(String name, MetricSummary summary) {
+        if (measured.containsKey(name)) {
+            measured.put(name, summary);
+        } else if (measured.size() < Metrics.MAX_COUNT) {
+            measured.put(name, summary);
+            MetricGroup its = group.addGroup("metric", name);
+            its.gauge("mean", () -> measured.get(name).mean());
+            its.gauge("sum", () -> measured.get(name).sum());
+            its.gauge("min", () -> measured.get(name).min());
+            its.gauge("max", () -> measured.get(name).max());
+            its.gauge("count", () -> measured.get(name).count());
+        }
     }
 
     void duplicate() {

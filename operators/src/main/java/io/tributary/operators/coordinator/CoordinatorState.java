@@ -145,8 +145,10 @@ public final class CoordinatorState {
     /** Versions of models that may be evaluated still, the oldest first. */
     List<RoundId> models = new ArrayList<>();
 
-    /** What trainers of the newest opening have measured. */
-    MeasuredMeans measured = new MeasuredMeans();
+    /** What trainers of the newest opening have measured, and sums that the rule wants. */
+    Measured measured = new Measured();
+
+    Totals totals = new Totals();
 
     /** At most one: the newest word of the evaluator. */
     private List<Evaluation> evaluations = new ArrayList<>();
@@ -247,7 +249,8 @@ public final class CoordinatorState {
         trainers.open(opening);
         rejected = 0;
         duplicates = 0;
-        measured = new MeasuredMeans();
+        measured = new Measured();
+        totals = new Totals();
         note = "";
     }
 

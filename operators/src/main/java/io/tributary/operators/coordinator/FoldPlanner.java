@@ -8,6 +8,7 @@ import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.operators.rule.AggregationRule;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.topology.Topology;
+import java.util.Map;
 
 /** Turns an update that counts into what leaves are told, shard by shard. */
 @Policy
@@ -31,11 +32,27 @@ final class FoldPlanner {
     /** An update counts: eager rounds fold it now. */
     void counted(CoordinatorState state, Counted update, Claim claim, RoundEvents events) {
         if (!atClose()) {
+            state.totals.add(folding.algorithm().rule(), claim);
             String leaf = AggregationPlacement.leaf(update, state.deal(topology));
             for (int shard = 0; shard < shards; shard++) {
                 events.command(0, fold(leaf, claim, shard));
             }
         }
+    }
+
+    /** Sums over the updates of a round that closes. */
+    Map<String, Double> totals(CoordinatorState state) {
+        if (!atClose()) {
+            return state.totals.sums();
+        }
+        Totals totals = new Totals();
+        for (int place = 0; place < state.trainers.places(); place++) {
+            state.trainers
+                    .update(place)
+                    .flatMap(Counted::claim)
+                    .ifPresent(claim -> totals.add(folding.algorithm().rule(), claim));
+        }
+        return totals.sums();
     }
 
     /** Tells a node to fold an update. */
@@ -48,6 +65,7 @@ final class FoldPlanner {
                 folding.algorithm().rule() instanceof AggregationRule.Streaming mean
                         ? mean.weight(claim)
                         : claim.samples(),
+                claim.samples(),
                 claim.trainer(),
                 claim.scanned());
     }

@@ -134,6 +134,7 @@ final class RoundEnding {
 
         void commands() {
             List<Place> told = told();
+            RoundEnd end = end();
             for (int shard = 0; shard < shards; shard++) {
                 if (planner.atClose() && !closing.abandoned()) {
                     for (int place = 0; place < state.trainers.places(); place++) {
@@ -141,7 +142,7 @@ final class RoundEnding {
                     }
                 }
                 for (Place place : told) {
-                    events.command(place.level(), close(shard, place.seat()));
+                    events.command(place.level(), close(shard, place.seat(), end));
                 }
             }
         }
@@ -162,7 +163,7 @@ final class RoundEnding {
                                                     shard)));
         }
 
-        private AggregatorInput close(int shard, Seat seat) {
+        private AggregatorInput close(int shard, Seat seat, RoundEnd end) {
             return closing.abandoned()
                     ? new DropRound(seat.name(), shard, closing.round())
                     : new CloseNode(
@@ -171,7 +172,7 @@ final class RoundEnding {
                             closing.round(),
                             seat.parent(),
                             seat.contributions(),
-                            end());
+                            end);
         }
 
         private RoundEnd end() {
@@ -181,6 +182,7 @@ final class RoundEnding {
                     closing.base(),
                     counted,
                     Math.max(counted, closing.trainers()),
+                    planner.totals(state),
                     state.lastUpdateMicros);
         }
 

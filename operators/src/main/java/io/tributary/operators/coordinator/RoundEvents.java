@@ -26,6 +26,7 @@ import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /** Puts what was decided into words: messages to trainers and operators, commands, and the rest. */
@@ -113,7 +114,8 @@ final class RoundEvents {
                                 state.restores,
                                 run.id(),
                                 state.phase == CoordinatorState.Phase.ENDED ? run.end() : "",
-                                rules.config())));
+                                rules.config(),
+                                rules.folding().expected())));
     }
 
     /** How the job stands. */
@@ -230,6 +232,9 @@ final class RoundEvents {
                                         closing.round().epoch(),
                                         closing.model().epoch(),
                                         "",
+                                        closing.trainers(),
+                                        last ? state.measured.summaries() : Map.of(),
+                                        last ? state.measured.groups() : Map.of(),
                                         updates),
                                 part,
                                 last)));

@@ -12,6 +12,9 @@ import java.util.TreeMap;
 @Policy
 final class RoundProgress {
 
+    /** The most summaries of groups in a status, which is sent at each change. */
+    private static final int MAX_SUMMARIES = 1000;
+
     private RoundProgress() {}
 
     static RoundStatus of(String job, CoordinatorState state, RoundStatus.State shown) {
@@ -20,6 +23,7 @@ final class RoundProgress {
         // The round that is closing is not the one that is shown.
         boolean closing = state.phase == Phase.CLOSING && shown == RoundStatus.State.WAITING;
         int counted = closing ? 0 : trainers.counted();
+        boolean told = measured(shown) && state.measured.size() <= MAX_SUMMARIES;
         Map<String, GroupStatus> groups = new TreeMap<>();
         trainers.groups()
                 .forEach(
@@ -27,7 +31,12 @@ final class RoundProgress {
                             int missing = between ? group.members() : group.awaited();
                             int its = closing ? 0 : group.counted();
                             if (its + missing > 0) {
-                                groups.put(name, new GroupStatus(its, its + missing));
+                                groups.put(
+                                        name,
+                                        new GroupStatus(
+                                                its,
+                                                its + missing,
+                                                told ? state.measured.summaries(name) : Map.of()));
                             }
                         });
         return new RoundStatus(
@@ -42,6 +51,7 @@ final class RoundProgress {
                 state.duplicates,
                 measured(shown) ? state.measured.means() : Map.of(),
                 state.evaluation().orElse(null),
+                measured(shown) ? state.measured.summaries() : Map.of(),
                 state.note);
     }
 

@@ -4,8 +4,11 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.rule.AggregationRule;
+import io.tributary.operators.rule.RequiredMetric;
 import io.tributary.operators.rule.WeightedMean;
+import io.tributary.protocol.message.Expected;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.UpdateTensors;
 import java.io.Serializable;
 import java.time.Duration;
 import java.util.Locale;
@@ -115,9 +118,29 @@ public record RoundRules(
      * @param kind what they are
      * @param algorithm how they become a model
      * @param locality whether they are folded on the host where they lie
+     * @param tensors which of the model's tensors they have
      */
-    public record Folding(Timing timing, UpdateKind kind, Algorithm algorithm, boolean locality)
+    public record Folding(
+            Timing timing,
+            UpdateKind kind,
+            Algorithm algorithm,
+            boolean locality,
+            UpdateTensors tensors)
             implements Serializable {
+
+        /** For updates that have all tensors. */
+        public Folding(Timing timing, UpdateKind kind, Algorithm algorithm, boolean locality) {
+            this(timing, kind, algorithm, locality, UpdateTensors.ALL);
+        }
+
+        /** What trainers are told of it. */
+        Expected expected() {
+            return new Expected(
+                    algorithm.optimizer().sets(),
+                    algorithm.rule().metrics().stream().map(RequiredMetric::name).toList(),
+                    tensors.partial(),
+                    tensors.personal());
+        }
 
         public Folding {
             timing = algorithm.gathers() ? Timing.LAZY : timing;

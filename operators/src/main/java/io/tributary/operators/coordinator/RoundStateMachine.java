@@ -84,8 +84,7 @@ final class RoundStateMachine {
         this.locations = locations;
         this.state = state;
         Topology topology = job.topology();
-        this.admission =
-                new Admission(job.name(), rules.folding().kind(), rules.limits().maxSamples());
+        this.admission = new Admission(job.name(), rules);
         this.evaluations = new Evaluations(job.run(), rules);
         this.lifecycle = new RoundLifecycle(rules, evaluations);
         this.registry =
@@ -165,6 +164,7 @@ final class RoundStateMachine {
         }
         if (planner.atClose() && state.phase == Phase.OPEN) {
             drop(restored.lost());
+            state.measured = Measured.of(state.trainers, rules.goal().metric());
         }
     }
 
@@ -184,7 +184,6 @@ final class RoundStateMachine {
                 broken.or(() -> lost.map(reason -> Verdict.Reject.lost(reason, claim)));
         if (why.isPresent()) {
             state.trainers.uncount(place);
-            state.measured.remove(claim);
             if (broken.isPresent()) {
                 // One that is only out of reach may come back, and count.
                 events.release(claim.payload(), false);
@@ -285,7 +284,7 @@ final class RoundStateMachine {
                         planner.atClose());
         state.trainers.count(claim.trainer(), update, state::closed);
         state.lastUpdateMicros = now.micros();
-        state.measured.add(claim, rules.goal().metric());
+        state.measured.add(claim, trainer.group(), rules.goal().metric());
         planner.counted(state, update, claim, events);
         if (!planner.atClose()) {
             events.release(claim.payload(), true);

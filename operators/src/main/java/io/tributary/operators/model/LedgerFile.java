@@ -75,6 +75,9 @@ record LedgerFile(Path directory) {
                         ledger.epoch(),
                         ledger.modelEpoch(),
                         ledger.rejected(),
+                        ledger.trainers(),
+                        ledger.metrics(),
+                        ledger.groups(),
                         List.of());
         String[] around = Json.pretty(empty).split(Pattern.quote(NO_UPDATES), 2);
         try (BufferedWriter out = Files.newBufferedWriter(file)) {

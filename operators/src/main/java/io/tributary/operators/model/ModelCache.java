@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -24,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.apache.flink.core.fs.FileStatus;
@@ -142,6 +144,44 @@ final class ModelCache {
                 Path part = copy.resolveSibling("." + UUID.randomUUID() + PART);
                 try (InputStream in = fileSystem(place).open(status.getPath())) {
                     Files.copy(in, part);
+                    Files.move(part, copy, StandardCopyOption.ATOMIC_MOVE);
+                } finally {
+                    Files.deleteIfExists(part);
+                }
+                prune(copy);
+            }
+            return copy;
+        }
+    }
+
+    /** Writes a file. */
+    @FunctionalInterface
+    interface Maker {
+        void write(Path file) throws IOException;
+    }
+
+    /**
+     * A file that is made of another one.
+     *
+     * @param what tells it from others that are made of that one
+     */
+    static Path made(Path file, String what, Maker maker) throws IOException {
+        Path whole = file.toAbsolutePath();
+        BasicFileAttributes its = Files.readAttributes(whole, BasicFileAttributes.class);
+        Path copy =
+                own(whole.getParent().toString())
+                        .resolve(
+                                "%s+%s@%d.%d"
+                                        .formatted(
+                                                whole.getFileName(),
+                                                what,
+                                                its.lastModifiedTime().to(TimeUnit.NANOSECONDS),
+                                                its.size()));
+        synchronized (COPYING.computeIfAbsent(copy.toString(), any -> new Object())) {
+            if (Files.notExists(copy)) {
+                Path part = copy.resolveSibling("." + UUID.randomUUID() + PART);
+                try {
+                    maker.write(part);
                     Files.move(part, copy, StandardCopyOption.ATOMIC_MOVE);
                 } finally {
                     Files.deleteIfExists(part);

@@ -106,7 +106,9 @@ record ObjectModelStore(String uri) implements ModelStore {
     public Path base(RoundId version, ModelSpec initial) {
         String place = version.round() == 0 ? initial.path() : place(version);
         try {
-            return version.round() == 0 ? ModelCache.local(place) : ModelCache.unique(place);
+            return version.round() == 0
+                    ? InitialModel.of(ModelCache.local(place), initial.sets())
+                    : ModelCache.unique(place);
         } catch (NoSuchFileException e) {
             throw new IllegalStateException(
                     "the model that the open round's trainers started from, %s, is not at %s; the models belong to the job's checkpoints: put the object back, and the job goes on"

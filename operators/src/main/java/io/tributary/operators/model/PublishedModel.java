@@ -2,17 +2,43 @@
 
 package io.tributary.operators.model;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.protocol.Json;
 import io.tributary.protocol.message.ModelDescription;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * A complete model file.
  *
  * @param description what trainers are told about it
  * @param path the file, or the object
+ * @param sets of an initial model, the tensor sets that it is given
  */
-public record PublishedModel(ModelDescription description, String path) {
+public record PublishedModel(ModelDescription description, String path, List<String> sets) {
+
+    /** One of an earlier version, which a checkpoint may hold, has no sets. */
+    @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
+    static PublishedModel read(JsonNode json) {
+        List<String> sets = new ArrayList<>();
+        json.path("sets").forEach(set -> sets.add(set.asText()));
+        return new PublishedModel(
+                Json.convert(json.required("description"), ModelDescription.class),
+                json.required("path").asText(),
+                sets);
+    }
+
+    public PublishedModel {
+        sets = List.copyOf(sets);
+    }
+
+    /** One that a round has made. */
+    public PublishedModel(ModelDescription description, String path) {
+        this(description, path, List.of());
+    }
 
     /**
      * A file of this host with it.
@@ -20,7 +46,9 @@ public record PublishedModel(ModelDescription description, String path) {
      * @throws UncheckedIOException when it cannot be had
      */
     public Path file() {
-        return ModelCache.required(path, description.round() > 0);
+        return description.round() > 0
+                ? ModelCache.required(path, true)
+                : InitialModel.required(path, sets);
     }
 
     /**
@@ -39,6 +67,7 @@ public record PublishedModel(ModelDescription description, String path) {
                         description.crc32c(),
                         description.lastUpdateToModelMs(),
                         description.rejected()),
-                path);
+                path,
+                sets);
     }
 }

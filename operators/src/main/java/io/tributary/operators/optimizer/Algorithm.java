@@ -46,7 +46,9 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer, Map<Str
         BY_NAME.put("fedyogi", given -> mean(AdaptiveOptimizer.yogi(given)));
         BY_NAME.put("fedprox", Algorithm::proximal);
         BY_NAME.put("feddyn", Algorithm::dynamic);
-        BY_NAME.put("scaffold", given -> mean(Scaffold.of(given)));
+        BY_NAME.put("scaffold", Scaffold::of);
+        BY_NAME.put("fednova", FedNova::of);
+        BY_NAME.put("qfedavg", QFedAvg::of);
         BY_NAME.put("median", given -> new Algorithm(new CoordinateMedian(), FEDAVG.optimizer()));
     }
 

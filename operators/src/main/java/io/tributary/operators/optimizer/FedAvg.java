@@ -28,14 +28,8 @@ public record FedAvg(Schedule rate) implements ServerOptimizer {
     public void step(TensorStep step) {
         if (rate.isOne()) {
             step.takeMean();
-            return;
+        } else {
+            step.move(rate.at(step.steps()));
         }
-        double[] w = step.model();
-        double[] change = step.change();
-        double eta = rate.at(step.steps());
-        for (int i = 0; i < w.length; i++) {
-            w[i] += eta * change[i];
-        }
-        step.write(w);
     }
 }

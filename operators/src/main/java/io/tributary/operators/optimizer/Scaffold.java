@@ -2,10 +2,11 @@
 
 package io.tributary.operators.optimizer;
 
+import io.tributary.operators.rule.AggregationRule;
+import io.tributary.operators.rule.EqualMean;
 import io.tributary.operators.rule.Parameters;
-import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.operators.rule.WeightedMean;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * SCAFFOLD's server (Karimireddy et al., ICML 2020, algorithm 1), with S the updates that count and
@@ -16,9 +17,7 @@ import java.util.Optional;
  * c = c + |S| / N·mean(Δc)
  * </pre>
  *
- * <p>The control variate c is part of the model: beside each floating tensor {@code NAME} stands
- * {@code control/NAME}, which trainers read and send as they do the weights. Means are weighted by
- * samples.
+ * <p>The control variate c is a tensor set, which trainers read and send as they do the weights.
  *
  * @param learningRate η
  */
@@ -26,12 +25,18 @@ public record Scaffold(Schedule learningRate) implements ServerOptimizer {
 
     private static final long serialVersionUID = 1L;
 
-    /** What the name of a control variate begins with. */
-    public static final String CONTROL = "control/";
+    /** The set. */
+    public static final String CONTROL = "control";
 
-    /** Takes learning-rate and its schedule. */
-    static Scaffold of(Parameters parameters) {
-        return new Scaffold(Schedule.of(parameters, 1));
+    /** Takes learning-rate and its schedule, and flavor, which says how means are weighted. */
+    static Algorithm of(Parameters parameters) {
+        Flavor flavor =
+                parameters.choice(
+                        "flavor",
+                        Flavor.PAPER,
+                        List.of(Flavor.PAPER, Flavor.FLAME, Flavor.NVFLARE));
+        AggregationRule rule = flavor == Flavor.PAPER ? new EqualMean() : new WeightedMean();
+        return new Algorithm(rule, new Scaffold(Schedule.of(parameters, 1)));
     }
 
     @Override
@@ -40,36 +45,15 @@ public record Scaffold(Schedule learningRate) implements ServerOptimizer {
     }
 
     @Override
-    public void check(List<TensorInfo> tensors) {
-        for (TensorInfo tensor : tensors) {
-            if (tensor.name().startsWith(CONTROL) || !tensor.dtype().floating()) {
-                continue;
-            }
-            Optional<TensorInfo> control =
-                    tensors.stream()
-                            .filter(t -> t.name().equals(CONTROL + tensor.name()))
-                            .findFirst();
-            if (control.isEmpty()
-                    || !control.get().shape().equals(tensor.shape())
-                    || !control.get().dtype().floating()) {
-                throw new IllegalArgumentException(
-                        "tensor '%s' of the model has no control variate; add a floating tensor '%s%s' of shape %s, all zero"
-                                .formatted(tensor.name(), CONTROL, tensor.name(), tensor.shape()));
-            }
-        }
+    public List<String> sets() {
+        return List.of(CONTROL);
     }
 
     @Override
     public void step(TensorStep step) {
-        double rate =
-                step.tensor().startsWith(CONTROL)
+        step.move(
+                step.set().equals(CONTROL)
                         ? (double) step.counted() / step.trainers()
-                        : learningRate.at(step.steps());
-        double[] model = step.model();
-        double[] change = step.change();
-        for (int i = 0; i < model.length; i++) {
-            model[i] += rate * change[i];
-        }
-        step.write(model);
+                        : learningRate.at(step.steps()));
     }
 }

@@ -2,7 +2,6 @@
 
 package io.tributary.operators.optimizer;
 
-import io.tributary.protocol.tensor.TensorInfo;
 import java.io.Serializable;
 import java.util.List;
 
@@ -28,11 +27,12 @@ public interface ServerOptimizer extends Serializable {
     }
 
     /**
-     * Looks whether it can work on a model.
-     *
-     * @throws IllegalArgumentException when not, with what to change
+     * Names of tensor sets that the model and updates have beside the model's own tensors. A set
+     * has a tensor {@code SET/NAME} for each floating tensor {@code NAME}, at first zero.
      */
-    default void check(List<TensorInfo> tensors) {}
+    default List<String> sets() {
+        return List.of();
+    }
 
     /**
      * Makes new elements of a run of one tensor. It must write all of them, by {@link

@@ -8,8 +8,11 @@ package io.tributary.operators.optimizer;
  */
 public interface TensorStep {
 
-    /** The tensor's name. */
+    /** The tensor's name, with that of its set and a slash before it where it is in one. */
     String tensor();
+
+    /** The set that the tensor is in: one of {@link ServerOptimizer#sets}; empty for the model. */
+    String set();
 
     /** Updates that are in the aggregate, ≥ 1. */
     int counted();
@@ -32,8 +35,28 @@ public interface TensorStep {
      */
     double[] change();
 
+    /** Σ weights of the updates in the aggregate, &gt; 0; the aggregate has been divided by it. */
+    double weight();
+
+    /**
+     * A sum over all updates of the round.
+     *
+     * @param name one of {@code AggregationRule.Streaming.totals}
+     */
+    double total(String name);
+
     /** A slot's elements; what is changed in it is what the next step finds. */
     double[] slot(String name);
+
+    /** The new elements are w + rate·Δ. */
+    default void move(double rate) {
+        double[] w = model();
+        double[] change = change();
+        for (int i = 0; i < w.length; i++) {
+            w[i] += rate * change[i];
+        }
+        write(w);
+    }
 
     /** These are the new elements; each is rounded to the tensor's type once. */
     void write(double[] elements);

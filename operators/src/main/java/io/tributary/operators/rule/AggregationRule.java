@@ -4,6 +4,8 @@ package io.tributary.operators.rule;
 
 import io.tributary.protocol.message.Claim;
 import java.io.Serializable;
+import java.util.List;
+import java.util.Map;
 
 /**
  * How the updates of a round become one value for each element. Whether a sum is enough decides how
@@ -12,15 +14,30 @@ import java.io.Serializable;
  */
 public sealed interface AggregationRule extends Serializable {
 
+    /** Metrics that each update must have; one without them is rejected. */
+    default List<RequiredMetric> metrics() {
+        return List.of();
+    }
+
     /** A weighted mean: a sum is enough, so each update is folded when it comes, and forgotten. */
     non-sealed interface Streaming extends AggregationRule {
 
         /**
-         * The weight of an update in the mean.
+         * The weight of an update in the mean. Tensors of integers are weighted by samples.
          *
-         * @return &gt; 0
+         * @return finite, &gt; 0; an update with another weight is rejected
          */
-        long weight(Claim claim);
+        double weight(Claim claim);
+
+        /**
+         * What an update adds to sums that the server optimizer asks for, by name: the same names
+         * for each update.
+         *
+         * @return finite numbers; an update with others is rejected
+         */
+        default Map<String, Double> totals(Claim claim) {
+            return Map.of();
+        }
     }
 
     /**

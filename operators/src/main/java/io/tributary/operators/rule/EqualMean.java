@@ -10,7 +10,7 @@ public record EqualMean() implements AggregationRule.Streaming {
     private static final long serialVersionUID = 1L;
 
     @Override
-    public long weight(Claim claim) {
+    public double weight(Claim claim) {
         return 1;
     }
 }

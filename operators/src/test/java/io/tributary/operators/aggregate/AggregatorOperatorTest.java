@@ -183,7 +183,7 @@ class AggregatorOperatorTest {
                 FoldPartial partial = (FoldPartial) output;
                 double[] sum = values(partial);
                 assertThat(partial.node()).isEqualTo("top");
-                assertThat(partial.weight()).isEqualTo(14.0);
+                assertThat(partial.weights().weight(0)).isEqualTo(14.0);
                 for (int i = 0; i < sum.length; i++) {
                     double expected = reference[partial.shard() * SHARD + i];
                     assertThat(sum[i])
@@ -223,7 +223,7 @@ class AggregatorOperatorTest {
                 }
                 assertThat(harness.extractOutputValues())
                         .hasSize(Collections.frequency(shardsOfEach, subtask))
-                        .allMatch(out -> ((FoldPartial) out).weight() == weights[0]);
+                        .allMatch(out -> ((FoldPartial) out).weights().weight(0) == weights[0]);
             }
         }
         assertThat(shardsOfEach).hasSize(shards).contains(0, 1);
@@ -437,7 +437,8 @@ class AggregatorOperatorTest {
                 ROUND,
                 parent,
                 contributions,
-                new AggregatorInput.RoundEnd(ROUND, BASE, contributions, contributions, 77));
+                new AggregatorInput.RoundEnd(
+                        ROUND, BASE, contributions, contributions, Map.of(), 77));
     }
 
     @Test
@@ -501,7 +502,7 @@ class AggregatorOperatorTest {
                             round,
                             "",
                             3,
-                            new AggregatorInput.RoundEnd(round, from, 3, 3, 77)),
+                            new AggregatorInput.RoundEnd(round, from, 3, 3, Map.of(), 77)),
                     0);
         }
         for (int u = weights.length - 1; u >= 0; u--) {
@@ -513,7 +514,11 @@ class AggregatorOperatorTest {
                 }
                 harness.processElement(
                         new FoldPartial(
-                                "top", shard, round, weights[u], TestSums.of(layout, shard, part)),
+                                "top",
+                                shard,
+                                round,
+                                RunWeights.same(layout.segments(shard).size(), weights[u], 1),
+                                TestSums.of(layout, shard, part)),
                         0);
             }
         }
@@ -565,11 +570,11 @@ class AggregatorOperatorTest {
                             new RoundId(1, 1),
                             "top",
                             1,
-                            new AggregatorInput.RoundEnd(ROUND, BASE, 1, 1, 0)),
+                            new AggregatorInput.RoundEnd(ROUND, BASE, 1, 1, Map.of(), 0)),
                     0);
 
             FoldPartial partial = (FoldPartial) harness.extractOutputValues().get(0);
-            assertThat(partial.weight()).isEqualTo(10.0);
+            assertThat(partial.weights().weight(0)).isEqualTo(10.0);
             assertThat(values(partial)[0]).isEqualTo(10 * TestModels.values(updates.get(1))[0]);
         }
     }

@@ -99,7 +99,12 @@ class EarlierSnapshotsTest {
     }
 
     private FoldPartial partial(String node, double weight, double... sum) {
-        return new FoldPartial(node, 0, ROUND, weight, TestSums.of(model.layout(), 0, sum));
+        return new FoldPartial(
+                node,
+                0,
+                ROUND,
+                RunWeights.same(model.layout().segments(0).size(), weight, 1),
+                TestSums.of(model.layout(), 0, sum));
     }
 
     @Test
@@ -130,7 +135,7 @@ class EarlierSnapshotsTest {
                             ROUND,
                             "top",
                             2,
-                            new AggregatorInput.RoundEnd(ROUND, BASE, 2, 2, 99)),
+                            new AggregatorInput.RoundEnd(ROUND, BASE, 2, 2, Map.of(), 99)),
                     0);
             OperatorSnapshotUtil.writeStateHandle(
                     aggregator.snapshot(1, 1), directory + "/aggregator");
@@ -179,19 +184,19 @@ class EarlierSnapshotsTest {
                             ROUND,
                             "top",
                             2,
-                            new AggregatorInput.RoundEnd(ROUND, BASE, 2, 2, 99)),
+                            new AggregatorInput.RoundEnd(ROUND, BASE, 2, 2, Map.of(), 99)),
                     0);
             aggregator.processElement(partial("closing", 1, 1, 1, 1, 1), 0);
             assertThat(aggregator.extractOutputValues())
                     .extracting(FoldPartial.class::cast)
                     .satisfiesExactly(
                             open -> {
-                                assertThat(open.weight()).isEqualTo(5);
+                                assertThat(open.weights().weight(0)).isEqualTo(5);
                                 assertThat(TestSums.values(model.layout(), 0, open.sum()))
                                         .containsExactly(11, 22, 33, 44);
                             },
                             closing -> {
-                                assertThat(closing.weight()).isEqualTo(3);
+                                assertThat(closing.weights().weight(0)).isEqualTo(3);
                                 assertThat(TestSums.values(model.layout(), 0, closing.sum()))
                                         .containsExactly(2, 3, 4, 5);
                             });

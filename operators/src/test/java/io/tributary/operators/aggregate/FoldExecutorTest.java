@@ -106,7 +106,7 @@ class FoldExecutorTest {
     private LiveAccumulator copy(LiveAccumulator fold) throws IOException {
         DataOutputSerializer out = new DataOutputSerializer(64);
         executor.write(0, fold, out);
-        return executor.read(0, new DataInputDeserializer(out.getCopyOfBuffer()));
+        return executor.read(0, 2, new DataInputDeserializer(out.getCopyOfBuffer()));
     }
 
     private double[] detachSum(LiveAccumulator fold) {
@@ -116,7 +116,7 @@ class FoldExecutorTest {
     @Test
     void allThatWaitsIsInTheSumToTheLastBit() {
         double[] sum = new double[ELEMENTS];
-        LiveAccumulator fold = new LiveAccumulator();
+        LiveAccumulator fold = executor.nothing(0);
         fold.waiting.addAll(updates(5, sum));
         assertThat(executor.flush(0, fold)).isEqualTo(5L * ELEMENTS * Float.BYTES);
         fold.waiting.addAll(updates(3, sum));
@@ -129,12 +129,12 @@ class FoldExecutorTest {
     @Test
     void aRestoredFoldGoesOnFromItsSnapshot() throws IOException {
         double[] sum = new double[ELEMENTS];
-        LiveAccumulator fold = new LiveAccumulator();
+        LiveAccumulator fold = executor.nothing(0);
         fold.waiting.addAll(updates(3, sum));
         executor.flush(0, fold);
-        double weight = fold.weight;
+        double weight = fold.weights.weight(0);
         LiveAccumulator restored = copy(fold);
-        assertThat(restored.weight).isEqualTo(weight);
+        assertThat(restored.weights.weight(0)).isEqualTo(weight);
         assertThat(restored.contributions).isEqualTo(3);
         fold.waiting.addAll(updates(1, new double[ELEMENTS]));
         executor.flush(0, fold);
@@ -147,13 +147,19 @@ class FoldExecutorTest {
     @Test
     void partialSumsAreAddedBesideUpdates() {
         double[] sum = new double[ELEMENTS];
-        LiveAccumulator fold = new LiveAccumulator();
+        LiveAccumulator fold = executor.nothing(0);
         for (int child = 0; child < 2; child++) {
             double[] partial = values();
             for (int i = 0; i < ELEMENTS; i++) {
                 sum[i] += partial[i];
             }
-            fold.waiting.add(new FoldPartial("leaf", 0, ROUND, 3, TestSums.of(layout, 0, partial)));
+            fold.waiting.add(
+                    new FoldPartial(
+                            "leaf",
+                            0,
+                            ROUND,
+                            RunWeights.same(layout.segments(0).size(), 3, 1),
+                            TestSums.of(layout, 0, partial)));
         }
         fold.waiting.addAll(updates(2, sum));
         executor.flush(0, fold);
@@ -165,7 +171,7 @@ class FoldExecutorTest {
     void anUpdateThatIsNotFiniteIsNamedInTheQuarantine() throws IOException {
         double[] values = values();
         values[700] = Double.NaN;
-        LiveAccumulator fold = new LiveAccumulator();
+        LiveAccumulator fold = executor.nothing(0);
         fold.waiting.addAll(updates(2, new double[ELEMENTS]));
         fold.waiting.add(update("liar", 1, values));
         assertThatThrownBy(() -> executor.flush(0, fold))
@@ -182,7 +188,7 @@ class FoldExecutorTest {
     void foldingAllocatesNothing() {
         assumeTrue(MemoryGuard.install(), "no native code; the kernel in Java makes views");
         List<AggregatorInput> updates = updates(Columns.MAX, new double[ELEMENTS]);
-        LiveAccumulator fold = new LiveAccumulator();
+        LiveAccumulator fold = executor.nothing(0);
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         int folds = 2000;
         long least = Long.MAX_VALUE;

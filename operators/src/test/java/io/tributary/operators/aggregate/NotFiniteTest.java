@@ -26,6 +26,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
 import java.util.stream.DoubleStream;
@@ -105,7 +106,7 @@ class NotFiniteTest {
                             "top",
                             updates.length,
                             new AggregatorInput.RoundEnd(
-                                    ROUND, BASE, updates.length, updates.length, 0)),
+                                    ROUND, BASE, updates.length, updates.length, Map.of(), 0)),
                     0);
             top.processElement(
                     new CloseNode(
@@ -114,7 +115,7 @@ class NotFiniteTest {
                             ROUND,
                             "",
                             1,
-                            new AggregatorInput.RoundEnd(ROUND, BASE, 1, 1, 0)),
+                            new AggregatorInput.RoundEnd(ROUND, BASE, 1, 1, Map.of(), 0)),
                     0);
             top.processElement((FoldPartial) leaf.extractOutputValues().get(0), 0);
             ModelShard shard = top.extractOutputValues().get(0);

@@ -25,6 +25,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
 import org.assertj.core.data.Offset;
@@ -141,7 +142,7 @@ class RemoteUpdatesTest {
                         ROUND,
                         "top",
                         1,
-                        new AggregatorInput.RoundEnd(ROUND, ROUND, 1, 1, 0)),
+                        new AggregatorInput.RoundEnd(ROUND, ROUND, 1, 1, Map.of(), 0)),
                 0);
     }
 }

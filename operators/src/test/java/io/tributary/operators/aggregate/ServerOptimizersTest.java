@@ -7,247 +7,32 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
-import io.tributary.node.PayloadStore;
-import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
-import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
-import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
-import io.tributary.operators.clock.Clock;
 import io.tributary.operators.model.ModelShard;
-import io.tributary.operators.model.ModelSpec;
-import io.tributary.operators.model.PosixModelStore;
 import io.tributary.operators.model.Quarantine;
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.rule.EqualMean;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
-import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.SafetensorsHeader;
-import io.tributary.protocol.tensor.TensorInfo;
-import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.ArrayList;
+import io.tributary.protocol.tensor.TensorSets;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
-import java.util.Random;
-import java.util.function.DoubleSupplier;
 import java.util.stream.Stream;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
-import org.apache.flink.streaming.util.KeyedOneInputStreamOperatorTestHarness;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/**
- * Several rounds at the top, each compared with the formula in float64. One round is rejected, and
- * the operator is restored while another is open.
- */
-class ServerOptimizersTest {
-
-    private static final long[] WEIGHTS = {2, 5, 11};
-    private static final int TRAINERS = 8;
-    private static final int ROUNDS = 20;
-    private static final int REJECTED = 2;
-    private static final int RESTORED = 4;
-
-    @TempDir Path temp;
-
-    private SafetensorsHeader header;
-    private UpdateKind kind;
-    private Algorithm algorithm;
-    private PosixModelStore models;
-    private Path initial;
-    private int shardElements = 4;
-
-    @BeforeEach
-    void makeDirectory() throws IOException {
-        models = PosixModelStore.at(temp.resolve("models"));
-        Files.createDirectories(temp.resolve("models/versions"));
-    }
-
-    private void use(SafetensorsHeader itsHeader, UpdateKind itsKind, Algorithm its) {
-        header = itsHeader;
-        kind = itsKind;
-        algorithm = its;
-        initial = TestModels.write(temp.resolve("initial"), header, small(1));
-    }
-
-    private static DoubleSupplier small(long seed) {
-        Random random = new Random(seed);
-        return () -> 4 * random.nextGaussian();
-    }
-
-    private ModelSpec spec() {
-        return TestModels.spec(initial, shardElements, kind);
-    }
-
-    private KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> top(
-            OperatorSubtaskState... restored) throws Exception {
-        var harness =
-                new KeyedOneInputStreamOperatorTestHarness<>(
-                        new TopOperator(
-                                spec(),
-                                models,
-                                PayloadStore.Place.NONE,
-                                Optional.empty(),
-                                algorithm,
-                                Clock.SYSTEM),
-                        AggregatorOperator.KEY,
-                        NodeShard.TYPE);
-        harness.setup();
-        for (OperatorSubtaskState state : restored) {
-            harness.initializeState(state);
-        }
-        harness.open();
-        return harness;
-    }
-
-    private Path update(int round, int which) {
-        return temp.resolve("update-%d-%d".formatted(round, which));
-    }
-
-    private Path base(int round) {
-        return round == 1 ? initial : models.version(new RoundId(round - 1, 0));
-    }
-
-    /** Values of the updates of a round, and the files that hold them. */
-    private List<double[]> write(int round) {
-        List<double[]> values = new ArrayList<>();
-        for (int which = 0; which < WEIGHTS.length; which++) {
-            TestModels.write(update(round, which), header, small(100 * round + which));
-            values.add(TestModels.values(update(round, which)));
-        }
-        return values;
-    }
-
-    private void send(
-            KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> top,
-            int round)
-            throws Exception {
-        for (int shard = 0; shard < spec().layout().shards(); shard++) {
-            for (int which = 0; which < WEIGHTS.length; which++) {
-                top.processElement(
-                        new FoldUpdate(
-                                "top@*",
-                                shard,
-                                new RoundId(round, 0),
-                                TestModels.payload(update(round, which)),
-                                WEIGHTS[which],
-                                "t-" + which,
-                                true),
-                        0);
-            }
-        }
-    }
-
-    private void close(
-            KeyedOneInputStreamOperatorTestHarness<NodeShard, AggregatorInput, ModelShard> top,
-            int round)
-            throws Exception {
-        for (int shard = 0; shard < spec().layout().shards(); shard++) {
-            top.processElement(
-                    new CloseNode(
-                            "top@*",
-                            shard,
-                            new RoundId(round, 0),
-                            "",
-                            WEIGHTS.length,
-                            new RoundEnd(
-                                    new RoundId(round, 0),
-                                    new RoundId(round - 1, 0),
-                                    WEIGHTS.length,
-                                    TRAINERS,
-                                    0)),
-                    0);
-        }
-    }
-
-    /** The elements of the model that has come out. */
-    private double[] publish(List<ModelShard> shards, int round) throws IOException {
-        ModelLayout layout = spec().layout();
-        byte[] data = new byte[(int) (header.fileLength() - header.dataOffset())];
-        for (ModelShard shard : shards) {
-            int at = (int) (layout.fileOffset(shard.shard()) - header.dataOffset());
-            System.arraycopy(shard.bytes(), 0, data, at, layout.shardBytes(shard.shard()));
-        }
-        Path file = models.version(new RoundId(round, 0));
-        if (round == REJECTED) {
-            Files.writeString(
-                    file.resolveSibling(new RoundId(round, 0) + ".rejected"), "not finite\n");
-            Files.copy(base(round), file);
-        } else {
-            ByteBuffer whole = ByteBuffer.allocate((int) header.fileLength());
-            Files.write(file, whole.put(header.bytes()).put(data).array());
-        }
-        return TestModels.values(header, data);
-    }
-
-    /** What a formula says of the new elements. */
-    @FunctionalInterface
-    private interface Reference {
-        double[] step(double[] model, double[] change, boolean taken);
-    }
-
-    private void requireRounds(Reference reference) throws Exception {
-        var top = top();
-        try {
-            for (int round = 1; round <= ROUNDS; round++) {
-                double[] model = TestModels.values(base(round));
-                double[] change = change(write(round), model);
-                send(top, round);
-                if (round == RESTORED) {
-                    OperatorSubtaskState snapshot = top.snapshot(1, 1);
-                    top.close();
-                    top = top(snapshot);
-                }
-                int before = top.extractOutputValues().size();
-                close(top, round);
-                List<ModelShard> all = top.extractOutputValues();
-                double[] found = publish(all.subList(before, all.size()), round);
-                double[] expected =
-                        TestModels.rounded(
-                                header, reference.step(model, change, round != REJECTED));
-                double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
-                assertThat(found)
-                        .as("round %d", round)
-                        .containsExactly(expected, within(1e-6 * largest));
-            }
-        } finally {
-            top.close();
-        }
-    }
-
-    /** The weighted mean of what changed, in float64. */
-    private double[] change(List<double[]> updates, double[] model) {
-        double[] change = new double[model.length];
-        double weight = Arrays.stream(WEIGHTS).sum();
-        for (int i = 0; i < change.length; i++) {
-            double sum = 0;
-            for (int which = 0; which < WEIGHTS.length; which++) {
-                sum += WEIGHTS[which] * updates.get(which)[i];
-            }
-            change[i] = sum / weight - (kind == UpdateKind.WEIGHTS ? model[i] : 0);
-        }
-        return change;
-    }
-
-    private static SafetensorsHeader floats() {
-        return TestModels.header(
-                SafetensorsHeader.tensor("a", DType.F32, 7),
-                SafetensorsHeader.tensor("b", DType.BF16, 5),
-                SafetensorsHeader.tensor("c", DType.F64, 2));
-    }
+/** Each algorithm is compared with its formula, and given what it cannot take. */
+class ServerOptimizersTest extends OptimizerRounds {
 
     static Stream<Arguments> formulas() {
         return OptimizerFormula.all().stream()
@@ -256,12 +41,13 @@ class ServerOptimizersTest {
 
     @ParameterizedTest
     @MethodSource("formulas")
-    void eachOptimizerIsItsFormula(OptimizerFormula formula, UpdateKind updates) throws Exception {
-        use(floats(), updates, formula.algorithm());
+    void eachOptimizerIsItsFormula(OptimizerFormula formula, UpdateKind kind) throws Exception {
+        use(floats(), kind, formula.algorithm());
         double[][] slots = new double[14][formula.slots()];
         int[] steps = {0};
         requireRounds(
-                (model, change, taken) -> {
+                (model, updates, taken) -> {
+                    double[] change = change(updates, model, weights());
                     double[] next = new double[model.length];
                     for (int i = 0; i < next.length; i++) {
                         double[] its = slots[i].clone();
@@ -277,13 +63,13 @@ class ServerOptimizersTest {
 
     @ParameterizedTest
     @EnumSource
-    void scaffoldTakesTheControlVariatesInProportionToThoseWhoSent(UpdateKind updates)
+    void scaffoldTakesTheControlVariatesInProportionToThoseWhoSent(UpdateKind kind)
             throws Exception {
         use(
-                TestModels.header(
-                        SafetensorsHeader.tensor("a", DType.F32, 6),
-                        SafetensorsHeader.tensor("control/a", DType.F32, 6)),
-                updates,
+                TensorSets.with(
+                        TestModels.header(SafetensorsHeader.tensor("a", DType.F32, 6)),
+                        List.of("control")),
+                kind,
                 Algorithm.named(
                         "scaffold",
                         Map.of(
@@ -293,7 +79,8 @@ class ServerOptimizersTest {
                                 "schedule-factor", "0.5")));
         int[] steps = {0};
         requireRounds(
-                (model, change, taken) -> {
+                (model, updates, taken) -> {
+                    double[] change = change(updates, model, new double[] {1, 1, 1});
                     double[] next = new double[model.length];
                     double eta = 0.5 * Math.pow(0.5, Math.floor(steps[0] / 2.0));
                     for (int i = 0; i < next.length; i++) {
@@ -301,6 +88,79 @@ class ServerOptimizersTest {
                         next[i] = model[i] + rate * change[i];
                     }
                     steps[0] += taken ? 1 : 0;
+                    return next;
+                });
+    }
+
+    private double[] weights() {
+        // FedDyn's are equal.
+        double[] weights = new double[WEIGHTS.length];
+        for (int which = 0; which < weights.length; which++) {
+            weights[which] = algorithm.rule() instanceof EqualMean ? 1 : WEIGHTS[which];
+        }
+        return weights;
+    }
+
+    /**
+     * Wang et al., NeurIPS 2020: the mean of what changed in each step, times the mean of steps.
+     */
+    @ParameterizedTest
+    @EnumSource
+    void fedNovaNormalizesByTheLocalSteps(UpdateKind kind) throws Exception {
+        use(floats(), kind, Algorithm.named("fednova", Map.of("learning-rate", "0.8")));
+        requireRounds(
+                (model, updates, taken) -> {
+                    double samples = Arrays.stream(WEIGHTS).sum();
+                    double[] next = model.clone();
+                    for (int i = 0; i < next.length; i++) {
+                        double steps = 0;
+                        double normalized = 0;
+                        for (int k = 0; k < WEIGHTS.length; k++) {
+                            double p = WEIGHTS[k] / samples;
+                            double change =
+                                    updates.get(k)[i] - (kind == UpdateKind.DELTA ? 0 : model[i]);
+                            steps += p * steps(k);
+                            normalized += p * change / steps(k);
+                        }
+                        next[i] += 0.8 * steps * normalized;
+                    }
+                    return next;
+                });
+    }
+
+    /** Li et al., ICLR 2020, algorithm 2. */
+    @ParameterizedTest
+    @CsvSource({"0.1, WEIGHTS", "0.1, DELTA", "0, WEIGHTS", "2, DELTA", "1, WEIGHTS"})
+    void qFedAvgWeighsByTheLoss(double q, UpdateKind kind) throws Exception {
+        use(
+                floats(),
+                kind,
+                Algorithm.named(
+                        "qfedavg",
+                        Map.of("q", Double.toString(q), "client-learning-rate", "0.05")));
+        double lipschitz = 1 / 0.05;
+        requireRounds(
+                (model, updates, taken) -> {
+                    double[] next = model.clone();
+                    double sumOfH = 0;
+                    double[] sum = new double[next.length];
+                    for (int k = 0; k < WEIGHTS.length; k++) {
+                        double loss = loss(k) + 1e-10;
+                        double norm = 0;
+                        for (int i = 0; i < next.length; i++) {
+                            double went =
+                                    lipschitz
+                                            * (kind == UpdateKind.DELTA
+                                                    ? -updates.get(k)[i]
+                                                    : model[i] - updates.get(k)[i]);
+                            norm += went * went;
+                            sum[i] += Math.pow(loss, q) * went;
+                        }
+                        sumOfH += q * Math.pow(loss, q - 1) * norm + lipschitz * Math.pow(loss, q);
+                    }
+                    for (int i = 0; i < next.length; i++) {
+                        next[i] -= sum[i] / sumOfH;
+                    }
                     return next;
                 });
     }
@@ -377,14 +237,6 @@ class ServerOptimizersTest {
                 assertThat(found[i]).isEqualTo(Math.rint(model[i] + change[i]));
             }
         }
-    }
-
-    @Test
-    void scaffoldSaysWhichControlVariateAModelLacks() {
-        List<TensorInfo> tensors = floats().tensors();
-        assertThatThrownBy(() -> Algorithm.named("scaffold", Map.of()).optimizer().check(tensors))
-                .hasMessage(
-                        "tensor 'a' of the model has no control variate; add a floating tensor 'control/a' of shape [7], all zero");
     }
 
     /** One value would stop an element for ever, and the model would look well. */

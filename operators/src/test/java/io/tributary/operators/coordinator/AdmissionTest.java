@@ -5,6 +5,7 @@ package io.tributary.operators.coordinator;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.operators.coordinator.Admission.Verdict;
+import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
@@ -12,17 +13,21 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.topology.Topology;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class AdmissionTest {
 
     private static final Topology TOPOLOGY = Topologies.of(List.of(1), 1);
     private static final long MAX_SAMPLES = 1000;
 
-    private final Admission admission = new Admission("job", UpdateKind.WEIGHTS, MAX_SAMPLES);
+    private final Admission admission = admission(Algorithm.FEDAVG);
     private final CoordinatorState state = new CoordinatorState();
 
     @BeforeEach
@@ -31,6 +36,68 @@ class AdmissionTest {
         TestRounds.join(state, "t", "g0", "mqtt");
         TestRounds.join(state, "u", "g0", "mqtt");
         TestRounds.open(state, TOPOLOGY, 0);
+    }
+
+    private static Admission admission(Algorithm algorithm) {
+        return new Admission(
+                "job",
+                new RoundRules(
+                        1,
+                        new RoundRules.Quorum(1, 1),
+                        new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ZERO),
+                        new RoundRules.Folding(
+                                RoundRules.Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true),
+                        Map.of(),
+                        new RoundRules.Limits(10, MAX_SAMPLES)));
+    }
+
+    private Claim claim(Map<String, Double> metrics) {
+        return new Claim(
+                "job",
+                "t",
+                state.id().round(),
+                state.id().epoch(),
+                1,
+                4,
+                UpdateKind.WEIGHTS,
+                5,
+                true,
+                new PayloadRef("/x", 0, 8, 0),
+                metrics);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "fednova | steps | | metric 'steps' is missing, expected more than 0: the job's algorithm computes with it",
+                "fednova | steps | 0 | metric 'steps' is 0.0, expected more than 0: the job's algorithm computes with it",
+                "fednova | steps | 5e-324 | its weight would be Infinity and its totals {samples=4.0, samples times steps=2.0E-323}, expected finite numbers, of which the weight is more than 0",
+                "qfedavg | squared-norm | | metric 'squared-norm' is missing, expected 0 or more: the job's algorithm computes with it",
+                "qfedavg | squared-norm | -1 | metric 'squared-norm' is -1.0, expected 0 or more: the job's algorithm computes with it",
+                "qfedavg | loss-before | NaN | metric 'loss-before' is missing, expected 0 or more: the job's algorithm computes with it",
+            })
+    void whatTheAlgorithmComputesWithMustBeThere(
+            String algorithm, String metric, Double value, String why) {
+        Map<String, Double> metrics =
+                new TreeMap<>(Map.of("steps", 3.0, "loss-before", 0.5, "squared-norm", 2.0));
+        Admission judge = admission(Algorithm.named(algorithm, Map.of()));
+        assertThat(judge.judge(state, claim(metrics))).isInstanceOf(Verdict.Count.class);
+        metrics.remove(metric);
+        if (value != null) {
+            metrics.put(metric, value);
+        }
+        assertThat(judge.judge(state, claim(metrics)))
+                .isInstanceOfSatisfying(
+                        Verdict.Reject.class,
+                        reject -> {
+                            assertThat(reject.reason()).isEqualTo(RejectReason.BAD_METRIC);
+                            assertThat(reject.text())
+                                    .isEqualTo(
+                                            "update from trainer t for round %s: %s"
+                                                    .formatted(state.id(), why));
+                        });
+        assertThat(Admission.isFinal(RejectReason.BAD_METRIC)).isTrue();
     }
 
     private static Claim claim(

@@ -8,14 +8,17 @@ import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
+import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
 import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Evaluation;
+import io.tributary.protocol.message.MetricSummary;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
+import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
@@ -314,6 +317,19 @@ class EvaluationsTest {
                             .findFirst()
                             .orElseThrow();
             assertThat(closed.metrics()).isEqualTo(Map.of("loss", (0.25 + 3 * 0.75) / 4));
+            MetricSummary a = new MetricSummary(1, 0.25, 0.25, 0.25, 0.25);
+            MetricSummary b = new MetricSummary(1, 0.75, 0.75, 0.75, 0.75);
+            MetricSummary both = new MetricSummary(2, (0.25 + 3 * 0.75) / 4, 1, 0.25, 0.75);
+            assertThat(closed.summaries()).isEqualTo(Map.of("loss", both));
+            assertThat(closed.groups().values())
+                    .extracting(RoundStatus.GroupStatus::metrics)
+                    .containsExactlyInAnyOrder(Map.of("loss", a), Map.of("loss", b));
+            RoundLedger ledger = harness.side(CoordinatorOutputs.LEDGERS).get(0).ledger();
+            assertThat(ledger.metrics()).isEqualTo(Map.of("loss", both));
+            assertThat(ledger.groups().values())
+                    .containsExactlyInAnyOrder(Map.of("loss", a), Map.of("loss", b));
+            assertThat(ledger.trainers()).isEqualTo(2);
+            assertThat(Json.decode(Json.encode(ledger), RoundLedger.class)).isEqualTo(ledger);
             harness.tick();
             assertThat(status(harness).metrics()).as("the next round's").isEmpty();
         }

@@ -990,6 +990,9 @@ class RoundCoordinatorTest {
                                             0,
                                             0,
                                             "",
+                                            2,
+                                            Map.of(),
+                                            Map.of(),
                                             List.of(
                                                     new RoundLedger.Entry("b", 1, "00000014"),
                                                     new RoundLedger.Entry("a", 1, "0000000a"))),

@@ -7,12 +7,17 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import io.tributary.operators.rule.AggregationRule;
+import io.tributary.protocol.message.Claim;
+import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.UpdateKind;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -83,6 +88,52 @@ class GoldenOptimizersTest {
         }
     }
 
+    @Test
+    void qFedAvgIsFlowers() throws IOException {
+        Algorithm algorithm =
+                Algorithm.named("qfedavg", Map.of("q", "0.2", "client-learning-rate", "0.05"));
+        AggregationRule.Streaming rule = (AggregationRule.Streaming) algorithm.rule();
+        double[] losses = {0.4, 1.3, 2.2};
+        JsonNode file = golden();
+        double[] model = numbers(file.get("model"));
+        for (int round = 0; round < file.get("changes").size(); round++) {
+            JsonNode changes = file.get("changes").get(round);
+            double[] weights = new double[losses.length];
+            double sumOfH = 0;
+            for (int k = 0; k < losses.length; k++) {
+                double norm = Arrays.stream(numbers(changes.get(k))).map(x -> x * x).sum();
+                Claim claim = claim(Map.of("loss-before", losses[k], "squared-norm", norm));
+                weights[k] = rule.weight(claim);
+                sumOfH += rule.totals(claim).get("h");
+            }
+            ArrayStep step = new ArrayStep(round, model, mean(changes, weights), Map.of());
+            step.weight = Arrays.stream(weights).sum();
+            step.totals = Map.of("h", sumOfH);
+            algorithm.optimizer().step(step);
+            model = step.written;
+            double[] expected = numbers(file.get("models").get("flower qfedavg").get(round));
+            double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
+            assertThat(model)
+                    .as("after %d rounds", round + 1)
+                    .containsExactly(expected, within(1e-6 * largest));
+        }
+    }
+
+    private static Claim claim(Map<String, Double> metrics) {
+        return new Claim(
+                "job",
+                "t",
+                1,
+                0,
+                1,
+                1,
+                UpdateKind.DELTA,
+                0,
+                true,
+                new PayloadRef("/x", 0, 8, 0),
+                metrics);
+    }
+
     /** A step of one run in arrays. */
     private static final class ArrayStep implements TensorStep {
 
@@ -90,6 +141,8 @@ class GoldenOptimizersTest {
         private final double[] model;
         private final double[] change;
         private final Map<String, double[]> slots;
+        private double weight = 1;
+        private Map<String, Double> totals = Map.of();
         private double[] written = {};
 
         ArrayStep(int steps, double[] model, double[] change, Map<String, double[]> slots) {
@@ -102,6 +155,21 @@ class GoldenOptimizersTest {
         @Override
         public String tensor() {
             return "w";
+        }
+
+        @Override
+        public String set() {
+            return "";
+        }
+
+        @Override
+        public double weight() {
+            return weight;
+        }
+
+        @Override
+        public double total(String name) {
+            return totals.get(name);
         }
 
         @Override

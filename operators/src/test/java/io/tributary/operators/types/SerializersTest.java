@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.aggregate.NodeShard;
 import io.tributary.operators.aggregate.PartialSum;
+import io.tributary.operators.aggregate.RunWeights;
 import io.tributary.operators.coordinator.CoordinatorOutputs;
 import io.tributary.operators.model.ModelShard;
 import io.tributary.protocol.RejectReason;
@@ -14,6 +15,7 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.TrainerEvent;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.apache.flink.api.common.serialization.SerializerConfigImpl;
@@ -38,7 +40,7 @@ class SerializersTest {
                 Arguments.of(
                         AggregatorInput.TYPE,
                         new AggregatorInput.FoldUpdate(
-                                "leaf", 7, ROUND, payload, 1L << 40, "t", true)),
+                                "leaf", 7, ROUND, payload, 0.25, 1L << 40, "t", true)),
                 Arguments.of(
                         AggregatorInput.TYPE,
                         new AggregatorInput.CloseNode(
@@ -47,16 +49,25 @@ class SerializersTest {
                                 ROUND,
                                 "top",
                                 3,
-                                new AggregatorInput.RoundEnd(ROUND, BASE, 3, 3, 99))),
+                                new AggregatorInput.RoundEnd(
+                                        ROUND, BASE, 3, 3, Map.of("h", 0.5), 99))),
                 Arguments.of(AggregatorInput.TYPE, new AggregatorInput.DropRound("leaf", 7, ROUND)),
                 Arguments.of(
                         AggregatorInput.TYPE,
                         new AggregatorInput.FoldPartial(
-                                "leaf", 7, ROUND, 0.5, new PartialSum.Inline(bytes()))),
+                                "leaf",
+                                7,
+                                ROUND,
+                                RunWeights.same(3, 0.5, 2),
+                                new PartialSum.Inline(bytes()))),
                 Arguments.of(
                         AggregatorInput.TYPE,
                         new AggregatorInput.FoldPartial(
-                                "leaf", 7, ROUND, 0.5, new PartialSum.InRegion(payload))),
+                                "leaf",
+                                7,
+                                ROUND,
+                                RunWeights.same(3, 0.5, 2),
+                                new PartialSum.InRegion(payload))),
                 Arguments.of(
                         ModelShard.TYPE,
                         new ModelShard(

@@ -3,9 +3,12 @@
 package io.tributary.protocol.message;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.WireMessage;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -24,6 +27,7 @@ import java.util.Map;
  * @param run the submission of the job that says so
  * @param config what the job's user wants trainers to know, such as a learning rate: numbers, texts
  *     and booleans by name
+ * @param expects what updates have besides the model's tensors
  * @param end proves that the run has ended ({@link Run#end}); empty unless ENDED
  */
 public record RoundPlan(
@@ -38,7 +42,8 @@ public record RoundPlan(
         int restores,
         String run,
         String end,
-        Map<String, Object> config)
+        Map<String, Object> config,
+        Expected expects)
         implements WireMessage {
 
     /** What each version says. */
@@ -55,7 +60,7 @@ public record RoundPlan(
             String run,
             String end) {}
 
-    /** One of an earlier version, which a broker may keep, has no config. */
+    /** One of an earlier version, which a broker may keep, has no config and expects nothing. */
     @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
     static RoundPlan read(JsonNode json) {
         Required said = Json.convert(json, Required.class);
@@ -71,7 +76,8 @@ public record RoundPlan(
                 said.restores(),
                 said.run(),
                 said.end(),
-                Config.of(json.path("config")));
+                Config.of(json.path("config")),
+                Expected.of(json.path("expects")));
     }
 
     /** With nothing that trainers should know. */
@@ -99,11 +105,19 @@ public record RoundPlan(
                 restores,
                 run,
                 end,
-                Map.of());
+                Map.of(),
+                Expected.NOTHING);
     }
 
     public RoundPlan {
         config = Config.checked(config);
+    }
+
+    /** Names that a reader must understand. */
+    @JsonProperty(MUST_FIELD)
+    @JsonInclude(JsonInclude.Include.NON_EMPTY)
+    List<String> must() {
+        return expects.must();
     }
 
     /** Whether the round takes updates. */

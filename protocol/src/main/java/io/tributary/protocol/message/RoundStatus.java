@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.WireMessage;
 import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * How a round stands; sent at every change.
@@ -24,6 +25,7 @@ import java.util.Map;
  * @param duplicates duplicates seen since the round was opened
  * @param metrics what trainers measured, as means over the updates that count, weighted by samples
  * @param evaluation the newest word of the evaluator; null where there is none
+ * @param summaries more of the same metrics than their means
  * @param note what is to be said: why the job ends before its last round, or what is missing; may
  *     be empty
  */
@@ -40,6 +42,7 @@ public record RoundStatus(
         Map<String, Double> metrics,
         @JsonProperty("evaluation") @JsonInclude(JsonInclude.Include.NON_NULL)
                 Evaluation evaluation,
+        @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, MetricSummary> summaries,
         @JsonInclude(JsonInclude.Include.NON_EMPTY) String note)
         implements WireMessage {
 
@@ -51,7 +54,7 @@ public record RoundStatus(
             State state,
             int updates,
             int expected,
-            Map<String, GroupStatus> groups,
+            JsonNode groups,
             int rejected,
             int duplicates) {}
 
@@ -66,12 +69,30 @@ public record RoundStatus(
                 said.state(),
                 said.updates(),
                 said.expected(),
-                said.groups(),
+                groups(said.groups()),
                 said.rejected(),
                 said.duplicates(),
                 Metrics.of(json.path("metrics")),
                 Evaluation.in(json),
+                MetricSummary.of(json.path("summaries")),
                 json.path("note").asText(""));
+    }
+
+    private static Map<String, GroupStatus> groups(JsonNode json) {
+        Map<String, GroupStatus> groups = new TreeMap<>();
+        json.properties()
+                .forEach(
+                        field -> {
+                            GroupStatus.Required said =
+                                    Json.convert(field.getValue(), GroupStatus.Required.class);
+                            groups.put(
+                                    field.getKey(),
+                                    new GroupStatus(
+                                            said.updates(),
+                                            said.expected(),
+                                            MetricSummary.of(field.getValue().path("metrics"))));
+                        });
+        return groups;
     }
 
     /** The states of a round. */
@@ -91,11 +112,25 @@ public record RoundStatus(
      *
      * @param updates updates counted
      * @param expected updates that the round waits for
+     * @param metrics what its trainers measured; empty where there are too many groups to be told
      */
-    public record GroupStatus(int updates, int expected) {}
+    public record GroupStatus(
+            int updates,
+            int expected,
+            @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, MetricSummary> metrics) {
+
+        /** What each version says. */
+        private record Required(int updates, int expected) {}
+
+        /** One whose trainers have measured nothing. */
+        public GroupStatus(int updates, int expected) {
+            this(updates, expected, Map.of());
+        }
+    }
 
     public RoundStatus {
         groups = Map.copyOf(groups);
         metrics = Map.copyOf(metrics);
+        summaries = Map.copyOf(summaries);
     }
 }

@@ -6,6 +6,7 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
 /**
@@ -18,6 +19,11 @@ public final class ModelLayout {
 
     private final SafetensorsHeader header;
     private final int shardElements;
+    private final UpdateTensors updates;
+
+    /** For each tensor, whether no update has it. */
+    private final boolean[] personal;
+
     private final long[] firstElement;
 
     /** Of each shard, once somebody has asked. */
@@ -28,16 +34,29 @@ public final class ModelLayout {
      * @param shardElements elements of a shard, 1 to 2^24
      */
     public ModelLayout(SafetensorsHeader header, int shardElements) {
+        this(header, shardElements, UpdateTensors.ALL);
+    }
+
+    /**
+     * The same for updates that do not have all tensors.
+     *
+     * @param updates which they have
+     */
+    public ModelLayout(SafetensorsHeader header, int shardElements, UpdateTensors updates) {
         if (shardElements < 1 || shardElements > 1 << 24) {
             throw new IllegalArgumentException(
                     "a shard has 1 to 16777216 elements, not " + shardElements);
         }
         this.header = header;
         this.shardElements = shardElements;
+        this.updates = updates;
+        this.personal = new boolean[header.tensors().size()];
+        List<String> sets = TensorSets.of(header);
         this.firstElement = new long[header.tensors().size() + 1];
         for (int i = 0; i < header.tensors().size(); i++) {
             TensorInfo tensor = header.tensors().get(i);
             firstElement[i + 1] = firstElement[i] + tensor.elements();
+            personal[i] = updates.isPersonal(TensorSets.plain(tensor.name(), sets));
         }
         if (elements() == 0) {
             throw new RejectedException(
@@ -152,7 +171,15 @@ public final class ModelLayout {
 
     /** The shortest file that can be an update of this model: its tensors alone. */
     public long minUpdateBytes() {
-        return header.fileLength() - header.dataOffset();
+        if (updates.partial()) {
+            return 0;
+        }
+        long bytes = header.fileLength() - header.dataOffset();
+        for (int i = 0; i < personal.length; i++) {
+            TensorInfo tensor = header.tensors().get(i);
+            bytes -= personal[i] ? tensor.end() - tensor.begin() : 0;
+        }
+        return bytes;
     }
 
     /** The longest file that can be an update of this model. */
@@ -187,33 +214,51 @@ public final class ModelLayout {
     /**
      * Maps the model's tensors to those of an update, which may lie in another order.
      *
-     * @return for each tensor of the model, the update's
+     * @return for each tensor of the model, the update's; empty where it has none
      * @throws RejectedException WRONG_SHAPE, naming the first tensor that differs
      */
-    public List<TensorInfo> match(SafetensorsHeader update) {
-        List<TensorInfo> matched = new ArrayList<>();
-        for (TensorInfo ours : header.tensors()) {
-            TensorInfo tensor =
-                    update.find(ours.name())
-                            .orElseThrow(() -> wrong("tensor '%s' is missing", ours.name()));
-            if (!tensor.shape().equals(ours.shape())) {
-                throw wrong(
-                        "tensor '%s' has shape %s, the model has %s",
-                        ours.name(), tensor.shape(), ours.shape());
-            }
-            if (tensor.dtype() != ours.dtype()) {
-                throw wrong(
-                        "tensor '%s' has element type %s, the model has %s",
-                        ours.name(), tensor.dtype(), ours.dtype());
-            }
-            matched.add(tensor);
+    public List<Optional<TensorInfo>> match(SafetensorsHeader update) {
+        List<Optional<TensorInfo>> matched = new ArrayList<>();
+        for (int i = 0; i < personal.length; i++) {
+            matched.add(match(i, update));
         }
         for (TensorInfo tensor : update.tensors()) {
             if (header.find(tensor.name()).isEmpty()) {
                 throw wrong("tensor '%s' is not in the model; leave it out", tensor.name());
             }
         }
+        if (matched.stream().allMatch(Optional::isEmpty)) {
+            throw wrong("it has no tensor; a partial update has at least one of the model's");
+        }
         return matched;
+    }
+
+    private Optional<TensorInfo> match(int which, SafetensorsHeader update) {
+        TensorInfo ours = header.tensors().get(which);
+        Optional<TensorInfo> found = update.find(ours.name());
+        if (found.isEmpty()) {
+            if (!personal[which] && !updates.partial()) {
+                throw wrong("tensor '%s' is missing", ours.name());
+            }
+            return found;
+        }
+        if (personal[which]) {
+            throw wrong(
+                    "tensor '%s' is personal (model.personal) and must not leave the trainer; leave it out",
+                    ours.name());
+        }
+        TensorInfo tensor = found.get();
+        if (!tensor.shape().equals(ours.shape())) {
+            throw wrong(
+                    "tensor '%s' has shape %s, the model has %s",
+                    ours.name(), tensor.shape(), ours.shape());
+        }
+        if (tensor.dtype() != ours.dtype()) {
+            throw wrong(
+                    "tensor '%s' has element type %s, the model has %s",
+                    ours.name(), tensor.dtype(), ours.dtype());
+        }
+        return found;
     }
 
     private static RejectedException wrong(String format, Object... args) {

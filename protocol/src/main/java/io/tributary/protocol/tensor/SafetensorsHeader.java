@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Predicate;
 
 /**
  * The header of a safetensors file: 8 bytes little-endian header length, then JSON that maps names
@@ -31,6 +32,8 @@ public final class SafetensorsHeader {
 
     /** The format's own limit for the JSON part, in bytes. */
     public static final long MAX_JSON_BYTES = 100_000_000;
+
+    private static final String METADATA = "__metadata__";
 
     private final byte[] bytes;
     private final List<TensorInfo> tensors;
@@ -54,7 +57,7 @@ public final class SafetensorsHeader {
     public static SafetensorsHeader create(List<TensorInfo> inOrder, Map<String, String> metadata) {
         Map<String, Object> json = new LinkedHashMap<>();
         if (!metadata.isEmpty()) {
-            json.put("__metadata__", metadata);
+            json.put(METADATA, metadata);
         }
         long at = 0;
         List<TensorInfo> placed = new ArrayList<>();
@@ -154,7 +157,7 @@ public final class SafetensorsHeader {
         }
         List<TensorInfo> tensors = new ArrayList<>();
         for (Map.Entry<String, JsonNode> field : json.properties()) {
-            if (field.getKey().equals("__metadata__")) {
+            if (field.getKey().equals(METADATA)) {
                 continue;
             }
             tensors.add(tensor(field.getKey(), field.getValue()));
@@ -233,6 +236,31 @@ public final class SafetensorsHeader {
     /** The tensor with that name. */
     public Optional<TensorInfo> find(String name) {
         return Optional.ofNullable(byName.get(name));
+    }
+
+    /** What the file says of itself: texts by name; what is no text is left out. */
+    public Map<String, String> metadata() {
+        Map<String, String> metadata = new LinkedHashMap<>();
+        Json.header(bytes, 8)
+                .path(METADATA)
+                .properties()
+                .forEach(
+                        field -> {
+                            if (field.getValue().isTextual()) {
+                                metadata.put(field.getKey(), field.getValue().textValue());
+                            }
+                        });
+        return metadata;
+    }
+
+    /**
+     * The header of a file with some of the tensors.
+     *
+     * @return the same header where that is all of them
+     */
+    public SafetensorsHeader only(Predicate<TensorInfo> wanted) {
+        List<TensorInfo> some = tensors.stream().filter(wanted).toList();
+        return some.size() == tensors.size() ? this : create(some, metadata());
     }
 
     /** The header as it stands in the file: length field, JSON and padding. */

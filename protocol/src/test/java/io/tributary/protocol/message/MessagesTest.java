@@ -70,11 +70,15 @@ class MessagesTest {
                     RoundStatus.State.OPEN,
                     1,
                     2,
-                    Map.of("us", new RoundStatus.GroupStatus(1, 2)),
+                    Map.of(
+                            "us",
+                            new RoundStatus.GroupStatus(
+                                    1, 2, Map.of("loss", new MetricSummary(1, 1, 1, 1, 1)))),
                     0,
                     0,
                     Map.of("loss", 0.5),
                     new Evaluation("r", 2, 1, Map.of("accuracy", 0.9), "good enough"),
+                    Map.of("loss", new MetricSummary(2, 0.5, 1.5, 0.25, 1.25)),
                     "accuracy is 0.9"),
             new ControlMessage(
                     Type.EVALUATION,

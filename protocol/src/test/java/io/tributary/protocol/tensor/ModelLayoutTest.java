@@ -7,8 +7,10 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.IntRange;
@@ -112,7 +114,61 @@ class ModelLayoutTest {
                                 SafetensorsHeader.tensor("a", DType.F32, 2))
                         .header();
 
-        assertThat(model.match(update)).extracting(TensorInfo::begin).containsExactly(12L, 0L);
+        assertThat(model.match(update))
+                .extracting(tensor -> tensor.orElseThrow().begin())
+                .containsExactly(12L, 0L);
+    }
+
+    private static final TensorInfo A = SafetensorsHeader.tensor("a", DType.F32, 2);
+    private static final TensorInfo HEAD = SafetensorsHeader.tensor("head.b", DType.F32, 3);
+
+    private static ModelLayout layout(boolean partial, List<String> personal) {
+        return new ModelLayout(
+                TensorSets.with(
+                        SafetensorsHeader.create(List.of(A, HEAD), Map.of()), List.of("control")),
+                100,
+                new UpdateTensors(partial, personal));
+    }
+
+    private static SafetensorsHeader update(String... names) {
+        return SafetensorsHeader.create(
+                Arrays.stream(names)
+                        .map(
+                                name ->
+                                        SafetensorsHeader.tensor(
+                                                name, DType.F32, name.endsWith("head.b") ? 3 : 2))
+                        .toList(),
+                Map.of());
+    }
+
+    @Test
+    void aPartialUpdateHasSomeTensors() {
+        ModelLayout model = layout(true, List.of());
+        assertThat(model.match(update("head.b", "control/a")))
+                .extracting(Optional::isPresent)
+                .containsExactly(false, true, true, false);
+        assertThat(model.minUpdateBytes()).isZero();
+        assertThatThrownBy(() -> model.match(update()))
+                .hasMessage("it has no tensor; a partial update has at least one of the model's");
+        assertThatThrownBy(() -> model.match(update("a", "b")))
+                .hasMessage("tensor 'b' is not in the model; leave it out");
+    }
+
+    @Test
+    void aPersonalTensorStaysAway() {
+        ModelLayout model = layout(false, List.of("head.*"));
+        assertThat(model.match(update("a", "control/a")))
+                .extracting(Optional::isPresent)
+                .containsExactly(true, false, true, false);
+        assertThat(model.minUpdateBytes()).isEqualTo(16);
+        assertThatThrownBy(() -> model.match(update("a")))
+                .hasMessage("tensor 'control/a' is missing");
+        for (String personal : List.of("head.b", "control/head.b")) {
+            assertThatThrownBy(() -> model.match(update("a", "control/a", personal)))
+                    .hasMessage(
+                            "tensor '%s' is personal (model.personal) and must not leave the trainer; leave it out"
+                                    .formatted(personal));
+        }
     }
 
     private static ModelLayout layout(TensorInfo... tensors) {

@@ -133,7 +133,8 @@ public final class Chaos {
                                         .orElse("directory: " + regions),
                                 between.uri(),
                                 options.losesHosts() ? 1 : options.trainers().all(),
-                                hosts.map(NetnsHosts::count).orElse(TASK_MANAGERS));
+                                hosts.map(NetnsHosts::count).orElse(TASK_MANAGERS),
+                                options.algorithm());
                 Progress progress = new Progress();
                 try (AutoCloseable ignored =
                         cluster.seen(spec.followed()).follow(spec.name(), progress)) {
@@ -322,7 +323,8 @@ public final class Chaos {
 
     private ChaosReport report(double seconds, TrainerFleet fleet, JobSpec spec, Path work)
             throws IOException {
-        Oracle oracle = new Oracle(fleet.logs(), Path.of(spec.models()));
+        Oracle oracle =
+                new Oracle(fleet.logs(), Path.of(spec.models()), Reference.of(options.algorithm()));
         List<String> all = new ArrayList<>(faults);
         all.addAll(oracle.faults());
         if (!all.isEmpty()) {

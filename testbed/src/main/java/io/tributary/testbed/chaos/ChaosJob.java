@@ -16,17 +16,17 @@ final class ChaosJob {
     private ChaosJob() {}
 
     /** Writes all that {@code submit} needs, and reads it. */
-    static JobSpec write(Path work, String regions, String uri, int trainers, int parallelism)
+    static JobSpec write(
+            Path work, String regions, String uri, int trainers, int parallelism, String algorithm)
             throws IOException {
         Files.write(work.resolve("schema.json"), TreeSchemas.json(4, Chaos.GROUPS, LEAVES));
-        Files.write(
-                work.resolve("model-0.safetensors"),
-                ChaosUpdates.file(new float[ChaosUpdates.ELEMENTS]).array());
+        Files.write(work.resolve("model-0.safetensors"), ChaosUpdates.initial().array());
         Files.writeString(
                 Chaos.config(work),
                 """
                 job.name: chaos
                 topology: schema.json
+                algorithm: %s
                 parallelism: %d
                 rounds:
                   count: 1000000
@@ -45,7 +45,7 @@ final class ChaosJob {
                   directory: checkpoints
                 transports: ["%s"]
                 """
-                        .formatted(parallelism, trainers, regions, uri));
+                        .formatted(algorithm, parallelism, trainers, regions, uri));
         return JobSpec.read(Chaos.config(work));
     }
 }

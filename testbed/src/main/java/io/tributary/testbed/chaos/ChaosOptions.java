@@ -18,6 +18,7 @@ import java.util.List;
  * @param trainers who trains
  * @param regions where regions are made
  * @param hosts number of hosts to run on; 0 for this machine
+ * @param algorithm one of those that {@link Reference} knows
  */
 public record ChaosOptions(
         Duration length,
@@ -27,7 +28,11 @@ public record ChaosOptions(
         List<Kind> kinds,
         Trainers trainers,
         Path regions,
-        int hosts) {
+        int hosts,
+        String algorithm) {
+
+    /** What {@code algorithm} may be. */
+    public static final List<String> ALGORITHMS = Reference.names();
 
     /**
      * Who trains, a process each.

@@ -4,6 +4,7 @@ package io.tributary.testbed.chaos;
 
 import io.tributary.job.config.JobSpec;
 import io.tributary.protocol.message.Receipt;
+import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainerException;
@@ -88,7 +89,9 @@ final class ChaosTrainer {
         // Training takes its time.
         Thread.sleep(PAUSE_MILLIS + Math.floorMod(id.hashCode() + round.id().round(), 100));
         ModelUpdate update = round.newUpdate().samples(ChaosUpdates.samples(id));
-        update.floats(ChaosUpdates.TENSOR).put(ChaosUpdates.values(id, round.id()));
+        for (TensorInfo tensor : round.header().tensors()) {
+            update.floats(tensor.name()).put(ChaosUpdates.values(id, round.id(), tensor.name()));
+        }
         log.sending(round.id());
         Receipt receipt = client.send(update);
         log.answered(round.id(), receipt.status(), receipt.text());

@@ -5,6 +5,7 @@ package io.tributary.testbed.chaos;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.protocol.tensor.TensorInfo;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
@@ -29,11 +30,16 @@ final class ChaosUpdates {
 
     private ChaosUpdates() {}
 
-    /** A trainer's update for a round. */
-    static float[] values(String trainer, RoundId round) {
+    /**
+     * A trainer's update for a round.
+     *
+     * @param tensor the model's, or that of a set, which has other values
+     */
+    static float[] values(String trainer, RoundId round, String tensor) {
+        String whose = tensor.equals(TENSOR) ? trainer : trainer + "/" + tensor;
         SplittableRandom random =
                 new SplittableRandom(
-                        trainer.hashCode() * 1_000_003L + round.round() * 1009L + round.epoch());
+                        whose.hashCode() * 1_000_003L + round.round() * 1009L + round.epoch());
         float[] values = new float[ELEMENTS];
         for (int i = 0; i < values.length; i++) {
             values[i] = (float) (random.nextDouble() * 2 - 1);
@@ -46,22 +52,29 @@ final class ChaosUpdates {
         return 1 + Math.floorMod(trainer.hashCode(), 1000);
     }
 
-    /** The whole file. */
-    static ByteBuffer file(float[] values) {
+    /** The initial model: all zero. */
+    static ByteBuffer initial() {
         ByteBuffer file =
                 ByteBuffer.allocate((int) HEADER.fileLength()).order(ByteOrder.LITTLE_ENDIAN);
         file.put(HEADER.bytes());
-        file.slice(file.position(), file.remaining())
-                .order(ByteOrder.LITTLE_ENDIAN)
-                .asFloatBuffer()
-                .put(values);
         return file.clear();
     }
 
-    /** CRC32C of the whole file. */
-    static int crc32c(float[] values) {
+    /**
+     * CRC32C of the whole file.
+     *
+     * @param header of the model
+     * @param values by tensor
+     */
+    static int crc32c(SafetensorsHeader header, Map<String, float[]> values) {
         CRC32C crc = new CRC32C();
-        crc.update(file(values));
+        crc.update(header.bytes());
+        for (TensorInfo tensor : header.tensors()) {
+            ByteBuffer bytes =
+                    ByteBuffer.allocate(ELEMENTS * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+            bytes.asFloatBuffer().put(values.get(tensor.name()));
+            crc.update(bytes);
+        }
         return (int) crc.getValue();
     }
 }

@@ -8,8 +8,9 @@ import io.tributary.protocol.Json;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundLedger;
 import io.tributary.protocol.message.RoundLedger.Entry;
+import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.protocol.tensor.TensorInfo;
 import java.io.IOException;
-import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,6 +18,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -25,7 +27,7 @@ import java.util.Set;
  */
 final class Oracle {
 
-    /** What a model may be off by, relative to the mean's largest magnitude. */
+    /** What a model may be off by, relative to the largest magnitude. */
     static final double TOLERANCE = 1e-6;
 
     private record Update(String trainer, RoundId round) {}
@@ -34,6 +36,7 @@ final class Oracle {
     private final Set<Update> sent = new HashSet<>();
     private final Map<Update, Integer> counted = new HashMap<>();
     private final List<String> faults = new ArrayList<>();
+    private final Reference reference;
     private double worstError;
     private int rounds;
 
@@ -42,8 +45,10 @@ final class Oracle {
      *
      * @param logs the trainers' logs, by trainer
      * @param models the directory with models and ledgers
+     * @param reference what models are to be
      */
-    Oracle(Map<String, TrainerLog> logs, Path models) throws IOException {
+    Oracle(Map<String, TrainerLog> logs, Path models, Reference reference) throws IOException {
+        this.reference = reference;
         for (Map.Entry<String, TrainerLog> log : logs.entrySet()) {
             for (TrainerLog.Line line : log.getValue().lines()) {
                 Update update = new Update(log.getKey(), line.id());
@@ -62,6 +67,7 @@ final class Oracle {
                 rounds = round;
                 check(
                         model(models, round),
+                        round == 1 ? Optional.empty() : Optional.of(model(models, round - 1)),
                         Json.decode(Files.readAllBytes(ledger), RoundLedger.class));
             }
         }
@@ -85,9 +91,14 @@ final class Oracle {
         return PosixModelStore.at(models).model(round);
     }
 
-    private void check(Path model, RoundLedger ledger) {
-        double[] mean = new double[ChaosUpdates.ELEMENTS];
-        double total = ledger.updates().stream().mapToLong(Entry::samples).sum();
+    /**
+     * Holds a model against its ledger.
+     *
+     * @param before the model from which trainers started; empty where all of it is zero
+     */
+    private void check(Path model, Optional<Path> before, RoundLedger ledger) {
+        SafetensorsHeader header = SafetensorsHeader.read(model);
+        Map<String, List<float[]>> updates = new HashMap<>();
         for (Entry entry : ledger.updates()) {
             Update update =
                     new Update(entry.trainer(), new RoundId(ledger.round(), ledger.epoch()));
@@ -95,29 +106,48 @@ final class Oracle {
             if (!sent.contains(update)) {
                 faults.add("nobody sent %s, which is in a model".formatted(update));
             }
-            float[] values = ChaosUpdates.values(update.trainer(), update.round());
-            if (!"%08x".formatted(ChaosUpdates.crc32c(values)).equals(entry.crc32c())) {
+            Map<String, float[]> values = new HashMap<>();
+            for (TensorInfo tensor : header.tensors()) {
+                float[] its = ChaosUpdates.values(update.trainer(), update.round(), tensor.name());
+                values.put(tensor.name(), its);
+                updates.computeIfAbsent(tensor.name(), name -> new ArrayList<>()).add(its);
+            }
+            if (!"%08x".formatted(ChaosUpdates.crc32c(header, values)).equals(entry.crc32c())) {
                 faults.add("other bytes than were sent: " + update);
             }
-            for (int i = 0; i < mean.length; i++) {
-                mean[i] += entry.samples() * (double) values[i] / total;
-            }
         }
+        for (Map.Entry<String, List<float[]>> tensor : updates.entrySet()) {
+            String name = tensor.getKey();
+            float[] start =
+                    before.map(file -> elements(file, name))
+                            .orElse(new float[ChaosUpdates.ELEMENTS]);
+            double[] expected = reference.next(name, start, tensor.getValue(), ledger);
+            check(elements(model, name), expected, ledger);
+        }
+    }
+
+    private static float[] elements(Path model, String tensor) {
+        try (TensorFile file = TensorFile.open(model)) {
+            float[] values = new float[ChaosUpdates.ELEMENTS];
+            file.elements(file.header().find(tensor).orElseThrow(), 0, values.length)
+                    .asFloatBuffer()
+                    .get(values);
+            return values;
+        }
+    }
+
+    private void check(float[] found, double[] expected, RoundLedger ledger) {
         double largest = 0;
         double difference = 0;
-        try (TensorFile file = TensorFile.open(model)) {
-            FloatBuffer values =
-                    file.elements(file.header().tensors().get(0), 0, mean.length).asFloatBuffer();
-            for (int i = 0; i < mean.length; i++) {
-                largest = Math.max(largest, Math.abs(mean[i]));
-                double off = Math.abs(mean[i] - values.get(i));
-                difference = Double.isNaN(off) ? off : Math.max(difference, off);
-            }
+        for (int i = 0; i < expected.length; i++) {
+            largest = Math.max(largest, Math.abs(expected[i]));
+            double off = Math.abs(expected[i] - found[i]);
+            difference = Double.isNaN(off) ? off : Math.max(difference, off);
         }
         worstError = Math.max(worstError, difference / largest);
         if (!(difference <= TOLERANCE * largest)) {
             faults.add(
-                    "model %d is off by %.1e of the mean of the %d updates of its ledger"
+                    "model %d is off by %.1e of what the %d updates of its ledger make"
                             .formatted(
                                     ledger.round(), difference / largest, ledger.updates().size()));
         }

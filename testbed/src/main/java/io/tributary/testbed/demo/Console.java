@@ -2,6 +2,7 @@
 
 package io.tributary.testbed.demo;
 
+import io.tributary.protocol.message.MetricSummary;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import java.io.PrintStream;
@@ -113,16 +114,22 @@ public final class Console {
         }
     }
 
+    private static String loss(DemoReport.Round round) {
+        MetricSummary loss = round.metrics().get("loss");
+        return loss == null ? "" : "%.3f".formatted(loss.mean());
+    }
+
     synchronized void table(List<DemoReport.Round> rounds) {
         clear();
         out.println();
-        out.println("round  updates  test accuracy  last update to model");
+        out.println("round  updates  test accuracy  training loss  last update to model");
         for (DemoReport.Round round : rounds) {
             out.printf(
-                    "%5d  %7d  %12.1f%%  %17.1f ms%n",
+                    "%5d  %7d  %12.1f%%  %13s  %17.1f ms%n",
                     round.round(),
                     round.updates(),
                     100 * round.testAccuracy(),
+                    loss(round),
                     round.lastUpdateToModelMs());
         }
     }

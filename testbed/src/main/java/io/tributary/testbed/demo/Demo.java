@@ -15,6 +15,7 @@ import io.tributary.operators.model.PosixModelStore;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
+import io.tributary.protocol.tensor.UpdateTensors;
 import io.tributary.testbed.digits.DigitNetwork;
 import io.tributary.testbed.digits.Digits;
 import io.tributary.testbed.digits.DirichletShares;
@@ -156,7 +157,9 @@ public final class Demo {
                 new ModelSpec(
                         initial.toAbsolutePath().toString(),
                         ModelSpec.DEFAULT_SHARD_ELEMENTS,
-                        UpdateKind.WEIGHTS),
+                        UpdateKind.WEIGHTS,
+                        options.job().method().algorithm().optimizer().sets(),
+                        UpdateTensors.ALL),
                 PosixModelStore.at(models),
                 Surroundings.System.HERE);
     }
@@ -268,6 +271,7 @@ public final class Demo {
                 finished.get().status().updates(),
                 groups,
                 finished.get().status().rejected(),
+                finished.get().status().summaries(),
                 accuracy(file, test),
                 finished.get().model().lastUpdateToModelMs(),
                 sha256(file));

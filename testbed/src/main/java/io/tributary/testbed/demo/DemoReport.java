@@ -3,6 +3,7 @@
 package io.tributary.testbed.demo;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
+import io.tributary.protocol.message.MetricSummary;
 import java.util.List;
 import java.util.Map;
 
@@ -27,6 +28,7 @@ public record DemoReport(
      * @param updates updates counted
      * @param groups the same for each group
      * @param rejected updates rejected
+     * @param metrics what its trainers measured, all of each
      * @param testAccuracy of its model, 0 to 1
      * @param lastUpdateToModelMs from the last update at the coordinator to the complete model
      * @param modelSha256 of the model file
@@ -36,6 +38,7 @@ public record DemoReport(
             int updates,
             Map<String, Integer> groups,
             int rejected,
+            Map<String, MetricSummary> metrics,
             double testAccuracy,
             double lastUpdateToModelMs,
             String modelSha256) {}

@@ -95,6 +95,11 @@ public final class DigitNetwork {
      */
     public record Training(int epochs, int batch, float learningRate, float proximal) {
 
+        /** Steps of SGD that so many images take. */
+        public int steps(int images) {
+            return epochs * ((images + batch - 1) / batch);
+        }
+
         /** The same with another μ. */
         public Training with(float mu) {
             return new Training(epochs, batch, learningRate, mu);
@@ -197,6 +202,16 @@ public final class DigitNetwork {
     private INDArray output(INDArray hidden) {
         return hidden.mmul(parameters.get("fc2.weight").transpose())
                 .addiRowVector(parameters.get("fc2.bias"));
+    }
+
+    /** The mean loss. */
+    public double loss(Digits data) {
+        INDArray probabilities = Transforms.softmax(output(hidden(images(data))));
+        double loss = 0;
+        for (int i = 0; i < data.size(); i++) {
+            loss -= Math.log(Math.max(1e-12, probabilities.getDouble(i, data.labels()[i])));
+        }
+        return loss / data.size();
     }
 
     /** The part of {@code data} that is classified rightly, 0 to 1. */

@@ -3,18 +3,18 @@
 package io.tributary.testbed.digits;
 
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.optimizer.Scaffold;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
+import io.tributary.protocol.tensor.TensorSets;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import java.nio.FloatBuffer;
 import java.time.Duration;
-import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.function.Consumer;
 
 /**
@@ -32,14 +32,14 @@ public record DigitTrainer(
 
     /** Trains until all rounds are done. */
     public void run(Consumer<Receipt> onReceipt) {
-        Map<String, float[]> gradients = Map.of();
+        LocalTerms terms = LocalTerms.NONE;
         Optional<TrainingRound> round = client.awaitRound(PATIENCE);
         while (round.isPresent()) {
-            Trained trained = train(round.get(), gradients);
+            Trained trained = train(round.get(), terms);
             Receipt receipt = client.send(trained.update());
             // The server's part counts what counts.
             if (receipt.status() == Status.COMMITTED || receipt.status() == Status.DUPLICATE) {
-                gradients = trained.gradients();
+                terms = trained.terms();
             }
             onReceipt.accept(receipt);
             round = client.awaitRound(PATIENCE);
@@ -50,56 +50,52 @@ public record DigitTrainer(
      * What a training gave.
      *
      * @param update to be sent
-     * @param gradients FedDyn's gₖ by tensor after it; empty with another algorithm
+     * @param terms with which the next one begins
      */
-    private record Trained(ModelUpdate update, Map<String, float[]> gradients) {}
+    private record Trained(ModelUpdate update, LocalTerms terms) {}
 
-    /**
-     * FedDyn's gₖ after a training (Acar et al., ICLR 2021, algorithm 1).
-     *
-     * @param before the same before it; null for zeros
-     * @param trained the trained values
-     * @param start those of before
-     */
-    static float[] gradient(float[] before, float alpha, float[] trained, FloatBuffer start) {
-        float[] after = before == null ? new float[trained.length] : before.clone();
-        for (int i = 0; i < after.length; i++) {
-            after[i] -= alpha * (trained[i] - start.get(i));
-        }
-        return after;
-    }
-
-    private Trained train(TrainingRound round, Map<String, float[]> gradients) {
+    private Trained train(TrainingRound round, LocalTerms terms) {
         DigitNetwork network = DigitNetwork.with(round::floats);
+        double before = network.loss(data);
         float alpha = number(round, Algorithm.DYNAMIC_ALPHA, 0);
+        boolean scaffold = round.expected().sets().contains(Scaffold.CONTROL);
         // FedDyn's quadratic term is FedProx's.
         float proximal =
                 alpha > 0 ? alpha : number(round, Algorithm.PROXIMAL_MU, training.proximal());
         double loss =
                 network.train(
-                        data, training.with(proximal), gradients, seed * 31 + round.id().round());
-        Map<String, float[]> after = new TreeMap<>();
+                        data,
+                        training.with(proximal),
+                        scaffold ? terms.withoutControl(round) : terms.memory(),
+                        seed * 31 + round.id().round());
+        LocalTerms after =
+                scaffold
+                        ? terms.scaffold(round, network::values, training, data.size())
+                        : alpha > 0 ? terms.dynamic(round, network::values, alpha) : terms;
         ModelUpdate update = round.newUpdate();
-        for (TensorInfo tensor : round.header().tensors()) {
-            float[] values = network.values(tensor.name());
-            if (alpha > 0) {
-                after.put(
-                        tensor.name(),
-                        gradient(
-                                gradients.get(tensor.name()),
-                                alpha,
-                                values,
-                                round.floats(tensor.name())));
+        for (TensorInfo tensor : round.tensors()) {
+            put(update, round, tensor.name(), network.values(tensor.name()));
+            if (scaffold) {
+                String control = TensorSets.prefix(Scaffold.CONTROL) + tensor.name();
+                put(update, round, control, after.control().get(tensor.name()));
             }
-            if (round.kind() == UpdateKind.DELTA) {
-                FloatBuffer start = round.floats(tensor.name());
-                for (int i = 0; i < values.length; i++) {
-                    values[i] -= start.get(i);
-                }
-            }
-            update.floats(tensor.name()).put(values);
         }
-        return new Trained(update.samples(data.size()).metric("loss", loss), after);
+        update.samples(data.size())
+                .metric("loss", loss)
+                .metric("loss-before", before)
+                .metric("steps", training.steps(data.size()));
+        return new Trained(update, after);
+    }
+
+    private static void put(ModelUpdate update, TrainingRound round, String name, float[] values) {
+        float[] sent = values.clone();
+        if (round.kind() == UpdateKind.DELTA) {
+            FloatBuffer start = round.floats(name);
+            for (int i = 0; i < sent.length; i++) {
+                sent[i] -= start.get(i);
+            }
+        }
+        update.floats(name).put(sent);
     }
 
     private static float number(TrainingRound round, String name, float otherwise) {

@@ -230,11 +230,11 @@ class DigitsTest {
     @Test
     void whatDrawsTheModelIsWhereTrainingHasLedBefore() {
         float[] first =
-                DigitTrainer.gradient(
+                LocalTerms.gradient(
                         null, 0.5f, new float[] {3, 1}, FloatBuffer.wrap(new float[] {1, 1}));
         assertThat(first).containsExactly(-1, 0);
         assertThat(
-                        DigitTrainer.gradient(
+                        LocalTerms.gradient(
                                 first,
                                 0.5f,
                                 new float[] {3, 3},

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.protocol.tensor;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Tensor sets: tensors that a file has beside those of the model. The set {@code control} has a
+ * tensor {@code control/NAME} for each floating tensor {@code NAME} of the model. Which sets there
+ * are stands in the file's metadata. Stateless and thread-safe.
+ */
+public final class TensorSets {
+
+    /** The key of a file's metadata: the names of its sets, as a JSON array. */
+    public static final String KEY = "tributary.sets";
+
+    private TensorSets() {}
+
+    /** What the names of a set's tensors begin with. */
+    public static String prefix(String set) {
+        return set + "/";
+    }
+
+    /** A tensor's name without that of its set. */
+    public static String plain(String tensor, List<String> sets) {
+        return sets.stream()
+                .map(TensorSets::prefix)
+                .filter(tensor::startsWith)
+                .map(prefix -> tensor.substring(prefix.length()))
+                .findFirst()
+                .orElse(tensor);
+    }
+
+    /** The names of the sets that a file says it has. */
+    public static List<String> of(SafetensorsHeader header) {
+        try {
+            JsonNode names =
+                    Json.tree(
+                            header.metadata()
+                                    .getOrDefault(KEY, "[]")
+                                    .getBytes(StandardCharsets.UTF_8));
+            List<String> sets = new ArrayList<>();
+            names.forEach(name -> sets.add(name.asText()));
+            return sets;
+        } catch (RejectedException e) {
+            // Somebody else's metadata say nothing of sets.
+            return List.of();
+        }
+    }
+
+    /** The model's own tensors, in the order of their data. */
+    public static List<TensorInfo> model(SafetensorsHeader header) {
+        return without(header, of(header));
+    }
+
+    private static List<TensorInfo> without(SafetensorsHeader header, List<String> sets) {
+        return header.tensors().stream()
+                .filter(t -> sets.stream().noneMatch(set -> t.name().startsWith(prefix(set))))
+                .toList();
+    }
+
+    /**
+     * The header of the same model with these sets and no others.
+     *
+     * @return the same header where nothing is to be changed
+     * @throws RejectedException WRONG_SHAPE where a tensor has the name of one of a set and is none
+     */
+    public static SafetensorsHeader with(SafetensorsHeader header, List<String> sets) {
+        List<String> there = of(header);
+        List<String> all = new ArrayList<>(there);
+        all.addAll(sets);
+        List<TensorInfo> tensors = new ArrayList<>(without(header, all));
+        List<TensorInfo> model = List.copyOf(tensors);
+        for (String set : sets) {
+            model.stream()
+                    .filter(t -> t.dtype().floating())
+                    .map(t -> of(set, t, header))
+                    .forEach(tensors::add);
+        }
+        if (there.equals(sets) && tensors.size() == header.tensors().size()) {
+            return header;
+        }
+        Map<String, String> metadata = new LinkedHashMap<>(header.metadata());
+        metadata.remove(KEY);
+        if (!sets.isEmpty()) {
+            metadata.put(KEY, new String(Json.encode(sets), StandardCharsets.UTF_8));
+        }
+        return SafetensorsHeader.create(tensors, metadata);
+    }
+
+    private static TensorInfo of(String set, TensorInfo tensor, SafetensorsHeader header) {
+        TensorInfo wanted = zeros(set, tensor);
+        TensorInfo there = header.find(wanted.name()).orElse(wanted);
+        if (!there.shape().equals(wanted.shape()) || !there.dtype().floating()) {
+            throw new RejectedException(
+                    RejectReason.WRONG_SHAPE,
+                    "tensor '%s' of set '%s' is %s%s, expected floating numbers of shape %s, as tensor '%s' has it"
+                            .formatted(
+                                    there.name(),
+                                    set,
+                                    there.dtype(),
+                                    there.shape(),
+                                    wanted.shape(),
+                                    tensor.name()));
+        }
+        return there;
+    }
+
+    /** What is summed up for many rounds needs more than the 8 or 16 bits of a weight. */
+    private static TensorInfo zeros(String set, TensorInfo tensor) {
+        DType type = tensor.dtype().bytes() < DType.F32.bytes() ? DType.F32 : tensor.dtype();
+        return SafetensorsHeader.tensor(
+                prefix(set) + tensor.name(),
+                type,
+                tensor.shape().stream().mapToLong(Long::longValue).toArray());
+    }
+}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What FedProx, FedDyn and SCAFFOLD add to a trainer's SGD, in NumPy."""
+
+import numpy as np
+
+
+class LocalTerms:
+    """One trainer's part of the job's algorithm. The plan of each round says which it is."""
+
+    def __init__(self):
+        #: FedDyn's gₖ, or SCAFFOLD's cₖ, by tensor; zero at first.
+        self._memory = {}
+
+    def begin(self, round):
+        """What to add to the gradient: μ, and a constant for each tensor.
+
+        The gradient at w becomes g + μ·(w - wᵗ) + constant.
+        """
+        self._alpha = round.config.get("dynamic-alpha", 0.0)
+        self._scaffold = "control" in round.sets
+        constants = {}
+        for name, start in round.tensors.items():
+            constants[name] = -self._memory.get(name, np.zeros_like(start))
+            if self._scaffold:
+                constants[name] = constants[name] + round.sets["control"].tensors[name]
+        return self._alpha or round.config.get("proximal-mu", 0.0), constants
+
+    def end(self, round, weights, steps, learning_rate):
+        """Remembers what training has made of the model. Returns the sets that are to be sent."""
+        control = {}
+        for name, start in round.tensors.items():
+            before = self._memory.get(name, np.zeros_like(start))
+            moved = weights[name] - start
+            if self._scaffold:
+                # Option II of the paper: cₖ becomes cₖ - c + (wᵗ - w) / (K·η). What is sent is
+                # c + Δcₖ, as the weights that are sent are w + Δwₖ.
+                control[name] = -moved / (steps * learning_rate)
+                c = round.sets["control"].tensors[name]
+                self._memory[name] = before - c + control[name]
+            elif self._alpha:
+                self._memory[name] = before - self._alpha * moved
+        return {"control": control} if self._scaffold else {}
