@@ -9,8 +9,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
-from . import doctor, evaluator, logs
+from . import doctor, evaluator, logs, registry
 from .connection import Credentials, Options
 from .doctor import add_password
 from .errors import ArgumentError, TributaryError
@@ -35,8 +36,17 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser("evaluate", help="evaluate a job's models, for its status and ledgers")
     )
     _add_log(commands.add_parser("log", help="write a job's rounds for TensorBoard or MLflow"))
+    _add_register(
+        commands.add_parser("register", help="register a job's models in an index or in MLflow")
+    )
     given = parser.parse_args(arguments)
-    run = {"doctor": _doctor, "simulate": simulation.run, "evaluate": _evaluate, "log": _log}
+    run = {
+        "doctor": _doctor,
+        "simulate": simulation.run,
+        "evaluate": _evaluate,
+        "log": _log,
+        "register": _register,
+    }
     return _run(parser, given, run[given.command])
 
 
@@ -113,6 +123,36 @@ def _log(given: argparse.Namespace) -> int:
             logs.write(news, writer)
         finally:
             writer.close()
+    return 0
+
+
+def _add_register(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", type=Path, help="the job's model.directory")
+    parser.add_argument(
+        "--index", type=Path, metavar="DIR", help=f"a directory, for the file {registry.INDEX}"
+    )
+    parser.add_argument(
+        "--mlflow", metavar="PLACE", help="MLflow's tracking URI, or a directory of its file store"
+    )
+    parser.add_argument(
+        "--watch", type=float, metavar="SECONDS", help="look again after so long, until stopped"
+    )
+
+
+def _register(given: argparse.Namespace) -> int:
+    makers: list[Callable[[str], registry.Registry]] = []
+    if given.index is not None:
+        makers.append(lambda job: registry.DirectoryIndex(given.index))
+    if given.mlflow is not None:
+        makers.append(lambda job: registry.MLflowRegistry(given.mlflow, job))
+    if not makers:
+        raise ArgumentError("expected --index DIR, --mlflow PLACE, or both")
+    if given.watch is not None and not given.watch > 0:
+        raise ArgumentError(f"--watch {given.watch}: expected seconds, more than 0")
+    for entry in registry.register(given.models, makers, given.watch):
+        said = {**entry.metrics, **entry.evaluation}
+        shown = "".join(f", {name} {value:.4g}" for name, value in said.items())
+        print(f"{entry.job} {entry.version}: {entry.updates} updates{shown}", flush=True)
     return 0
 
 

@@ -5,7 +5,6 @@ package io.tributary.job;
 import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.SavepointCheck;
 import io.tributary.job.config.JobSpec;
-import io.tributary.protocol.message.Run;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -87,10 +86,9 @@ public final class JobEntrypoint implements Callable<Integer> {
         env.configure(wanted);
         Optional<String> savepoint = savepoint(env.getConfiguration());
         if (savepoint.isPresent()) {
-            SavepointCheck.requireRestorable(savepoint.get(), spec.topology(), spec.schemes());
+            SavepointCheck.requireRestorable(savepoint.get(), spec.jobModels(), spec.schemes());
         }
-        spec.store().create();
-        spec.job(Run.draw()).build(env);
+        spec.build(env);
         JobClient job = env.executeAsync(spec.name());
         String id = job.getJobID().toHexString();
         try {

@@ -7,6 +7,7 @@ import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
 import java.io.PrintStream;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -33,19 +34,26 @@ public final class PlanCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Topology topology = Topology.read(schema, dataSpec);
+        Map<String, Topology> models = Topology.readEach(schema, dataSpec);
         if (json) {
+            Map<String, Plan> plans = new LinkedHashMap<>();
+            models.forEach((group, topology) -> plans.put(group, plan(topology)));
             System.out.println(
-                    Json.pretty(
-                            new Plan(
-                                    topology.levels(),
-                                    topology.groups(),
-                                    topology.tasks(),
-                                    topology.counts())));
+                    Json.pretty(models.size() == 1 ? plans.values().iterator().next() : plans));
         } else {
-            print(topology, System.out);
+            models.forEach(
+                    (group, topology) -> {
+                        if (models.size() > 1) {
+                            System.out.println("model " + group + ":");
+                        }
+                        print(topology, System.out);
+                    });
         }
         return 0;
+    }
+
+    private static Plan plan(Topology topology) {
+        return new Plan(topology.levels(), topology.groups(), topology.tasks(), topology.counts());
     }
 
     private record Plan(

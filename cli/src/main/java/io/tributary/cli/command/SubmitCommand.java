@@ -8,6 +8,7 @@ import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.FlinkRestException;
 import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.Submission;
+import io.tributary.job.config.JobModel;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobTransport;
 import io.tributary.operators.aggregate.SubtaskAffinity;
@@ -18,6 +19,7 @@ import io.tributary.testbed.demo.RoundBoard;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -110,15 +112,15 @@ public final class SubmitCommand implements Callable<Integer> {
         if (latest && from.isEmpty()) {
             System.out.println("there is no checkpoint to go on from; the job begins anew");
         }
-        Console console = new Console(System.out, false);
+        Console console = console(spec);
         try (AutoCloseable ignored =
                 detached
                         ? () -> {}
-                        : seen.follow(
-                                spec.name(), new RoundBoard(console::status, console::model))) {
+                        : spec.follow(seen, new RoundBoard(console::status, console::model))) {
             String job = new Submission(rest, Distribution.jobJar()).run(spec, config, from);
             console.say("job %s (%s) is submitted".formatted(spec.name(), job));
-            spec.warnings().forEach(warning -> console.say("warning: " + warning));
+            sayModels(spec, console);
+            warn(spec, console);
             console.say("Flink web UI: %s/#/job/running/%s/overview".formatted(rest.url(), job));
             return detached ? deployed(rest, spec.name(), job, console) : await(rest, job, console);
         }
@@ -156,15 +158,39 @@ public final class SubmitCommand implements Callable<Integer> {
         return 0;
     }
 
+    private static Console console(JobSpec spec) {
+        return new Console(System.out, false, spec.jobModels().size() > 1);
+    }
+
+    private static void warn(JobSpec spec, Console console) {
+        spec.notes().forEach(note -> console.say("note: " + note));
+        spec.warnings().forEach(warning -> console.say("warning: " + warning));
+    }
+
+    /** Trainers have to know which one is theirs. */
+    private static void sayModels(JobSpec spec, Console console) {
+        List<JobModel> models = spec.jobModels();
+        if (models.size() > 1) {
+            models.forEach(
+                    model ->
+                            console.say(
+                                    "model %s: trainers of %s connect to job %s"
+                                            .formatted(
+                                                    model.tag(),
+                                                    String.join(
+                                                            ", ", model.topology().trainerGroups()),
+                                                    model.job())));
+        }
+    }
+
     private int runHere(JobSpec spec) throws Exception {
-        Console console = new Console(System.out, false);
+        Console console = console(spec);
         try (JobHere job = JobHere.start(spec, console::say);
                 AutoCloseable ignored =
-                        spec.followed()
-                                .follow(
-                                        spec.name(),
-                                        new RoundBoard(console::status, console::model))) {
-            spec.warnings().forEach(warning -> console.say("warning: " + warning));
+                        spec.follow(
+                                spec.followed(), new RoundBoard(console::status, console::model))) {
+            sayModels(spec, console);
+            warn(spec, console);
             job.run();
         }
         console.say("the job is FINISHED");

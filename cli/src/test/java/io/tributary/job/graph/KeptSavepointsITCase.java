@@ -10,7 +10,6 @@ import io.tributary.job.config.JobSpec;
 import io.tributary.memory.region.TensorFile;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
-import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.trainer.TrainerClient;
@@ -114,8 +113,7 @@ class KeptSavepointsITCase {
         savepoint.ifPresent(
                 path -> configuration.set(StateRecoveryOptions.SAVEPOINT_PATH, path.toString()));
         flink.environment().configure(configuration);
-        spec.store().create();
-        spec.job(Run.draw()).build(flink.environment());
+        spec.build(flink.environment());
         flink.submit(spec.name());
         return flink;
     }

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.tributary.cli.testutils.TestJob;
 import io.tributary.job.cluster.SavepointCheck;
+import io.tributary.job.config.JobModel;
 import io.tributary.memory.region.JobDirectory;
 import io.tributary.node.PayloadStore;
 import io.tributary.node.agent.FreePorts;
@@ -17,7 +18,6 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.UpdateKind;
-import io.tributary.protocol.topology.Topology;
 import io.tributary.testbed.process.EmbeddedBroker;
 import io.tributary.testbed.process.KafkaProcess;
 import io.tributary.trainer.TrainerClient;
@@ -193,11 +193,14 @@ class MixedTransportsITCase {
                 job.awaitModel(1);
                 savepoint = flink.stopWithSavepoint(temp.resolve("same/checkpoints"));
             }
-            Topology topology = TreeSchemas.of(4, TestJob.GROUPS, 2);
-            SavepointCheck.requireRestorable(savepoint, topology, Set.of("mqtt", "shm"));
+            List<JobModel> models =
+                    List.of(
+                            new JobModel(
+                                    "", "same", TreeSchemas.of(4, TestJob.GROUPS, 2), "models"));
+            SavepointCheck.requireRestorable(savepoint, models, Set.of("mqtt", "shm"));
             for (Set<String> others : List.of(Set.of("mqtt"), Set.of("mqtt", "shm", "kafka"))) {
                 assertThatThrownBy(
-                                () -> SavepointCheck.requireRestorable(savepoint, topology, others))
+                                () -> SavepointCheck.requireRestorable(savepoint, models, others))
                         .hasMessageContaining("has transports [mqtt, shm], the job has [")
                         .hasMessageContaining("submit with the savepoint's transports");
             }

@@ -2,12 +2,13 @@
 
 package io.tributary.job.cluster;
 
+import io.tributary.job.config.JobModel;
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
-import io.tributary.protocol.topology.Topology;
 import java.io.DataInputStream;
 import java.io.IOException;
 import java.util.Collection;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -23,27 +24,44 @@ public final class SavepointCheck {
     private SavepointCheck() {}
 
     /**
-     * Looks whether a job can be restored from a savepoint: it has the same levels and transports.
-     * A transport that is left out has state that nobody takes; one that is new has not been told
-     * of the model that is newest.
+     * Looks whether a job can be restored from a savepoint: it has the same models, levels and
+     * transports. A transport that is left out has state that nobody takes; one that is new has not
+     * been told of the model that is newest.
      *
-     * @param schemes of the job's transports
+     * @param models of the job
+     * @param schemes of its transports
      * @throws IllegalArgumentException when it cannot, with what differs
      */
-    public static void requireRestorable(String savepoint, Topology topology, Set<String> schemes) {
+    public static void requireRestorable(
+            String savepoint, List<JobModel> models, Set<String> schemes) {
         Set<String> uids = uids(savepoint);
         Set<String> levels = of(uids, AggregationGraph.LEVEL_UID);
-        Set<String> wanted = of(AggregationGraph.uids(topology), AggregationGraph.LEVEL_UID);
+        Set<String> wanted =
+                of(
+                        models.stream()
+                                .flatMap(
+                                        its ->
+                                                AggregationGraph.uids(its.topology(), its.tag())
+                                                        .stream())
+                                .toList(),
+                        AggregationGraph.LEVEL_UID);
         if (!levels.isEmpty() && !levels.equals(wanted)) {
             throw new IllegalArgumentException(
                     "savepoint %s is of another topology: it has levels %s, the job has %s; submit with the savepoint's topology, or without the savepoint"
                             .formatted(savepoint, levels, wanted));
         }
         Set<String> transports = of(uids, FederationJob.UPDATES_UID);
-        if (!transports.isEmpty() && !schemes.equals(transports)) {
+        Set<String> sources =
+                models.stream()
+                        .flatMap(
+                                its ->
+                                        schemes.stream()
+                                                .map(s -> AggregationGraph.uid(s, its.tag())))
+                        .collect(Collectors.toCollection(TreeSet::new));
+        if (!transports.isEmpty() && !sources.equals(transports)) {
             throw new IllegalArgumentException(
                     "savepoint %s has transports %s, the job has %s; submit with the savepoint's transports, or without the savepoint"
-                            .formatted(savepoint, transports, new TreeSet<>(schemes)));
+                            .formatted(savepoint, transports, sources));
         }
     }
 

@@ -40,7 +40,7 @@ public record Submission(FlinkRest rest, Path jar) {
             }
         }
         if (savepoint.isPresent()) {
-            SavepointCheck.requireRestorable(savepoint.get(), spec.topology(), spec.schemes());
+            SavepointCheck.requireRestorable(savepoint.get(), spec.jobModels(), spec.schemes());
         }
         try (WorkDirectory work = WorkDirectory.create("submit")) {
             Path bundle = work.path().resolve(spec.name() + ".jar");

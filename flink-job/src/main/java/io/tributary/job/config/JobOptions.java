@@ -36,6 +36,14 @@ public final class JobOptions extends RuntimeOptions {
                     .withDescription(
                             "File with Flame's schema.json, relative to this file. Required.");
 
+    /** Flame's description of rounds and algorithm. */
+    public static final ConfigOption<String> MODEL_SPEC =
+            ConfigOptions.key("model-spec")
+                    .stringType()
+                    .noDefaultValue()
+                    .withDescription(
+                            "File with Flame's modelSpec.json, relative to this file: rounds, hyperparameters and optimizer, where this file does not say otherwise.");
+
     /** The algorithm. */
     public static final ConfigOption<String> ALGORITHM =
             ConfigOptions.key("algorithm")

@@ -4,6 +4,7 @@ package io.tributary.job.config;
 
 import io.tributary.job.graph.AggregationGraph;
 import io.tributary.job.graph.FederationJob;
+import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.JobTransport;
 import io.tributary.job.graph.Publish;
 import io.tributary.memory.region.RegionLayout;
@@ -15,8 +16,6 @@ import io.tributary.operators.model.ModelStore;
 import io.tributary.operators.optimizer.Algorithm;
 import io.tributary.operators.rule.Parameters;
 import io.tributary.protocol.RejectedException;
-import io.tributary.protocol.message.Config;
-import io.tributary.protocol.message.Metrics;
 import io.tributary.protocol.message.Names;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -36,14 +35,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
  * A job as {@code job.yaml} describes it. Immutable.
  *
  * @param name the job's name
- * @param topology who aggregates for whom
+ * @param topologies who aggregates for whom, of each model by its group of the root's channel
  * @param rules how rounds are run
  * @param model what the model looks like
  * @param models where models are written, a directory or a URI
@@ -53,10 +54,11 @@ import org.apache.flink.configuration.ConfigOption;
  * @param checkpoints where they are written, a URI
  * @param parallelism of sources and aggregators; Flink's default without
  * @param algorithmJar the jar with its algorithm, unless that is one of Tributary's
+ * @param notes what of Flame's files is not followed
  */
 public record JobSpec(
         String name,
-        Topology topology,
+        Map<String, Topology> topologies,
         RoundRules rules,
         ModelSpec model,
         String models,
@@ -65,13 +67,11 @@ public record JobSpec(
         Duration checkpointInterval,
         String checkpoints,
         Optional<Integer> parallelism,
-        Optional<Path> algorithmJar) {
+        Optional<Path> algorithmJar,
+        List<String> notes) {
 
     /** The newest, the one before, and one that is being written. */
     private static final int SHARED_MODELS = 3;
-
-    /** Nanoseconds of it fit into 64 bits. */
-    private static final Duration LONGEST = Duration.ofDays(36_500);
 
     /**
      * Reads a file.
@@ -104,13 +104,18 @@ public record JobSpec(
         } catch (RejectedException e) {
             throw yaml.wrong(JobOptions.NAME, e.getMessage());
         }
-        Topology topology =
-                Topology.read(existing(yaml, JobOptions.TOPOLOGY, directory), Optional.empty());
+        Map<String, Topology> topologies =
+                Topology.readEach(existing(yaml, JobOptions.TOPOLOGY, directory), Optional.empty());
+        List<String> notes =
+                yaml.find(JobOptions.MODEL_SPEC)
+                        .map(any -> existing(yaml, JobOptions.MODEL_SPEC, directory))
+                        .map(found -> FlameModelSpec.read(found, yaml))
+                        .orElse(List.of());
         AlgorithmJar algorithm = AlgorithmJar.read(yaml, directory);
         ModelSpec model =
                 new ModelSpec(
                         initial(yaml, directory),
-                        positive(yaml, JobOptions.SHARD),
+                        yaml.positive(JobOptions.SHARD),
                         yaml.get(JobOptions.UPDATES),
                         algorithm.algorithm().optimizer().sets(),
                         new UpdateTensors(
@@ -123,8 +128,8 @@ public record JobSpec(
         requirePossible(yaml, algorithm.algorithm(), model);
         return new JobSpec(
                 name,
-                topology,
-                rules(yaml, algorithm.algorithm(), model.updates()),
+                topologies,
+                RoundSettings.read(yaml, algorithm.algorithm(), model.updates()),
                 model,
                 place(yaml.get(JobOptions.MODELS), directory),
                 TransportSettings.read(yaml, staging(yaml)),
@@ -132,8 +137,9 @@ public record JobSpec(
                 interval(yaml),
                 uri(yaml.get(JobOptions.CHECKPOINTS), directory),
                 yaml.find(JobOptions.PARALLELISM)
-                        .map(ignored -> positive(yaml, JobOptions.PARALLELISM)),
-                algorithm.jar());
+                        .map(ignored -> yaml.positive(JobOptions.PARALLELISM)),
+                algorithm.jar(),
+                notes);
     }
 
     private static Duration interval(JobYaml yaml) {
@@ -168,119 +174,6 @@ public record JobSpec(
             throw yaml.wrong(option, "but there is no file " + path);
         }
         return path;
-    }
-
-    private static <T extends Number> T positive(JobYaml yaml, ConfigOption<T> option) {
-        if (yaml.get(option).longValue() < 1) {
-            throw yaml.wrong(option, "expected 1 or more");
-        }
-        return yaml.get(option);
-    }
-
-    private static Duration time(JobYaml yaml, ConfigOption<Duration> option) {
-        if (yaml.get(option).isNegative()) {
-            throw yaml.wrong(option, "expected 0 or more");
-        }
-        return yaml.get(option);
-    }
-
-    /** More than may take part would be waited for in vain. */
-    private static void requirePossible(JobYaml yaml) {
-        int most = yaml.get(JobOptions.MAX_TRAINERS);
-        for (ConfigOption<Integer> wanted :
-                List.of(JobOptions.MINIMUM_TRAINERS, JobOptions.QUORUM)) {
-            if (yaml.get(wanted) > most) {
-                throw yaml.wrong(
-                        wanted,
-                        "expected at most %d, as many as %s lets take part"
-                                .formatted(most, JobOptions.MAX_TRAINERS.key()));
-            }
-        }
-    }
-
-    private static RoundRules rules(JobYaml yaml, Algorithm algorithm, UpdateTensors tensors) {
-        requirePossible(yaml);
-        return new RoundRules(
-                positive(yaml, JobOptions.ROUNDS),
-                new RoundRules.Quorum(
-                        positive(yaml, JobOptions.MINIMUM_TRAINERS),
-                        positive(yaml, JobOptions.QUORUM)),
-                new RoundRules.Patience(
-                        time(yaml, JobOptions.DEADLINE),
-                        time(yaml, JobOptions.HEARTBEAT_TIMEOUT),
-                        time(yaml, JobOptions.LINGER)),
-                new RoundRules.Folding(
-                        yaml.get(JobOptions.TIMING),
-                        yaml.get(JobOptions.UPDATES),
-                        algorithm,
-                        yaml.get(JobOptions.LOCALITY),
-                        tensors),
-                Map.of(),
-                new RoundRules.Limits(
-                        positive(yaml, JobOptions.MAX_TRAINERS),
-                        positive(yaml, JobOptions.MAX_SAMPLES)),
-                config(yaml, algorithm),
-                evaluator(yaml),
-                goal(yaml));
-    }
-
-    private static RoundRules.Goal goal(JobYaml yaml) {
-        Optional<String> metric = yaml.find(JobOptions.METRIC);
-        Optional<Double> target = yaml.find(JobOptions.TARGET);
-        Optional<Integer> noImprovement = yaml.find(JobOptions.NO_IMPROVEMENT);
-        List<ConfigOption<?>> about = new ArrayList<>();
-        target.ifPresent(any -> about.add(JobOptions.TARGET));
-        noImprovement.ifPresent(any -> about.add(JobOptions.NO_IMPROVEMENT));
-        if (metric.isPresent() && about.isEmpty()) {
-            throw yaml.wrong(
-                    JobOptions.METRIC,
-                    "expected %s or %s with it"
-                            .formatted(JobOptions.TARGET.key(), JobOptions.NO_IMPROVEMENT.key()));
-        }
-        if (yaml.get(JobOptions.BETTER) != RoundRules.Better.HIGHER) {
-            about.add(JobOptions.BETTER);
-        }
-        if (metric.isEmpty() && !about.isEmpty()) {
-            throw yaml.wrong(
-                    about.get(0),
-                    "but %s is missing, which says what is judged"
-                            .formatted(JobOptions.METRIC.key()));
-        }
-        if (metric.filter(name -> name.isEmpty() || Metrics.kept(Map.of(name, 1.0)).isEmpty())
-                .isPresent()) {
-            throw yaml.wrong(
-                    JobOptions.METRIC, "expected a name of 1 to 64 characters, as metrics have");
-        }
-        noImprovement.ifPresent(any -> positive(yaml, JobOptions.NO_IMPROVEMENT));
-        if (target.filter(value -> !Double.isFinite(value)).isPresent()) {
-            throw yaml.wrong(JobOptions.TARGET, "expected a finite number");
-        }
-        if (yaml.get(JobOptions.TIME_LIMIT).compareTo(LONGEST) > 0) {
-            throw yaml.wrong(JobOptions.TIME_LIMIT, "expected at most 36500 days");
-        }
-        return new RoundRules.Goal(
-                time(yaml, JobOptions.TIME_LIMIT),
-                metric.orElse(""),
-                yaml.get(JobOptions.BETTER),
-                target.orElse(null),
-                noImprovement.orElse(0));
-    }
-
-    private static String evaluator(JobYaml yaml) {
-        Optional<String> id = yaml.find(JobOptions.EVALUATOR);
-        try {
-            return id.map(name -> Names.check("trainer", name)).orElse("");
-        } catch (RejectedException e) {
-            throw yaml.wrong(JobOptions.EVALUATOR, e.getMessage());
-        }
-    }
-
-    private static Map<String, Object> config(JobYaml yaml, Algorithm algorithm) {
-        try {
-            return Config.ofTexts(yaml.get(JobOptions.CONFIG), algorithm.config());
-        } catch (IllegalArgumentException e) {
-            throw yaml.wrongMap(JobOptions.CONFIG, e.getMessage());
-        }
     }
 
     private static void requirePossible(JobYaml yaml, Algorithm algorithm, ModelSpec model) {
@@ -321,7 +214,7 @@ public record JobSpec(
         long quota = yaml.get(JobOptions.QUOTA).getBytes();
         long region = layout.maxUpdateBytes() + RegionLayout.PAYLOAD_OFFSET;
         long fit = Math.max(0, quota / region - SHARED_MODELS);
-        int trainers = positive(yaml, JobOptions.MAX_TRAINERS);
+        int trainers = yaml.positive(JobOptions.MAX_TRAINERS);
         if (trainers > fit) {
             throw yaml.wrong(
                     JobOptions.ALGORITHM,
@@ -339,8 +232,8 @@ public record JobSpec(
         return new Staging(
                 new PayloadStore.Place(yaml.get(JobOptions.REGIONS), nodePort(yaml)),
                 yaml.get(JobOptions.QUOTA).getBytes(),
-                time(yaml, JobOptions.STAGING_IDLE),
-                time(yaml, JobOptions.STAGING_DEADLINE));
+                yaml.time(JobOptions.STAGING_IDLE),
+                yaml.time(JobOptions.STAGING_DEADLINE));
     }
 
     private static int nodePort(JobYaml yaml) {
@@ -368,19 +261,85 @@ public record JobSpec(
 
     /** What an operator should know of who else may speak for the job. */
     public List<String> warnings() {
-        return ways.stream().flatMap(way -> way.foreign().warning(name).stream()).toList();
+        List<String> warnings = new ArrayList<>();
+        for (JobModel its : jobModels()) {
+            ways.forEach(way -> way.foreign().warning(its.job()).ifPresent(warnings::add));
+        }
+        return warnings;
     }
 
-    /** Where the job's models are. */
-    public ModelStore store() {
-        return ModelStore.at(models);
+    /**
+     * The models that the job makes: one, unless the root's channel has several groups.
+     *
+     * @throws ConfigException when two would have one name
+     */
+    public List<JobModel> jobModels() {
+        if (topologies.size() == 1) {
+            return List.of(new JobModel("", name, topologies.values().iterator().next(), models));
+        }
+        List<JobModel> all = new ArrayList<>();
+        topologies.forEach(
+                (group, topology) -> {
+                    String tag = group.replace('/', '.');
+                    all.add(
+                            new JobModel(
+                                    tag,
+                                    Names.check("job", name + "." + tag),
+                                    topology,
+                                    models.replaceAll("/+$", "") + "/" + tag));
+                });
+        return all;
     }
 
-    /** The job's graph, ready to be built. */
-    public FederationJob job(Run run) {
+    /**
+     * The job's graphs, one for each model, ready to be built.
+     *
+     * @param runs draws the run of each: who ends one must not end another
+     */
+    public List<FederationJob> jobs(Supplier<Run> runs) {
+        return jobModels().stream().map(model -> job(model, runs.get())).toList();
+    }
+
+    /**
+     * Adds all that the job is to an environment, and makes the directories of its models.
+     *
+     * @throws IOException when they cannot be made
+     */
+    public void build(StreamExecutionEnvironment env) throws IOException {
+        for (JobModel its : jobModels()) {
+            its.store().create();
+        }
+        for (FederationJob its : jobs(Run::draw)) {
+            its.build(env);
+        }
+    }
+
+    /**
+     * Shows what is said of the rounds of all models, until closed.
+     *
+     * @param seen by which the job is followed
+     */
+    public AutoCloseable follow(JobTransport seen, JobListener listener) {
+        List<AutoCloseable> open =
+                jobModels().stream().map(its -> seen.follow(its.job(), listener)).toList();
+        return () -> {
+            for (AutoCloseable each : open) {
+                each.close();
+            }
+        };
+    }
+
+    private FederationJob job(JobModel its, Run run) {
         return new FederationJob(
                 new AggregationGraph(
-                        name, run, topology, rules, model, store(), Surroundings.System.HERE),
+                        its.job(),
+                        run,
+                        its.topology(),
+                        rules,
+                        model,
+                        its.store(),
+                        Surroundings.System.HERE,
+                        its.tag()),
                 transports(),
                 publish);
     }

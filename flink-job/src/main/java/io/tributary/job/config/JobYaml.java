@@ -9,6 +9,7 @@ import com.fasterxml.jackson.dataformat.yaml.YAMLFactory;
 import io.tributary.operators.rule.Suggestion;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -165,6 +166,22 @@ public final class JobYaml {
         return OptionType.of(option).expectation();
     }
 
+    /**
+     * A value for an option, or for one of a map's names, that the file does not give.
+     *
+     * @param key of the option; of a map with the name behind it
+     */
+    void otherwise(String key, String value) {
+        if (!lines.containsKey(key)) {
+            values.setString(key, value);
+        }
+    }
+
+    /** Whether the file gives an option, or something of a map. */
+    boolean gives(ConfigOption<?> option) {
+        return lines.keySet().stream().anyMatch(key -> covers(option, key));
+    }
+
     /** The value, or the option's default; empty where it has neither. */
     public <T> Optional<T> find(ConfigOption<T> option) {
         return values.getOptional(option).or(() -> Optional.ofNullable(option.defaultValue()));
@@ -183,6 +200,22 @@ public final class JobYaml {
                                                         name,
                                                         option.key(),
                                                         OptionType.description(option))));
+    }
+
+    /** A number of at least 1. */
+    <T extends Number> T positive(ConfigOption<T> option) {
+        if (get(option).longValue() < 1) {
+            throw wrong(option, "expected 1 or more");
+        }
+        return get(option);
+    }
+
+    /** A duration that is not negative. */
+    Duration time(ConfigOption<Duration> option) {
+        if (get(option).isNegative()) {
+            throw wrong(option, "expected 0 or more");
+        }
+        return get(option);
     }
 
     /** A mistake in an option's value. */

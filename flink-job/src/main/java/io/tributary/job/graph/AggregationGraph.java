@@ -49,6 +49,8 @@ import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
  * @param model what the model looks like
  * @param models where models are written
  * @param surroundings the coordinator's clock and chance
+ * @param tag tells its operators from those of other models in the same Flink job; empty where
+ *     there is one model
  */
 public record AggregationGraph(
         String job,
@@ -57,7 +59,35 @@ public record AggregationGraph(
         RoundRules rules,
         ModelSpec model,
         ModelStore models,
-        Surroundings surroundings) {
+        Surroundings surroundings,
+        String tag) {
+
+    /** The only one in its Flink job. */
+    public AggregationGraph(
+            String job,
+            Run run,
+            Topology topology,
+            RoundRules rules,
+            ModelSpec model,
+            ModelStore models,
+            Surroundings surroundings) {
+        this(job, run, topology, rules, model, models, surroundings, "");
+    }
+
+    /** An operator's uid, which no other model's has. */
+    String uid(String uid) {
+        return uid(uid, tag);
+    }
+
+    /** The same of the model with that tag. */
+    public static String uid(String uid, String tag) {
+        return tag.isEmpty() ? uid : "%s@%s".formatted(uid, tag);
+    }
+
+    /** An operator's name, for people. */
+    String name(String name) {
+        return tag.isEmpty() ? name : "%s of %s".formatted(name, tag);
+    }
 
     /** Type of published models. */
     public static final TypeInformation<PublishedModel> MODEL =
@@ -116,8 +146,8 @@ public record AggregationGraph(
                                         partials,
                                         surroundings),
                                 MODEL)
-                        .name("model publisher")
-                        .uid("model-publisher")
+                        .name(name("model publisher"))
+                        .uid(uid("model-publisher"))
                         .setParallelism(1)
                         .setMaxParallelism(1);
         return new Outputs(
@@ -138,7 +168,7 @@ public record AggregationGraph(
         String key = job;
         return events.keyBy(event -> key, Types.STRING)
                 .transform(
-                        "round coordinator",
+                        name("round coordinator"),
                         CoordinatorOutputs.STATUS,
                         new RoundCoordinator(
                                 job,
@@ -150,7 +180,7 @@ public record AggregationGraph(
                                 events.getExecutionEnvironment().getParallelism(),
                                 regions,
                                 surroundings))
-                .uid("round-coordinator")
+                .uid(uid("round-coordinator"))
                 .setParallelism(1)
                 .setMaxParallelism(1);
     }
@@ -167,7 +197,7 @@ public record AggregationGraph(
             SingleOutputStreamOperator<AggregatorInput> sums =
                     keyed(input)
                             .transform(
-                                    levelName(levels, level),
+                                    name(levelName(levels, level)),
                                     AggregatorInput.TYPE,
                                     new PartialSumOperator(
                                             model, models, regions, partials, surroundings))
@@ -179,7 +209,7 @@ public record AggregationGraph(
         SingleOutputStreamOperator<ModelShard> top =
                 keyed(input)
                         .transform(
-                                levelName(levels, levels - 1),
+                                name(levelName(levels, levels - 1)),
                                 ModelShard.TYPE,
                                 new TopOperator(
                                         model,
@@ -215,13 +245,15 @@ public record AggregationGraph(
 
     /** Uids derive from role names, so that a level keeps its state when others come or go. */
     private String uid(int level) {
-        return uids(topology).get(level);
+        return uids(topology, tag).get(level);
     }
 
     /** The uids of a tree's levels, the lowest first. */
-    public static List<String> uids(Topology topology) {
+    public static List<String> uids(Topology topology, String tag) {
         List<String> roles = topology.levels();
-        return roles.subList(1, roles.size()).stream().map(role -> LEVEL_UID + role).toList();
+        return roles.subList(1, roles.size()).stream()
+                .map(role -> uid(LEVEL_UID + role, tag))
+                .toList();
     }
 
     /** The names that people use: counted from the top, because the top is always there. */

@@ -142,10 +142,10 @@ public record FederationJob(
     }
 
     /** One that the job has whatever its transports. */
-    private static <T> void sink(DataStream<T> values, String what, Sink<T> sink) {
+    private <T> void sink(DataStream<T> values, String what, Sink<T> sink) {
         values.sinkTo(sink)
-                .name("sink: " + what)
-                .uid("sink-" + what)
+                .name(graph.name("sink: " + what))
+                .uid(graph.uid("sink-" + what))
                 .setParallelism(1)
                 .setMaxParallelism(1)
                 .disableChaining();
@@ -159,8 +159,8 @@ public record FederationJob(
         String job = graph.job();
         Sinks sinks =
                 transport.onEachHost()
-                        ? new Sinks(transport, parallelism, SubtaskAffinity.KEY_GROUPS)
-                        : new Sinks(transport, 1, 1);
+                        ? new Sinks(graph, transport, parallelism, SubtaskAffinity.KEY_GROUPS)
+                        : new Sinks(graph, transport, 1, 1);
         sinks.add(transport.plans(job, outputs.plans(), publish), "plans");
         sinks.add(transport.models(job, graph.run(), models, publish), "models");
         sinks.add(
@@ -170,8 +170,7 @@ public record FederationJob(
         sinks.add(transport.deadLetters(job, outputs.deadLetters()), "dead letters");
     }
 
-    private static DataStream<Receipt> receipts(
-            String scheme, DataStream<OutboundReceipt> receipts) {
+    private DataStream<Receipt> receipts(String scheme, DataStream<OutboundReceipt> receipts) {
         return receipts.flatMap(
                         (OutboundReceipt answer, Collector<Receipt> out) -> {
                             // State of a version with one transport does not name it.
@@ -180,8 +179,8 @@ public record FederationJob(
                             }
                         })
                 .returns(StreamType.json(Receipt.class))
-                .name("receipts (%s)".formatted(scheme))
-                .uid("receipts-" + scheme)
+                .name(graph.name("receipts (%s)".formatted(scheme)))
+                .uid(graph.uid("receipts-" + scheme))
                 .setParallelism(1)
                 .setMaxParallelism(1);
     }
@@ -192,11 +191,15 @@ public record FederationJob(
      * @param parallelism of each
      * @param maxParallelism to which Flink may raise it
      */
-    private record Sinks(JobTransport transport, int parallelism, int maxParallelism) {
+    private record Sinks(
+            AggregationGraph graph, JobTransport transport, int parallelism, int maxParallelism) {
 
         void add(DataStreamSink<?> sink, String what) {
-            sink.name("sink: %s (%s)".formatted(what, transport.scheme()))
-                    .uid("sink-%s-%s".formatted(what.replace(' ', '-'), transport.scheme()))
+            sink.name(graph.name("sink: %s (%s)".formatted(what, transport.scheme())))
+                    .uid(
+                            graph.uid(
+                                    "sink-%s-%s"
+                                            .formatted(what.replace(' ', '-'), transport.scheme())))
                     .setParallelism(parallelism)
                     .setMaxParallelism(maxParallelism)
                     // An answer from outside should not hold the operator before up.
@@ -247,18 +250,18 @@ public record FederationJob(
             int parallelism,
             int maxParallelism) {
         String scheme = transport.scheme();
-        String name = "%s (%s)".formatted(what, scheme);
+        String name = graph.name("%s (%s)".formatted(what, scheme));
         DataStreamSource<TrainerEvent> stream =
                 env.fromSource(
                         source, WatermarkStrategy.noWatermarks(), name, CoordinatorOutputs.EVENT);
-        stream.uid("source-%s-%s".formatted(what, scheme))
+        stream.uid(graph.uid("source-%s-%s".formatted(what, scheme)))
                 .setParallelism(parallelism)
                 .setMaxParallelism(maxParallelism);
         SingleOutputStreamOperator<InboundEvent> inbound =
                 stream.map(event -> new InboundEvent(scheme, event))
                         .returns(CoordinatorOutputs.INBOUND)
                         .name(name)
-                        .uid("inbound-%s-%s".formatted(what, scheme))
+                        .uid(graph.uid("inbound-%s-%s".formatted(what, scheme)))
                         .setParallelism(parallelism)
                         .setMaxParallelism(maxParallelism);
         if (what.equals(UPDATES)) {
@@ -282,8 +285,8 @@ public record FederationJob(
                         graph.model().path(),
                         graph.model().sets());
         return env.fromData(List.of(initial), AggregationGraph.MODEL)
-                .name("initial model")
-                .uid("source-initial-model")
+                .name(graph.name("initial model"))
+                .uid(graph.uid("source-initial-model"))
                 .setParallelism(1)
                 .setMaxParallelism(1);
     }

@@ -8,7 +8,6 @@ import io.tributary.job.JobEntrypoint;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.testutils.SmallModel;
 import io.tributary.operators.aggregate.SubtaskAffinity;
-import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.Topics;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -56,7 +55,7 @@ class FederationJobTest {
         StreamExecutionEnvironment env =
                 StreamExecutionEnvironment.getExecutionEnvironment(
                         JobEntrypoint.configuration(spec));
-        spec.job(Run.of("the secret")).build(env);
+        spec.build(env);
 
         Map<Integer, List<StreamNode>> nodes =
                 env.getStreamGraph().getStreamNodes().stream()

@@ -232,6 +232,7 @@ final class RoundEvents {
                                         closing.round().epoch(),
                                         closing.model().epoch(),
                                         "",
+                                        closing.base().toString(),
                                         closing.trainers(),
                                         last ? state.measured.summaries() : Map.of(),
                                         last ? state.measured.groups() : Map.of(),

@@ -75,6 +75,7 @@ record LedgerFile(Path directory) {
                         ledger.epoch(),
                         ledger.modelEpoch(),
                         ledger.rejected(),
+                        ledger.base(),
                         ledger.trainers(),
                         ledger.metrics(),
                         ledger.groups(),

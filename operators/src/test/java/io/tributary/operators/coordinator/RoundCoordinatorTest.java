@@ -990,6 +990,7 @@ class RoundCoordinatorTest {
                                             0,
                                             0,
                                             "",
+                                            "0.0",
                                             2,
                                             Map.of(),
                                             Map.of(),

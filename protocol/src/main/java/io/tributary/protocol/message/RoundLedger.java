@@ -22,6 +22,8 @@ import java.util.TreeMap;
  * @param modelEpoch the epoch of the model
  * @param rejected why the mean of the updates was rejected, and the model is the former one once
  *     more; empty where the model is their mean
+ * @param base the version of the model that the round began with; empty where an earlier version
+ *     wrote it
  * @param trainers trainers that took part in the job when the round closed; 0 where an earlier
  *     version wrote it
  * @param metrics what trainers measured
@@ -34,6 +36,7 @@ public record RoundLedger(
         long epoch,
         long modelEpoch,
         String rejected,
+        String base,
         int trainers,
         @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, MetricSummary> metrics,
         @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, Map<String, MetricSummary>> groups,
@@ -63,6 +66,7 @@ public record RoundLedger(
                 said.epoch(),
                 said.modelEpoch(),
                 said.rejected(),
+                json.path("base").asText(""),
                 json.path("trainers").asInt(),
                 MetricSummary.of(json.path("metrics")),
                 groups,
@@ -77,7 +81,7 @@ public record RoundLedger(
             long modelEpoch,
             String rejected,
             List<Entry> updates) {
-        this(job, round, epoch, modelEpoch, rejected, 0, Map.of(), Map.of(), updates);
+        this(job, round, epoch, modelEpoch, rejected, "", 0, Map.of(), Map.of(), updates);
     }
 
     public RoundLedger {
@@ -98,7 +102,7 @@ public record RoundLedger(
     /** The same for a round whose model was rejected. */
     public RoundLedger rejected(String why) {
         return new RoundLedger(
-                job, round, epoch, modelEpoch, why, trainers, metrics, groups, updates);
+                job, round, epoch, modelEpoch, why, base, trainers, metrics, groups, updates);
     }
 
     /** The model's version. */

@@ -11,14 +11,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * The way from the trainer role up to the root.
  *
  * @param roles trainer first, root last; 2 to 4 of them
  * @param channels {@code channels.get(i)} joins {@code roles.get(i)} and {@code roles.get(i + 1)}
+ * @param all the trainers' groups, also those that are not on this way
  */
-record RolePath(List<Role> roles, List<Channel> channels) {
+record RolePath(List<Role> roles, List<Channel> channels, List<String> all) {
 
     /** Tiers of roles that a job can have, trainers included. */
     static final int MAX_TIERS = 4;
@@ -38,7 +40,28 @@ record RolePath(List<Role> roles, List<Channel> channels) {
             onward = onward(schema, current, channels);
         }
         requireTiers(schema, roles);
-        return new RolePath(List.copyOf(roles), List.copyOf(channels));
+        return new RolePath(List.copyOf(roles), List.copyOf(channels), channels.get(0).groups());
+    }
+
+    /** The part of it that flows into one group of the root's channel. */
+    RolePath of(String rootGroup) {
+        List<Role> restricted = new ArrayList<>(roles);
+        List<Channel> narrow = new ArrayList<>(channels);
+        Set<String> groups = Set.of(rootGroup);
+        for (int i = channels.size() - 1; i >= 0; i--) {
+            Channel channel = channels.get(i).only(groups);
+            narrow.set(i, channel);
+            restricted.set(i + 1, restricted.get(i + 1).only(channel));
+            restricted.set(i, restricted.get(i).only(channel));
+            if (i > 0) {
+                String below = channels.get(i - 1).name();
+                groups =
+                        restricted.get(i).associations().stream()
+                                .map(association -> association.get(below))
+                                .collect(Collectors.toSet());
+            }
+        }
+        return new RolePath(List.copyOf(restricted), List.copyOf(narrow), all);
     }
 
     private static void requireAllReachable(Schema schema, Role trainer) {

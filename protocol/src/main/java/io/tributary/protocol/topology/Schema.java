@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** The roles and channels of a {@code schema.json}, each checked where it stands. */
 record Schema(TagDocument document, List<Role> roles, List<Channel> channels) {
@@ -24,9 +25,31 @@ record Schema(TagDocument document, List<Role> roles, List<Channel> channels) {
             String name,
             boolean data,
             int replica,
-            List<Map<String, String>> associations) {}
+            List<Map<String, String>> associations) {
+
+        /** The same with those of its entries that are in a channel's groups. */
+        Role only(Channel channel) {
+            return new Role(
+                    at,
+                    name,
+                    data,
+                    replica,
+                    associations.stream()
+                            .filter(
+                                    a ->
+                                            !a.containsKey(channel.name())
+                                                    || channel.groups()
+                                                            .contains(a.get(channel.name())))
+                            .toList());
+        }
+    }
 
     record Channel(TagDocument at, String name, List<String> pair, List<String> groups) {
+
+        /** The same with some of its groups. */
+        Channel only(Set<String> some) {
+            return new Channel(at, name, pair, groups.stream().filter(some::contains).toList());
+        }
 
         boolean joins(String role) {
             return pair.contains(role);

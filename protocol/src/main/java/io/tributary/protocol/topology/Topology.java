@@ -50,7 +50,7 @@ public record Topology(
     public record Node(String name, String group, String parent) implements Serializable {}
 
     /**
-     * Reads and compiles Flame's TAG.
+     * Reads and compiles Flame's TAG, of which one model comes.
      *
      * @param schema a {@code schema.json}
      * @param dataSpec a {@code dataSpec.json}, if there is one
@@ -58,6 +58,18 @@ public record Topology(
      */
     public static Topology read(Path schema, Optional<Path> dataSpec) {
         return TopologyCompiler.compile(TagDocument.read(schema), dataSpec.map(TagDocument::read));
+    }
+
+    /**
+     * Reads and compiles Flame's TAG, in which each group of the root's channel is a model of its
+     * own.
+     *
+     * @return the topology of each model, by its group, in the order of the file
+     * @throws TopologyException at the first mistake
+     */
+    public static Map<String, Topology> readEach(Path schema, Optional<Path> dataSpec) {
+        return TopologyCompiler.compileEach(
+                TagDocument.read(schema), dataSpec.map(TagDocument::read));
     }
 
     /**

@@ -23,13 +23,32 @@ final class TopologyCompiler {
     private TopologyCompiler() {}
 
     static Topology compile(TagDocument schemaDocument, Optional<TagDocument> dataSpec) {
-        Schema schema = Schema.parse(schemaDocument);
-        RolePath path = RolePath.of(schema);
+        RolePath path = path(schemaDocument);
+        rejectSeveralModels(path);
+        return compile(path, dataSpec);
+    }
+
+    /** The topology of each model, by its group of the root's channel. */
+    static Map<String, Topology> compileEach(
+            TagDocument schemaDocument, Optional<TagDocument> dataSpec) {
+        RolePath path = path(schemaDocument);
+        Map<String, Topology> each = new LinkedHashMap<>();
+        for (String group : path.channels().get(path.channels().size() - 1).groups()) {
+            each.put(group, compile(path.of(group), dataSpec));
+        }
+        return each;
+    }
+
+    private static RolePath path(TagDocument schemaDocument) {
+        RolePath path = RolePath.of(Schema.parse(schemaDocument));
         for (int i = 1; i + 1 < path.roles().size(); i++) {
             rejectFinerGrouping(
                     path.roles().get(i), path.channels().get(i - 1), path.channels().get(i));
         }
-        rejectSeveralModels(path);
+        return path;
+    }
+
+    private static Topology compile(RolePath path, Optional<TagDocument> dataSpec) {
         List<Task> tasks = new ArrayList<>();
         for (Role role : path.roles().subList(1, path.roles().size())) {
             for (Map<String, String> association : role.associations()) {
@@ -56,7 +75,7 @@ final class TopologyCompiler {
                     .wrong(
                             "several groups below the root role '%s', %s of channel '%s', which mean a model for each"
                                     .formatted(root.name(), below.groups(), below.name()),
-                            "one group, and so one model; put an aggregator role between, whose groups flow into one, or submit a job for each group");
+                            "one group, and so one model; put an aggregator role between, whose groups flow into one");
         }
     }
 
@@ -111,12 +130,13 @@ final class TopologyCompiler {
             }
             TagDocument datasetGroups = entry.at("datasetGroups");
             for (String group : datasetGroups.fieldNames()) {
-                if (!channel.groups().contains(group)) {
+                if (!path.all().contains(group)) {
                     throw datasetGroups
                             .at(group)
-                            .wrong(
-                                    "group '" + group + "'",
-                                    TopologyException.oneOf(channel.groups()));
+                            .wrong("group '" + group + "'", TopologyException.oneOf(path.all()));
+                }
+                if (!channel.groups().contains(group)) {
+                    continue;
                 }
                 Map<String, String> association =
                         trainer.associations().stream()

@@ -109,6 +109,43 @@ class TopologyTest {
     }
 
     @Test
+    void eachGroupOfTheRootsChannelIsAModel(@TempDir Path directory) throws IOException {
+        Path schema =
+                Files.writeString(
+                        directory.resolve("schema.json"),
+                        """
+                        {"roles":[
+                          {"name":"t","isDataConsumer":true,"groupAssociation":
+                            [{"low":"us"},{"low":"eu"},{"low":"asia"}]},
+                          {"name":"middle","replica":2,"groupAssociation":
+                            [{"low":"us","high":"west"},{"low":"eu","high":"west"},{"low":"asia","high":"east"}]},
+                          {"name":"top","groupAssociation":[{"high":"west"},{"high":"east"}]}],
+                         "channels":[
+                          {"name":"low","pair":["t","middle"],"groupBy":{"value":["us","eu","asia"]}},
+                          {"name":"high","pair":["middle","top"],"groupBy":{"value":["west","east"]}}]}
+                        """);
+        Path spec =
+                Files.writeString(
+                        directory.resolve("dataSpec.json"),
+                        "[{\"role\":\"t\",\"datasetGroups\":{\"us\":[\"d1\"],\"asia\":[\"d2\"]}}]");
+        Map<String, Topology> models = Topology.readEach(schema, Optional.of(spec));
+        assertThat(models).containsOnlyKeys("west", "east");
+        Topology west = models.get("west");
+        assertThat(west.trainerGroups()).containsExactly("us", "eu");
+        assertThat(west.counts()).isEqualTo(Map.of("t", 1L, "middle", 4L, "top", 1L));
+        assertThat(west.nodes().get(0))
+                .extracting(Topology.Node::name)
+                .containsExactly("middle/us/0", "middle/us/1", "middle/eu/0", "middle/eu/1");
+        assertThat(west.root().name()).isEqualTo("top");
+        assertThat(models.get("east").trainerGroups()).containsExactly("asia");
+        assertThat(models.get("east").counts()).isEqualTo(Map.of("t", 1L, "middle", 2L, "top", 1L));
+
+        Files.writeString(schema, HIERARCHY);
+        assertThat(Topology.readEach(schema, Optional.empty()).values())
+                .containsExactly(Topology.read(schema, Optional.empty()));
+    }
+
+    @Test
     void dataTasksComeFromTheDataSpec(@TempDir Path directory) throws IOException {
         Path schema = Files.writeString(directory.resolve("schema.json"), HIERARCHY);
         Path spec =

@@ -11,7 +11,6 @@ import io.tributary.job.graph.WorkDirectory;
 import io.tributary.node.agent.AgentOptions;
 import io.tributary.node.agent.FreePorts;
 import io.tributary.node.agent.NodeAgent;
-import io.tributary.protocol.message.Run;
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -68,11 +67,10 @@ public final class JobHere implements AutoCloseable {
 
     /** Runs the job until its rounds are done. */
     public void run() throws Exception {
-        spec.store().create();
         Configuration wanted = JobEntrypoint.configuration(spec);
         JobEntrypoint.ship(spec.algorithmJar(), flink.environment().getConfiguration(), wanted);
         flink.environment().configure(wanted);
-        spec.job(Run.draw()).build(flink.environment());
+        spec.build(flink.environment());
         flink.submit(spec.name());
         flink.awaitFinished();
     }

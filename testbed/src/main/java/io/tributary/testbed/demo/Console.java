@@ -19,6 +19,7 @@ public final class Console {
 
     private final PrintStream out;
     private final boolean quiet;
+    private final boolean several;
     private final boolean terminal;
     private final int columns;
     private int width;
@@ -28,8 +29,18 @@ public final class Console {
      * @param quiet whether to leave the live lines out
      */
     public Console(PrintStream out, boolean quiet) {
+        this(out, quiet, false);
+    }
+
+    /**
+     * The same for one or several models.
+     *
+     * @param several whether each line names the job that the model is known by
+     */
+    public Console(PrintStream out, boolean quiet, boolean several) {
         this.out = out;
         this.quiet = quiet;
+        this.several = several;
         this.terminal = System.console() != null;
         this.columns = Math.max(20, Integer.getInteger("tributary.columns", 80));
     }
@@ -44,8 +55,8 @@ public final class Console {
     public void model(ModelDescription model) {
         if (!model.rejected().isEmpty()) {
             say(
-                    "round %2d  its model is rejected, the one before goes on: %s"
-                            .formatted(model.round(), model.rejected()));
+                    "%sround %2d  its model is rejected, the one before goes on: %s"
+                            .formatted(whose(model.job()), model.round(), model.rejected()));
         }
     }
 
@@ -58,7 +69,8 @@ public final class Console {
         if (quiet || status.state() == RoundStatus.State.FINISHED || !terminal && !over) {
             return;
         }
-        StringBuilder line = new StringBuilder("round %2d ".formatted(status.round()));
+        StringBuilder line =
+                new StringBuilder("%sround %2d ".formatted(whose(status.job()), status.round()));
         line.append(
                 switch (status.state()) {
                     case WAITING -> " waiting ";
@@ -91,6 +103,10 @@ public final class Console {
             out.flush();
             width = shown.length();
         }
+    }
+
+    private String whose(String job) {
+        return several ? job + "  " : "";
     }
 
     /** Says it once, however often it comes. */

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.job.config;
+
+import io.tributary.operators.coordinator.RoundRules;
+import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.protocol.RejectedException;
+import io.tributary.protocol.message.Config;
+import io.tributary.protocol.message.Metrics;
+import io.tributary.protocol.message.Names;
+import io.tributary.protocol.tensor.UpdateTensors;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.flink.configuration.ConfigOption;
+
+/** Reads how rounds are run. */
+final class RoundSettings {
+
+    /** Nanoseconds of it fit into 64 bits. */
+    private static final Duration LONGEST = Duration.ofDays(36_500);
+
+    private RoundSettings() {}
+
+    /** More than may take part would be waited for in vain. */
+    private static void requirePossible(JobYaml yaml) {
+        int most = yaml.get(JobOptions.MAX_TRAINERS);
+        for (ConfigOption<Integer> wanted :
+                List.of(JobOptions.MINIMUM_TRAINERS, JobOptions.QUORUM)) {
+            if (yaml.get(wanted) > most) {
+                throw yaml.wrong(
+                        wanted,
+                        "expected at most %d, as many as %s lets take part"
+                                .formatted(most, JobOptions.MAX_TRAINERS.key()));
+            }
+        }
+    }
+
+    static RoundRules read(JobYaml yaml, Algorithm algorithm, UpdateTensors tensors) {
+        requirePossible(yaml);
+        return new RoundRules(
+                yaml.positive(JobOptions.ROUNDS),
+                new RoundRules.Quorum(
+                        yaml.positive(JobOptions.MINIMUM_TRAINERS),
+                        yaml.positive(JobOptions.QUORUM)),
+                new RoundRules.Patience(
+                        yaml.time(JobOptions.DEADLINE),
+                        yaml.time(JobOptions.HEARTBEAT_TIMEOUT),
+                        yaml.time(JobOptions.LINGER)),
+                new RoundRules.Folding(
+                        yaml.get(JobOptions.TIMING),
+                        yaml.get(JobOptions.UPDATES),
+                        algorithm,
+                        yaml.get(JobOptions.LOCALITY),
+                        tensors),
+                Map.of(),
+                new RoundRules.Limits(
+                        yaml.positive(JobOptions.MAX_TRAINERS),
+                        yaml.positive(JobOptions.MAX_SAMPLES)),
+                config(yaml, algorithm),
+                evaluator(yaml),
+                goal(yaml));
+    }
+
+    private static RoundRules.Goal goal(JobYaml yaml) {
+        Optional<String> metric = yaml.find(JobOptions.METRIC);
+        Optional<Double> target = yaml.find(JobOptions.TARGET);
+        Optional<Integer> noImprovement = yaml.find(JobOptions.NO_IMPROVEMENT);
+        List<ConfigOption<?>> about = new ArrayList<>();
+        target.ifPresent(any -> about.add(JobOptions.TARGET));
+        noImprovement.ifPresent(any -> about.add(JobOptions.NO_IMPROVEMENT));
+        if (metric.isPresent() && about.isEmpty()) {
+            throw yaml.wrong(
+                    JobOptions.METRIC,
+                    "expected %s or %s with it"
+                            .formatted(JobOptions.TARGET.key(), JobOptions.NO_IMPROVEMENT.key()));
+        }
+        if (yaml.get(JobOptions.BETTER) != RoundRules.Better.HIGHER) {
+            about.add(JobOptions.BETTER);
+        }
+        if (metric.isEmpty() && !about.isEmpty()) {
+            throw yaml.wrong(
+                    about.get(0),
+                    "but %s is missing, which says what is judged"
+                            .formatted(JobOptions.METRIC.key()));
+        }
+        if (metric.filter(name -> name.isEmpty() || Metrics.kept(Map.of(name, 1.0)).isEmpty())
+                .isPresent()) {
+            throw yaml.wrong(
+                    JobOptions.METRIC, "expected a name of 1 to 64 characters, as metrics have");
+        }
+        noImprovement.ifPresent(any -> yaml.positive(JobOptions.NO_IMPROVEMENT));
+        if (target.filter(value -> !Double.isFinite(value)).isPresent()) {
+            throw yaml.wrong(JobOptions.TARGET, "expected a finite number");
+        }
+        if (yaml.get(JobOptions.TIME_LIMIT).compareTo(LONGEST) > 0) {
+            throw yaml.wrong(JobOptions.TIME_LIMIT, "expected at most 36500 days");
+        }
+        return new RoundRules.Goal(
+                yaml.time(JobOptions.TIME_LIMIT),
+                metric.orElse(""),
+                yaml.get(JobOptions.BETTER),
+                target.orElse(null),
+                noImprovement.orElse(0));
+    }
+
+    private static String evaluator(JobYaml yaml) {
+        Optional<String> id = yaml.find(JobOptions.EVALUATOR);
+        try {
+            return id.map(name -> Names.check("trainer", name)).orElse("");
+        } catch (RejectedException e) {
+            throw yaml.wrong(JobOptions.EVALUATOR, e.getMessage());
+        }
+    }
+
+    private static Map<String, Object> config(JobYaml yaml, Algorithm algorithm) {
+        try {
+            return Config.ofTexts(yaml.get(JobOptions.CONFIG), algorithm.config());
+        } catch (IllegalArgumentException e) {
+            throw yaml.wrongMap(JobOptions.CONFIG, e.getMessage());
+        }
+    }
+}
