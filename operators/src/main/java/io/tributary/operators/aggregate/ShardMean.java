@@ -12,7 +12,6 @@ import io.tributary.protocol.tensor.TensorInfo;
 import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
 import java.util.Optional;
 
 /**
@@ -27,6 +26,7 @@ final class ShardMean {
 
     private final ModelLayout layout;
     private final FoldKernel kernel = FoldKernel.best();
+    private float[] narrow = new float[0];
 
     ShardMean(ModelLayout layout) {
         this.layout = layout;
@@ -64,10 +64,13 @@ final class ShardMean {
         ByteBuffer to = elements(segment, sum);
         if (type == DType.F32) {
             // Most are, and a call for each element takes long.
-            FloatBuffer floats = to.asFloatBuffer();
-            for (int i = 0; i < segment.count(); i++) {
-                floats.put(i, (float) values[i]);
+            if (narrow.length != values.length) {
+                narrow = new float[values.length];
             }
+            for (int i = 0; i < narrow.length; i++) {
+                narrow[i] = (float) values[i];
+            }
+            to.asFloatBuffer().put(narrow);
             return finite(segment, sum);
         }
         for (int i = 0; i < segment.count(); i++) {

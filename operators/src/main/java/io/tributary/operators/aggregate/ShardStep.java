@@ -4,6 +4,7 @@ package io.tributary.operators.aggregate;
 
 import io.tributary.memory.kernel.Memory;
 import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
+import io.tributary.operators.aggregate.SlotState.Changes;
 import io.tributary.operators.aggregate.SlotState.Slots;
 import io.tributary.operators.model.ModelSpec;
 import io.tributary.operators.optimizer.ServerOptimizer;
@@ -14,7 +15,6 @@ import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.protocol.tensor.TensorSets;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -28,11 +28,21 @@ import java.util.function.Supplier;
  */
 final class ShardStep {
 
+    private static final long EXPONENT = 0x7FF0000000000000L;
+
+    /** What the work arrays hold. */
+    private static final int START = 0;
+
+    private static final int MODEL = 1;
+    private static final int CHANGE = 2;
+
     private final ModelLayout layout;
     private final ShardMean mean;
     private final UpdateKind kind;
     private final boolean partial;
     private final ServerOptimizer optimizer;
+    private final double[][] work = new double[3][0];
+    private float[] narrow = new float[0];
 
     ShardStep(ModelLayout layout, ModelSpec model, ServerOptimizer optimizer) {
         this.layout = layout;
@@ -67,28 +77,47 @@ final class ShardStep {
      * @param slots what the optimizer remembered before
      */
     Made make(Sums sums, Slots slots) {
-        Map<String, double[]> changed = new TreeMap<>();
-        for (String name : optimizer.slots()) {
-            changed.put(name, slots.copy(name, layout.shardLength(sums.shard())));
-        }
+        Changes changed = slots.change(optimizer.slots(), layout.shardLength(sums.shard()));
         Optional<String> flaw = Optional.empty();
         List<Segment> segments = layout.segments(sums.shard());
         for (int s = 0; s < segments.size(); s++) {
             Optional<String> its = make(s, segments.get(s), sums, slots.steps(), changed);
             flaw = flaw.or(() -> its);
         }
-        return new Made(flaw, slots.next(changed));
+        return new Made(flaw, changed.done());
     }
 
     private Optional<String> make(
-            int run, Segment segment, Sums sums, int steps, Map<String, double[]> slots) {
-        if (sums.weights().weight(run) == 0) {
+            int number, Segment segment, Sums sums, int steps, Changes slots) {
+        if (sums.weights().weight(number) == 0) {
             mean.keep(segment, sums.sum(), sums.model().get());
             return Optional.empty();
         }
-        return layout.type(segment).floating()
-                ? step(run, segment, sums, steps, slots)
-                : takeMean(run, segment, sums);
+        if (!layout.type(segment).floating()) {
+            return takeMean(number, segment, sums);
+        }
+        Optional<String> flaw = Optional.empty();
+        for (int from = 0; from < segment.count(); ) {
+            Segment block = block(segment, from);
+            Optional<String> its = step(number, block, sums, steps, slots);
+            flaw = flaw.or(() -> its);
+            from += block.count();
+        }
+        return flaw;
+    }
+
+    /** As much of a run as is in one chunk of the slots, and in the caches. */
+    private Segment block(Segment segment, int from) {
+        int at = segment.at() + from;
+        int count = Math.min(Slots.CHUNK - at % Slots.CHUNK, segment.count() - from);
+        DType type = layout.type(segment);
+        return new Segment(
+                segment.tensor(),
+                segment.from() + from,
+                count,
+                at,
+                segment.fileAt() + from * type.bytes(),
+                segment.sumAt() + from * type.sumBytes());
     }
 
     private Optional<String> takeMean(int run, Segment segment, Sums sums) {
@@ -100,7 +129,7 @@ final class ShardStep {
     }
 
     private Optional<String> step(
-            int number, Segment segment, Sums sums, int steps, Map<String, double[]> slots) {
+            int number, Segment segment, Sums sums, int steps, Changes slots) {
         Run run = new Run(number, segment, sums, steps, slots);
         optimizer.step(run);
         Optional<String> slotFlaw = run.keepSlots();
@@ -120,13 +149,15 @@ final class ShardStep {
         private final Segment segment;
         private final Sums sums;
         private final int steps;
-        private final Map<String, double[]> shardSlots;
+        private final Changes shardSlots;
         private final Map<String, double[]> runSlots = new TreeMap<>();
+
+        private boolean started;
 
         /** Present when something is written; then empty where all elements are finite. */
         private Optional<Optional<String>> flaw = Optional.empty();
 
-        Run(int number, Segment segment, Sums sums, int steps, Map<String, double[]> shardSlots) {
+        Run(int number, Segment segment, Sums sums, int steps, Changes shardSlots) {
             this.number = number;
             this.segment = segment;
             this.sums = sums;
@@ -180,15 +211,28 @@ final class ShardStep {
 
         @Override
         public double[] model() {
+            System.arraycopy(start(), 0, sized(MODEL), 0, segment.count());
+            return sized(MODEL);
+        }
+
+        /** The elements that trainers started from, read once. */
+        private double[] start() {
+            double[] values = sized(START);
+            if (started) {
+                return values;
+            }
+            started = true;
             DType type = layout.type(segment);
             ByteBuffer from =
                     sums.model().get().slice(segment.fileAt(), segment.count() * type.bytes());
-            double[] values = new double[segment.count()];
             if (type == DType.F32) {
                 // Most are: a call for each element would take longer than the optimizer.
-                FloatBuffer floats = from.asFloatBuffer();
+                if (narrow.length != values.length) {
+                    narrow = new float[values.length];
+                }
+                from.asFloatBuffer().get(narrow);
                 for (int i = 0; i < values.length; i++) {
-                    values[i] = floats.get(i);
+                    values[i] = narrow[i];
                 }
                 return values;
             }
@@ -198,15 +242,34 @@ final class ShardStep {
             return values;
         }
 
+        /** An array of this block's length, which the next block uses again. */
+        private double[] sized(int which) {
+            if (work[which].length != segment.count()) {
+                work[which] = new double[segment.count()];
+            }
+            return work[which];
+        }
+
         @Override
         public double[] change() {
             if (flaw.isPresent()) {
                 throw new IllegalStateException("the sums are written over already");
             }
-            ByteBuffer from = sums.sum().slice(segment.sumAt(), segment.count() * Double.BYTES);
-            double[] values = kind == UpdateKind.DELTA ? new double[segment.count()] : model();
+            double[] values = sized(CHANGE);
+            sums.sum()
+                    .slice(segment.sumAt(), segment.count() * Double.BYTES)
+                    .asDoubleBuffer()
+                    .get(values);
+            double weight = weight();
+            if (kind == UpdateKind.DELTA) {
+                for (int i = 0; i < values.length; i++) {
+                    values[i] /= weight;
+                }
+                return values;
+            }
+            double[] start = start();
             for (int i = 0; i < values.length; i++) {
-                values[i] = from.getDouble(i * Double.BYTES) / weight() - values[i];
+                values[i] = values[i] / weight - start[i];
             }
             return values;
         }
@@ -216,11 +279,11 @@ final class ShardStep {
             return runSlots.computeIfAbsent(
                     name,
                     slot -> {
-                        double[] whole = shardSlots.get(slot);
-                        return segment.count() == whole.length
-                                ? whole
-                                : Arrays.copyOfRange(
-                                        whole, segment.at(), segment.at() + segment.count());
+                        double[] chunk = shardSlots.chunk(slot, segment.at() / Slots.CHUNK);
+                        int at = segment.at() % Slots.CHUNK;
+                        return segment.count() == chunk.length
+                                ? chunk
+                                : Arrays.copyOfRange(chunk, at, at + segment.count());
                     });
         }
 
@@ -229,9 +292,9 @@ final class ShardStep {
             Optional<String> slotFlaw = Optional.empty();
             for (Map.Entry<String, double[]> slot : runSlots.entrySet()) {
                 double[] values = slot.getValue();
-                double[] whole = shardSlots.get(slot.getKey());
-                if (values != whole) {
-                    System.arraycopy(values, 0, whole, segment.at(), values.length);
+                double[] chunk = shardSlots.chunk(slot.getKey(), segment.at() / Slots.CHUNK);
+                if (values != chunk) {
+                    System.arraycopy(values, 0, chunk, segment.at() % Slots.CHUNK, values.length);
                 }
                 if (slotFlaw.isEmpty() && !finite(values)) {
                     slotFlaw =
@@ -243,13 +306,13 @@ final class ShardStep {
             return slotFlaw;
         }
 
+        /** One more in an exponent of all ones carries into the sign. */
         private static boolean finite(double[] values) {
-            double sum = 0;
+            long bad = 0;
             for (double value : values) {
-                // Not a number where one of them is none, or is infinite.
-                sum += value * 0;
+                bad |= (Double.doubleToRawLongBits(value) & EXPONENT) + (Long.MIN_VALUE - EXPONENT);
             }
-            return sum == 0;
+            return bad >= 0;
         }
 
         @Override

@@ -31,13 +31,16 @@ final class SlotStateSerializer extends FlowSerializer<SlotState> {
     private static void write(Slots slots, DataOutputView out) throws IOException {
         out.writeInt(slots.steps());
         out.writeInt(slots.vectors().size());
-        for (Map.Entry<String, double[]> slot : slots.vectors().entrySet()) {
+        for (Map.Entry<String, double[][]> slot : slots.vectors().entrySet()) {
             out.writeUTF(slot.getKey());
-            ByteBuffer bytes =
-                    ByteBuffer.allocate(Math.multiplyExact(slot.getValue().length, Double.BYTES))
-                            .order(ByteOrder.LITTLE_ENDIAN);
-            bytes.asDoubleBuffer().put(slot.getValue());
-            writeBytes(bytes.array(), out);
+            out.writeInt(Math.multiplyExact(Slots.length(slot.getValue()), Double.BYTES));
+            for (double[] chunk : slot.getValue()) {
+                ByteBuffer bytes =
+                        ByteBuffer.allocate(chunk.length * Double.BYTES)
+                                .order(ByteOrder.LITTLE_ENDIAN);
+                bytes.asDoubleBuffer().put(chunk);
+                out.write(bytes.array());
+            }
         }
     }
 
@@ -49,13 +52,16 @@ final class SlotStateSerializer extends FlowSerializer<SlotState> {
     private static Slots read(DataInputView in) throws IOException {
         int steps = in.readInt();
         int count = in.readInt();
-        Map<String, double[]> vectors = new TreeMap<>();
+        Map<String, double[][]> vectors = new TreeMap<>();
         for (int i = 0; i < count; i++) {
             String name = in.readUTF();
-            ByteBuffer bytes = ByteBuffer.wrap(readBytes(in)).order(ByteOrder.LITTLE_ENDIAN);
-            double[] values = new double[bytes.capacity() / Double.BYTES];
-            bytes.asDoubleBuffer().get(values);
-            vectors.put(name, values);
+            double[][] chunks = Slots.zeros(in.readInt() / Double.BYTES);
+            for (double[] chunk : chunks) {
+                byte[] bytes = new byte[chunk.length * Double.BYTES];
+                in.readFully(bytes);
+                ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asDoubleBuffer().get(chunk);
+            }
+            vectors.put(name, chunks);
         }
         return new Slots(steps, vectors);
     }

@@ -151,20 +151,31 @@ public record AdaptiveOptimizer(
             }
             default -> {}
         }
-        // What does not change is taken out of the loop, which is most of a large round's end.
-        boolean yogi = moment == Moment.YOGI;
-        double keep = moment == Moment.ADAGRAD ? 1 : beta2;
-        double add = moment == Moment.ADAGRAD ? 1 : 1 - beta2;
+        moments(change, m, v);
+        // A loop of its own has no branch, and several elements are computed at once.
         for (int i = 0; i < w.length; i++) {
-            double square = change[i] * change[i];
-            m[i] = beta1 * m[i] + (1 - beta1) * change[i];
-            v[i] =
-                    yogi
-                            ? v[i] - add * square * Math.signum(v[i] - square)
-                            : keep * v[i] + add * square;
             w[i] += eta * m[i] / (Math.sqrt(v[i]) * scale + tau);
         }
         step.write(w);
+    }
+
+    private void moments(double[] change, double[] m, double[] v) {
+        double keepFirst = beta1;
+        for (int i = 0; i < m.length; i++) {
+            m[i] = keepFirst * m[i] + (1 - keepFirst) * change[i];
+        }
+        double keep = moment == Moment.ADAGRAD ? 1 : beta2;
+        double add = moment == Moment.ADAGRAD ? 1 : 1 - beta2;
+        if (moment != Moment.YOGI) {
+            for (int i = 0; i < v.length; i++) {
+                v[i] = keep * v[i] + add * (change[i] * change[i]);
+            }
+            return;
+        }
+        for (int i = 0; i < v.length; i++) {
+            double square = change[i] * change[i];
+            v[i] -= add * square * Math.signum(v[i] - square);
+        }
     }
 
     private String second() {
