@@ -105,6 +105,14 @@ def test_metrics_that_the_algorithm_computes_with(job, model, connect, run):
     assert update.metrics == {"steps": 5, "squared-norm": 32}
 
 
+def test_a_metric_that_is_not_finite_is_left_out_and_that_is_said(job, model, connect, run, caplog):
+    job.open_round(model)
+    round = next_round(connect())
+    run(round.send, model, samples=1, metrics={"loss": float("nan"), "accuracy": 0.5})
+    assert job.await_update(WAIT).metrics == {"accuracy": 0.5}
+    assert "round 1.0: metrics ['loss'] are left out: they are not finite" in caplog.text
+
+
 def test_the_norm_of_a_difference_is_its_own(tmp_path, model, run):
     from tributary.testing import FakeJob
 

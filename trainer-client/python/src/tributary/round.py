@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .chunks import ModelFile
 from .connection import Memory
 from .errors import ModelMismatch, TributaryError
-from .messages import Expected, Kind, Plan, Receipt, RoundId, Scalar
+from .messages import Expected, Kind, Plan, Receipt, RoundId, Scalar, kept_metrics
 from .own import OwnTensors
 from .tensors import (
     Array,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 #: A metric that the client computes by itself: the square of how far the update is from the model.
 SQUARED_NORM = "squared-norm"
+
+
+log = logging.getLogger("tributary")
 
 
 class Sender(Protocol):
@@ -437,6 +441,14 @@ class Update(Mapping[str, "Array"]):
         Raises ValueError if another one is missing.
         """
         whole = dict(metrics)
+        left_out = sorted(set(whole) - set(kept_metrics(whole)))
+        if left_out:
+            log.warning(
+                "round %s: metrics %s are left out: they are not finite, too many, or their names "
+                "cannot be sent",
+                self._plan.id,
+                left_out,
+            )
         wanted = self._plan.expects.metrics
         if SQUARED_NORM in wanted and SQUARED_NORM not in whole:
             whole[SQUARED_NORM] = self._squared_norm()

@@ -13,17 +13,18 @@ import org.apache.flink.metrics.MetricGroup;
 
 /**
  * The coordinator's metrics: gauges {@code round}, {@code open} (0 or 1), {@code updates} counted
- * in the round and {@code missing} of those awaited; counters {@code duplicates} and {@code
- * rejected.reason.<REASON>.rejected}, one for each {@link RejectReason}. Of each metric of
- * trainers, gauges {@code metric.<NAME>.mean}, {@code sum}, {@code min}, {@code max} and {@code
- * count}, of the newest round in which it was measured; of the first 32 metrics that the job's
- * attempt has seen.
+ * in the round and {@code missing} of those awaited; counters {@code duplicates}, {@code
+ * metricsDropped} and {@code rejected.reason.<REASON>.rejected}, one for each {@link RejectReason}.
+ * Of each metric of trainers, gauges {@code metric.<NAME>.mean}, {@code sum}, {@code min}, {@code
+ * max} and {@code count}, of the newest round in which it was measured; of the first 32 metrics
+ * that the job's attempt has seen.
  */
 final class CoordinatorMetrics {
 
     private final MetricGroup group;
     private final Map<String, MetricSummary> measured = new ConcurrentHashMap<>();
     private final Counter duplicates;
+    private final Counter metricsDropped;
     private final Map<RejectReason, Counter> rejected = new EnumMap<>(RejectReason.class);
     private volatile int round;
     private volatile int open;
@@ -37,6 +38,7 @@ final class CoordinatorMetrics {
         group.gauge("updates", () -> updates);
         group.gauge("missing", () -> missing);
         duplicates = group.counter("duplicates");
+        metricsDropped = group.counter("metricsDropped");
         for (RejectReason reason : RejectReason.values()) {
             if (reason != RejectReason.NONE) {
                 rejected.put(
@@ -68,6 +70,11 @@ final class CoordinatorMetrics {
             its.gauge("max", () -> measured.get(name).max());
             its.gauge("count", () -> measured.get(name).count());
         }
+    }
+
+    /** So many metrics of an update cannot be kept, for example because they are not finite. */
+    void dropped(int metrics) {
+        metricsDropped.inc(metrics);
     }
 
     void duplicate() {

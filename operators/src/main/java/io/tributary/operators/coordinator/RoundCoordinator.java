@@ -16,6 +16,7 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.topology.Topology;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -252,6 +253,9 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
     @Override
     public void processElement(StreamRecord<InboundEvent> record) throws Exception {
         InboundEvent inbound = record.getValue();
+        if (inbound.event() instanceof TrainerEvent.UpdateStaged staged) {
+            metrics.dropped(staged.claim().dropped());
+        }
         happens(new CoordinatorEvent.Inbound(inbound.transport(), inbound.event()));
     }
 

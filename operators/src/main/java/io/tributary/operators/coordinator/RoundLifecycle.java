@@ -61,8 +61,20 @@ final class RoundLifecycle {
      * @throws IllegalArgumentException when not, with what to do
      */
     void requireSame(CoordinatorState state) {
+        requireSameSets(state);
         requireSameWay(state);
         requireSameSlots(state);
+    }
+
+    /** A model's file has its sets, so models of before would have other tensors. */
+    private void requireSameSets(CoordinatorState state) {
+        String before = RoundRules.Folding.sets(state.way);
+        String now = RoundRules.Folding.sets(rules.folding().way());
+        if (!state.way.isEmpty() && !before.equals(now)) {
+            throw new IllegalArgumentException(
+                    "the savepoint is of an algorithm with tensor set %s, this job's has %s; resume with the algorithm of before, or submit a new job whose model.initial is the newest model"
+                            .formatted(before, now));
+        }
     }
 
     /** Updates that were folded would be folded again, or those that were kept never. */

@@ -11,6 +11,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.UpdateTensors;
 import java.io.Serializable;
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
@@ -142,12 +143,25 @@ public record RoundRules(
                     tensors.personal());
         }
 
+        private static final String WITH = " with set ";
+
         public Folding {
             timing = algorithm.gathers() ? Timing.LAZY : timing;
         }
 
         /** How a round is folded; one that is open cannot go on in another way. */
         String way() {
+            List<String> sets = algorithm.optimizer().sets();
+            return sets.isEmpty() ? timed() : timed() + WITH + String.join(", ", sets);
+        }
+
+        /** The tensor sets of a way. */
+        static String sets(String way) {
+            int at = way.indexOf(WITH);
+            return at < 0 ? "none" : way.substring(at + WITH.length());
+        }
+
+        private String timed() {
             if (algorithm.gathers()) {
                 return "gathered";
             }

@@ -1224,4 +1224,34 @@ class RoundCoordinatorTest {
             assertThat(harness.plan().round()).isEqualTo(2);
         }
     }
+
+    /** Models of before have other tensors, also when no round is open. */
+    @Test
+    void anAlgorithmWithOtherTensorSetsDoesNotGoOn() throws Exception {
+        OperatorSubtaskState snapshot;
+        try (CoordinatorHarness harness = harness(by(Algorithm.FEDAVG))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            harness.update("a", 1, 0, 10);
+            harness.update("b", 1, 0, 20);
+            snapshot = harness.snapshot(1);
+        }
+        Algorithm scaffold = Algorithm.named("scaffold", Map.of("flavor", "flame"));
+        assertThatThrownBy(() -> harness(by(scaffold), snapshot))
+                .isInstanceOf(SuppressRestartsException.class)
+                .hasRootCauseMessage(
+                        "the savepoint is of an algorithm with tensor set none, this job's has control; resume with the algorithm of before, or submit a new job whose model.initial is the newest model");
+        OperatorSubtaskState with;
+        try (CoordinatorHarness harness = harness(by(scaffold))) {
+            harness.join("a", "g0");
+            harness.join("b", "g1");
+            with = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness = harness(by(scaffold), with)) {
+            assertThat(harness.plan().expects().sets()).containsExactly("control");
+        }
+        assertThatThrownBy(() -> harness(by(Algorithm.FEDAVG), with))
+                .hasRootCauseMessage(
+                        "the savepoint is of an algorithm with tensor set control, this job's has none; resume with the algorithm of before, or submit a new job whose model.initial is the newest model");
+    }
 }

@@ -2,6 +2,8 @@
 
 package io.tributary.protocol.chunk;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.NullNode;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
@@ -26,6 +28,7 @@ import java.util.Optional;
  * @param samples the number of training samples, unchecked here
  * @param kind weights or delta
  * @param metrics what the trainer measured
+ * @param dropped how many metrics are not among them, because they cannot be kept; not written
  * @param part which part of the payload this is
  */
 public record ChunkHeader(
@@ -39,7 +42,24 @@ public record ChunkHeader(
         long samples,
         UpdateKind kind,
         Map<String, Double> metrics,
+        int dropped,
         ChunkPart part) {
+
+    /** One whose metrics are all kept. */
+    public ChunkHeader(
+            String job,
+            String trainer,
+            int round,
+            long epoch,
+            String instance,
+            String token,
+            long attempt,
+            long samples,
+            UpdateKind kind,
+            Map<String, Double> metrics,
+            ChunkPart part) {
+        this(job, trainer, round, epoch, instance, token, attempt, samples, kind, metrics, 0, part);
+    }
 
     private static final int MAX_METRICS = 16 << 10;
 
@@ -104,6 +124,7 @@ public record ChunkHeader(
                     RejectReason.MALFORMED,
                     "property 'kind' is '%s', expected WEIGHTS or DELTA".formatted(kind));
         }
+        JsonNode metrics = metrics(Optional.ofNullable(p.get("metrics")).orElse("{}"));
         return new ChunkHeader(
                 read.text("job"),
                 read.text("trainer"),
@@ -114,18 +135,19 @@ public record ChunkHeader(
                 read.number("attempt"),
                 read.number("samples"),
                 parsed,
-                metrics(Optional.ofNullable(p.get("metrics")).orElse("{}")),
+                Metrics.of(metrics),
+                Metrics.dropped(metrics),
                 ChunkPart.from(p));
     }
 
-    private static Map<String, Double> metrics(String json) {
+    private static JsonNode metrics(String json) {
         try {
             return json.length() > MAX_METRICS
-                    ? Map.of()
-                    : Metrics.of(Json.tree(json.getBytes(StandardCharsets.UTF_8)));
+                    ? NullNode.instance
+                    : Json.tree(json.getBytes(StandardCharsets.UTF_8));
         } catch (RejectedException e) {
             // They are for people, and decide nothing.
-            return Map.of();
+            return NullNode.instance;
         }
     }
 }

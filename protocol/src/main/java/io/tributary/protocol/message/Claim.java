@@ -21,6 +21,7 @@ import java.util.Map;
  *     promises that they are
  * @param payload the safetensors file
  * @param metrics what the trainer measured, for example {@code loss}
+ * @param dropped how many metrics are not among them, because they cannot be kept
  */
 public record Claim(
         String job,
@@ -33,7 +34,26 @@ public record Claim(
         int crc32c,
         boolean scanned,
         PayloadRef payload,
-        Map<String, Double> metrics) {
+        Map<String, Double> metrics,
+        int dropped) {
+
+    /** One whose metrics are all kept. */
+    public Claim(
+            String job,
+            String trainer,
+            int round,
+            long epoch,
+            long attempt,
+            long samples,
+            UpdateKind kind,
+            int crc32c,
+            boolean scanned,
+            PayloadRef payload,
+            Map<String, Double> metrics) {
+        this(
+                job, trainer, round, epoch, attempt, samples, kind, crc32c, scanned, payload,
+                metrics, 0);
+    }
 
     /** One of an earlier version, which a checkpoint may hold, had always been read. */
     @JsonCreator(mode = JsonCreator.Mode.DELEGATING)
@@ -49,7 +69,8 @@ public record Claim(
                 json.required("crc32c").asInt(),
                 json.path("scanned").asBoolean(true),
                 PayloadRef.read(json.required("payload")),
-                Metrics.of(json.required("metrics")));
+                Metrics.of(json.required("metrics")),
+                json.path("dropped").asInt());
     }
 
     public Claim {
@@ -59,8 +80,8 @@ public record Claim(
     /** The same for a payload that is called otherwise. */
     public Claim with(PayloadRef other) {
         return new Claim(
-                job, trainer, round, epoch, attempt, samples, kind, crc32c, scanned, other,
-                metrics);
+                job, trainer, round, epoch, attempt, samples, kind, crc32c, scanned, other, metrics,
+                dropped);
     }
 
     /** The opening that it is for. */

@@ -42,6 +42,11 @@ public final class Metrics {
                 && Character.getType(character) != Character.SURROGATE;
     }
 
+    /** How many of an object's fields are not kept. */
+    public static int dropped(JsonNode json) {
+        return json.size() - of(json).size();
+    }
+
     /** Those fields of an object that are numbers. */
     public static Map<String, Double> of(JsonNode json) {
         Map<String, Double> metrics = new TreeMap<>();

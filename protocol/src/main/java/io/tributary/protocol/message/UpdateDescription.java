@@ -3,6 +3,7 @@
 package io.tributary.protocol.message;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.Json;
@@ -22,6 +23,7 @@ import java.util.Map;
  * @param samples its weight
  * @param kind weights or delta
  * @param metrics what the trainer measured
+ * @param dropped how many metrics are not among them, because they cannot be kept; not written
  */
 public record UpdateDescription(
         String job,
@@ -31,8 +33,22 @@ public record UpdateDescription(
         long attempt,
         long samples,
         UpdateKind kind,
-        Map<String, Double> metrics)
+        Map<String, Double> metrics,
+        @JsonIgnore int dropped)
         implements WireMessage {
+
+    /** One whose metrics are all kept. */
+    public UpdateDescription(
+            String job,
+            String trainer,
+            int round,
+            long epoch,
+            long attempt,
+            long samples,
+            UpdateKind kind,
+            Map<String, Double> metrics) {
+        this(job, trainer, round, epoch, attempt, samples, kind, metrics, 0);
+    }
 
     public UpdateDescription {
         Names.check("job", job);
@@ -51,7 +67,15 @@ public record UpdateDescription(
             @JsonProperty("kind") UpdateKind kind,
             @JsonProperty("metrics") JsonNode metrics) {
         return new UpdateDescription(
-                job, trainer, round, epoch, attempt, samples, kind, Metrics.of(metrics));
+                job,
+                trainer,
+                round,
+                epoch,
+                attempt,
+                samples,
+                kind,
+                Metrics.of(metrics),
+                Metrics.dropped(metrics));
     }
 
     /** Reads and checks a description. */
@@ -84,6 +108,6 @@ public record UpdateDescription(
     public Claim claim(int crc32c, boolean scanned, PayloadRef payload) {
         return new Claim(
                 job, trainer, round, epoch, attempt, samples, kind, crc32c, scanned, payload,
-                metrics);
+                metrics, dropped);
     }
 }

@@ -155,4 +155,37 @@ class ChunkHeaderTest {
                         e -> assertThat(e.reason()).isEqualTo(RejectReason.UNSUPPORTED))
                 .hasMessageContaining("must be read with [encoding, signature]");
     }
+
+    /** What cannot be kept is counted, and decides nothing. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '~',
+            value = {
+                "{\"loss\": 0.5} | 1 | 0",
+                "{\"loss\": 1e999, \"accuracy\": 0.5, \"name\": \"x\"} | 1 | 2",
+                "{\"loss\": NaN} | 0 | 0",
+                "[1, 2] | 0 | 2",
+            })
+    void metricsThatCannotBeKeptAreCounted(String metrics, int kept, int dropped) {
+        Map<String, String> properties =
+                new HashMap<>(
+                        new ChunkHeader(
+                                        "job",
+                                        "t",
+                                        1,
+                                        0,
+                                        "i",
+                                        "token",
+                                        1,
+                                        1,
+                                        UpdateKind.WEIGHTS,
+                                        Map.of(),
+                                        part(0, 1, 8, 8, new byte[8]))
+                                .toProperties());
+        properties.put("metrics", metrics);
+        ChunkHeader read = ChunkHeader.fromProperties(properties);
+        assertThat(read.metrics()).hasSize(kept);
+        assertThat(read.dropped()).isEqualTo(dropped);
+    }
 }

@@ -150,7 +150,8 @@ final class Assembly {
                         first.attempt(),
                         first.samples(),
                         first.kind(),
-                        first.metrics());
+                        first.metrics(),
+                        first.dropped());
         region.publish(
                 new OwnedRegion.Content(OptionalInt.of(crc32c), true),
                 description.encode(RegionLayout.MAX_DESCRIPTION_BYTES));
