@@ -120,6 +120,8 @@ def main():
                 metrics={"loss": loss, "loss-before": before, "steps": steps},
                 sets=terms.end(round, weights, steps, LEARNING_RATE),
             )
+            if receipt.counts:
+                terms.commit()
             print(
                 f"{given.id}, round {round.number}: loss {loss:.3f}, {receipt.status}", flush=True
             )

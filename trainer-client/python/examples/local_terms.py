@@ -10,6 +10,7 @@ class LocalTerms:
     def __init__(self):
         #: FedDyn's gₖ, or SCAFFOLD's cₖ, by tensor; zero at first.
         self._memory = {}
+        self._next = {}
 
     def begin(self, round):
         """What to add to the gradient: μ, and a constant for each tensor.
@@ -26,7 +27,8 @@ class LocalTerms:
         return self._alpha or round.config.get("proximal-mu", 0.0), constants
 
     def end(self, round, weights, steps, learning_rate):
-        """Remembers what training has made of the model. Returns the sets that are to be sent."""
+        """What training has made of the model. Returns the sets that are to be sent."""
+        self._next = dict(self._memory)
         control = {}
         for name, start in round.tensors.items():
             before = self._memory.get(name, np.zeros_like(start))
@@ -36,7 +38,11 @@ class LocalTerms:
                 # c + Δcₖ, as the weights that are sent are w + Δwₖ.
                 control[name] = -moved / (steps * learning_rate)
                 c = round.sets["control"].tensors[name]
-                self._memory[name] = before - c + control[name]
+                self._next[name] = before - c + control[name]
             elif self._alpha:
-                self._memory[name] = before - self._alpha * moved
+                self._next[name] = before - self._alpha * moved
         return {"control": control} if self._scaffold else {}
+
+    def commit(self):
+        """Remembers it: the update counts, so the server's part has moved too."""
+        self._memory = self._next

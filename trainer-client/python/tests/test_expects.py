@@ -98,6 +98,8 @@ def test_metrics_that_the_algorithm_computes_with(job, model, connect, run):
     round = next_round(connect())
     with pytest.raises(ValueError, match=r"metrics \['steps'\] are missing; .* metrics={'steps'"):
         round.send(model, samples=1)
+    with pytest.raises(ValueError, match="metric 'steps' is nan; the job's algorithm computes"):
+        round.send(model, samples=1, metrics={"steps": float("nan")})
     moved = {n: v + v.dtype.type(2) for n, v in model.items()}
     run(round.send, moved, samples=1, metrics={"steps": 5})
     update = job.await_update(WAIT)
@@ -173,6 +175,42 @@ def test_personal_tensors_stay_and_are_there_again(job, model, connect, run, tmp
         assert sorted(update.tensors) == ["fc.weight", "steps"]
         job.commit(update)
         assert sent.result(WAIT).counts
+
+
+def test_of_a_difference_what_it_makes_is_kept(job, model, connect, run):
+    client = connect()
+    for number, own in ((1, 0.5), (2, 1.5), (3, 2.5)):
+        job.open_round(model, personal=["fc.bias"])
+        round = next_round(client)
+        assert round.tensors["fc.bias"][0] == own, number
+        ones = {n: np.ones_like(v) for n, v in model.items()}
+        sent = run(round.send, ones, samples=1, delta=True)
+        job.commit(job.await_update(WAIT))
+        sent.result(WAIT)
+
+
+def test_what_is_not_personal_any_more_or_of_another_shape_is_the_jobs(job, model, connect, run):
+    client = connect()
+    job.open_round(model, personal=["fc.bias"])
+    sent = run(next_round(client).send, model | {"fc.bias": np.full(2, 7.0)}, samples=1)
+    job.commit(job.await_update(WAIT))
+    sent.result(WAIT)
+    job.open_round(model)
+    assert next_round(client).tensors["fc.bias"][0] == 0.5
+    job.open_round({**model, "fc.bias": np.zeros(3, np.float32)}, personal=["fc.bias"])
+    round = next_round(client)
+    assert round.tensors["fc.bias"].tolist() == [0, 0, 0]
+    sent = run(round.send, {**round.tensors, "fc.bias": np.full(3, 8.0)}, samples=1)
+    job.commit(job.await_update(WAIT))
+    sent.result(WAIT)
+
+
+def test_a_metric_that_is_needed_is_kept_beside_many_others(job, model, connect, run):
+    job.open_round(model, metrics=["steps"])
+    many = {f"a{number:02}": 1.0 for number in range(40)}
+    run(next_round(connect()).send, model, samples=1, metrics={**many, "steps": 3})
+    found = job.await_update(WAIT).metrics
+    assert (len(found), found["steps"]) == (32, 3)
 
 
 def test_a_personal_tensor_need_not_be_given(job, model, connect, run):

@@ -151,6 +151,22 @@ def test_a_wrong_use_is_named(arguments, expected, tmp_path, capsys):
     assert expected in capsys.readouterr().err
 
 
+def test_what_a_registry_rejects_is_one_line(models, tmp_path, capsys, monkeypatch):
+    models.add(1)
+
+    def add(self, entry):
+        raise OSError("the disk\nis full")
+
+    monkeypatch.setattr(registry.DirectoryIndex, "add", add)
+    assert main(["register", str(models.directory), "--index", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "digits 1.0 is not registered: OSError: the disk is full; start again" in said
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit):
+        main(["register", str(models.directory), "--index", str(tmp_path / "file")])
+    assert "--index" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("broken", ["{", "[]", '{"job": "digits"}'])
 def test_a_file_that_is_no_ledger_is_named(broken, models, tmp_path, capsys):
     (models.directory / "model-1.json").write_text(broken)
@@ -158,11 +174,31 @@ def test_a_file_that_is_no_ledger_is_named(broken, models, tmp_path, capsys):
     assert "model-1.json: expected a ledger of a job" in capsys.readouterr().err
 
 
-def test_a_model_that_somebody_removed_is_named(models, tmp_path, capsys):
+def test_what_somebody_removed_is_left_out(models, tmp_path, caplog):
+    for number in (1, 2, 3):
+        models.add(number)
+    (models.directory / "model-1.json").unlink()
+    (models.directory / "versions" / "2.0.safetensors").unlink()
+    arguments = ["register", str(models.directory), "--index", str(tmp_path)]
+    assert main(arguments) == 0
+    assert [line["version"] for line in lines(tmp_path)] == ["3.0"]
+    assert "2.0.safetensors is not there, and is left out" in caplog.text
+    # What is registered needs no file any more.
+    caplog.clear()
+    (models.directory / "versions" / "3.0.safetensors").unlink()
+    assert main(arguments) == 0
+    assert "3.0" not in caplog.text
+
+
+def test_a_line_that_was_cut_short_is_written_again(models, tmp_path):
     models.add(1)
-    (models.directory / "versions" / "1.0.safetensors").unlink()
-    assert main(["register", str(models.directory), "--index", str(tmp_path)]) == 1
-    assert "1.0.safetensors is not there" in capsys.readouterr().err
+    models.add(2)
+    arguments = ["register", str(models.directory), "--index", str(tmp_path)]
+    assert main(arguments) == 0
+    index = tmp_path / registry.INDEX
+    index.write_bytes(index.read_bytes()[:-20])
+    assert main(arguments) == 0
+    assert [line["version"] for line in lines(tmp_path)] == ["1.0", "2.0"]
 
 
 def test_an_index_of_something_else_is_named(models, tmp_path, capsys):

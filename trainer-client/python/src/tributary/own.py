@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,21 +32,38 @@ class OwnTensors:
             except Malformed as e:
                 raise Malformed(f"{e}; remove the file to begin with the job's model") from None
 
-    def views(self) -> dict[str, Array]:
-        """Read-only arrays by the names that the tensors have in the model's file."""
-        views = self._layout.views(self._buffer) if self._layout is not None else {}
+    def _fitting(self, model: Layout, personal: Callable[[str], bool]) -> set[str]:
+        """Names of tensors that are there, personal by the plan, and as the model has them."""
+        wanted = {t.name: (t.dtype, t.shape) for t in model.tensors if personal(t.name)}
+        mine = self._layout.tensors if self._layout is not None else ()
+        return {t.name for t in mine if wanted.get(t.name) == (t.dtype, t.shape)}
+
+    def views(self, model: Layout, personal: Callable[[str], bool]) -> dict[str, Array]:
+        """Read-only arrays by the names that the tensors have in the model's file.
+
+        What is not personal any more, or has another shape in this model, is left out.
+        """
+        if self._layout is None:
+            return {}
+        fitting = self._fitting(model, personal)
+        views = {n: v for n, v in self._layout.views(self._buffer).items() if n in fitting}
         for view in views.values():
             view.flags.writeable = False
         return views
 
-    def torch_views(self) -> dict[str, torch.Tensor]:
+    def torch_views(
+        self, model: Layout, personal: Callable[[str], bool]
+    ) -> dict[str, torch.Tensor]:
         """The same as torch tensors of their own."""
-        return self._layout.torch_views(bytearray(self._buffer)) if self._layout is not None else {}
+        if self._layout is None:
+            return {}
+        fitting = self._fitting(model, personal)
+        views = self._layout.torch_views(bytearray(self._buffer))
+        return {n: v for n, v in views.items() if n in fitting}
 
-    def keep(self, model: Layout, tensors: Tensors) -> None:
-        """Keeps some tensors of a model, beside those that were kept before."""
-        before = self._layout.views(self._buffer) if self._layout is not None else {}
-        values = {**before, **tensors}
+    def keep(self, model: Layout, personal: Callable[[str], bool], tensors: Tensors) -> None:
+        """Keeps some tensors of a model, beside those that were kept before and still fit."""
+        values = {**self.views(model, personal), **tensors}
         layout = model.only(set(values))
         buffer = bytearray(layout.length)
         buffer[: len(layout.header)] = layout.header

@@ -5,20 +5,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import ArgumentError, Malformed
+from .errors import ArgumentError, Malformed, TributaryError
 from .messages import RoundId
+
+log = logging.getLogger("tributary")
 
 #: Name of the index in its directory.
 INDEX = "index.jsonl"
 
 _BLOCK = 1 << 20
+#: Errors that say already what is wrong.
+_OURS = (TributaryError, ArgumentError, ImportError)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,11 @@ class Entry:
     @property
     def key(self) -> tuple[str, str]:
         """What tells an entry from others, and from the same without its evaluation."""
-        return self.version, json.dumps(dict(self.evaluation), sort_keys=True)
+        return self.version, _sorted(self.evaluation)
+
+
+def _sorted(evaluation: Mapping[str, float]) -> str:
+    return json.dumps(dict(evaluation), sort_keys=True)
 
 
 class Registry(Protocol):
@@ -60,30 +69,45 @@ class Registry(Protocol):
     def add(self, entry: Entry) -> None:
         """Adds an entry, or an evaluation to one that is there."""
 
+    def close(self) -> None:
+        """Ends it; what was added is there."""
+
 
 class DirectoryIndex:
     """A file with an entry of JSON on each line. Of a version, the last line counts."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as e:
+            raise ArgumentError(f"--index {directory}: {e.strerror}") from None
         self._file = directory / INDEX
 
     def known(self) -> set[tuple[str, str]]:
         if not self._file.exists():
             return set()
-        lines = self._file.read_text().splitlines()
+        whole = self._file.read_bytes()
+        # What a kill, or a disk that was full, has cut short is written again.
+        end = whole.rfind(b"\n") + 1
+        if end < len(whole):
+            os.truncate(self._file, end)
         try:
-            return {Entry(**json.loads(line)).key for line in lines}
-        except (ValueError, TypeError) as e:
-            raise Malformed(f"{self._file}: expected an entry on each line: {e}") from None
+            lines = [json.loads(line) for line in whole[:end].splitlines()]
+            return {(line["version"], _sorted(line["evaluation"])) for line in lines}
+        except (ValueError, KeyError, TypeError) as e:
+            raise Malformed(f"{self._file}: expected an entry on each line: {e!r}") from None
 
     def add(self, entry: Entry) -> None:
         with open(self._file, "a") as out:
             out.write(json.dumps(asdict(entry), sort_keys=True) + "\n")
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class MLflowRegistry:
-    """Model versions of MLflow, each with its file and its ledger as artifacts of one run.
+    """Model versions of MLflow, each with its file and its ledger as artifacts of a run of this
+    process.
 
     The registered model and the experiment have the job's name. A version's tags have what the
     entry says.
@@ -93,20 +117,30 @@ class MLflowRegistry:
         # MLflow 3 wants to hear that plain files are meant.
         os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         try:
+            import mlflow
             from mlflow import MlflowClient
         except ImportError:
             raise ImportError("mlflow needs mlflow-skinny; pip install mlflow-skinny") from None
         uri = place if "://" in place else Path(place).absolute().as_uri()
+        # A client alone still makes a database of its own where the process was started.
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
         self._client: Any = MlflowClient(tracking_uri=uri, registry_uri=uri)
         self._job = job
         self._run: str | None = None
-
-    def _versions(self) -> Sequence[Any]:
-        found: Sequence[Any] = self._client.search_model_versions(f"name = '{self._job}'")
-        return found
+        #: Numbers of MLflow by version of the job.
+        self._numbers: dict[str, str] = {}
 
     def known(self) -> set[tuple[str, str]]:
-        return {(v.tags["version"], v.tags.get("evaluation", "{}")) for v in self._versions()}
+        found = self._client.search_model_versions(f"name = '{self._job}'")
+        # Somebody may have registered versions of that name by hand.
+        mine = [v for v in found if "version" in v.tags]
+        self._numbers = {v.tags["version"]: v.version for v in mine}
+        return {(v.tags["version"], v.tags.get("evaluation", "{}")) for v in mine}
+
+    def close(self) -> None:
+        if self._run is not None:
+            self._client.set_terminated(self._run)
 
     def _start(self) -> str:
         if self._run is None:
@@ -118,12 +152,10 @@ class MLflowRegistry:
         return self._run
 
     def add(self, entry: Entry) -> None:
-        run = self._start()
         version, evaluation = entry.key
-        there = [v for v in self._versions() if v.tags["version"] == version]
-        if there:
-            number = there[0].version
-        else:
+        number = self._numbers.get(version)
+        if number is None:
+            run = self._start()
             for file in (entry.model, entry.ledger):
                 self._client.log_artifact(run, file, version)
             home = self._client.get_run(run).info.artifact_uri
@@ -146,55 +178,82 @@ class MLflowRegistry:
                 | {f"metric.{name}": str(value) for name, value in entry.metrics.items()}
                 | ({"rejected": entry.rejected} if entry.rejected else {}),
             ).version
+            self._numbers[version] = number
         for name, value in entry.evaluation.items():
             self._client.set_model_version_tag(self._job, number, f"evaluation.{name}", str(value))
         self._client.set_model_version_tag(self._job, number, "evaluation", evaluation)
 
 
-def _entries(models: Path, known: set[tuple[str, str]], read: dict[Path, int]) -> Iterator[Entry]:
-    """Models of a job's directory that are not known, in the order of rounds.
+@dataclass(frozen=True)
+class _Ledger:
+    """A ledger, read; its model is not."""
 
-    A ledger that is as old as it was when it was read, by ``read``, is not read again.
-    """
-    number = 1
-    while (ledger := models / f"model-{number}.json").exists():
-        age = ledger.stat().st_mtime_ns
-        if read.get(ledger) != age:
-            entry = _entry(models, ledger, known)
-            read[ledger] = age
-            if entry is not None:
-                yield entry
-        number += 1
+    file: Path
+    said: Mapping[str, Any]
 
+    @classmethod
+    def read(cls, file: Path) -> _Ledger:
+        try:
+            said = json.loads(file.read_text())
+            ledger = cls(file, said)
+            _ = ledger.key, said["job"]
+            return ledger
+        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            raise Malformed(f"{file}: expected a ledger of a job: {e!r}") from None
 
-def _entry(models: Path, ledger: Path, known: set[tuple[str, str]]) -> Entry | None:
-    try:
-        said = json.loads(ledger.read_text())
-        version = str(RoundId(said["round"], said["modelEpoch"]))
-        evaluation = (said.get("evaluation") or {}).get("metrics", {})
-        if (version, json.dumps(dict(evaluation), sort_keys=True)) in known:
+    @property
+    def version(self) -> str:
+        return str(RoundId(self.said["round"], self.said["modelEpoch"]))
+
+    @property
+    def evaluation(self) -> Mapping[str, float]:
+        found: Mapping[str, float] = (self.said.get("evaluation") or {}).get("metrics", {})
+        return found
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.version, _sorted(self.evaluation)
+
+    def entry(self) -> Entry | None:
+        """With what its model is. None where somebody has removed that."""
+        said = self.said
+        model = self.file.parent / "versions" / f"{self.version}.safetensors"
+        try:
+            return Entry(
+                job=said["job"],
+                version=self.version,
+                parent=said.get("base", ""),
+                round=said["round"],
+                model=str(model),
+                bytes=model.stat().st_size,
+                sha256=_sha256(model),
+                ledger=str(self.file),
+                updates=len(said["updates"]),
+                samples=sum(update["samples"] for update in said["updates"]),
+                trainers=said.get("trainers", 0),
+                metrics={name: one["mean"] for name, one in said.get("metrics", {}).items()},
+                evaluation=self.evaluation,
+                rejected=said.get("rejected", ""),
+            )
+        except (ValueError, KeyError, TypeError) as e:
+            raise Malformed(f"{self.file}: expected a ledger of a job: {e!r}") from None
+        except FileNotFoundError:
+            log.warning("%s: its model %s is not there, and is left out", self.file, model)
             return None
-        model = models / "versions" / f"{version}.safetensors"
-        return Entry(
-            job=said["job"],
-            version=version,
-            parent=said.get("base", ""),
-            round=said["round"],
-            model=str(model),
-            bytes=model.stat().st_size,
-            sha256=_sha256(model),
-            ledger=str(ledger),
-            updates=len(said["updates"]),
-            samples=sum(update["samples"] for update in said["updates"]),
-            trainers=said.get("trainers", 0),
-            metrics={name: one["mean"] for name, one in said.get("metrics", {}).items()},
-            evaluation=evaluation,
-            rejected=said.get("rejected", ""),
-        )
-    except (ValueError, KeyError, TypeError) as e:
-        raise Malformed(f"{ledger}: expected a ledger of a job: {e!r}") from None
-    except FileNotFoundError as e:
-        raise Malformed(f"{ledger}: its model {e.filename} is not there") from None
+
+
+def _ledgers(models: Path, read: dict[Path, int]) -> Iterator[_Ledger]:
+    """Ledgers that are not as old as they were when they were read, in the order of rounds."""
+    found = []
+    for file in models.glob("model-*.json"):
+        number = file.stem.removeprefix("model-")
+        if number.isdecimal():
+            found.append((int(number), file))
+    for _, file in sorted(found):
+        age = file.stat().st_mtime_ns
+        if read.get(file) != age:
+            yield _Ledger.read(file)
+            read[file] = age
 
 
 def _sha256(file: Path) -> str:
@@ -203,6 +262,31 @@ def _sha256(file: Path) -> str:
         while block := data.read(_BLOCK):
             found.update(block)
     return found.hexdigest()
+
+
+def _opened(maker: Callable[[str], Registry], job: str) -> tuple[Registry, set[tuple[str, str]]]:
+    try:
+        registry = maker(job)
+        return registry, registry.known()
+    except _OURS:
+        raise
+    except Exception as e:
+        raise TributaryError(f"the registry of '{job}' cannot be read: {_line(e)}") from None
+
+
+def _add(registry: Registry, entry: Entry) -> None:
+    try:
+        registry.add(entry)
+    except Exception as e:
+        raise TributaryError(
+            f"{entry.job} {entry.version} is not registered: {_line(e)}; start again when that is "
+            "mended, it goes on from there"
+        ) from None
+
+
+def _line(error: Exception) -> str:
+    """What a tool of somebody else says, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def register(
@@ -223,25 +307,31 @@ def register(
         ArgumentError: There is no such directory.
         Malformed: A file there is not what a job writes.
     """
-    if not models.is_dir():
-        raise ArgumentError(f"{models}: expected a job's model.directory")
+    if not (models / "versions").is_dir():
+        raise ArgumentError(
+            f"{models}: expected a job's model.directory, which has a directory 'versions'; of a "
+            "job with several models, that of one of them"
+        )
     makers = list(registries)
     made: dict[str, list[tuple[Registry, set[tuple[str, str]]]]] = {}
-    done: set[tuple[str, str]] = set()
     read: dict[Path, int] = {}
-    while True:
-        for entry in _entries(models, done, read):
-            if entry.job not in made:
-                made[entry.job] = [(one, one.known()) for one in (m(entry.job) for m in makers)]
-            new = False
-            for registry, known in made[entry.job]:
-                if entry.key not in known:
-                    registry.add(entry)
-                    known.add(entry.key)
-                    new = True
-            done.add(entry.key)
-            if new:
-                yield entry
-        if watch is None:
-            return
-        pause(watch)
+    try:
+        while True:
+            for ledger in _ledgers(models, read):
+                job = ledger.said["job"]
+                if job not in made:
+                    made[job] = [_opened(maker, job) for maker in makers]
+                wanting = [(one, known) for one, known in made[job] if ledger.key not in known]
+                entry = ledger.entry() if wanting else None
+                if entry is not None:
+                    for registry, known in wanting:
+                        _add(registry, entry)
+                        known.add(entry.key)
+                    yield entry
+            if watch is None:
+                return
+            pause(watch)
+    finally:
+        for all_of_job in made.values():
+            for registry, _ in all_of_job:
+                registry.close()

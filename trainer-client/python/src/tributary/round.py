@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .chunks import ModelFile
 from .connection import Memory
 from .errors import ModelMismatch, TributaryError
-from .messages import Expected, Kind, Plan, Receipt, RoundId, Scalar, kept_metrics
+from .messages import MAX_METRICS, Expected, Kind, Plan, Receipt, RoundId, Scalar, kept_metrics
 from .own import OwnTensors
 from .tensors import (
     Array,
     Layout,
     Tensors,
     add_into,
+    as_numpy,
     copy_into,
     problems,
     require,
@@ -46,6 +49,29 @@ class Sender(Protocol):
     def send(self, update: Update, samples: int, metrics: Mapping[str, float]) -> Receipt: ...
 
 
+@dataclass(frozen=True)
+class _Own:
+    """A trainer's own tensors, as far as a plan says that they are personal."""
+
+    tensors: OwnTensors
+    expects: Expected
+
+    def personal(self, layout: Layout, name: str) -> bool:
+        """Whether a tensor, by the name that it has in the file, never leaves the trainer."""
+        tensor_set = layout.set_of(name)
+        plain = name.removeprefix(f"{tensor_set}/") if tensor_set else name
+        return self.expects.is_personal(plain)
+
+    def views(self, layout: Layout) -> dict[str, Array]:
+        return self.tensors.views(layout, lambda name: self.personal(layout, name))
+
+    def torch_views(self, layout: Layout) -> dict[str, torch.Tensor]:
+        return self.tensors.torch_views(layout, lambda name: self.personal(layout, name))
+
+    def keep(self, layout: Layout, tensors: Tensors) -> None:
+        self.tensors.keep(layout, lambda name: self.personal(layout, name), tensors)
+
+
 class TensorSet:
     """Tensors by name: those of a model, or of one of its sets.
 
@@ -54,7 +80,7 @@ class TensorSet:
     """
 
     def __init__(
-        self, layout: Layout, model: ModelFile, name: str = "", own: OwnTensors | None = None
+        self, layout: Layout, model: ModelFile, name: str = "", own: _Own | None = None
     ) -> None:
         self._layout = layout
         self._model = model
@@ -81,7 +107,7 @@ class TensorSet:
         """Read-only arrays by name. Elements of BF16 and F8 need ``ml_dtypes``."""
         if self._tensors is None:
             views = self._layout.views(self._model.read_only)
-            mine = self._own.views() if self._own is not None else {}
+            mine = self._own.views(self._layout) if self._own is not None else {}
             self._tensors = {name: mine.get(at, views[at]) for name, at in self._places()}
         return self._tensors
 
@@ -92,14 +118,14 @@ class TensorSet:
     def torch(self) -> dict[str, torch.Tensor]:
         """The same as torch tensors, for ``load_state_dict``. Writing to them harms nobody."""
         views = self._layout.torch_views(self._model.copy_on_write)
-        mine = self._own.torch_views() if self._own is not None else {}
+        mine = self._own.torch_views(self._layout) if self._own is not None else {}
         return {name: mine.get(at, views[at]) for name, at in self._places()}
 
 
 class ModelTensors(TensorSet):
     """A model's tensors, and its tensor sets."""
 
-    def __init__(self, name: str, model: ModelFile, own: OwnTensors | None = None) -> None:
+    def __init__(self, name: str, model: ModelFile, own: _Own | None = None) -> None:
         super().__init__(Layout.parse(model.read_only, name), model, own=own)
 
     @property
@@ -143,7 +169,8 @@ class Round(ModelTensors):
     """A round with the model to start from."""
 
     def __init__(self, plan: Plan, model: ModelFile, sender: Sender) -> None:
-        super().__init__(f"model {plan.model}", model, sender.own)
+        self._mine = _Own(sender.own, plan.expects)
+        super().__init__(f"model {plan.model}", model, self._mine)
         self._plan = plan
         self._sender = sender
 
@@ -247,10 +274,7 @@ class Round(ModelTensors):
             require(f"round {self.id}", problems(self._layout.only(known), personal))
 
     def _personal(self, name: str) -> bool:
-        """Whether a tensor, by the name that it has in the file, never leaves the trainer."""
-        tensor_set = self._layout.set_of(name)
-        plain = name.removeprefix(f"{tensor_set}/") if tensor_set else name
-        return self.expects.is_personal(plain)
+        return self._mine.personal(self._layout, name)
 
     def _sent(self, given: Iterable[str] | None = None) -> Layout:
         """The layout of an update: of what is given, as far as that may be less than all."""
@@ -270,8 +294,9 @@ class Round(ModelTensors):
     def update(self, names: Iterable[str] | None = None) -> Update:
         """Begins an update that is written in place: over shared memory, where it is folded.
 
-        An update that was begun before and not sent is given up. It has no personal tensors. Where
-        updates may be partial, it has those of ``names``; a set's tensor is called ``SET/NAME``.
+        An update that was begun before and not sent is given up. It has no personal tensors:
+        whoever writes in place keeps those for himself. Where updates may be partial, it has those
+        of ``names``; a set's tensor is called ``SET/NAME``.
         """
         return Update(
             self._plan,
@@ -296,15 +321,18 @@ class Round(ModelTensors):
         )
         update.fill({n: t for n, t in whole.items() if n not in personal}, base, delta)
         if personal:
-            require(
-                f"round {self.id}",
-                (
-                    f"the model has no tensor '{n}'"
-                    for n in set(personal) - set(self._layout.all_names)
-                ),
-            )
-            self._sender.own.keep(self._layout, personal)
+            self._keep(personal, delta)
         return update
+
+    def _keep(self, personal: Tensors, delta: bool) -> None:
+        """Keeps personal tensors; of a difference, what it makes of those that were there."""
+        known = set(self._layout.all_names)
+        unknown = (f"the model has no tensor '{n}'" for n in personal if n not in known)
+        require(f"round {self.id}", unknown)
+        if delta:
+            before = {**self._layout.views(self._model.read_only), **self._mine.views(self._layout)}
+            personal = {n: before[n] + as_numpy(t) for n, t in personal.items()}
+        self._mine.keep(self._layout, personal)
 
     def send(
         self,
@@ -440,8 +468,11 @@ class Update(Mapping[str, "Array"]):
 
         Raises ValueError if another one is missing.
         """
-        whole = dict(metrics)
-        left_out = sorted(set(whole) - set(kept_metrics(whole)))
+        wanted = self._plan.expects.metrics
+        # The job keeps the first by name, whatever it needs.
+        others = sorted(set(metrics) - set(wanted))[: MAX_METRICS - len(wanted)]
+        whole = {name: value for name, value in metrics.items() if name in (*wanted, *others)}
+        left_out = sorted(set(metrics) - set(kept_metrics(whole)))
         if left_out:
             log.warning(
                 "round %s: metrics %s are left out: they are not finite, too many, or their names "
@@ -449,9 +480,14 @@ class Update(Mapping[str, "Array"]):
                 self._plan.id,
                 left_out,
             )
-        wanted = self._plan.expects.metrics
         if SQUARED_NORM in wanted and SQUARED_NORM not in whole:
             whole[SQUARED_NORM] = self._squared_norm()
+        for name in wanted:
+            if name in whole and not math.isfinite(whole[name]):
+                raise ValueError(
+                    f"round {self._plan.id}: metric '{name}' is {whole[name]}; the job's algorithm "
+                    "computes with it, and needs a finite number"
+                )
         missing = [name for name in wanted if name not in whole]
         if missing:
             raise ValueError(

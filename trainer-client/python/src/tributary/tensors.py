@@ -133,6 +133,7 @@ class Layout:
 
     def only(self, names: Collection[str]) -> Layout:
         """The layout of a file with some of the tensors."""
+        names = set(names)
         fields: dict[str, Any] = {}
         tensors, at = [], 0
         for t in self.tensors:

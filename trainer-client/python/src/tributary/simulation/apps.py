@@ -214,7 +214,8 @@ class _FlowerShare:
 
     def train(self, round: Round, seed: int) -> tuple[Any, int, Metrics]:
         found = self.client.train(round)
-        return found.arrays, found.samples, found.metrics
+        sets = {f"{s}/{n}": a for s, its in found.sets.items() for n, a in its.items()}
+        return {**found.arrays, **sets}, found.samples, found.metrics
 
     def evaluate(self, model: Round | GlobalModel) -> tuple[int, Metrics]:
         found: tuple[int, Metrics] = self.client.evaluate(model)

@@ -5,6 +5,7 @@ package io.tributary.trainer;
 import io.tributary.memory.region.MappedFile;
 import io.tributary.memory.region.OwnedRegion;
 import io.tributary.memory.region.TensorFile;
+import io.tributary.protocol.message.Metrics;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
@@ -17,6 +18,7 @@ import java.nio.FloatBuffer;
 import java.security.SecureRandom;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -39,6 +41,7 @@ public final class ModelUpdate {
     private final Set<Long> attempts = new LinkedHashSet<>();
     private Optional<OwnedRegion.Content> content = Optional.empty();
     private boolean promises = true;
+    private boolean computedNorm;
     private long samples;
 
     /**
@@ -211,15 +214,26 @@ public final class ModelUpdate {
      * @throws IllegalStateException when something else is missing
      */
     void complete() {
-        for (String name : plan.expects().metrics()) {
-            if (name.equals(SquaredNorm.NAME) && !metrics.containsKey(name)) {
-                metrics.put(name, SquaredNorm.of(memory(), header, kind(), model));
-            }
+        List<String> wanted = plan.expects().metrics();
+        if (wanted.contains(SquaredNorm.NAME)
+                && (computedNorm || !metrics.containsKey(SquaredNorm.NAME))) {
+            // Anew each time, since tensors may have been mended since.
+            computedNorm = true;
+            metrics.put(SquaredNorm.NAME, SquaredNorm.of(memory(), header, kind(), model));
+        }
+        for (String name : wanted) {
             if (!metrics.containsKey(name)) {
                 throw new IllegalStateException(
                         "update for round %s: metric '%s' is missing, and the job's algorithm computes with it; add it with metric()"
                                 .formatted(id(), name));
             }
+        }
+        // The job keeps the first by name, whatever it needs.
+        List<String> others =
+                metrics.keySet().stream().filter(name -> !wanted.contains(name)).sorted().toList();
+        int room = Math.max(0, Metrics.MAX_COUNT - wanted.size());
+        if (others.size() > room) {
+            metrics.keySet().removeAll(others.subList(room, others.size()));
         }
     }
 

@@ -3,6 +3,7 @@
 package io.tributary.job.cluster;
 
 import io.tributary.job.JobEntrypoint;
+import io.tributary.job.config.JobModel;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.WorkDirectory;
 import java.io.IOException;
@@ -12,6 +13,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * Hands jobs to a cluster.
@@ -32,11 +35,14 @@ public record Submission(FlinkRest rest, Path jar) {
      * @throws FlinkRestException when the job rejects it, with the job's reason
      */
     public String run(JobSpec spec, Path config, Optional<String> savepoint) throws IOException {
+        Set<String> names =
+                spec.jobModels().stream().map(JobModel::job).collect(Collectors.toSet());
+        names.add(spec.name());
         for (FlinkRest.Job other : rest.jobs()) {
-            if (other.live() && other.name().equals(spec.name())) {
+            if (other.live() && names.contains(other.name())) {
                 throw new IllegalArgumentException(
                         "a job named '%s' runs already (%s, %s); topics and regions belong to a name, so cancel it or choose another"
-                                .formatted(spec.name(), other.id(), other.state()));
+                                .formatted(other.name(), other.id(), other.state()));
             }
         }
         if (savepoint.isPresent()) {

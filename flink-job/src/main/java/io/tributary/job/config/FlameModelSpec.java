@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /**
  * Flame's {@code modelSpec.json}: what it says holds where {@code job.yaml} says nothing.
@@ -137,10 +138,16 @@ final class FlameModelSpec {
             return;
         }
         if (!names.containsKey(name)) {
-            throw wrong(
-                    "optimizer.kwargs",
-                    "'%s'".formatted(name),
-                    names.isEmpty() ? "none" : Parameters.oneOf(name, names.keySet()));
+            throw new ConfigException(
+                    "%s: optimizer.kwargs has '%s', which %s does not know, expected %s"
+                            .formatted(
+                                    file,
+                                    name,
+                                    sort,
+                                    names.isEmpty()
+                                            ? "none"
+                                            : Parameters.oneOf(
+                                                    name, new TreeSet<>(names.keySet()))));
         }
         yaml.otherwise(
                 "%s.%s".formatted(JobOptions.ALGORITHM_PARAMETERS.key(), names.get(name)),

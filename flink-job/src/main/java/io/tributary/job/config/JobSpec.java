@@ -126,6 +126,7 @@ public record JobSpec(
             throw yaml.wrong(JobOptions.MODEL, e.getMessage());
         }
         requirePossible(yaml, algorithm.algorithm(), model);
+        requireNames(yaml, name, topologies);
         return new JobSpec(
                 name,
                 topologies,
@@ -140,6 +141,21 @@ public record JobSpec(
                         .map(ignored -> yaml.positive(JobOptions.PARALLELISM)),
                 algorithm.jar(),
                 notes);
+    }
+
+    /** Of several models, each has a name that a job may have. */
+    private static void requireNames(JobYaml yaml, String name, Map<String, Topology> topologies) {
+        for (String group : topologies.keySet()) {
+            try {
+                Names.check("job", topologies.size() > 1 ? modelName(name, group) : name);
+            } catch (RejectedException e) {
+                throw yaml.wrong(JobOptions.NAME, e.getMessage());
+            }
+        }
+    }
+
+    private static String modelName(String name, String group) {
+        return "%s.%s".formatted(name, group.replace('/', '.'));
     }
 
     private static Duration interval(JobYaml yaml) {
@@ -268,11 +284,7 @@ public record JobSpec(
         return warnings;
     }
 
-    /**
-     * The models that the job makes: one, unless the root's channel has several groups.
-     *
-     * @throws ConfigException when two would have one name
-     */
+    /** The models that the job makes: one, unless the root's channel has several groups. */
     public List<JobModel> jobModels() {
         if (topologies.size() == 1) {
             return List.of(new JobModel("", name, topologies.values().iterator().next(), models));
@@ -284,7 +296,7 @@ public record JobSpec(
                     all.add(
                             new JobModel(
                                     tag,
-                                    Names.check("job", name + "." + tag),
+                                    modelName(name, group),
                                     topology,
                                     models.replaceAll("/+$", "") + "/" + tag));
                 });

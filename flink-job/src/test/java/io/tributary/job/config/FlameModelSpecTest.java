@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -104,7 +105,7 @@ class FlameModelSpecTest {
             })
     void eachOptimizerOfBothIsRead(String optimizer, String name, String parameters)
             throws IOException {
-        Map<String, String> given = new java.util.TreeMap<>();
+        Map<String, String> given = new TreeMap<>();
         for (String parameter : parameters.replace("''", "").split(" ")) {
             if (!parameter.isEmpty()) {
                 given.put(parameter.split("=")[0], parameter.split("=")[1]);
@@ -143,8 +144,8 @@ class FlameModelSpecTest {
             quoteCharacter = '~',
             value = {
                 "{\"optimizer\": {\"sort\": \"fedbuff\"}} | optimizer.sort is fedbuff, expected one of [fedadagrad, fedadam, fedavg, feddyn, fedprox, fedyogi, scaffold]",
-                "{\"optimizer\": {\"sort\": \"fedadam\", \"kwargs\": {\"beta_3\": 1}}} | optimizer.kwargs is 'beta_3', expected one of [beta_1, beta_2, eta, tau]; did you mean 'beta_1'?",
-                "{\"optimizer\": {\"sort\": \"fedavg\", \"kwargs\": {\"eta\": 1}}} | optimizer.kwargs is 'eta', expected none",
+                "{\"optimizer\": {\"sort\": \"fedadam\", \"kwargs\": {\"beta_3\": 1}}} | optimizer.kwargs has 'beta_3', which fedadam does not know, expected one of [beta_1, beta_2, eta, tau]; did you mean 'beta_1'?",
+                "{\"optimizer\": {\"sort\": \"fedavg\", \"kwargs\": {\"eta\": 1}}} | optimizer.kwargs has 'eta', which fedavg does not know, expected none",
                 "{\"hyperparameters\": {\"rounds\": \"many\"}} | hyperparameters.rounds is \"many\", expected a whole number",
                 "{ | modelSpec.json: expected JSON",
             })

@@ -93,10 +93,6 @@ final class Admission {
                     "it has %d samples, expected 1 to %d (rounds.max-samples)"
                             .formatted(claim.samples(), maxSamples));
         }
-        Optional<String> metric = badMetric(claim);
-        if (metric.isPresent()) {
-            return Verdict.Reject.of(RejectReason.BAD_METRIC, claim, metric.get());
-        }
         if (claim.kind() != kind) {
             return Verdict.Reject.of(
                     RejectReason.WRONG_KIND,
@@ -107,7 +103,12 @@ final class Admission {
             return Verdict.Reject.of(
                     RejectReason.UNKNOWN_TRAINER, claim, "the trainer has not joined; join first");
         }
-        return timely(state, claim);
+        Verdict verdict = timely(state, claim);
+        // Last, since nothing is wrong with one that is only late.
+        Optional<String> metric =
+                verdict instanceof Verdict.Count ? badMetric(claim) : Optional.empty();
+        return metric.<Verdict>map(why -> Verdict.Reject.of(RejectReason.BAD_METRIC, claim, why))
+                .orElse(verdict);
     }
 
     /** Why the rule cannot compute with a claim. */

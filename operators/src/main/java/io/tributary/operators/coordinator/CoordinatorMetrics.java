@@ -55,6 +55,10 @@ final class CoordinatorMetrics {
         open = state.phase == CoordinatorState.Phase.OPEN ? 1 : 0;
         updates = state.trainers.counted();
         missing = state.trainers.awaited();
+    }
+
+    /** An update has come. */
+    void measured(CoordinatorState state) {
         state.measured.summaries().forEach(this::measured);
     }
 

@@ -257,6 +257,9 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
             metrics.dropped(staged.claim().dropped());
         }
         happens(new CoordinatorEvent.Inbound(inbound.transport(), inbound.event()));
+        if (inbound.event() instanceof TrainerEvent.UpdateStaged) {
+            metrics.measured(machine.state());
+        }
     }
 
     private void scheduleTick() {

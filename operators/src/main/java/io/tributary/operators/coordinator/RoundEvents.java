@@ -233,7 +233,7 @@ final class RoundEvents {
                                         closing.model().epoch(),
                                         "",
                                         closing.base().toString(),
-                                        closing.trainers(),
+                                        Math.max(closing.trainers(), state.trainers.counted()),
                                         last ? state.measured.summaries() : Map.of(),
                                         last ? state.measured.groups() : Map.of(),
                                         updates),

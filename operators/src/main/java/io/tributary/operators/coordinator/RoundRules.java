@@ -163,13 +163,21 @@ public record RoundRules(
 
         private String timed() {
             if (algorithm.gathers()) {
-                return "gathered";
+                return "gathered" + waiting();
             }
             String when = timing.name().toLowerCase(Locale.ROOT);
             // What is folded has been weighted. The mean by samples was the first rule.
             boolean weighted =
-                    timing == Timing.EAGER && !algorithm.rule().equals(new WeightedMean());
-            return weighted ? when + " by " + named(algorithm.rule()) : when;
+                    timing == Timing.EAGER
+                            ? !algorithm.rule().equals(new WeightedMean())
+                            : !algorithm.rule().metrics().isEmpty();
+            String by = weighted ? when + " by " + named(algorithm.rule()) : when;
+            return timing == Timing.LAZY ? by + waiting() : by;
+        }
+
+        /** What updates that wait for the close have been looked at for. */
+        private String waiting() {
+            return tensors.equals(UpdateTensors.ALL) ? "" : " of " + tensors;
         }
     }
 

@@ -3,7 +3,6 @@
 package io.tributary.operators.optimizer;
 
 import io.tributary.operators.rule.Parameters;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -137,8 +136,8 @@ public record AdaptiveOptimizer(
         double[] change = step.change();
         double[] m = step.slot(M);
         double[] v = step.slot(second());
-        if (t == 0 && correction == Correction.INITIAL) {
-            Arrays.fill(v, tau * tau);
+        if (correction == Correction.INITIAL) {
+            begin(v);
         }
         double eta = rate.at(t);
         double scale = 1;
@@ -157,6 +156,13 @@ public record AdaptiveOptimizer(
             w[i] += eta * m[i] / (Math.sqrt(v[i]) * scale + tau);
         }
         step.write(w);
+    }
+
+    /** v is 0 only where there was no step yet; a tensor may be sent in a later round at first. */
+    private void begin(double[] v) {
+        for (int i = 0; i < v.length; i++) {
+            v[i] = v[i] == 0 ? tau * tau : v[i];
+        }
     }
 
     private void moments(double[] change, double[] m, double[] v) {

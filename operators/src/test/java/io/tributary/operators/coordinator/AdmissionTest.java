@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.operators.coordinator.Admission.Verdict;
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.rule.AggregationRule;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class AdmissionTest {
 
@@ -70,12 +72,12 @@ class AdmissionTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "fednova | steps | | metric 'steps' is missing, expected more than 0: the job's algorithm computes with it",
-                "fednova | steps | 0 | metric 'steps' is 0.0, expected more than 0: the job's algorithm computes with it",
-                "fednova | steps | 5e-324 | its weight would be Infinity and its totals {samples=4.0, samples times steps=2.0E-323}, expected finite numbers, of which the weight is more than 0",
-                "qfedavg | squared-norm | | metric 'squared-norm' is missing, expected 0 or more: the job's algorithm computes with it",
-                "qfedavg | squared-norm | -1 | metric 'squared-norm' is -1.0, expected 0 or more: the job's algorithm computes with it",
-                "qfedavg | loss-before | NaN | metric 'loss-before' is missing, expected 0 or more: the job's algorithm computes with it",
+                "fednova | steps | | metric 'steps' is missing, expected 1 to 1e+09: the job's algorithm computes with it",
+                "fednova | steps | 0.5 | metric 'steps' is 0.5, expected 1 to 1e+09: the job's algorithm computes with it",
+                "fednova | steps | 1e300 | metric 'steps' is 1.0E300, expected 1 to 1e+09: the job's algorithm computes with it",
+                "qfedavg | squared-norm | | metric 'squared-norm' is missing, expected 0 to 1e+30: the job's algorithm computes with it",
+                "qfedavg | squared-norm | -1 | metric 'squared-norm' is -1.0, expected 0 to 1e+30: the job's algorithm computes with it",
+                "qfedavg | loss-before | NaN | metric 'loss-before' is missing, expected 0 to 1e+06: the job's algorithm computes with it",
             })
     void whatTheAlgorithmComputesWithMustBeThere(
             String algorithm, String metric, Double value, String why) {
@@ -98,6 +100,33 @@ class AdmissionTest {
                                                     .formatted(state.id(), why));
                         });
         assertThat(Admission.isFinal(RejectReason.BAD_METRIC)).isTrue();
+    }
+
+    /** One of a rule of somebody else's. */
+    @ParameterizedTest
+    @ValueSource(doubles = {0, -1, Double.NaN, Double.POSITIVE_INFINITY})
+    void aWeightThatIsNoneIsRejected(double weight) {
+        AggregationRule.Streaming rule = claim -> weight;
+        Admission judge = admission(new Algorithm(rule, Algorithm.FEDAVG.optimizer()));
+        assertThat(judge.judge(state, claim(Map.of())))
+                .isInstanceOfSatisfying(
+                        Verdict.Reject.class,
+                        reject ->
+                                assertThat(reject.text())
+                                        .contains(
+                                                "its weight would be %s and its totals {}"
+                                                        .formatted(weight)));
+    }
+
+    /** Nothing is wrong with one that is only late. */
+    @Test
+    void aLateUpdateWithoutTheMetricIsLate() {
+        Admission judge = admission(Algorithm.named("fednova", Map.of()));
+        Claim late = claim("job", "t", new RoundId(0, 0), 1, UpdateKind.WEIGHTS, 5);
+        assertThat(judge.judge(state, late))
+                .isInstanceOfSatisfying(
+                        Verdict.Reject.class,
+                        reject -> assertThat(reject.reason()).isEqualTo(RejectReason.LATE));
     }
 
     private static Claim claim(

@@ -7,8 +7,8 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * What a trainer measured. It decides nothing about the update it came with, which counts all the
- * same where something cannot be used and is left out.
+ * What a trainer measured. Where something cannot be used it is left out, and the update counts all
+ * the same, unless the job's algorithm computes with it.
  */
 public final class Metrics {
 

@@ -171,9 +171,11 @@ public final class ModelLayout {
 
     /** The shortest file that can be an update of this model: its tensors alone. */
     public long minUpdateBytes() {
-        if (updates.partial()) {
-            return 0;
-        }
+        return updates.partial() ? 0 : wholeUpdateBytes();
+    }
+
+    /** Bytes of all tensors that an update may have. */
+    public long wholeUpdateBytes() {
         long bytes = header.fileLength() - header.dataOffset();
         for (int i = 0; i < personal.length; i++) {
             TensorInfo tensor = header.tensors().get(i);

@@ -85,6 +85,9 @@ public final class TensorSets {
                     .map(t -> of(set, t, header))
                     .forEach(tensors::add);
         }
+        for (String set : sets) {
+            requireOnly(set, tensors, header);
+        }
         if (there.equals(sets) && tensors.size() == header.tensors().size()) {
             return header;
         }
@@ -94,6 +97,22 @@ public final class TensorSets {
             metadata.put(KEY, new String(Json.encode(sets), StandardCharsets.UTF_8));
         }
         return SafetensorsHeader.create(tensors, metadata);
+    }
+
+    /** A tensor of the model's that has the name of one of a set would be left out. */
+    private static void requireOnly(String set, List<TensorInfo> wanted, SafetensorsHeader header) {
+        List<String> names = wanted.stream().map(TensorInfo::name).toList();
+        for (TensorInfo tensor : header.tensors()) {
+            if (tensor.name().startsWith(prefix(set)) && !names.contains(tensor.name())) {
+                throw new RejectedException(
+                        RejectReason.WRONG_SHAPE,
+                        "tensor '%s' has a name of set '%s', but there is no floating tensor '%s'; rename it"
+                                .formatted(
+                                        tensor.name(),
+                                        set,
+                                        tensor.name().substring(prefix(set).length())));
+            }
+        }
     }
 
     private static TensorInfo of(String set, TensorInfo tensor, SafetensorsHeader header) {

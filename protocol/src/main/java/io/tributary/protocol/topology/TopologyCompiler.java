@@ -33,10 +33,43 @@ final class TopologyCompiler {
             TagDocument schemaDocument, Optional<TagDocument> dataSpec) {
         RolePath path = path(schemaDocument);
         Map<String, Topology> each = new LinkedHashMap<>();
-        for (String group : path.channels().get(path.channels().size() - 1).groups()) {
-            each.put(group, compile(path.of(group), dataSpec));
+        Channel top = path.channels().get(path.channels().size() - 1);
+        Set<String> names = new HashSet<>();
+        for (String group : top.groups()) {
+            if (!names.add(group.replace('/', '.'))) {
+                throw top.at()
+                        .at("groupBy")
+                        .at("value")
+                        .wrong(
+                                "two groups of the root's channel that become '%s' in the names of their models"
+                                        .formatted(group.replace('/', '.')),
+                                "names that differ in more than dots and slashes");
+            }
+            RolePath its = path.of(group);
+            requireRoot(path, its, group);
+            each.put(group, compile(its, dataSpec));
         }
         return each;
+    }
+
+    /** A model has a root, and trainers. */
+    private static void requireRoot(RolePath path, RolePath its, String group) {
+        for (int role : new int[] {path.roles().size() - 1, path.roles().size() - 2}) {
+            if (its.roles().get(role).associations().isEmpty()) {
+                Role without = path.roles().get(role);
+                throw without.at()
+                        .at("groupAssociation")
+                        .wrong(
+                                "no entry for group '%s' of channel '%s'"
+                                        .formatted(
+                                                group,
+                                                path.channels()
+                                                        .get(path.channels().size() - 1)
+                                                        .name()),
+                                "each group of the root's channel is a model, and needs '%s'"
+                                        .formatted(without.name()));
+            }
+        }
     }
 
     private static RolePath path(TagDocument schemaDocument) {

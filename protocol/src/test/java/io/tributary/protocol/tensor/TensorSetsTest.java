@@ -65,6 +65,19 @@ class TensorSetsTest {
                         "tensor 'control/w' of set 'control' is I32[2], expected floating numbers of shape [2], as tensor 'w' has it");
     }
 
+    @Test
+    void aTensorOfTheModelIsNotLeftOut() {
+        SafetensorsHeader odd =
+                SafetensorsHeader.create(
+                        List.of(
+                                SafetensorsHeader.tensor("w", DType.F32, 2),
+                                SafetensorsHeader.tensor("control/gate", DType.F32, 2)),
+                        Map.of());
+        assertThatThrownBy(() -> TensorSets.with(odd, List.of("control")))
+                .hasMessage(
+                        "tensor 'control/gate' has a name of set 'control', but there is no floating tensor 'gate'; rename it");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"[", "3", "{}", "\"\""})
     void metadataOfSomebodyElseSayNothing(String text) {

@@ -140,6 +140,19 @@ class TopologyTest {
         assertThat(models.get("east").trainerGroups()).containsExactly("asia");
         assertThat(models.get("east").counts()).isEqualTo(Map.of("t", 1L, "middle", 2L, "top", 1L));
 
+        String good = Files.readString(schema);
+        for (Map.Entry<String, String> bad :
+                Map.of(
+                                good.replace("\"west\",\"east\"]", "\"west\",\"east\",\"far\"]"),
+                                "no entry for group 'far' of channel 'high'",
+                                good.replace("\"west\"", "\"e/a\"").replace("\"east\"", "\"e.a\""),
+                                "become 'e.a' in the names of their models")
+                        .entrySet()) {
+            Files.writeString(schema, bad.getKey());
+            assertThatThrownBy(() -> Topology.readEach(schema, Optional.empty()))
+                    .hasMessageContaining(bad.getValue());
+        }
+
         Files.writeString(schema, HIERARCHY);
         assertThat(Topology.readEach(schema, Optional.empty()).values())
                 .containsExactly(Topology.read(schema, Optional.empty()));

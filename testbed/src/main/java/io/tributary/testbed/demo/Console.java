@@ -6,7 +6,9 @@ import io.tributary.protocol.message.MetricSummary;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
 import java.io.PrintStream;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 
 /**
@@ -23,7 +25,7 @@ public final class Console {
     private final boolean terminal;
     private final int columns;
     private int width;
-    private String noted = "";
+    private final Map<String, String> noted = new HashMap<>();
 
     /**
      * @param quiet whether to leave the live lines out
@@ -62,7 +64,7 @@ public final class Console {
 
     /** Shows how a round stands. */
     public synchronized void status(RoundStatus status) {
-        note(status.note());
+        note(status.job(), status.note());
         boolean over =
                 status.state() == RoundStatus.State.CLOSED
                         || status.state() == RoundStatus.State.ABANDONED;
@@ -110,11 +112,11 @@ public final class Console {
     }
 
     /** Says it once, however often it comes. */
-    private void note(String note) {
-        boolean said = note.equals(noted);
-        noted = note;
+    private void note(String job, String note) {
+        boolean said = note.equals(noted.getOrDefault(job, ""));
+        noted.put(job, note);
         if (!said && !note.isEmpty() && !quiet) {
-            say(note);
+            say(whose(job) + note);
         }
     }
 

@@ -145,7 +145,7 @@ final class ChunkAssembler implements AutoCloseable {
         if (now - trimmed > TRIM_NANOS) {
             trimmed = now;
             regions.trim();
-            if (regions.full(model.minUpdateBytes())) {
+            if (regions.full(model.wholeUpdateBytes())) {
                 evictIdle(now);
             }
         }
