@@ -146,7 +146,7 @@ public record ChunkHeader(
                     ? NullNode.instance
                     : Json.tree(json.getBytes(StandardCharsets.UTF_8));
         } catch (RejectedException e) {
-            // They are for people, and decide nothing.
+            // An update without them counts, unless the algorithm computes with one.
             return NullNode.instance;
         }
     }
