@@ -733,3 +733,12 @@ def test_a_topic_without_a_leader_is_asked_for_again():
     Consumer.codes.append(ck.KafkaError.TOPIC_AUTHORIZATION_FAILED)
     with pytest.raises(tributary.Unreachable, match="kafka://h:1: to read receipts: "):
         connection._end_of("receipts", 0)
+
+
+def test_a_job_that_does_not_answer_is_named_before_the_time_is_up(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tributary.membership._QUIET", 0.0)
+    with pytest.raises(tributary.NoAnswer):
+        tributary.connect(f"shm:{tmp_path}?agent-port=1", job="digits", id="t-1", timeout=2.5)
+    (said,) = [m for m in caplog.messages if "has not answered yet" in m]
+    assert said.startswith("t-1: job 'digits' has not answered yet; waiting for a receipt in ")
+    assert f"no job 'digits' is in {tmp_path}" in said

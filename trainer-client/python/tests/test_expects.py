@@ -129,7 +129,7 @@ def test_the_norm_of_a_difference_is_its_own(tmp_path, model, run):
 def test_a_partial_update_has_some_tensors(job, model, connect, run):
     job.open_round(model, partial=True)
     round = next_round(connect())
-    with pytest.raises(tributary.ModelMismatch, match="none of the model's tensors is given"):
+    with pytest.raises(tributary.ModelMismatch, match="none of the model's tensors is among"):
         round.send({}, samples=1)
     with pytest.raises(tributary.ModelMismatch, match=r"no tensor 'fc\.biass'"):
         round.send({"fc.bias": model["fc.bias"], "fc.biass": model["fc.bias"]}, samples=1)
@@ -148,6 +148,23 @@ def test_a_partial_update_is_written_in_place(job, model, connect, run):
     update["fc.weight"][...] = 3
     run(update.send, samples=1)
     assert job.await_update(WAIT).tensors["fc.weight"].tolist() == [[3, 3, 3]] * 2
+
+
+@pytest.mark.parametrize(
+    ("partial", "names", "expected"),
+    [
+        (True, ["fc.biass"], r"an update has no tensor 'fc\.biass'"),
+        (True, ["steps"], "an update has no tensor 'steps'"),
+        (True, [], r"none of the model's tensors is among \[\]"),
+        (True, "fc.bias", "expected a list of names"),
+        (False, ["fc.bias"], r"takes no partial updates \(model\.partial-updates\)"),
+    ],
+)
+def test_names_that_cannot_be_begun_with(job, model, connect, partial, names, expected):
+    job.open_round(model, partial=partial, personal=["steps"])
+    round = next_round(connect())
+    with pytest.raises((tributary.ModelMismatch, TypeError), match=expected):
+        round.update(names)
 
 
 def test_without_it_no_tensor_may_be_missing(job, model, connect):

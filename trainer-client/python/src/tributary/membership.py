@@ -22,6 +22,9 @@ T = TypeVar("T")
 #: Seconds after which a JOIN that is not answered is said again.
 JOIN_AGAIN = 2.0
 
+#: Seconds without an answer to a join, after which that is said once.
+_QUIET = 10.0
+
 _LOOK = 0.5
 _WATCH = 0.2
 
@@ -49,7 +52,16 @@ class Membership:
         """Takes part from now on. Asks again while the job does not answer."""
         end = math.inf if timeout is None else time.monotonic() + timeout
         self.forget_receipts()
+        quiet = time.monotonic() + _QUIET
         while not self._ask_to_join(min(JOIN_AGAIN, max(0.0, end - time.monotonic()))):
+            if time.monotonic() >= quiet:
+                quiet = math.inf
+                log.warning(
+                    "%s: job '%s' has not answered yet; waiting for %s. Is its name right?",
+                    self._who.trainer,
+                    self._who.job,
+                    self._connection.waits_for,
+                )
             if time.monotonic() >= end:
                 raise NoAnswer(
                     f"job '{self._who.job}' has not answered within {timeout:g} s: waited for "

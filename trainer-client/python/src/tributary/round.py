@@ -284,8 +284,8 @@ class Round(ModelTensors):
             sent = [n for n in sent if n in there]
             if not sent:
                 raise ModelMismatch(
-                    f"round {self.id}: none of the model's tensors is given; it has "
-                    f"{', '.join(self.names[:10])}"
+                    f"round {self.id}: none of the model's tensors is among "
+                    f"{sorted(there)[:10]}; it has {', '.join(self.names[:10])}"
                 )
         if len(sent) == len(self._layout.tensors):
             return self._layout
@@ -297,10 +297,30 @@ class Round(ModelTensors):
         An update that was begun before and not sent is given up. It has no personal tensors:
         whoever writes in place keeps those for himself. Where updates may be partial, it has those
         of ``names``; a set's tensor is called ``SET/NAME``.
+
+        Raises ModelMismatch for names that are none of the model's, or where updates are whole.
         """
+        if names is None:
+            return self._begin(None)
+        if isinstance(names, str):
+            raise TypeError(f"names is '{names}', expected a list of names")
+        if not self.expects.partial:
+            raise ModelMismatch(
+                f"round {self.id}: the job takes no partial updates (model.partial-updates); "
+                "leave names out"
+            )
+        wanted = list(names)
+        known = {n for n in self._layout.all_names if not self._personal(n)}
+        require(
+            f"round {self.id}",
+            (f"an update has no tensor '{n}'" for n in wanted if n not in known),
+        )
+        return self._begin(wanted)
+
+    def _begin(self, given: Iterable[str] | None) -> Update:
         return Update(
             self._plan,
-            self._sent(names),
+            self._sent(given),
             self._sender,
             lambda: self._layout.views(self._model.read_only),
         )
@@ -315,7 +335,7 @@ class Round(ModelTensors):
         """An update with what training has made of the model, as ``send`` takes it."""
         whole = self._whole(tensors, sets)
         personal = {n: t for n, t in whole.items() if self._personal(n)}
-        update = self.update(whole)
+        update = self._begin(whole)
         base = (
             self._layout.views(self._model.read_only) if delta != (self.kind == "DELTA") else None
         )

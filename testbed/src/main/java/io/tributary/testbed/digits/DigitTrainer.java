@@ -9,12 +9,15 @@ import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.protocol.tensor.TensorSets;
+import io.tributary.protocol.tensor.UpdateTensors;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
 import java.nio.FloatBuffer;
 import java.time.Duration;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.Consumer;
 
 /**
@@ -33,9 +36,10 @@ public record DigitTrainer(
     /** Trains until all rounds are done. */
     public void run(Consumer<Receipt> onReceipt) {
         LocalTerms terms = LocalTerms.NONE;
+        Map<String, float[]> own = new TreeMap<>();
         Optional<TrainingRound> round = client.awaitRound(PATIENCE);
         while (round.isPresent()) {
-            Trained trained = train(round.get(), terms);
+            Trained trained = train(round.get(), terms, own);
             Receipt receipt = client.send(trained.update());
             // The server's part counts what counts.
             if (receipt.status() == Status.COMMITTED || receipt.status() == Status.DUPLICATE) {
@@ -54,8 +58,19 @@ public record DigitTrainer(
      */
     private record Trained(ModelUpdate update, LocalTerms terms) {}
 
-    private Trained train(TrainingRound round, LocalTerms terms) {
-        DigitNetwork network = DigitNetwork.with(round::floats);
+    /**
+     * Trains for a round.
+     *
+     * @param own tensors that never leave this trainer, as it has trained them last; is changed
+     */
+    private Trained train(TrainingRound round, LocalTerms terms, Map<String, float[]> own) {
+        UpdateTensors sent = round.expected().tensors();
+        DigitNetwork network =
+                DigitNetwork.with(
+                        name ->
+                                sent.isPersonal(name) && own.containsKey(name)
+                                        ? FloatBuffer.wrap(own.get(name))
+                                        : round.floats(name));
         double before = network.loss(data);
         float alpha = number(round, Algorithm.DYNAMIC_ALPHA, 0);
         boolean scaffold = round.expected().sets().contains(Scaffold.CONTROL);
@@ -74,6 +89,10 @@ public record DigitTrainer(
                         : alpha > 0 ? terms.dynamic(round, network::values, alpha) : terms;
         ModelUpdate update = round.newUpdate();
         for (TensorInfo tensor : round.tensors()) {
+            if (sent.isPersonal(tensor.name())) {
+                own.put(tensor.name(), network.values(tensor.name()));
+                continue;
+            }
             put(update, round, tensor.name(), network.values(tensor.name()));
             if (scaffold) {
                 String control = TensorSets.prefix(Scaffold.CONTROL) + tensor.name();

@@ -14,6 +14,7 @@ import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ChunkPart;
+import io.tributary.protocol.message.Expected;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
@@ -94,6 +95,7 @@ public final class FakeJob implements AutoCloseable {
     private final Set<PayloadRef> seen = new HashSet<>();
     private Optional<RoundPlan> plan = Optional.empty();
     private Optional<ModelLayout> model = Optional.empty();
+    private Expected expected = Expected.NOTHING;
     private Optional<RuntimeException> failure = Optional.empty();
 
     private FakeJob(Path root, UpdateKind kind) {
@@ -150,13 +152,24 @@ public final class FakeJob implements AutoCloseable {
      * @return the round
      * @throws RejectedException when the file is not safetensors
      */
-    public synchronized RoundId openRound(Path file) {
+    public RoundId openRound(Path file) {
+        return openRound(file, Expected.NOTHING);
+    }
+
+    /**
+     * The same for updates that have more, or less, than the model's tensors.
+     *
+     * @param file the model, with the tensor sets that are expected
+     * @param itsExpected what updates have; metrics are not looked for
+     */
+    public synchronized RoundId openRound(Path file, Expected itsExpected) {
+        expected = itsExpected;
         RoundId round = new RoundId(plan.map(RoundPlan::round).orElse(0) + 1, 0);
         RoundId version = new RoundId(round.round() - 1, 0);
         try (TensorFile opened = TensorFile.open(file)) {
             SafetensorsHeader header = opened.header();
             publish(version, file, header.fileLength(), opened.mapped().crc32c());
-            model = Optional.of(new ModelLayout(header, SHARD_ELEMENTS));
+            model = Optional.of(new ModelLayout(header, SHARD_ELEMENTS, expected.tensors()));
         }
         tell(RoundPlan.State.OPEN, round, version);
         return round;
@@ -197,7 +210,9 @@ public final class FakeJob implements AutoCloseable {
                                 0,
                                 0,
                                 run.id(),
-                                state == RoundPlan.State.ENDED ? run.end() : ""));
+                                state == RoundPlan.State.ENDED ? run.end() : "",
+                                Map.of(),
+                                expected));
         JobDirectory.replace(files.round(), plan.get());
     }
 
