@@ -4,6 +4,7 @@ package io.tributary.job.config;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.operators.rule.Parameters;
+import io.tributary.operators.rule.Suggestion;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectedException;
 import java.io.IOException;
@@ -12,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
@@ -46,6 +48,10 @@ final class FlameModelSpec {
     private static final List<String> FLAVORED =
             List.of("fedadagrad", "fedadam", "fedyogi", "scaffold");
 
+    /** What is read, or is the trainers' affair. */
+    private static final Set<String> FIELDS =
+            Set.of("baseModel", "hyperparameters", "dependencies", "optimizer", "selector");
+
     private final String file;
     private final JsonNode json;
     private final JobYaml yaml;
@@ -77,6 +83,7 @@ final class FlameModelSpec {
         spec.optimizer();
         spec.selector();
         spec.baseModel();
+        spec.others();
         return spec.notes;
     }
 
@@ -161,6 +168,20 @@ final class FlameModelSpec {
                     "%s: selector '%s' is not followed: all trainers take part in each round"
                             .formatted(file, sort));
         }
+    }
+
+    private void others() {
+        json.properties().stream()
+                .map(Map.Entry::getKey)
+                .filter(name -> !FIELDS.contains(name))
+                .forEach(
+                        name ->
+                                notes.add(
+                                        "%s: '%s' is not followed%s"
+                                                .formatted(
+                                                        file,
+                                                        name,
+                                                        Suggestion.of(name, FIELDS).orElse(""))));
     }
 
     private void baseModel() {

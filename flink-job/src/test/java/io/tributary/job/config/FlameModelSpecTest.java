@@ -125,7 +125,7 @@ class FlameModelSpecTest {
                         JOB,
                         """
                         {"baseModel": {"name": "resnet"}, "selector": {"sort": "random", "kwargs": {"k": 1}},
-                         "hyperparameters": {"layers": [1, 2]}}
+                         "hyperparameters": {"layers": [1, 2]}, "optimiser": {"sort": "fedadam"}}
                         """);
         String file = temp.resolve("modelSpec.json").toString();
         assertThat(spec.notes())
@@ -135,7 +135,8 @@ class FlameModelSpecTest {
                         file
                                 + ": selector 'random' is not followed: all trainers take part in each round",
                         file
-                                + ": baseModel 'resnet' is not looked up: the job begins with model.initial");
+                                + ": baseModel 'resnet' is not looked up: the job begins with model.initial",
+                        file + ": 'optimiser' is not followed; did you mean 'optimizer'?");
     }
 
     @ParameterizedTest

@@ -31,11 +31,13 @@ record Gathering(ModelLayout layout, FoldedUpdates updates, AggregationRule.Gath
         List<Segment> segments = layout.segments(shard);
         for (int s = 0; s < segments.size(); s++) {
             Segment segment = segments.get(s);
-            // One after the other: there may be more than can be mapped at once.
+            // To open one is not free: there may be more than can be mapped at once.
             List<FoldUpdate> its =
-                    all.stream()
-                            .filter(update -> updates.open(update, shard).has(segment))
-                            .toList();
+                    layout.inEach(segment)
+                            ? all
+                            : all.stream()
+                                    .filter(update -> updates.open(update, shard).has(segment))
+                                    .toList();
             if (!its.isEmpty()) {
                 fold.weights.add(s, 1, its.size());
                 bytes += gather(shard, segment, its, sum);

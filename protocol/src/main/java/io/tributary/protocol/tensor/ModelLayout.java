@@ -149,6 +149,11 @@ public final class ModelLayout {
         return header.tensors().get(segment.tensor()).dtype();
     }
 
+    /** Whether each update has the tensor of a run. */
+    public boolean inEach(Segment segment) {
+        return !updates.partial() && !personal[segment.tensor()];
+    }
+
     private int tensorAt(long element) {
         int low = 0;
         int high = header.tensors().size() - 1;
