@@ -106,7 +106,6 @@ class MainTest {
                 "demo --alpha 0",
                 "demo --timing soon",
                 "demo --algorithm fedsgd",
-                "demo --algorithm scaffold",
                 "demo --param beta1=0.5",
                 "demo --algorithm fedadam --param beta1=2",
                 "demo --param learning-rate",
