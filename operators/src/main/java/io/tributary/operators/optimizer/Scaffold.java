@@ -18,17 +18,22 @@ import java.util.List;
  * </pre>
  *
  * <p>The control variate c is a tensor set, which trainers read and send as they do the weights.
+ * NVFlare leaves |S| / N out: its c moves by the mean of those that sent, however few.
  *
  * @param learningRate η
+ * @param scaled whether c moves by |S| / N of the mean, and not by all of it
  */
-public record Scaffold(Schedule learningRate) implements ServerOptimizer {
+public record Scaffold(Schedule learningRate, boolean scaled) implements ServerOptimizer {
 
     private static final long serialVersionUID = 1L;
 
     /** The set. */
     public static final String CONTROL = "control";
 
-    /** Takes learning-rate and its schedule, and flavor, which says how means are weighted. */
+    /**
+     * Takes learning-rate and its schedule, and flavor, which says how means are weighted and c
+     * moves.
+     */
     static Algorithm of(Parameters parameters) {
         Flavor flavor =
                 parameters.choice(
@@ -36,7 +41,8 @@ public record Scaffold(Schedule learningRate) implements ServerOptimizer {
                         Flavor.PAPER,
                         List.of(Flavor.PAPER, Flavor.FLAME, Flavor.NVFLARE));
         AggregationRule rule = flavor == Flavor.PAPER ? new EqualMean() : new WeightedMean();
-        return new Algorithm(rule, new Scaffold(Schedule.of(parameters, 1)));
+        return new Algorithm(
+                rule, new Scaffold(Schedule.of(parameters, 1), flavor != Flavor.NVFLARE));
     }
 
     @Override
@@ -51,9 +57,10 @@ public record Scaffold(Schedule learningRate) implements ServerOptimizer {
 
     @Override
     public void step(TensorStep step) {
-        step.move(
-                step.set().equals(CONTROL)
-                        ? (double) step.counted() / step.trainers()
-                        : learningRate.at(step.steps()));
+        if (step.set().equals(CONTROL)) {
+            step.move(scaled ? (double) step.counted() / step.trainers() : 1);
+        } else {
+            step.move(learningRate.at(step.steps()));
+        }
     }
 }

@@ -13,9 +13,13 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.UpdateKind;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -39,13 +43,16 @@ class GoldenOptimizersTest {
     }
 
     /** The mean of what changed, weighted by samples. */
-    private static double[] mean(JsonNode changes, double[] samples) {
-        double[] mean = new double[changes.get(0).size()];
-        for (int k = 0; k < samples.length; k++) {
-            double[] change = numbers(changes.get(k));
+    private static double[] mean(Iterable<JsonNode> changes, double[] samples) {
+        double[] mean = {};
+        int k = 0;
+        for (JsonNode array : changes) {
+            double[] change = numbers(array);
+            mean = k == 0 ? new double[change.length] : mean;
             for (int i = 0; i < mean.length; i++) {
                 mean[i] += samples[k] * change[i] / Arrays.stream(samples).sum();
             }
+            k++;
         }
         return mean;
     }
@@ -102,7 +109,7 @@ class GoldenOptimizersTest {
             double sumOfH = 0;
             for (int k = 0; k < losses.length; k++) {
                 double norm = Arrays.stream(numbers(changes.get(k))).map(x -> x * x).sum();
-                Claim claim = claim(Map.of("loss-before", losses[k], "squared-norm", norm));
+                Claim claim = claim(1, Map.of("loss-before", losses[k], "squared-norm", norm));
                 weights[k] = rule.weight(claim);
                 sumOfH += rule.totals(claim).get("h");
             }
@@ -119,14 +126,65 @@ class GoldenOptimizersTest {
         }
     }
 
-    private static Claim claim(Map<String, Double> metrics) {
+    @Test
+    void scaffoldIsNvflares() throws IOException {
+        Algorithm algorithm = Algorithm.named("scaffold", Map.of("flavor", "nvflare"));
+        AggregationRule.Streaming rule = (AggregationRule.Streaming) algorithm.rule();
+        JsonNode file = golden();
+        double[] model = numbers(file.get("model"));
+        double[] control = new double[model.length];
+        for (int round = 0; round < file.get("changes").size(); round++) {
+            List<JsonNode> changes = new ArrayList<>();
+            file.get("changes").get(round).forEach(changes::add);
+            // The last of the trainers sends in every other round. Its Δc is what the first
+            // changes.
+            int sent = changes.size() - round % 2;
+            double[] weights = new double[sent];
+            for (int k = 0; k < sent; k++) {
+                weights[k] = rule.weight(claim(file.get("samples").get(k).asInt(), Map.of()));
+            }
+            List<JsonNode> controls = new ArrayList<>(changes);
+            Collections.reverse(controls);
+            model = moved(algorithm, "", round, model, changes.subList(0, sent), weights);
+            control =
+                    moved(
+                            algorithm,
+                            Scaffold.CONTROL,
+                            round,
+                            control,
+                            controls.subList(0, sent),
+                            weights);
+            double[] expected = numbers(file.get("models").get("nvflare scaffold").get(round));
+            double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
+            assertThat(DoubleStream.concat(Arrays.stream(model), Arrays.stream(control)).toArray())
+                    .as("after %d rounds", round + 1)
+                    .containsExactly(expected, within(1e-6 * largest));
+        }
+    }
+
+    /** What a step of a tensor set makes of it. */
+    private static double[] moved(
+            Algorithm algorithm,
+            String set,
+            int round,
+            double[] values,
+            List<JsonNode> changes,
+            double[] weights) {
+        ArrayStep step = new ArrayStep(round, values, mean(changes, weights), Map.of());
+        step.set = set;
+        step.counted = changes.size();
+        algorithm.optimizer().step(step);
+        return step.written;
+    }
+
+    private static Claim claim(int samples, Map<String, Double> metrics) {
         return new Claim(
                 "job",
                 "t",
                 1,
                 0,
                 1,
-                1,
+                samples,
                 UpdateKind.DELTA,
                 0,
                 true,
@@ -141,6 +199,8 @@ class GoldenOptimizersTest {
         private final double[] model;
         private final double[] change;
         private final Map<String, double[]> slots;
+        private String set = "";
+        private int counted = 3;
         private double weight = 1;
         private Map<String, Double> totals = Map.of();
         private double[] written = {};
@@ -159,7 +219,7 @@ class GoldenOptimizersTest {
 
         @Override
         public String set() {
-            return "";
+            return set;
         }
 
         @Override
@@ -174,7 +234,7 @@ class GoldenOptimizersTest {
 
         @Override
         public int counted() {
-            return 3;
+            return counted;
         }
 
         @Override
