@@ -87,6 +87,10 @@ final class FlameModelSpec {
         return spec.notes;
     }
 
+    private void otherwise(String where, String key, String value) {
+        yaml.otherwise(key, value, "%s: %s".formatted(file, where));
+    }
+
     private ConfigException wrong(String where, Object found, String expected) {
         return new ConfigException(
                 "%s: %s is %s, expected %s".formatted(file, where, found, expected));
@@ -102,9 +106,13 @@ final class FlameModelSpec {
                                 if (!value.isIntegralNumber()) {
                                     throw wrong("hyperparameters.rounds", value, "a whole number");
                                 }
-                                yaml.otherwise(JobOptions.ROUNDS.key(), value.asText());
+                                otherwise(
+                                        "hyperparameters.rounds",
+                                        JobOptions.ROUNDS.key(),
+                                        value.asText());
                             } else if (value.isValueNode() && !value.isNull()) {
-                                yaml.otherwise(
+                                otherwise(
+                                        "hyperparameters." + field.getKey(),
                                         JobOptions.CONFIG.key() + "." + field.getKey(),
                                         value.asText());
                             } else if (!value.isNull()) {
@@ -125,9 +133,9 @@ final class FlameModelSpec {
         if (names == null) {
             throw wrong("optimizer.sort", sort, Parameters.oneOf(sort, OPTIMIZERS.keySet()));
         }
-        yaml.otherwise(JobOptions.ALGORITHM.key(), sort);
+        otherwise("optimizer.sort", JobOptions.ALGORITHM.key(), sort);
         if (FLAVORED.contains(sort)) {
-            yaml.otherwise(JobOptions.ALGORITHM_PARAMETERS.key() + ".flavor", "flame");
+            otherwise("optimizer.sort", JobOptions.ALGORITHM_PARAMETERS.key() + ".flavor", "flame");
         }
         optimizer
                 .path("kwargs")
@@ -141,7 +149,7 @@ final class FlameModelSpec {
         }
         if (sort.equals("scaffold") && name.equals("k")) {
             // The number of local steps, which is the trainers' affair.
-            yaml.otherwise(JobOptions.CONFIG.key() + ".k", value.asText());
+            otherwise("optimizer.kwargs.k", JobOptions.CONFIG.key() + ".k", value.asText());
             return;
         }
         if (!names.containsKey(name)) {
@@ -156,7 +164,8 @@ final class FlameModelSpec {
                                             : Parameters.oneOf(
                                                     name, new TreeSet<>(names.keySet()))));
         }
-        yaml.otherwise(
+        otherwise(
+                "optimizer.kwargs." + name,
                 "%s.%s".formatted(JobOptions.ALGORITHM_PARAMETERS.key(), names.get(name)),
                 value.asText());
     }

@@ -18,6 +18,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.configuration.Configuration;
 
@@ -36,6 +38,10 @@ public final class JobYaml {
 
     private final String name;
     private final Map<String, Integer> lines = new LinkedHashMap<>();
+
+    /** Where values come from that the file does not give. */
+    private final Map<String, String> elsewhere = new TreeMap<>();
+
     private final Configuration values = new Configuration();
 
     private JobYaml(String name) {
@@ -170,10 +176,16 @@ public final class JobYaml {
      * A value for an option, or for one of a map's names, that the file does not give.
      *
      * @param key of the option; of a map with the name behind it
+     * @param place where the value comes from, for mistakes in it
+     * @throws ConfigException when the value is not of the option's type
      */
-    void otherwise(String key, String value) {
+    void otherwise(String key, String value, String place) {
         if (!lines.containsKey(key)) {
             values.setString(key, value);
+            elsewhere.put(key, place);
+            JobOptions.all().stream()
+                    .filter(option -> option.key().equals(key))
+                    .forEach(this::checkType);
         }
     }
 
@@ -221,23 +233,17 @@ public final class JobYaml {
     /** A mistake in an option's value. */
     public ConfigException wrong(ConfigOption<?> option, String expectation) {
         String found = values.getString(option.key(), OptionType.shown(option.defaultValue()));
-        return at(
-                lines.getOrDefault(option.key(), 1),
-                "'%s' is '%s', %s",
-                option.key(),
-                found,
-                expectation);
+        return at(option.key(), "'%s' is '%s', %s", option.key(), found, expectation);
     }
 
-    /** A mistake in what a map has, on the line of its first value. */
+    /** A mistake in what a map has, where its first value is. */
     public ConfigException wrongMap(ConfigOption<?> map, String why) {
-        int line =
-                lines.entrySet().stream()
-                        .filter(entry -> entry.getKey().startsWith(map.key() + "."))
-                        .mapToInt(Map.Entry::getValue)
-                        .min()
-                        .orElse(1);
-        return at(line, "'%s': %s", map.key(), why);
+        String first =
+                Stream.concat(lines.keySet().stream(), elsewhere.keySet().stream())
+                        .filter(key -> key.startsWith(map.key() + "."))
+                        .findFirst()
+                        .orElse(map.key());
+        return at(first, "'%s': %s", map.key(), why);
     }
 
     /** A mistake in a value of a list. */
@@ -249,7 +255,14 @@ public final class JobYaml {
     /** A mistake in a value of a map. */
     public ConfigException wrong(ConfigOption<?> map, String key, String expectation) {
         String whole = map.key() + "." + key;
-        return at(lines.getOrDefault(whole, 1), "'%s': %s", whole, expectation);
+        return at(whole, "'%s': %s", whole, expectation);
+    }
+
+    private ConfigException at(String key, String text, Object... arguments) {
+        String place = elsewhere.get(key);
+        return place == null
+                ? at(lines.getOrDefault(key, 1), text, arguments)
+                : new ConfigException("%s: %s".formatted(place, text.formatted(arguments)));
     }
 
     private ConfigException at(int line, String text, Object... arguments) {

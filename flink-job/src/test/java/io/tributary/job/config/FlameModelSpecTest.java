@@ -148,6 +148,9 @@ class FlameModelSpecTest {
                 "{\"optimizer\": {\"sort\": \"fedadam\", \"kwargs\": {\"beta_3\": 1}}} | optimizer.kwargs has 'beta_3', which fedadam does not know, expected one of [beta_1, beta_2, eta, tau]; did you mean 'beta_1'?",
                 "{\"optimizer\": {\"sort\": \"fedavg\", \"kwargs\": {\"eta\": 1}}} | optimizer.kwargs has 'eta', which fedavg does not know, expected none",
                 "{\"hyperparameters\": {\"rounds\": \"many\"}} | hyperparameters.rounds is \"many\", expected a whole number",
+                "{\"hyperparameters\": {\"rounds\": 0}} | modelSpec.json: hyperparameters.rounds: 'rounds.count' is '0', expected 1 or more",
+                "{\"hyperparameters\": {\"rounds\": 99999999999}} | modelSpec.json: hyperparameters.rounds: 'rounds.count' is '99999999999', expected an integer",
+                "{\"optimizer\": {\"sort\": \"fedadam\", \"kwargs\": {\"beta_1\": 2}}} | modelSpec.json: optimizer.kwargs.beta_1: 'algorithm-parameters.beta1'",
                 "{ | modelSpec.json: expected JSON",
             })
     void aMistakeIsNamed(String spec, String why) {
