@@ -39,6 +39,7 @@ import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import org.apache.flink.configuration.ConfigOption;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.util.IOUtils;
 
 /**
  * A job as {@code job.yaml} describes it. Immutable.
@@ -332,13 +333,16 @@ public record JobSpec(
      * @param seen by which the job is followed
      */
     public AutoCloseable follow(JobTransport seen, JobListener listener) {
-        List<AutoCloseable> open =
-                jobModels().stream().map(its -> seen.follow(its.job(), listener)).toList();
-        return () -> {
-            for (AutoCloseable each : open) {
-                each.close();
+        List<AutoCloseable> open = new ArrayList<>();
+        try {
+            for (JobModel its : jobModels()) {
+                open.add(seen.follow(its.job(), listener));
             }
-        };
+        } catch (RuntimeException e) {
+            IOUtils.closeAllQuietly(open);
+            throw e;
+        }
+        return () -> IOUtils.closeAll(open);
     }
 
     private FederationJob job(JobModel its, Run run) {

@@ -106,9 +106,9 @@ final class TopologyCompiler {
             throw root.at()
                     .at("groupAssociation")
                     .wrong(
-                            "several groups below the root role '%s', %s of channel '%s', which mean a model for each"
-                                    .formatted(root.name(), below.groups(), below.name()),
-                            "one group, and so one model; put an aggregator role between, whose groups flow into one");
+                            "%d groups of channel '%s' below the root role '%s', so %1$d models"
+                                    .formatted(below.groups().size(), below.name(), root.name()),
+                            "one group and one model; put an aggregator role between, or submit a job.yaml, where each group is a model");
         }
     }
 

@@ -104,7 +104,8 @@ class TopologyTest {
                 """;
         assertThatThrownBy(() -> parse(two))
                 .hasMessageContaining("#/roles/1/groupAssociation")
-                .hasMessageContaining("a model for each")
+                .hasMessageContaining(
+                        "2 groups of channel 'c' below the root role 'top', so 2 models")
                 .hasMessageContaining("put an aggregator role between");
     }
 
