@@ -20,7 +20,7 @@ class LocalTerms:
         self._alpha = round.config.get("dynamic-alpha", 0.0)
         self._scaffold = "control" in round.sets
         constants = {}
-        for name, start in round.tensors.items():
+        for name, start in self._floating(round):
             constants[name] = -self._memory.get(name, np.zeros_like(start))
             if self._scaffold:
                 constants[name] = constants[name] + round.sets["control"].tensors[name]
@@ -30,7 +30,7 @@ class LocalTerms:
         """What training has made of the model. Returns the sets that are to be sent."""
         self._next = dict(self._memory)
         control = {}
-        for name, start in round.tensors.items():
+        for name, start in self._floating(round):
             before = self._memory.get(name, np.zeros_like(start))
             moved = weights[name] - start
             if self._scaffold:
@@ -42,6 +42,10 @@ class LocalTerms:
             elif self._alpha:
                 self._next[name] = before - self._alpha * moved
         return {"control": control} if self._scaffold else {}
+
+    def _floating(self, round):
+        """Tensors with gradients by name, and not counters such as BatchNorm's."""
+        return [(n, start) for n, start in round.tensors.items() if start.dtype.kind not in "iub"]
 
     def commit(self):
         """Remembers it: the update counts, so the server's part has moved too."""

@@ -206,6 +206,38 @@ def test_of_a_difference_what_it_makes_is_kept(job, model, connect, run):
         sent.result(WAIT)
 
 
+def test_what_is_not_sent_is_not_kept(job, model, connect, run):
+    client = connect()
+    job.open_round(model, personal=["fc.bias"], metrics=["steps"])
+    round = next_round(client)
+    ones = {n: np.ones_like(v) for n, v in model.items()}
+    with pytest.raises(ValueError, match="metrics \\['steps'\\] are missing"):
+        round.send(ones, samples=1, delta=True)
+    with pytest.raises(ValueError, match="samples is 0"):
+        round.send(ones, samples=0, delta=True, metrics={"steps": 1})
+    sent = run(round.send, ones, samples=1, delta=True, metrics={"steps": 1})
+    job.commit(job.await_update(WAIT))
+    sent.result(WAIT)
+    job.open_round(model, personal=["fc.bias"])
+    assert next_round(client).tensors["fc.bias"][0] == 1.5
+
+
+def test_each_trainer_of_a_process_has_its_own(job, model, connect, run):
+    pytest.importorskip("flwr.app")
+    from tributary import flower
+
+    clients = [connect(id=id) for id in ("t-1", "t-2")]
+    job.open_round(model, personal=["fc.bias"])
+    for own, client in enumerate(clients):
+        tensors = {**model, "fc.bias": np.full(2, own, np.float32)}
+        sent = run(next_round(client).send, tensors, samples=1)
+        job.commit(job.await_update(WAIT))
+        sent.result(WAIT)
+    job.open_round(model, personal=["fc.bias"])
+    for own, client in enumerate(clients):
+        assert flower._arrays(next_round(client))["fc.bias"].numpy().tolist() == [own, own]
+
+
 def test_what_is_not_personal_any_more_or_of_another_shape_is_the_jobs(job, model, connect, run):
     client = connect()
     job.open_round(model, personal=["fc.bias"])
@@ -316,3 +348,20 @@ def test_a_flower_app_has_sets_as_records_of_their_name(job, model, control, run
     job.commit(update)
     job.finish()
     trainer.result(WAIT)
+
+
+def test_counters_of_a_model_have_no_control(model, control):
+    import sys
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+    from local_terms import LocalTerms
+
+    round = SimpleNamespace(
+        config={}, tensors=model, sets={"control": SimpleNamespace(tensors=control)}
+    )
+    terms = LocalTerms()
+    assert sorted(terms.begin(round)[1]) == ["fc.bias", "fc.weight"]
+    sets = terms.end(round, model, 1, 0.1)
+    assert sorted(sets["control"]) == ["fc.bias", "fc.weight"]

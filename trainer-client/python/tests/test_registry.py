@@ -135,6 +135,29 @@ def test_mlflow_has_a_version_for_each_model(models, tmp_path):
     assert sorted(names) == ["2.0/2.0.safetensors", "2.0/model-2.json"]
 
 
+def test_mlflow_has_any_name_of_a_metric_and_many_versions(models, tmp_path, monkeypatch):
+    pytest.importorskip("mlflow")
+    from mlflow import MlflowClient
+
+    whole = MlflowClient.search_model_versions
+    monkeypatch.setattr(
+        MlflowClient,
+        "search_model_versions",
+        lambda self, name, page_token=None: whole(self, name, 1, page_token=page_token),
+    )
+    for number in (1, 2, 3):
+        models.add(number, {"a//b": 1.0}, metrics={"hit@10": {"mean": 0.5}})
+    store = tmp_path / "mlruns"
+    arguments = ["register", str(models.directory), "--mlflow", str(store)]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    client = MlflowClient(tracking_uri=store.as_uri(), registry_uri=store.as_uri())
+    found = whole(client, "name = 'digits'")
+    assert sorted(v.tags["version"] for v in found) == ["1.0", "2.0", "3.0"]
+    assert found[0].tags["metric.hit_10"] == "0.5"
+    assert found[0].tags["evaluation.a/_/b"] == "1.0"
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -157,10 +180,19 @@ def test_what_a_registry_rejects_is_one_line(models, tmp_path, capsys, monkeypat
     def add(self, entry):
         raise OSError("the disk\nis full")
 
+    def close(self):
+        raise RuntimeError("the server is away")
+
     monkeypatch.setattr(registry.DirectoryIndex, "add", add)
+    # Whoever cannot be closed either does not hide it.
+    monkeypatch.setattr(registry.DirectoryIndex, "close", close)
     assert main(["register", str(models.directory), "--index", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "digits 1.0 is not registered: OSError: the disk is full; start again" in said
+    (models.directory / "versions" / "1.0.safetensors").unlink()
+    (models.directory / "versions" / "1.0.safetensors").mkdir()
+    assert main(["register", str(models.directory), "--index", str(tmp_path)]) == 1
+    assert "1.0.safetensors cannot be read: Is a directory" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit):
         main(["register", str(models.directory), "--index", str(tmp_path / "file")])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any, Protocol
 
 from .errors import ArgumentError
 from .messages import Model, RoundId, Status
+
+#: What MLflow does not take in a name.
+_FOREIGN = re.compile(r"[^\w.\- /]")
 
 WRITERS = ("tensorboard", "mlflow")
 
@@ -66,10 +70,16 @@ class MLflow:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self._client.log_metric(self._run, name, value, step=step)
+            self._client.log_metric(self._run, mlflow_name(name), value, step=step)
 
     def close(self) -> None:
         self._client.set_terminated(self._run)
+
+
+def mlflow_name(name: str) -> str:
+    """A name that MLflow takes, for any that trainers may give: "hit@10" becomes "hit_10"."""
+    parts = _FOREIGN.sub("_", name).split("/")
+    return "/".join("_" if part in ("", ".", "..") else part for part in parts)
 
 
 def open_writer(kind: str, place: str, job: str) -> Writer:

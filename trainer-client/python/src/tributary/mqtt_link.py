@@ -114,6 +114,8 @@ class Link:
         self.connected = False
         self.chunk_bytes = MAX_CHUNK_BYTES
         self.window = _IN_FLIGHT
+        #: Whether the broker has taken a part of an update.
+        self.taken = False
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,

@@ -61,14 +61,22 @@ class OwnTensors:
         views = self._layout.torch_views(bytearray(self._buffer))
         return {n: v for n, v in views.items() if n in fitting}
 
-    def keep(self, model: Layout, personal: Callable[[str], bool], tensors: Tensors) -> None:
-        """Keeps some tensors of a model, beside those that were kept before and still fit."""
+    def prepare(
+        self, model: Layout, personal: Callable[[str], bool], tensors: Tensors
+    ) -> Callable[[], None]:
+        """Copies some tensors of a model, beside those that were kept before and still fit.
+
+        What it returns keeps them. Raises ModelMismatch for another shape.
+        """
         values = {**self.views(model, personal), **tensors}
         layout = model.only(set(values))
         buffer = bytearray(layout.length)
         buffer[: len(layout.header)] = layout.header
         for name, view in layout.views(buffer).items():
             copy_into(view, name, values[name])
+        return lambda: self._keep(layout, buffer)
+
+    def _keep(self, layout: Layout, buffer: bytearray) -> None:
         self._layout, self._buffer = layout, buffer
         if self._file is not None:
             part = self._file.with_suffix(".part")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import ArgumentError, Malformed, TributaryError
+from .logs import mlflow_name
 from .messages import RoundId
 
 log = logging.getLogger("tributary")
@@ -132,9 +133,15 @@ class MLflowRegistry:
         self._numbers: dict[str, str] = {}
 
     def known(self) -> set[tuple[str, str]]:
-        found = self._client.search_model_versions(f"name = '{self._job}'")
-        # Somebody may have registered versions of that name by hand.
-        mine = [v for v in found if "version" in v.tags]
+        mine = []
+        token = None
+        while True:
+            found = self._client.search_model_versions(f"name = '{self._job}'", page_token=token)
+            # Somebody may have registered versions of that name by hand.
+            mine += [v for v in found if "version" in v.tags]
+            token = found.token
+            if not token:
+                break
         self._numbers = {v.tags["version"]: v.version for v in mine}
         return {(v.tags["version"], v.tags.get("evaluation", "{}")) for v in mine}
 
@@ -175,12 +182,14 @@ class MLflowRegistry:
                         "trainers",
                     )
                 }
-                | {f"metric.{name}": str(value) for name, value in entry.metrics.items()}
+                | {mlflow_name(f"metric.{n}"): str(value) for n, value in entry.metrics.items()}
                 | ({"rejected": entry.rejected} if entry.rejected else {}),
             ).version
             self._numbers[version] = number
         for name, value in entry.evaluation.items():
-            self._client.set_model_version_tag(self._job, number, f"evaluation.{name}", str(value))
+            self._client.set_model_version_tag(
+                self._job, number, mlflow_name(f"evaluation.{name}"), str(value)
+            )
         self._client.set_model_version_tag(self._job, number, "evaluation", evaluation)
 
 
@@ -200,6 +209,8 @@ class _Ledger:
             return ledger
         except (ValueError, KeyError, TypeError, AttributeError) as e:
             raise Malformed(f"{file}: expected a ledger of a job: {e!r}") from None
+        except OSError as e:
+            raise TributaryError(f"{file} cannot be read: {e.strerror}") from None
 
     @property
     def version(self) -> str:
@@ -240,6 +251,8 @@ class _Ledger:
         except FileNotFoundError:
             log.warning("%s: its model %s is not there, and is left out", self.file, model)
             return None
+        except OSError as e:
+            raise TributaryError(f"{model} cannot be read: {e.strerror}") from None
 
 
 def _ledgers(models: Path, read: dict[Path, int]) -> Iterator[_Ledger]:
@@ -332,6 +345,9 @@ def register(
                 return
             pause(watch)
     finally:
-        for all_of_job in made.values():
-            for registry, _ in all_of_job:
+        for registry, _ in (one for all_of_job in made.values() for one in all_of_job):
+            try:
                 registry.close()
+            except Exception as e:
+                # What was added is there; the others are to be closed too.
+                log.warning("a registry cannot be closed: %s", _line(e))

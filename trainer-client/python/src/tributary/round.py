@@ -68,8 +68,8 @@ class _Own:
     def torch_views(self, layout: Layout) -> dict[str, torch.Tensor]:
         return self.tensors.torch_views(layout, lambda name: self.personal(layout, name))
 
-    def keep(self, layout: Layout, tensors: Tensors) -> None:
-        self.tensors.keep(layout, lambda name: self.personal(layout, name), tensors)
+    def prepare(self, layout: Layout, tensors: Tensors) -> Callable[[], None]:
+        return self.tensors.prepare(layout, lambda name: self.personal(layout, name), tensors)
 
 
 class TensorSet:
@@ -171,6 +171,8 @@ class Round(ModelTensors):
     def __init__(self, plan: Plan, model: ModelFile, sender: Sender) -> None:
         self._mine = _Own(sender.own, plan.expects)
         super().__init__(f"model {plan.model}", model, self._mine)
+        # However often this round is sent, its differences are from these.
+        self._mine_at_first = self._mine.views(self._layout)
         self._plan = plan
         self._sender = sender
 
@@ -204,7 +206,12 @@ class Round(ModelTensors):
 
     @property
     def version(self) -> Hashable:
-        """What no other model has that a round starts from."""
+        """What no other model has that a round starts from.
+
+        With personal tensors, no two trainers start from the same.
+        """
+        if self.expects.personal:
+            return self
         return self._plan.job, self._plan.run, self._plan.model
 
     @property
@@ -317,12 +324,15 @@ class Round(ModelTensors):
         )
         return self._begin(wanted)
 
-    def _begin(self, given: Iterable[str] | None) -> Update:
+    def _begin(
+        self, given: Iterable[str] | None, keep: Callable[[], None] = lambda: None
+    ) -> Update:
         return Update(
             self._plan,
             self._sent(given),
             self._sender,
             lambda: self._layout.views(self._model.read_only),
+            keep,
         )
 
     def fill(
@@ -335,24 +345,27 @@ class Round(ModelTensors):
         """An update with what training has made of the model, as ``send`` takes it."""
         whole = self._whole(tensors, sets)
         personal = {n: t for n, t in whole.items() if self._personal(n)}
-        update = self._begin(whole)
+        update = self._begin(whole, self._kept(personal, delta))
         base = (
             self._layout.views(self._model.read_only) if delta != (self.kind == "DELTA") else None
         )
         update.fill({n: t for n, t in whole.items() if n not in personal}, base, delta)
-        if personal:
-            self._keep(personal, delta)
         return update
 
-    def _keep(self, personal: Tensors, delta: bool) -> None:
-        """Keeps personal tensors; of a difference, what it makes of those that were there."""
+    def _kept(self, personal: Tensors, delta: bool) -> Callable[[], None]:
+        """Checks personal tensors. What it returns keeps them, once the update is through.
+
+        Of a difference, it is what it makes of those that the round began with.
+        """
+        if not personal:
+            return lambda: None
         known = set(self._layout.all_names)
         unknown = (f"the model has no tensor '{n}'" for n in personal if n not in known)
         require(f"round {self.id}", unknown)
         if delta:
-            before = {**self._layout.views(self._model.read_only), **self._mine.views(self._layout)}
+            before = {**self._layout.views(self._model.read_only), **self._mine_at_first}
             personal = {n: before[n] + as_numpy(t) for n, t in personal.items()}
-        self._mine.keep(self._layout, personal)
+        return self._mine.prepare(self._layout, personal)
 
     def send(
         self,
@@ -375,7 +388,7 @@ class Round(ModelTensors):
         are what training has made of the tensors of ``Round.sets``.
 
         If the job takes partial updates, tensors may be left out. Personal tensors are not sent;
-        they are what this client's next rounds begin with.
+        with the receipt, they become what this client's next rounds begin with.
 
         Returns the receipt. If the round goes on without this update, and nothing is wrong with
         it, ``receipt.counts`` is false, and ``receipt.reason`` says why: it was LATE, for example.
@@ -401,8 +414,10 @@ class Update(Mapping[str, "Array"]):
         layout: Layout,
         sender: Sender,
         base: Callable[[], Mapping[str, Array]],
+        keep: Callable[[], None],
     ) -> None:
         self._plan = plan
+        self._keep = keep
         self._layout = layout
         self._base = base
         self._sender = sender
@@ -544,4 +559,6 @@ class Update(Mapping[str, "Array"]):
         self.written()
         for view in (self._views or {}).values():
             view.flags.writeable = False
-        return self._sender.send(self, int(samples), self.complete(metrics or {}))
+        receipt = self._sender.send(self, int(samples), self.complete(metrics or {}))
+        self._keep()
+        return receipt

@@ -163,7 +163,7 @@ public record RoundRules(
 
         private String timed() {
             if (algorithm.gathers()) {
-                return "gathered" + waiting();
+                return "gathered" + parts();
             }
             String when = timing.name().toLowerCase(Locale.ROOT);
             // What is folded has been weighted. The mean by samples was the first rule.
@@ -171,12 +171,11 @@ public record RoundRules(
                     timing == Timing.EAGER
                             ? !algorithm.rule().equals(new WeightedMean())
                             : !algorithm.rule().metrics().isEmpty();
-            String by = weighted ? when + " by " + named(algorithm.rule()) : when;
-            return timing == Timing.LAZY ? by + waiting() : by;
+            return (weighted ? when + " by " + named(algorithm.rule()) : when) + parts();
         }
 
-        /** What updates that wait for the close have been looked at for. */
-        private String waiting() {
+        /** Which tensors the updates that are folded, or wait for the close, have. */
+        private String parts() {
             return tensors.equals(UpdateTensors.ALL) ? "" : " of " + tensors;
         }
     }

@@ -39,6 +39,7 @@ import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
+import io.tributary.protocol.tensor.UpdateTensors;
 import io.tributary.protocol.topology.Topology;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -1170,11 +1171,15 @@ class RoundCoordinatorTest {
     }
 
     private static RoundRules by(Algorithm algorithm) {
+        return by(algorithm, UpdateTensors.ALL);
+    }
+
+    private static RoundRules by(Algorithm algorithm, UpdateTensors tensors) {
         return new RoundRules(
                 3,
                 new RoundRules.Quorum(2, 2),
                 new RoundRules.Patience(Duration.ZERO, Duration.ZERO, LINGER),
-                new RoundRules.Folding(Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true),
+                new RoundRules.Folding(Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true, tensors),
                 Map.of(),
                 RoundRules.Limits.DEFAULT);
     }
@@ -1196,6 +1201,11 @@ class RoundCoordinatorTest {
                 .isInstanceOf(SuppressRestartsException.class)
                 .hasRootCauseMessage(
                         "round 1.0 is open and is eager, this job's rounds are eager by EqualMean[]; resume with the algorithm and the timing of before until the round has closed");
+        UpdateTensors other = new UpdateTensors(false, List.of("head.*"));
+        assertThatThrownBy(() -> harness(by(Algorithm.FEDAVG, other), open))
+                .hasRootCauseMessage(
+                        "round 1.0 is open and is eager, this job's rounds are eager of %s; resume with the algorithm and the timing of before until the round has closed",
+                        other);
         try (CoordinatorHarness harness =
                 harness(by(Algorithm.named("fedadam", Map.of())), closed)) {
             assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
