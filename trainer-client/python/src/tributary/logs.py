@@ -55,18 +55,8 @@ class MLflow:
     """A run of MLflow, in the experiment that has the job's name."""
 
     def __init__(self, place: str, job: str) -> None:
-        # MLflow 3 wants to hear that plain files are meant.
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-        try:
-            from mlflow import MlflowClient
-        except ImportError:
-            raise ImportError("mlflow needs mlflow-skinny; pip install mlflow-skinny") from None
-        self._client: Any = MlflowClient(
-            tracking_uri=place if "://" in place else Path(place).absolute().as_uri()
-        )
-        found = self._client.get_experiment_by_name(job)
-        experiment = found.experiment_id if found else self._client.create_experiment(job)
-        self._run = self._client.create_run(experiment).info.run_id
+        self._client = mlflow_client(place)
+        self._run = mlflow_run(self._client, job)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
@@ -74,6 +64,26 @@ class MLflow:
 
     def close(self) -> None:
         self._client.set_terminated(self._run)
+
+
+def mlflow_client(place: str) -> Any:
+    """A client of MLflow at a URI, or at a directory of its file store."""
+    # MLflow 3 wants to hear that plain files are meant.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    try:
+        from mlflow import MlflowClient
+    except ImportError:
+        raise ImportError("mlflow needs mlflow-skinny; pip install mlflow-skinny") from None
+    uri = place if "://" in place else Path(place).absolute().as_uri()
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def mlflow_run(client: Any, job: str) -> str:
+    """A new run of MLflow, in the experiment that has the job's name."""
+    found = client.get_experiment_by_name(job)
+    experiment = found.experiment_id if found else client.create_experiment(job)
+    run: str = client.create_run(experiment).info.run_id
+    return run
 
 
 def mlflow_name(name: str) -> str:

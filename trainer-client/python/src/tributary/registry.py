@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import ArgumentError, Malformed, TributaryError
-from .logs import mlflow_name
+from .logs import mlflow_client, mlflow_name, mlflow_run
 from .messages import RoundId
 
 log = logging.getLogger("tributary")
@@ -115,18 +115,12 @@ class MLflowRegistry:
     """
 
     def __init__(self, place: str, job: str) -> None:
-        # MLflow 3 wants to hear that plain files are meant.
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-        try:
-            import mlflow
-            from mlflow import MlflowClient
-        except ImportError:
-            raise ImportError("mlflow needs mlflow-skinny; pip install mlflow-skinny") from None
-        uri = place if "://" in place else Path(place).absolute().as_uri()
+        self._client = mlflow_client(place)
+        import mlflow
+
         # A client alone still makes a database of its own where the process was started.
-        mlflow.set_tracking_uri(uri)
-        mlflow.set_registry_uri(uri)
-        self._client: Any = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        mlflow.set_tracking_uri(self._client.tracking_uri)
+        mlflow.set_registry_uri(self._client.tracking_uri)
         self._job = job
         self._run: str | None = None
         #: Numbers of MLflow by version of the job.
@@ -153,9 +147,7 @@ class MLflowRegistry:
         if self._run is None:
             if not self._client.search_registered_models(f"name = '{self._job}'"):
                 self._client.create_registered_model(self._job)
-            found = self._client.get_experiment_by_name(self._job)
-            experiment = found.experiment_id if found else self._client.create_experiment(self._job)
-            self._run = self._client.create_run(experiment).info.run_id
+            self._run = mlflow_run(self._client, self._job)
         return self._run
 
     def add(self, entry: Entry) -> None:
