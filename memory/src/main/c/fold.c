@@ -219,6 +219,52 @@ static int mean(const void *sums, double weight, const void *bases, void *out, i
 	return (int)(bad >> 31);
 }
 
+INLINE int adapt_by(const struct adaptive step, const int yogi, const f64 *sum, double weight,
+		    const f32 *base, const int less, f64 *restrict m, f64 *restrict v, f32 *out,
+		    int64_t count)
+{
+	const double share = 1 / weight; // a division for each element takes a quarter of the time
+	float block[BLOCK];
+	uint64_t bad = 0;
+
+	for (int64_t at = 0; at < count; at += BLOCK) {
+		int64_t n = count - at < BLOCK ? count - at : BLOCK;
+
+		for (int64_t i = 0; i < n; i++) {
+			double start = (double)base[at + i];
+			double change = sum[at + i] * share - (less ? start : 0);
+			double square = change * change;
+			double first = step.beta1 * m[at + i] + (1 - step.beta1) * change;
+			double second = v[at + i];
+			double distance = second - square;
+
+			if (yogi)
+				second -= step.add * square *
+					  ((distance > 0 ? 1.0 : 0.0) - (distance < 0 ? 1.0 : 0.0));
+			else
+				second = step.keep * second + step.add * square;
+			block[i] = (float)(start + step.rate * first /
+							   (__builtin_sqrt(second) * step.scale + step.tau));
+			m[at + i] = first;
+			v[at + i] = second;
+			bad |= carry(first) | carry(second) | carry((double)block[i]);
+		}
+		memcpy(out + at, block, (size_t)n * sizeof *block);
+	}
+	return (int)(bad >> 63);
+}
+
+// A loop for each kind, so that none has a branch in it.
+static int adapt(const struct adaptive *step, const void *sum, double weight, const void *base,
+		 int less, void *m, void *v, void *out, int64_t count)
+{
+	if (step->yogi)
+		return less ? adapt_by(*step, 1, sum, weight, base, 1, m, v, out, count)
+			    : adapt_by(*step, 1, sum, weight, base, 0, m, v, out, count);
+	return less ? adapt_by(*step, 0, sum, weight, base, 1, m, v, out, count)
+		    : adapt_by(*step, 0, sum, weight, base, 0, m, v, out, count);
+}
+
 #define FOLD_ENTRY(TYPE) fold_##TYPE,
 #define SCAN_ENTRY(TYPE) scan_##TYPE,
 
@@ -230,4 +276,4 @@ static scan_function *const scans[] = {TYPES(SCAN_ENTRY)};
 #define TEXT(level) TEXT_(level)
 #define TEXT_(level) #level
 
-const struct level NAMED(LEVEL) = {TEXT(LEVEL), folds, scans, mean};
+const struct level NAMED(LEVEL) = {TEXT(LEVEL), folds, scans, mean, adapt};

@@ -30,11 +30,24 @@ typedef int scan_function(const void *values, int64_t count);
 typedef int mean_function(const void *sum, double weight, const void *base, void *out,
 			  int64_t count);
 
+// What an adaptive optimizer's step is made of; AdaptiveStep.java has the formula.
+struct adaptive {
+	double beta1, keep, add;
+	int yogi;
+	double rate, scale, tau;
+};
+
+// One such step from base, the change being sum / weight, less base where that is in it. m and v are
+// changed. out may begin where sum does. Not 0 where one of out, m and v is not finite.
+typedef int adapt_function(const struct adaptive *step, const void *sum, double weight,
+			   const void *base, int less, void *m, void *v, void *out, int64_t count);
+
 struct level {
 	const char *name;
 	fold_function *const *fold; // for each type
 	scan_function *const *scan; // for each type
 	mean_function *mean;        // to F32
+	adapt_function *adapt;      // from F32 to F32
 };
 
 extern const struct level level_baseline, level_avx2, level_avx512;

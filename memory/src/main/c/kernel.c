@@ -80,3 +80,12 @@ int kernel_mean(int level, const void *sum, double weight, const void *base, voi
 {
 	return levels[level]->mean(sum, weight, base, out, count);
 }
+
+int kernel_adapt(int level, const void *sum, double weight, const void *base, int less, void *m,
+		 void *v, void *out, int64_t count, double beta1, double keep, double add, int yogi,
+		 double rate, double scale, double tau)
+{
+	const struct adaptive step = {beta1, keep, add, yogi, rate, scale, tau};
+
+	return levels[level]->adapt(&step, sum, weight, base, less, m, v, out, count);
+}

@@ -85,17 +85,19 @@ public abstract sealed class FoldKernel permits NativeKernel, JavaKernel {
     public abstract boolean finite(DType type, Memory values, long at, int count);
 
     /**
-     * {@code to[i] = base[i] + sum[i] / weight} in float64, rounded to float32 once, in the memory
-     * of the sum.
+     * {@code to[i] = base[i] + sum[i] / weight} in float64, rounded to float32 once; without a base
+     * that is 0.
      *
-     * @param at where the first element is in the sum, in bytes
-     * @param weight &gt; 0
-     * @param base float32 values to be added to; null for none
-     * @param baseAt where the first of them is, in bytes
-     * @param to where the first mean goes in the sum's memory, in bytes, ≤ {@code at}
-     * @param count number of elements
      * @return whether all are finite
      */
-    public abstract boolean mean(
-            Memory sum, long at, double weight, Memory base, long baseAt, long to, int count);
+    public abstract boolean mean(ModelRun run);
+
+    /**
+     * Makes a step from the base, in float64, rounded to float32 once.
+     *
+     * @param less whether the base is in the sums, so that it is taken off for what changed
+     * @param moments m, and behind it v, of as many elements as the run has; changed
+     * @return whether all elements and moments are finite
+     */
+    public abstract boolean adapt(AdaptiveStep step, ModelRun run, boolean less, Memory moments);
 }

@@ -4,6 +4,7 @@ package io.tributary.memory.kernel;
 
 import io.tributary.protocol.tensor.DType;
 import java.nio.ByteBuffer;
+import java.nio.DoubleBuffer;
 import java.util.Arrays;
 
 /**
@@ -24,6 +25,8 @@ final class JavaKernel extends FoldKernel {
         private final float[] narrow = new float[BLOCK];
         private final float[][] four = new float[4][BLOCK];
         private final int[] bits = new int[BLOCK];
+        private final double[] m = new double[BLOCK];
+        private final double[] v = new double[BLOCK];
     }
 
     private static final ThreadLocal<Workspace> WORKSPACE = ThreadLocal.withInitial(Workspace::new);
@@ -219,32 +222,77 @@ final class JavaKernel extends FoldKernel {
     }
 
     @Override
-    public boolean mean(
-            Memory sum, long at, double weight, Memory base, long baseAt, long to, int count) {
+    public boolean mean(ModelRun run) {
         Workspace work = WORKSPACE.get();
         boolean finite = true;
-        for (int from = 0; from < count; from += BLOCK) {
-            int n = Math.min(BLOCK, count - from);
-            sum.slice(at + (long) from * Double.BYTES, n * Double.BYTES)
-                    .asDoubleBuffer()
-                    .get(work.sum, 0, n);
+        for (int from = 0; from < run.count(); from += BLOCK) {
+            int n = Math.min(BLOCK, run.count() - from);
+            sums(run, from, n, work);
             for (int i = 0; i < n; i++) {
-                work.sum[i] /= weight;
+                work.sum[i] /= run.weight();
             }
-            if (base != null) {
-                base.slice(baseAt + (long) from * Float.BYTES, n * Float.BYTES)
-                        .asFloatBuffer()
-                        .get(work.narrow, 0, n);
+            if (run.base() != null) {
+                base(run, from, n, work);
                 add(work.narrow, 1, work.sum, n);
             }
-            for (int i = 0; i < n; i++) {
-                work.narrow[i] = (float) work.sum[i];
-                finite &= Float.isFinite(work.narrow[i]);
-            }
-            sum.slice(to + (long) from * Float.BYTES, n * Float.BYTES)
-                    .asFloatBuffer()
-                    .put(work.narrow, 0, n);
+            finite &= put(run, from, n, work);
         }
         return finite;
+    }
+
+    @Override
+    public boolean adapt(AdaptiveStep step, ModelRun run, boolean less, Memory moments) {
+        Workspace work = WORKSPACE.get();
+        boolean finite = true;
+        for (int from = 0; from < run.count(); from += BLOCK) {
+            int n = Math.min(BLOCK, run.count() - from);
+            DoubleBuffer m = doubles(moments, (long) from * Double.BYTES, n);
+            DoubleBuffer v = doubles(moments, ((long) run.count() + from) * Double.BYTES, n);
+            m.get(0, work.m, 0, n);
+            v.get(0, work.v, 0, n);
+            sums(run, from, n, work);
+            base(run, from, n, work);
+            double share = 1 / run.weight();
+            for (int i = 0; i < n; i++) {
+                double start = work.narrow[i];
+                work.wide[i] = work.sum[i] * share - (less ? start : 0);
+                work.sum[i] = start;
+            }
+            step.apply(work.sum, work.wide, work.m, work.v, n);
+            m.put(0, work.m, 0, n);
+            v.put(0, work.v, 0, n);
+            finite &= finite(work.m, n) & finite(work.v, n);
+            finite &= put(run, from, n, work);
+        }
+        return finite;
+    }
+
+    private static void sums(ModelRun run, int from, int count, Workspace work) {
+        doubles(run.sum(), run.at() + (long) from * Double.BYTES, count).get(work.sum, 0, count);
+    }
+
+    private static void base(ModelRun run, int from, int count, Workspace work) {
+        run.base()
+                .slice(run.baseAt() + (long) from * Float.BYTES, count * Float.BYTES)
+                .asFloatBuffer()
+                .get(work.narrow, 0, count);
+    }
+
+    /** Rounds elements to float32; says whether they are finite. */
+    private static boolean put(ModelRun run, int from, int count, Workspace work) {
+        boolean finite = true;
+        for (int i = 0; i < count; i++) {
+            work.narrow[i] = (float) work.sum[i];
+            finite &= Float.isFinite(work.narrow[i]);
+        }
+        run.sum()
+                .slice(run.to() + (long) from * Float.BYTES, count * Float.BYTES)
+                .asFloatBuffer()
+                .put(work.narrow, 0, count);
+        return finite;
+    }
+
+    private static DoubleBuffer doubles(Memory memory, long at, int count) {
+        return memory.slice(at, count * Double.BYTES).asDoubleBuffer();
     }
 }

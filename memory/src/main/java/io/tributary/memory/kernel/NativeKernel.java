@@ -67,6 +67,24 @@ final class NativeKernel extends FoldKernel {
     private static native int kernel_mean(
             int level, long sum, double weight, long base, long out, long count);
 
+    private static native int kernel_adapt(
+            int level,
+            long sum,
+            double weight,
+            long base,
+            int less,
+            long m,
+            long v,
+            long out,
+            long count,
+            double beta1,
+            double keep,
+            double add,
+            int yogi,
+            double rate,
+            double scale,
+            double tau);
+
     @Override
     public String name() {
         return "C, " + kernel_level(level);
@@ -97,15 +115,36 @@ final class NativeKernel extends FoldKernel {
     }
 
     @Override
-    public boolean mean(
-            Memory sum, long at, double weight, Memory base, long baseAt, long to, int count) {
+    public boolean mean(ModelRun run) {
         return kernel_mean(
                         level,
-                        sum.address(at),
-                        weight,
-                        base == null ? 0 : base.address(baseAt),
-                        sum.address(to),
-                        count)
+                        run.sumAddress(),
+                        run.weight(),
+                        run.baseAddress(),
+                        run.toAddress(),
+                        run.count())
+                == 0;
+    }
+
+    @Override
+    public boolean adapt(AdaptiveStep step, ModelRun run, boolean less, Memory moments) {
+        return kernel_adapt(
+                        level,
+                        run.sumAddress(),
+                        run.weight(),
+                        run.baseAddress(),
+                        less ? 1 : 0,
+                        moments.address(0),
+                        moments.address((long) run.count() * Double.BYTES),
+                        run.toAddress(),
+                        run.count(),
+                        step.beta1(),
+                        step.keep(),
+                        step.add(),
+                        step.yogi() ? 1 : 0,
+                        step.rate(),
+                        step.scale(),
+                        step.tau())
                 == 0;
     }
 }

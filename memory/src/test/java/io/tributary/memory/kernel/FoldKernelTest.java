@@ -281,7 +281,15 @@ class FoldKernelTest {
                 sum.slice(8L * (ahead + i), 8).putDouble(0, sums[i]);
             }
             boolean finite =
-                    kernel.mean(sum, 8L * ahead, weight, delta ? base : null, 0, 4L * ahead, count);
+                    kernel.mean(
+                            new ModelRun(
+                                    sum,
+                                    8L * ahead,
+                                    weight,
+                                    delta ? base : null,
+                                    0,
+                                    4L * ahead,
+                                    count));
             assertThat(finite).isTrue();
             for (int i = 0; i < count; i++) {
                 double mean = sums[i] / weight;
@@ -299,7 +307,75 @@ class FoldKernelTest {
                 PrivateMemory sum = new PrivateMemory(8 * count);
                 sum.clear();
                 sum.slice(8 * 650, 8).putDouble(0, bad);
-                assertThat(kernel.mean(sum, 0, 1, null, 0, 0, count)).isFalse();
+                assertThat(kernel.mean(new ModelRun(sum, 0, 1, null, 0, 0, count))).isFalse();
+            }
+        }
+    }
+
+    /** In place, over the first half of the sums. */
+    @Property(tries = 200)
+    void adaptiveStepsAreTheFormulaInAllKernels(
+            @ForAll @IntRange(min = 1, max = MAX_COUNT) int count,
+            @ForAll boolean yogi,
+            @ForAll boolean less,
+            @ForAll @IntRange(max = 3) int ahead,
+            @ForAll long seed) {
+        Random random = new Random(seed);
+        AdaptiveStep step =
+                new AdaptiveStep(
+                        random.nextDouble(),
+                        random.nextDouble(),
+                        random.nextDouble(),
+                        yogi,
+                        random.nextDouble(),
+                        1 + random.nextDouble(),
+                        1e-3);
+        double weight = 1 + random.nextInt(1000);
+        double[] sums = random.doubles(count, -1e3, 1e3).toArray();
+        double[] m = random.doubles(count, -1, 1).toArray();
+        double[] v = random.doubles(count, 0, 1).toArray();
+        PrivateMemory base = new PrivateMemory(count * Float.BYTES);
+        double[] w = new double[count];
+        double[] changes = new double[count];
+        for (int i = 0; i < count; i++) {
+            w[i] = (float) random.nextGaussian();
+            base.slice(4L * i, 4).putFloat(0, (float) w[i]);
+            changes[i] = sums[i] * (1 / weight) - (less ? w[i] : 0);
+        }
+        double[] itsM = m.clone();
+        double[] itsV = v.clone();
+        step.apply(w, changes, itsM, itsV, count);
+        for (FoldKernel kernel : FoldKernel.all()) {
+            PrivateMemory sum = new PrivateMemory(8 * (ahead + count));
+            PrivateMemory moments = new PrivateMemory(16 * count);
+            sum.slice(8L * ahead, 8 * count).asDoubleBuffer().put(sums);
+            moments.slice(0, 16 * count).asDoubleBuffer().put(m).put(v);
+            ModelRun run = new ModelRun(sum, 8L * ahead, weight, base, 0, 4L * ahead, count);
+            assertThat(kernel.adapt(step, run, less, moments)).isTrue();
+            for (int i = 0; i < count; i++) {
+                assertThat(sum.slice(4L * (ahead + i), 4).getFloat(0)).isEqualTo((float) w[i]);
+                assertThat(moments.slice(8L * i, 8).getDouble(0)).isEqualTo(itsM[i]);
+                assertThat(moments.slice(8L * (count + i), 8).getDouble(0)).isEqualTo(itsV[i]);
+            }
+        }
+    }
+
+    /** An infinite v would leave the element alone, and a finite model would not show it. */
+    @Test
+    void anAdaptiveStepWhoseMomentsAreNotFiniteIsSeen() {
+        int count = 700;
+        AdaptiveStep step = new AdaptiveStep(0.9, 0.99, 0.01, false, 0.1, 1, 1e-3);
+        PrivateMemory base = new PrivateMemory(count * Float.BYTES);
+        base.clear();
+        for (FoldKernel kernel : FoldKernel.all()) {
+            for (double bad : new double[] {1e200, -1e200, Double.NaN, 1e308 * 10}) {
+                PrivateMemory sum = new PrivateMemory(8 * count);
+                PrivateMemory moments = new PrivateMemory(16 * count);
+                sum.clear();
+                moments.clear();
+                sum.slice(8 * 650, 8).putDouble(0, bad);
+                ModelRun run = new ModelRun(sum, 0, 1, base, 0, 0, count);
+                assertThat(kernel.adapt(step, run, true, moments)).isFalse();
             }
         }
     }

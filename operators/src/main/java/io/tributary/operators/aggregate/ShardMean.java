@@ -4,6 +4,7 @@ package io.tributary.operators.aggregate;
 
 import io.tributary.memory.kernel.FoldKernel;
 import io.tributary.memory.kernel.Memory;
+import io.tributary.memory.kernel.ModelRun;
 import io.tributary.protocol.ShortText;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.ModelLayout;
@@ -79,7 +80,8 @@ final class ShardMean {
         return finite(segment, sum);
     }
 
-    private Optional<String> finite(Segment segment, Memory sum) {
+    /** Why the new elements of a run cannot be used; empty where they can. */
+    Optional<String> finite(Segment segment, Memory sum) {
         return kernel.finite(layout.type(segment), sum, segment.fileAt(), segment.count())
                 ? Optional.empty()
                 : Optional.of(notFinite(segment, sum));
@@ -87,16 +89,20 @@ final class ShardMean {
 
     private Optional<String> floats(
             Segment segment, Memory sum, double weight, Optional<Memory> base) {
-        boolean finite =
-                kernel.mean(
-                        sum,
-                        segment.sumAt(),
-                        weight,
-                        base.orElse(null),
-                        segment.fileAt(),
-                        segment.fileAt(),
-                        segment.count());
+        boolean finite = kernel.mean(run(segment, sum, weight, base.orElse(null)));
         return finite ? Optional.empty() : Optional.of(notFinite(segment, sum));
+    }
+
+    /** The same run for the kernel. */
+    static ModelRun run(Segment segment, Memory sum, double weight, Memory base) {
+        return new ModelRun(
+                sum,
+                segment.sumAt(),
+                weight,
+                base,
+                segment.fileAt(),
+                segment.fileAt(),
+                segment.count());
     }
 
     private Optional<String> others(

@@ -2,7 +2,10 @@
 
 package io.tributary.operators.aggregate;
 
+import io.tributary.memory.kernel.AdaptiveStep;
+import io.tributary.memory.kernel.FoldKernel;
 import io.tributary.memory.kernel.Memory;
+import io.tributary.memory.kernel.PrivateMemory;
 import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
 import io.tributary.operators.aggregate.SlotState.Changes;
 import io.tributary.operators.aggregate.SlotState.Slots;
@@ -15,6 +18,7 @@ import io.tributary.protocol.tensor.ModelLayout;
 import io.tributary.protocol.tensor.ModelLayout.Segment;
 import io.tributary.protocol.tensor.TensorSets;
 import java.nio.ByteBuffer;
+import java.nio.DoubleBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -42,6 +46,8 @@ final class ShardStep {
     private final boolean partial;
     private final ServerOptimizer optimizer;
     private final double[][] work = new double[3][0];
+    private final FoldKernel kernel = FoldKernel.best();
+    private final PrivateMemory moments = new PrivateMemory(2 * Slots.CHUNK * Double.BYTES);
     private float[] narrow = new float[0];
 
     ShardStep(ModelLayout layout, ModelSpec model, ServerOptimizer optimizer) {
@@ -75,9 +81,10 @@ final class ShardStep {
      * Writes the new elements where the sums are.
      *
      * @param slots what the optimizer remembered before
+     * @param spare what it need not remember any longer; its memory is used
      */
-    Made make(Sums sums, Slots slots) {
-        Changes changed = slots.change(optimizer.slots(), layout.shardLength(sums.shard()));
+    Made make(Sums sums, Slots slots, Slots spare) {
+        Changes changed = slots.change(optimizer, layout.shardLength(sums.shard()), spare);
         Optional<String> flaw = Optional.empty();
         List<Segment> segments = layout.segments(sums.shard());
         for (int s = 0; s < segments.size(); s++) {
@@ -153,6 +160,7 @@ final class ShardStep {
         private final Map<String, double[]> runSlots = new TreeMap<>();
 
         private boolean started;
+        private boolean slotsFinite;
 
         /** Present when something is written; then empty where all elements are finite. */
         private Optional<Optional<String>> flaw = Optional.empty();
@@ -279,7 +287,7 @@ final class ShardStep {
             return runSlots.computeIfAbsent(
                     name,
                     slot -> {
-                        double[] chunk = shardSlots.chunk(slot, segment.at() / Slots.CHUNK);
+                        double[] chunk = shardSlots.change(slot, chunk());
                         int at = segment.at() % Slots.CHUNK;
                         return segment.count() == chunk.length
                                 ? chunk
@@ -287,16 +295,21 @@ final class ShardStep {
                     });
         }
 
+        /** Which chunk of each slot the block is in. */
+        private int chunk() {
+            return segment.at() / Slots.CHUNK;
+        }
+
         /** Keeps what is in the slots; says if that cannot be gone on with. */
         Optional<String> keepSlots() {
             Optional<String> slotFlaw = Optional.empty();
             for (Map.Entry<String, double[]> slot : runSlots.entrySet()) {
                 double[] values = slot.getValue();
-                double[] chunk = shardSlots.chunk(slot.getKey(), segment.at() / Slots.CHUNK);
+                double[] chunk = shardSlots.change(slot.getKey(), chunk());
                 if (values != chunk) {
                     System.arraycopy(values, 0, chunk, segment.at() % Slots.CHUNK, values.length);
                 }
-                if (slotFlaw.isEmpty() && !finite(values)) {
+                if (!slotsFinite && slotFlaw.isEmpty() && !finite(values)) {
                     slotFlaw =
                             Optional.of(
                                     "tensor '%s': the optimizer's slot '%s' would not be finite; its updates' values are too large"
@@ -313,6 +326,35 @@ final class ShardStep {
                 bad |= (Double.doubleToRawLongBits(value) & EXPONENT) + (Long.MIN_VALUE - EXPONENT);
             }
             return bad >= 0;
+        }
+
+        @Override
+        public void adapt(AdaptiveStep step, String m, String v) {
+            if (layout.type(segment) != DType.F32) {
+                TensorStep.super.adapt(step, m, v);
+                return;
+            }
+            int count = segment.count();
+            boolean whole = count == shardSlots.read(m, chunk()).length;
+            DoubleBuffer both = moments.slice(0, 2 * count * Double.BYTES).asDoubleBuffer();
+            both.put(whole ? shardSlots.read(m, chunk()) : slot(m));
+            both.put(whole ? shardSlots.read(v, chunk()) : slot(v));
+            boolean finite =
+                    kernel.adapt(
+                            step,
+                            ShardMean.run(segment, sums.sum(), weight(), sums.model().get()),
+                            kind == UpdateKind.WEIGHTS,
+                            moments);
+            both.flip();
+            both.get(whole ? shardSlots.overwrite(m, chunk()) : slot(m));
+            both.get(whole ? shardSlots.overwrite(v, chunk()) : slot(v));
+            if (!finite) {
+                // Read again, so that it is said which of them is not.
+                slot(m);
+                slot(v);
+            }
+            slotsFinite = finite;
+            flaw = Optional.of(finite ? Optional.empty() : mean.finite(segment, sums.sum()));
         }
 
         @Override

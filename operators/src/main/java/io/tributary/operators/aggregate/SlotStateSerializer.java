@@ -21,6 +21,17 @@ final class SlotStateSerializer extends FlowSerializer<SlotState> {
 
     private static final long serialVersionUID = 1L;
 
+    /** A step writes into it. */
+    @Override
+    public boolean isImmutableType() {
+        return false;
+    }
+
+    @Override
+    public SlotState copy(SlotState state) {
+        return new SlotState(state.version(), state.before().copy(), state.after().copy());
+    }
+
     @Override
     public void serialize(SlotState state, DataOutputView out) throws IOException {
         writeRound(state.version(), out);
@@ -34,12 +45,12 @@ final class SlotStateSerializer extends FlowSerializer<SlotState> {
         for (Map.Entry<String, double[][]> slot : slots.vectors().entrySet()) {
             out.writeUTF(slot.getKey());
             out.writeInt(Math.multiplyExact(Slots.length(slot.getValue()), Double.BYTES));
+            // One for all chunks: a checkpoint would leave as much garbage as it writes.
+            ByteBuffer bytes =
+                    ByteBuffer.allocate(Slots.CHUNK * Double.BYTES).order(ByteOrder.LITTLE_ENDIAN);
             for (double[] chunk : slot.getValue()) {
-                ByteBuffer bytes =
-                        ByteBuffer.allocate(chunk.length * Double.BYTES)
-                                .order(ByteOrder.LITTLE_ENDIAN);
                 bytes.asDoubleBuffer().put(chunk);
-                out.write(bytes.array());
+                out.write(bytes.array(), 0, chunk.length * Double.BYTES);
             }
         }
     }
@@ -55,11 +66,12 @@ final class SlotStateSerializer extends FlowSerializer<SlotState> {
         Map<String, double[][]> vectors = new TreeMap<>();
         for (int i = 0; i < count; i++) {
             String name = in.readUTF();
-            double[][] chunks = Slots.zeros(in.readInt() / Double.BYTES);
+            double[][] chunks = Slots.room(in.readInt() / Double.BYTES);
+            ByteBuffer bytes =
+                    ByteBuffer.allocate(Slots.CHUNK * Double.BYTES).order(ByteOrder.LITTLE_ENDIAN);
             for (double[] chunk : chunks) {
-                byte[] bytes = new byte[chunk.length * Double.BYTES];
-                in.readFully(bytes);
-                ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).asDoubleBuffer().get(chunk);
+                in.readFully(bytes.array(), 0, chunk.length * Double.BYTES);
+                bytes.asDoubleBuffer().get(chunk);
             }
             vectors.put(name, chunks);
         }

@@ -68,7 +68,7 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
     void emit(CloseNode close, LiveAccumulator fold) throws Exception {
         RoundEnd end = close.end();
         int shard = close.shard();
-        Slots before = slots(end);
+        SlotState remembered = remembered(end);
         ShardStep.Made made;
         try (BaseShard base = new BaseShard(end, shard)) {
             made =
@@ -79,10 +79,11 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
                                     fold.weights,
                                     end,
                                     base::mapped),
-                            before);
+                            remembered.after(),
+                            remembered.before());
         }
         if (algorithm.optimizer().remembers()) {
-            slots.update(new SlotState(end.model(), before, made.slots()));
+            slots.update(new SlotState(end.model(), remembered.after(), made.slots()));
         }
         PartialSum bytes = executor().detachSum(fold, layout().shardBytes(shard));
         collect(
@@ -98,20 +99,17 @@ public final class TopOperator extends AggregatorOperator<ModelShard> {
                         end.lastUpdateMicros()));
     }
 
-    /** What the optimizer remembers of the rounds whose models were taken. */
-    private Slots slots(RoundEnd end) throws IOException {
+    /** What the optimizer remembers of rounds whose models were taken, after the last of them. */
+    private SlotState remembered(RoundEnd end) throws IOException {
         SlotState last = slots.value();
-        if (last == null) {
-            return Slots.NONE;
-        }
         List<String> names = algorithm.optimizer().slots();
-        if (last.after().vectors().isEmpty() && !names.isEmpty()) {
-            // They were steps of another algorithm, which has remembered nothing else.
-            return Slots.NONE;
+        // Steps of another algorithm that has remembered nothing else do not count either.
+        if (last == null || last.after().vectors().isEmpty() && !names.isEmpty()) {
+            return new SlotState(end.base(), Slots.NONE, Slots.NONE);
         }
         last.requireOf(names);
         boolean rejected = last.version().equals(end.base()) && models.rejected(last.version());
-        return rejected ? last.before() : last.after();
+        return rejected ? new SlotState(last.version(), last.after(), last.before()) : last;
     }
 
     /** The shard of the model that trainers started from, mapped when it is asked for. */

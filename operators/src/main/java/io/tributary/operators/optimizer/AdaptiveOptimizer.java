@@ -2,6 +2,7 @@
 
 package io.tributary.operators.optimizer;
 
+import io.tributary.memory.kernel.AdaptiveStep;
 import io.tributary.operators.rule.Parameters;
 import java.util.List;
 
@@ -126,18 +127,16 @@ public record AdaptiveOptimizer(
     }
 
     @Override
+    public double initial(String slot) {
+        return correction == Correction.INITIAL && slot.equals(second()) ? tau * tau : 0;
+    }
+
+    @Override
     public void step(TensorStep step) {
         int t = step.steps();
         if (t == 0 && correction == Correction.FIRST_ROUND) {
             step.takeMean();
             return;
-        }
-        double[] w = step.model();
-        double[] change = step.change();
-        double[] m = step.slot(M);
-        double[] v = step.slot(second());
-        if (correction == Correction.INITIAL) {
-            begin(v);
         }
         double eta = rate.at(t);
         double scale = 1;
@@ -150,38 +149,12 @@ public record AdaptiveOptimizer(
             }
             default -> {}
         }
-        moments(change, m, v);
-        // A loop of its own has no branch, and several elements are computed at once.
-        for (int i = 0; i < w.length; i++) {
-            w[i] += eta * m[i] / (Math.sqrt(v[i]) * scale + tau);
-        }
-        step.write(w);
-    }
-
-    /** v is 0 only where there was no step yet; a tensor may be sent in a later round at first. */
-    private void begin(double[] v) {
-        for (int i = 0; i < v.length; i++) {
-            v[i] = v[i] == 0 ? tau * tau : v[i];
-        }
-    }
-
-    private void moments(double[] change, double[] m, double[] v) {
-        double keepFirst = beta1;
-        for (int i = 0; i < m.length; i++) {
-            m[i] = keepFirst * m[i] + (1 - keepFirst) * change[i];
-        }
         double keep = moment == Moment.ADAGRAD ? 1 : beta2;
         double add = moment == Moment.ADAGRAD ? 1 : 1 - beta2;
-        if (moment != Moment.YOGI) {
-            for (int i = 0; i < v.length; i++) {
-                v[i] = keep * v[i] + add * (change[i] * change[i]);
-            }
-            return;
-        }
-        for (int i = 0; i < v.length; i++) {
-            double square = change[i] * change[i];
-            v[i] -= add * square * Math.signum(v[i] - square);
-        }
+        step.adapt(
+                new AdaptiveStep(beta1, keep, add, moment == Moment.YOGI, eta, scale, tau),
+                M,
+                second());
     }
 
     private String second() {

@@ -14,11 +14,16 @@ import java.util.List;
 public interface ServerOptimizer extends Serializable {
 
     /**
-     * Names of the vectors that it keeps: a float64 for each element of the model, at first 0. One
-     * name has one meaning among all optimizers, since a savepoint is taken where names are equal.
+     * Names of the vectors that it keeps: a float64 for each element of the model. One name has one
+     * meaning among all optimizers, since a savepoint is taken where names are equal.
      */
     default List<String> slots() {
         return List.of();
+    }
+
+    /** What each element of a slot is before an element's first step. */
+    default double initial(String slot) {
+        return 0;
     }
 
     /** Whether it has slots, or asks how many steps there were; without, nothing is kept. */

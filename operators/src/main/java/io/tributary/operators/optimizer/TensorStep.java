@@ -2,6 +2,8 @@
 
 package io.tributary.operators.optimizer;
 
+import io.tributary.memory.kernel.AdaptiveStep;
+
 /**
  * What a server optimizer works on: a run of elements of one floating tensor, in one round. Arrays
  * have an entry for each element of the run. Not thread-safe, and of no use after the step.
@@ -55,6 +57,18 @@ public interface TensorStep {
         for (int i = 0; i < w.length; i++) {
             w[i] += rate * change[i];
         }
+        write(w);
+    }
+
+    /**
+     * The new elements are those of a step with two moments.
+     *
+     * @param m the slot of the first moments
+     * @param v the slot of the second
+     */
+    default void adapt(AdaptiveStep step, String m, String v) {
+        double[] w = model();
+        step.apply(w, change(), slot(m), slot(v), w.length);
         write(w);
     }
 
