@@ -10,7 +10,7 @@ import queue
 import secrets
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from . import connection as transports
@@ -19,7 +19,18 @@ from .connection import Connection, Identity, Memory, Options, Sending
 from .errors import ArgumentError, JobEnded, NoAnswer, Rejected, TributaryError
 from .inbox import Event, Inbox
 from .membership import JOIN_AGAIN, Membership
-from .messages import Kind, Opening, Receipt, RoundId, check_group, check_name, kept_metrics
+from .messages import (
+    Evaluation,
+    Kind,
+    Opening,
+    Plan,
+    Receipt,
+    RoundId,
+    check_group,
+    check_name,
+    evaluation,
+    kept_metrics,
+)
 from .own import OwnTensors
 from .pending import Pending, PendingUpdate
 from .progress import Progress
@@ -40,6 +51,10 @@ _SILENCE = 30.0
 #: Reasons that say that a round goes on without this update, and that nothing is wrong with it.
 #: DIFFERENT_BYTES: an earlier process of this trainer has sent another one, which counts.
 _OVER = frozenset({"LATE", "NOT_OPEN", "STALE_EPOCH", "DIFFERENT_BYTES"})
+
+
+#: Says what a round's model is worth: the number of samples, and metrics.
+Evaluate = Callable[[Round], tuple[int, Mapping[str, float]]]
 
 
 class _Outgoing:
@@ -87,6 +102,7 @@ class Client(Closing):
         patience: float = 30.0,
         receipt_timeout: float = 30.0,
         heartbeat: float = 5.0,
+        evaluate: Evaluate | None = None,
     ) -> None:
         """Connects; ``tributary.connect`` has the arguments, and joins too."""
         who = Identity(
@@ -112,6 +128,8 @@ class Client(Closing):
         self._who = who
         self._receipt_timeout = receipt_timeout
         self._taken: Opening | None = None
+        self._evaluate = evaluate
+        self._answered: Plan | None = None
         self._last: Receipt | None = None
         self._posted: _Outgoing | None = None
         self._inbox = Inbox(who.trainer, who.instance)
@@ -160,13 +178,15 @@ class Client(Closing):
                     + (f"; what it says cannot be read: {why}" if why else "")
                 )
             task = self._member.wait(
-                lambda: self._inbox.task(self._taken),
+                lambda: self._inbox.task(self._taken, self._answered),
                 min(rest, _ASK_AGAIN),
                 in_vain=lambda: self._inbox.other_run or self._posted_answer() is not None,
             )
             self._follow_posted()
             if self._inbox.other_run:
                 self._member.follow(min(rest, JOIN_AGAIN))
+            elif task is not None and task.model is not None and task.plan.evaluating:
+                self._answer(task.plan, Round(task.plan, task.model.open(), self))
             elif task is not None:
                 break
             elif self._inbox.starves(self._taken):
@@ -181,6 +201,30 @@ class Client(Closing):
         opened = Round(task.plan, task.model.open(), self)
         self._taken = task.plan.opening
         return opened
+
+    def _answer(self, plan: Plan, model: Round) -> None:
+        """Says what a model is worth, or that this trainer cannot say it: the job waits for it."""
+        samples, metrics = 0, {}
+        if self._evaluate is not None:
+            found = self._evaluate(model)
+            if not (
+                isinstance(found, tuple)
+                and len(found) == 2
+                and isinstance(found[0], int)
+                and isinstance(found[1], Mapping)
+            ):
+                raise TypeError(
+                    f"the evaluation of model {plan.model} returns {str(found)[:60]}; expected the "
+                    "number of samples, and metrics, which are numbers by name"
+                )
+            samples, metrics = found[0], {str(n): float(v) for n, v in found[1].items()}
+        said = Evaluation(plan.model, kept_metrics(metrics), samples=samples)
+        log.info("%s: model %s: %s", self.id, plan.model, dict(said.metrics) or "not evaluated")
+        who = self._who
+        self._connection.evaluate(
+            evaluation(who.job, who.trainer, who.instance, who.group, plan.run, said)
+        )
+        self._answered = plan
 
     def give_back(self, round: Round) -> None:
         """A round that ``next_round`` has returned, and nobody has got: it comes again."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .client import Client
+from .client import Client, Evaluate
 from .connection import Credentials
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class ConnectOptions(Credentials, total=False):
     patience: float
     receipt_timeout: float
     heartbeat: float
+    evaluate: Evaluate | None
 
 
 def connect(
@@ -53,6 +54,9 @@ def connect(
             each time; 30 by default.
         heartbeat: Seconds between signs of life; 5 by default. The job takes a trainer for lost
             after 30 s of silence.
+        evaluate: Called between two rounds if the job asks what a model is worth
+            (``rounds.evaluate-every``), with a ``Round`` that has it. It returns the number of
+            samples, and metrics by name. Without it, the job goes on without this trainer's word.
 
     Raises:
         Rejected: The job does not let this trainer join: its id is taken, for example.

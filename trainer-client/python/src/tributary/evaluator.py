@@ -118,7 +118,7 @@ class Evaluator(Closing):
     def _say(self, plan: Plan, said: Evaluation) -> None:
         """Says it until the job shows that it has heard it."""
         who = self._who
-        message = evaluation(who.job, who.trainer, who.instance, plan.run, said)
+        message = evaluation(who.job, who.trainer, who.instance, "evaluator", plan.run, said)
         sent, times = -_ASK_AGAIN, 0
         while not self._superseded(plan, said, times):
             if time.monotonic() - sent > _ASK_AGAIN:

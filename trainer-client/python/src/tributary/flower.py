@@ -81,7 +81,8 @@ def run(
     In each round ``train`` (or ``fit``) is called with the round's model. Its ``num-examples`` is
     the weight of the update, and its other metrics travel with it. A tensor set of the algorithm is
     an ArrayRecord of its name, in the message and in the reply. If the app has ``evaluate``, it
-    is called before that with the same model, which is the result of the round before.
+    is called before that with the same model, which is the result of the round before; and between
+    rounds, where the job asks for it (``rounds.evaluate-every``).
 
     Args:
         app: A ``ClientApp``, a ``NumPyClient``, a ``Client``, or a ``client_fn``.
@@ -99,6 +100,7 @@ def run(
     """
     node = f"{options['job']}/{options['id']}"
     flower = FlowerClient(app, node_config or {}, run_config or {}, config or {}, node)
+    options.setdefault("evaluate", flower.evaluate)
     with connect(uri, timeout=timeout, **options) as client:
         flower.take_part(client, evaluate_every)
 

@@ -215,7 +215,7 @@ class Inbox:
     def _over(self, plan: Plan) -> bool:
         """Whether a plan is of a round that was over when this trainer joined."""
         return (
-            plan.open
+            plan.needs_model
             and plan.id.round < self._joined_in
             and plan.restores <= self._restores_at_join
         )
@@ -279,13 +279,18 @@ class Inbox:
                 self._plan = self._stale
             self._stale = None
 
-    def task(self, before: Opening | None) -> Task | None:
-        """The newest plan, unless it was taken on before, once its model is there completely."""
+    def task(self, before: Opening | None, answered: Plan | None = None) -> Task | None:
+        """The newest plan, unless it was taken on before, once its model is there completely.
+
+        One that asks what its model is worth is there for those that it asks.
+        """
         with self._changed:
             plan = self._ours()
             if plan is None or (plan.open and plan.opening == before):
                 return None
-            if not plan.open:
+            if plan.asked is not None and (plan == answered or not plan.asked.has(self._trainer)):
+                return None
+            if not plan.needs_model:
                 return Task(plan, None)
             model = self._model
             ready = model is not None and model.id == plan.model and model.complete
@@ -312,7 +317,7 @@ class Inbox:
             quiet = self._chunks == self._chunks_before
             self._chunks_before = self._chunks
             plan = self._ours()
-            if not quiet or plan is None or not plan.open or plan.opening == before:
+            if not quiet or plan is None or not plan.needs_model or plan.opening == before:
                 return False
             model = self._model
             return model is None or model.id != plan.model or not model.complete

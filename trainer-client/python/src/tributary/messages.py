@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from .errors import ArgumentError, Malformed, Unsupported
+from .topics import BUCKETS, bucket
 
 VERSION = 1
 
 #: The largest message that is read, in bytes: a plan for a hundred thousand trainers has a tenth.
 MAX_JSON_BYTES = 1 << 27
 
+_STATES = ("OPEN", "EVALUATING", "FINISHED", "ENDED")
+
 #: What a message may ask this version to understand.
-UNDERSTOOD = ("sets", "personal")
+UNDERSTOOD = ("sets", "personal", "asked")
 
 MAX_METRICS = 32
 MAX_METRIC_NAME = 64
@@ -93,6 +96,18 @@ class Expected:
 
 
 @dataclass(frozen=True)
+class TrainerShare:
+    """Some of the trainers: those in so many buckets of ids, the first bucket after the last."""
+
+    start: int
+    buckets: int
+
+    def has(self, trainer: str) -> bool:
+        """Whether a trainer is one of them."""
+        return (bucket(trainer) - self.start) % BUCKETS < self.buckets
+
+
+@dataclass(frozen=True)
 class Plan:
     """A round plan: what the job asks of its trainers now."""
 
@@ -108,6 +123,10 @@ class Plan:
     #: What the job's user wants trainers to know.
     config: Mapping[str, Scalar] = field(default_factory=dict)
     expects: Expected = field(default_factory=Expected)
+    #: Who is to say what the model is worth; None unless EVALUATING.
+    asked: TrainerShare | None = None
+    #: Means of what trainers have found out about the model; empty where they were not asked.
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def opening(self) -> Opening:
@@ -118,6 +137,16 @@ class Plan:
     def open(self) -> bool:
         """Whether updates are wanted."""
         return self.state == "OPEN"
+
+    @property
+    def evaluating(self) -> bool:
+        """Whether trainers are asked what the model is worth."""
+        return self.state == "EVALUATING"
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether there is something to do with the model."""
+        return self.open or self.evaluating
 
     @property
     def ended(self) -> bool:
@@ -176,12 +205,14 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the job's evaluator has found out about a model."""
+    """What the job's evaluator, or its trainers, have found out about a model."""
 
     model: RoundId
     metrics: Mapping[str, float]
     #: Why no more rounds are needed; empty where they are.
     stop: str = ""
+    #: On how many samples a trainer has; 0 where that is not said.
+    samples: int = 0
 
 
 @dataclass(frozen=True)
@@ -345,20 +376,21 @@ def control(kind: str, job: str, trainer: str, instance: str, group: str) -> byt
 
 
 def evaluation(
-    job: str, trainer: str, instance: str, run: str, about: Evaluation
+    job: str, trainer: str, instance: str, group: str, run: str, about: Evaluation
 ) -> dict[str, Any]:
-    """A control message of the evaluator, to be encoded."""
+    """A control message of the evaluator, or of a trainer that was asked, to be encoded."""
     return {
         "type": "EVALUATION",
         "job": job,
         "trainer": trainer,
         "instance": instance,
-        "group": "evaluator",
+        "group": group,
         "evaluation": {
             "run": run,
             "round": about.model.round,
             "epoch": about.model.epoch,
             "metrics": kept_metrics(about.metrics),
+            "samples": about.samples,
             "stop": about.stop,
         },
     }
@@ -370,8 +402,12 @@ def decode_plan(data: bytes) -> Plan:
     plan = _object(data, "round plan")
     read = Fields("round plan", plan)
     state = read.text("state")
-    if state not in ("OPEN", "FINISHED", "ENDED"):
-        raise Malformed(f"round plan: 'state' is {state[:60]}, expected OPEN, FINISHED or ENDED")
+    if state not in _STATES:
+        raise Malformed(
+            f"round plan: 'state' is {state[:60]}, expected one of {', '.join(_STATES)}"
+        )
+    if (state == "EVALUATING") != isinstance(plan.get("asked"), dict):
+        raise Malformed(f"round plan: 'state' is {state}, 'asked' is {str(plan.get('asked'))[:60]}")
     kind = read.text("kind")
     if kind not in ("WEIGHTS", "DELTA"):
         raise Malformed(f"round plan: 'kind' is {kind[:60]}, expected WEIGHTS or DELTA")
@@ -387,7 +423,16 @@ def decode_plan(data: bytes) -> Plan:
         end=read.text("end"),
         config=_scalars(plan.get("config")),
         expects=_expected(plan.get("expects")),
+        asked=_share(plan.get("asked")),
+        measured=_numbers(plan.get("measured")),
     )
+
+
+def _share(found: Any) -> TrainerShare | None:
+    if not isinstance(found, dict):
+        return None
+    read = Fields("round plan", found)
+    return TrainerShare(read.integer("from", 0, BUCKETS - 1), read.integer("buckets", 1, BUCKETS))
 
 
 def _expected(found: Any) -> Expected:

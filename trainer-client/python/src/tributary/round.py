@@ -205,6 +205,14 @@ class Round(ModelTensors):
         return dict(self._plan.config)
 
     @property
+    def measured(self) -> Mapping[str, float]:
+        """What all trainers together have found out about the model, weighted by samples.
+
+        Empty where they were not asked (``rounds.evaluate-every``).
+        """
+        return dict(self._plan.measured)
+
+    @property
     def version(self) -> Hashable:
         """What no other model has that a round starts from.
 

@@ -38,6 +38,7 @@ from .shm import process, region
 from .shm.directory import create, create_file, read, read_small, remove, replace
 from .shm.region import PAYLOAD_OFFSET, READY, RELEASED, Header
 from .tensors import Array, Layout, Tensors, problems, require
+from .topics import BUCKETS
 
 log = logging.getLogger("tributary")
 
@@ -121,12 +122,13 @@ class FakeJob(Closing):
         metrics: Sequence[str] = (),
         partial: bool = False,
         personal: Sequence[str] = (),
+        measured: Mapping[str, float] | None = None,
     ) -> RoundId:
         """Opens the next round, in which trainers start from this model, with ``round.config``.
 
         ``sets`` are tensor sets beside the model, ``metrics`` are those that each update must
         have, ``partial`` is whether it may leave tensors out, ``personal`` are patterns of names of
-        tensors that it must not have.
+        tensors that it must not have. ``measured`` is what trainers have found out about the model.
         """
         data = model_bytes(model, sets)
         with self._lock:
@@ -137,9 +139,23 @@ class FakeJob(Closing):
             self._model = RoundId(self._round - 1, 0)
             self._layout = Layout.parse(data, "model")
             self._publish(data)
-            self._tell("OPEN")
+            self._tell("OPEN", measured=dict(measured or {}))
             self._show("OPEN")
             return RoundId(self._round, 0)
+
+    def ask(self, model: Tensors, config: Mapping[str, Scalar] | None = None) -> RoundId:
+        """Asks trainers what this model is worth, before the next round is opened with it.
+
+        ``await_evaluation`` has what they say. Returns the model's version.
+        """
+        with self._lock:
+            self._close_round()
+            self._config = dict(config or {})
+            self._model = RoundId(self._round, 0)
+            self._publish(model_bytes(model))
+            everybody = {"from": 0, "buckets": BUCKETS}
+            self._tell("EVALUATING", must=["asked"], asked=everybody)
+            return self._model
 
     def _publish(self, data: bytes) -> None:
         name = f"{self._run}_{self._model}{region.SUFFIX}"
@@ -215,14 +231,14 @@ class FakeJob(Closing):
             self._updates = {}
             self._rejections = 0
 
-    def _tell(self, state: str) -> None:
+    def _tell(self, state: str, **more: Any) -> None:
         self._state = state
         replace(
             self._directory / "round.json",
             {
                 "job": NAME,
                 "state": state,
-                "round": self._round,
+                "round": self._round + (state == "EVALUATING"),
                 "epoch": 0,
                 "modelRound": self._model.round,
                 "modelEpoch": self._model.epoch,
@@ -233,6 +249,7 @@ class FakeJob(Closing):
                 "end": self._secret if state == "ENDED" else "",
                 "config": self._config,
                 "expects": vars(self._expects),
+                **more,
             },
         )
 
@@ -287,7 +304,7 @@ class FakeJob(Closing):
                     raise TimeoutError(f"no update came within {timeout:g} s") from None
 
     def await_evaluation(self, timeout: float) -> Evaluation:
-        """Waits for the next word of an evaluator. All ids may speak."""
+        """Waits for the next word of an evaluator, or of a trainer that was asked."""
         try:
             return self._evaluated.get(timeout=timeout)
         except queue.Empty:
@@ -394,7 +411,12 @@ class FakeJob(Closing):
         if said["run"] == self._run and said != self._evaluation:
             self._evaluation = said
             self._evaluated.put(
-                Evaluation(RoundId(said["round"], said["epoch"]), said["metrics"], said["stop"])
+                Evaluation(
+                    RoundId(said["round"], said["epoch"]),
+                    said["metrics"],
+                    said["stop"],
+                    said["samples"],
+                )
             )
             self._show(self._state)
 

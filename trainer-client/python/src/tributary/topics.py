@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from crc32c import crc32c
 
 LANES = 16
+BUCKETS = 256
 
 
 def lane(trainer: str) -> int:
     """The lane of a trainer's updates."""
     return crc32c(trainer.encode()) % LANES
+
+
+def bucket(trainer: str) -> int:
+    """The bucket of a trainer, by which a share of all trainers is named."""
+    return crc32c(trainer.encode()) % BUCKETS
 
 
 @dataclass(frozen=True)

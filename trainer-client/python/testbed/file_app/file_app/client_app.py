@@ -15,3 +15,10 @@ def train(msg: Message, context: Context):
     arrays = ArrayRecord({name: Array(value) for name, value in tensors.items()})
     metrics = MetricRecord({"num-examples": node["samples"]})
     return Message(content=RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=msg)
+
+
+@app.evaluate()
+def evaluate(msg: Message, context: Context):
+    first = float(msg.content["arrays"]["layer.weight"].numpy()[0, 0])
+    metrics = {"first": first, "who": 2.0, "num-examples": context.node_config["samples"]}
+    return Message(content=RecordDict({"metrics": MetricRecord(metrics)}), reply_to=msg)

@@ -25,7 +25,7 @@ public interface WireMessage {
     String MUST_FIELD = "must";
 
     /** The names that this version understands. */
-    Set<String> UNDERSTOOD = Set.of("sets", "personal");
+    Set<String> UNDERSTOOD = Set.of("sets", "personal", "asked");
 
     /** The version of this message. */
     @JsonProperty(VERSION_FIELD)

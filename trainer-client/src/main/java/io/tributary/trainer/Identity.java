@@ -2,6 +2,9 @@
 
 package io.tributary.trainer;
 
+import io.tributary.protocol.message.ControlMessage;
+import io.tributary.protocol.message.Evaluation;
+
 /**
  * Who a trainer is.
  *
@@ -10,4 +13,11 @@ package io.tributary.trainer;
  * @param instance drawn by each client object at random
  * @param group the tag under which the topology places it
  */
-record Identity(String job, String trainer, String instance, String group) {}
+record Identity(String job, String trainer, String instance, String group) {
+
+    /** What it has found out about a model, as a message. */
+    ControlMessage says(Evaluation evaluation) {
+        return new ControlMessage(
+                ControlMessage.Type.EVALUATION, job, trainer, instance, group, evaluation);
+    }
+}

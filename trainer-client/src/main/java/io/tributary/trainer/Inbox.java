@@ -9,6 +9,7 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerShare;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -24,6 +25,7 @@ final class Inbox {
     private static final Logger LOG = LoggerFactory.getLogger(Inbox.class);
 
     private final String instance;
+    private final String trainer;
     private final Path directory;
     private final List<Receipt> receipts = new ArrayList<>();
     private Optional<RoundPlan> plan = Optional.empty();
@@ -39,7 +41,8 @@ final class Inbox {
     private Optional<String> unsupported = Optional.empty();
     private Optional<RuntimeException> failure = Optional.empty();
 
-    Inbox(String instance, Path directory) {
+    Inbox(String trainer, String instance, Path directory) {
+        this.trainer = trainer;
         this.instance = instance;
         this.directory = directory;
     }
@@ -135,9 +138,7 @@ final class Inbox {
      * been restored since then is not.
      */
     private boolean over(RoundPlan its) {
-        return its.state() == RoundPlan.State.OPEN
-                && its.round() < joinedIn
-                && its.restores() <= restoresAtJoin;
+        return needsModel(its) && its.round() < joinedIn && its.restores() <= restoresAtJoin;
     }
 
     /** What the job wants to see beside what this client sends. */
@@ -215,17 +216,31 @@ final class Inbox {
      */
     record Task(RoundPlan plan, Optional<ModelVersion> model) {}
 
-    /** The newest plan, unless it was taken on before, once its model is there completely. */
-    synchronized Optional<Task> task(Optional<RoundId> before) {
+    /**
+     * The newest plan, unless it was taken on before, once its model is there completely. One that
+     * asks what its model is worth is there for those that it asks.
+     *
+     * @param before the round that was taken on
+     * @param answered the plan that asked, and was answered
+     */
+    synchronized Optional<Task> task(Optional<RoundId> before, Optional<RoundPlan> answered) {
         if (ours().isEmpty() || before.equals(plan.map(RoundPlan::id)) && open()) {
             return Optional.empty();
         }
-        if (!open()) {
+        TrainerShare asked = plan.get().asked();
+        if (asked != null && (!asked.has(trainer) || answered.equals(plan))) {
+            return Optional.empty();
+        }
+        if (!needsModel(plan.get())) {
             return Optional.of(new Task(plan.get(), Optional.empty()));
         }
         Optional<ModelVersion> found = model.filter(m -> is(m, plan.get().model()));
         found.ifPresent(ModelVersion::take);
         return found.map(m -> new Task(plan.get(), Optional.of(m)));
+    }
+
+    private static boolean needsModel(RoundPlan its) {
+        return its.state() == RoundPlan.State.OPEN || its.state() == RoundPlan.State.EVALUATING;
     }
 
     private boolean open() {
@@ -241,7 +256,7 @@ final class Inbox {
         boolean quiet = chunks == chunksBefore;
         chunksBefore = chunks;
         return quiet
-                && ours().filter(p -> p.state() == RoundPlan.State.OPEN)
+                && ours().filter(Inbox::needsModel)
                         .filter(p -> !before.equals(Optional.of(p.id())))
                         .filter(p -> model.filter(m -> is(m, p.model())).isEmpty())
                         .isPresent();

@@ -8,6 +8,7 @@ import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.transport.kafka.KafkaHeaders;
@@ -156,23 +157,32 @@ final class KafkaTrainerConnection implements TrainerConnection {
 
     @Override
     public void sendControl(Type type) {
-        ControlMessage message =
-                new ControlMessage(type, self.job(), self.trainer(), self.instance(), self.group());
         Future<RecordMetadata> sent =
-                producer.send(
-                        new ProducerRecord<>(topics.control(), key, Json.encode(message)),
-                        (metadata, e) -> {
-                            if (e != null) {
-                                LOG.warn(
-                                        "{}: {} could not be sent: {}",
-                                        self.trainer(),
-                                        type,
-                                        e.getMessage());
-                            }
-                        });
+                say(
+                        new ControlMessage(
+                                type, self.job(), self.trainer(), self.instance(), self.group()));
         if (type == Type.LEAVE) {
             await(sent);
         }
+    }
+
+    @Override
+    public void evaluate(Evaluation said) {
+        say(self.says(said));
+    }
+
+    private Future<RecordMetadata> say(ControlMessage message) {
+        return producer.send(
+                new ProducerRecord<>(topics.control(), key, Json.encode(message)),
+                (metadata, e) -> {
+                    if (e != null) {
+                        LOG.warn(
+                                "{}: {} could not be sent: {}",
+                                self.trainer(),
+                                message.type(),
+                                e.getMessage());
+                    }
+                });
     }
 
     @Override

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.BitSet;
+import java.util.Optional;
 import java.util.UUID;
 
 /** One version of the model that is coming in, chunk by chunk. Not thread-safe. */
@@ -25,6 +26,20 @@ final class ModelDownload implements ModelVersion {
     private final Path file;
     private final BitSet written = new BitSet();
     private boolean taken;
+
+    /** Makes a directory for the models of a trainer. */
+    static Path directory(Optional<Path> parent, String trainer) {
+        try {
+            return parent.isPresent()
+                    ? Files.createTempDirectory(parent.get(), trainer + "-")
+                    : Files.createTempDirectory("tributary-trainer-");
+        } catch (IOException e) {
+            throw new UncheckedIOException(
+                    "no directory for models can be made in "
+                            + parent.map(Path::toString).orElse("the temporary directory"),
+                    e);
+        }
+    }
 
     ModelDownload(Path directory, ModelChunkHeader header) {
         this.run = header.run();

@@ -7,6 +7,7 @@ import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.chunk.ModelChunkHeader;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.ControlMessage.Type;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Topics;
@@ -86,6 +87,11 @@ final class MqttTrainerConnection implements TrainerConnection {
             }
             LOG.warn("{}: {} could not be sent: {}", self.trainer(), type, e.getMessage());
         }
+    }
+
+    @Override
+    public void evaluate(Evaluation said) {
+        link.publish(Publication.json(topics.control(self.trainer()), self.says(said), false));
     }
 
     private Publication control(Type type) {

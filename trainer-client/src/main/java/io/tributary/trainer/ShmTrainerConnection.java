@@ -15,6 +15,7 @@ import io.tributary.memory.region.TrainerPresence;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.message.ControlMessage.Type;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.Topics;
 import java.io.IOException;
@@ -67,6 +68,12 @@ final class ShmTrainerConnection implements TrainerConnection {
         }
     }
 
+    @Override
+    public void evaluate(Evaluation said) {
+        JobDirectory.replace(files.evaluation(self.trainer()), self.says(said));
+        mailbox.send(Descriptor.ring(Kind.CONTROL, job));
+    }
+
     /**
      * Writes what this trainer says of itself. A file that is written once more asks once more,
      * also where no agent passes the question on.
@@ -98,6 +105,7 @@ final class ShmTrainerConnection implements TrainerConnection {
             if (own) {
                 Files.deleteIfExists(file);
                 Files.deleteIfExists(files.receipts(self.trainer()));
+                Files.deleteIfExists(files.evaluation(self.trainer()));
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);

@@ -9,7 +9,6 @@ import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.transport.mqtt.BrokerUnavailableException;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -59,6 +58,7 @@ public final class TrainerClient implements AutoCloseable {
     private final Inbox inbox;
     private final TrainerConnection connection;
     private final Pulse pulse;
+    private final EvaluationAnswers answers;
     private final CurrentModel model = new CurrentModel();
     private Optional<RoundId> taken = Optional.empty();
 
@@ -74,27 +74,19 @@ public final class TrainerClient implements AutoCloseable {
             TrainerTransport transport,
             Optional<Path> parent,
             Duration receiptTimeout,
-            Duration heartbeat) {
+            Duration heartbeat,
+            ModelEvaluator evaluator) {
         this.self = new Identity(job, trainer, UUID.randomUUID().toString(), group);
         this.receiptTimeout = receiptTimeout;
-        try {
-            this.directory =
-                    parent.isPresent()
-                            ? Files.createTempDirectory(parent.get(), trainer + "-")
-                            : Files.createTempDirectory("tributary-trainer-");
-        } catch (IOException e) {
-            throw new UncheckedIOException(
-                    "no directory for models can be made in "
-                            + parent.map(Path::toString).orElse("the temporary directory"),
-                    e);
-        }
-        this.inbox = new Inbox(self.instance(), directory);
+        this.directory = ModelDownload.directory(parent, trainer);
+        this.inbox = new Inbox(self.trainer(), self.instance(), directory);
         try {
             this.connection = transport.connect(self, directory, inbox);
         } catch (RuntimeException e) {
             deleteDirectory();
             throw e;
         }
+        this.answers = new EvaluationAnswers(evaluator, connection);
         this.pulse = new Pulse(trainer, connection, inbox, heartbeat);
     }
 
@@ -209,7 +201,12 @@ public final class TrainerClient implements AutoCloseable {
                                                 .map(why -> "; what it says cannot be read: " + why)
                                                 .orElse("")));
             }
-            found = await(() -> inbox.task(taken), shorter(rest, ASK_AGAIN), LOOK, inbox::otherRun);
+            found =
+                    await(
+                            () -> inbox.task(taken, answers.last()),
+                            shorter(rest, ASK_AGAIN),
+                            LOOK,
+                            inbox::otherRun);
             if (inbox.otherRun()) {
                 follow(shorter(rest, JOIN_AGAIN));
                 found = Optional.empty();
@@ -217,15 +214,22 @@ public final class TrainerClient implements AutoCloseable {
                 connection.requestModel();
             } else if (found.isEmpty()) {
                 inbox.doubt();
+            } else if (found.get().plan().asked() != null) {
+                answers.answer(found.get().plan(), round(found.get()));
+                found = Optional.empty();
             }
         }
         Inbox.Task task = found.get();
         if (task.model().isEmpty()) {
             return Optional.empty();
         }
-        TensorFile opened = model.open(task.model().get());
         taken = Optional.of(task.plan().id());
-        return Optional.of(new TrainingRound(task.plan(), opened, connection.regions()));
+        return Optional.of(round(task));
+    }
+
+    private TrainingRound round(Inbox.Task task) {
+        TensorFile opened = model.open(task.model().orElseThrow());
+        return new TrainingRound(task.plan(), opened, connection.regions());
     }
 
     private static Duration shorter(Duration one, Duration other) {

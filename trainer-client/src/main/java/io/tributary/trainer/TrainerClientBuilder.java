@@ -18,6 +18,7 @@ public final class TrainerClientBuilder {
     private Optional<Path> directory = Optional.empty();
     private Duration receiptTimeout = Duration.ofSeconds(30);
     private Duration heartbeat = Duration.ofSeconds(5);
+    private ModelEvaluator evaluator = round -> ModelEvaluator.Result.NONE;
 
     TrainerClientBuilder() {}
 
@@ -76,6 +77,15 @@ public final class TrainerClientBuilder {
     }
 
     /**
+     * Who says what a model is worth when the job asks ({@code rounds.evaluate-every}), in the
+     * thread that waits for a round. Without one, the job goes on without this trainer's word.
+     */
+    public TrainerClientBuilder evaluator(ModelEvaluator itsEvaluator) {
+        evaluator = Objects.requireNonNull(itsEvaluator);
+        return this;
+    }
+
+    /**
      * Connects to the broker, or to the node agent as soon as there is one.
      *
      * @throws io.tributary.transport.mqtt.BrokerUnavailableException after the broker's patience
@@ -88,7 +98,8 @@ public final class TrainerClientBuilder {
                 required("transport", transport),
                 directory,
                 receiptTimeout,
-                heartbeat);
+                heartbeat,
+                evaluator);
     }
 
     private static <T> T required(String what, Optional<T> value) {

@@ -3,6 +3,7 @@
 package io.tributary.trainer;
 
 import io.tributary.protocol.message.ControlMessage.Type;
+import io.tributary.protocol.message.Evaluation;
 
 /**
  * A trainer's connection to its job. What the job says goes to the {@link Inbox}: receipts, and
@@ -13,6 +14,9 @@ interface TrainerConnection extends AutoCloseable {
 
     /** Says something about this trainer. */
     void sendControl(Type type);
+
+    /** Says what this trainer has found out about a model. */
+    void evaluate(Evaluation said);
 
     /** Where updates are written. */
     UpdateRegions regions();

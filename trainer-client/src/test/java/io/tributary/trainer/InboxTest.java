@@ -36,7 +36,7 @@ class InboxTest {
 
     @BeforeEach
     void join() {
-        inbox = new Inbox("i", temp);
+        inbox = new Inbox("t", "i", temp);
         inbox.joined(joinedIn(0, 0));
     }
 
@@ -86,7 +86,9 @@ class InboxTest {
     }
 
     private Optional<RoundId> task(Optional<RoundId> before) {
-        return inbox.task(before).flatMap(Inbox.Task::model).map(ModelVersion::id);
+        return inbox.task(before, Optional.empty())
+                .flatMap(Inbox.Task::model)
+                .map(ModelVersion::id);
     }
 
     @Test
@@ -138,7 +140,7 @@ class InboxTest {
         inbox.plan(plan(RUN, State.OPEN, 2, INITIAL));
         chunk(INITIAL, 0);
         chunk(INITIAL, 1);
-        assertThat(inbox.task(Optional.empty())).isEmpty();
+        assertThat(inbox.task(Optional.empty(), Optional.empty())).isEmpty();
         assertThat(inbox.starves(Optional.empty())).isFalse();
 
         inbox.plan(plan(RUN, State.OPEN, 3, INITIAL));

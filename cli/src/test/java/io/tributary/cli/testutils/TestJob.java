@@ -25,6 +25,7 @@ import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.sources.base.staging.Staging;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
+import io.tributary.trainer.TrainerClientBuilder;
 import io.tributary.trainer.TrainerTransport;
 import io.tributary.trainer.TrainingRound;
 import java.io.IOException;
@@ -196,14 +197,17 @@ public record TestJob(String name, Path work, int agentPort) {
     }
 
     public TrainerClient client(String id, TrainerTransport transport) {
+        return builder(id, transport).connect();
+    }
+
+    public TrainerClientBuilder builder(String id, TrainerTransport transport) {
         return TrainerClient.builder()
                 .job(name)
                 .id(id)
                 .group(GROUPS.get(Math.floorMod(id.hashCode(), GROUPS.size())))
                 .transport(transport)
                 .receiptTimeout(Duration.ofSeconds(5))
-                .heartbeat(Duration.ofSeconds(1))
-                .connect();
+                .heartbeat(Duration.ofSeconds(1));
     }
 
     /** The regions that there are. */

@@ -135,6 +135,7 @@ class EvaluatorITCase {
                 RoundRules.Limits.DEFAULT,
                 Map.of(),
                 "judge",
+                RoundRules.Evaluation.NONE,
                 RoundRules.Goal.NONE);
     }
 

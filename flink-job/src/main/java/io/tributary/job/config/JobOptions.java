@@ -160,6 +160,30 @@ public final class JobOptions extends RuntimeOptions {
                     .withDescription(
                             "Id of the evaluator (python -m tributary evaluate): the only one whose metrics of models are shown and kept, and which may end the rounds. The job waits rounds.linger for its word about the last model.");
 
+    /** After how many rounds trainers say what the model is worth. */
+    public static final ConfigOption<Integer> EVALUATE_EVERY =
+            ConfigOptions.key("rounds.evaluate-every")
+                    .intType()
+                    .defaultValue(0)
+                    .withDescription(
+                            "Rounds after which trainers are asked what the new model is worth, before they train it; the initial model and, if it is due, the last one too. The means of what they answer, weighted by samples, are shown and kept as an evaluator's metrics are. 0 means never; a job has this or rounds.evaluator.");
+
+    /** How many trainers say it. */
+    public static final ConfigOption<Double> EVALUATE_SHARE =
+            ConfigOptions.key("rounds.evaluate-share")
+                    .doubleType()
+                    .defaultValue(1.0)
+                    .withDescription(
+                            "Share of the trainers that is asked each time, above 0 and at most 1; the next time others are asked. Of very many trainers up to 0.4 % more are.");
+
+    /** How long the job waits for them. */
+    public static final ConfigOption<Duration> EVALUATE_DEADLINE =
+            ConfigOptions.key("rounds.evaluate-deadline")
+                    .durationType()
+                    .defaultValue(Duration.ofMinutes(1))
+                    .withDescription(
+                            "Time in which the job waits for their answers; then it goes on with those that there are.");
+
     /** When a silent trainer counts as gone. */
     public static final ConfigOption<Duration> HEARTBEAT_TIMEOUT =
             ConfigOptions.key("rounds.heartbeat-timeout")

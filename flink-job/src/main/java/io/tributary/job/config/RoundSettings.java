@@ -61,6 +61,7 @@ final class RoundSettings {
                         yaml.positive(JobOptions.MAX_SAMPLES)),
                 config(yaml, algorithm),
                 evaluator(yaml),
+                evaluation(yaml),
                 goal(yaml));
     }
 
@@ -104,6 +105,28 @@ final class RoundSettings {
                 yaml.get(JobOptions.BETTER),
                 target.orElse(null),
                 noImprovement.orElse(0));
+    }
+
+    private static RoundRules.Evaluation evaluation(JobYaml yaml) {
+        int every = yaml.get(JobOptions.EVALUATE_EVERY);
+        double share = yaml.get(JobOptions.EVALUATE_SHARE);
+        Duration deadline = yaml.time(JobOptions.EVALUATE_DEADLINE);
+        if (every < 0) {
+            throw yaml.wrong(JobOptions.EVALUATE_EVERY, "expected 0 or more");
+        }
+        if (every > 0 && yaml.find(JobOptions.EVALUATOR).isPresent()) {
+            throw yaml.wrong(
+                    JobOptions.EVALUATE_EVERY,
+                    "but %s is there too; keep one of them, since each says what models are worth"
+                            .formatted(JobOptions.EVALUATOR.key()));
+        }
+        if (!(share > 0 && share <= 1)) {
+            throw yaml.wrong(JobOptions.EVALUATE_SHARE, "expected above 0 and at most 1");
+        }
+        if (deadline.toMillis() == 0) {
+            throw yaml.wrong(JobOptions.EVALUATE_DEADLINE, "expected 1 ms or more");
+        }
+        return new RoundRules.Evaluation(every, share, deadline);
     }
 
     private static String evaluator(JobYaml yaml) {

@@ -39,7 +39,7 @@ import java.util.stream.Stream;
  * JOB/models/RUN_ROUND.EPOCH.region   global models
  * JOB/trainers/TRAINER.json       what a colocated trainer says of itself
  * JOB/receipts/TRAINER.json       the newest answers to it
- * JOB/evaluations/TRAINER.json    the newest word of an evaluator about a model
+ * JOB/evaluations/TRAINER.json    the newest word of an evaluator, or of a trainer that was asked, about a model
  * JOB/round.json                  the round plan
  * JOB/job.json                    the quota
  * JOB/status.jsonl, models.jsonl, dead-letters.jsonl   what people and tools follow; .1: what was before
@@ -174,6 +174,11 @@ public record JobDirectory(Path path, String updatesIn) {
     /** What a trainer says of itself. */
     public Path trainer(String trainer) {
         return path.resolve("trainers").resolve(trainer + ".json");
+    }
+
+    /** What a trainer, or an evaluator, has found out about a model. */
+    public Path evaluation(String trainer) {
+        return path.resolve("evaluations").resolve(trainer + ".json");
     }
 
     /** All that trainers say of themselves. */

@@ -69,6 +69,21 @@ final class Admission {
         }
     }
 
+    /**
+     * Nobody speaks for a trainer over another transport than its own, which may know its clients
+     * better.
+     */
+    Optional<Verdict> foreign(CoordinatorState state, Claim claim, String transport) {
+        return state.trainers.speaksOver(claim.trainer(), transport)
+                ? Optional.empty()
+                : Optional.of(
+                        Verdict.Reject.of(
+                                RejectReason.UNKNOWN_TRAINER,
+                                claim,
+                                "the trainer has joined over another transport than %s; join over this one"
+                                        .formatted(transport)));
+    }
+
     Verdict judge(CoordinatorState state, Claim claim) {
         if (!claim.job().equals(job)) {
             return Verdict.Reject.of(

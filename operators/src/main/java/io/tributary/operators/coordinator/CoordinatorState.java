@@ -13,6 +13,7 @@ import io.tributary.operators.types.StreamType;
 import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerShare;
 import io.tributary.protocol.topology.Topology;
 import io.tributary.protocol.topology.Topology.Node;
 import java.util.ArrayList;
@@ -42,6 +43,8 @@ public final class CoordinatorState {
     /** What a round is doing. */
     enum Phase {
         WAITING,
+        /** Trainers are asked what its model is worth, before it opens. */
+        EVALUATING,
         OPEN,
         /** It has ended, and what follows from that is being said. */
         CLOSING,
@@ -56,35 +59,6 @@ public final class CoordinatorState {
      * @param opening its number among all openings
      */
     record ClosedRound(RoundId id, int opening) {}
-
-    /**
-     * A round that has ended, and how much of what follows has been said.
-     *
-     * @param round which
-     * @param model the version of the model that it ends with
-     * @param base the version that trainers started from
-     * @param abandoned whether it ends without a model
-     * @param trainers those that took part in the job then
-     * @param next what comes after
-     * @param said how many parts of its ledger have been said
-     */
-    record Closing(
-            RoundId round,
-            RoundId model,
-            RoundId base,
-            boolean abandoned,
-            int trainers,
-            Phase next,
-            int said) {
-
-        Closing before(Phase other) {
-            return new Closing(round, model, base, abandoned, trainers, other, said);
-        }
-
-        Closing until(int part) {
-            return new Closing(round, model, base, abandoned, trainers, next, part);
-        }
-    }
 
     Phase phase = Phase.WAITING;
 
@@ -160,6 +134,8 @@ public final class CoordinatorState {
     String note = "";
 
     GoalState goal = new GoalState();
+
+    EvaluationState asking = new EvaluationState();
 
     /** Names of what the optimizer remembers; empty where that is nothing, or is not known. */
     List<String> slots = new ArrayList<>();
@@ -246,7 +222,7 @@ public final class CoordinatorState {
         roundEpoch = epoch;
         deadline = deadlineNanos;
         opening++;
-        trainers.open(opening);
+        trainers.open(opening, TrainerShare.ALL);
         rejected = 0;
         duplicates = 0;
         measured = new Measured();
@@ -254,7 +230,29 @@ public final class CoordinatorState {
         note = "";
     }
 
-    /** The newest word of the evaluator. */
+    /** Asks some of the trainers that are there what the current model is worth. */
+    void evaluate(double share, long deadlineNanos) {
+        phase = Phase.EVALUATING;
+        roundEpoch = epoch;
+        deadline = deadlineNanos;
+        opening++;
+        asking.begin(base(), share, trainers);
+        trainers.open(opening, asking.who());
+        rejected = 0;
+        duplicates = 0;
+        measured = new Measured();
+        note = "";
+    }
+
+    /** Nobody is asked any more. */
+    void endEvaluation() {
+        phase = Phase.WAITING;
+        deadline = 0;
+        trainers.close();
+        trainers.closed();
+    }
+
+    /** The newest word of the evaluator, or of the trainers that were asked. */
     Optional<Evaluation> evaluation() {
         return evaluations.stream().findAny();
     }
@@ -319,11 +317,11 @@ public final class CoordinatorState {
     }
 
     /**
-     * Ends the current round with a model. Its version has the epoch of now: what was made before a
-     * restore, and undone by it, has another.
+     * Ends the current round with a model, and maybe with more to do. Its version has the epoch of
+     * now: what was made before a restore, and undone by it, has another.
      */
-    void close(int last, boolean enough, long end) {
-        Phase next = round < last && !enough ? Phase.WAITING : Phase.FINISHED;
+    void close(boolean more, boolean evaluate, long end) {
+        Phase next = more || evaluate ? Phase.WAITING : Phase.FINISHED;
         end(new Closing(id(), model(), base(), false, trainers.members(), next, 0));
         rounds.add(new ClosedRound(id(), opening));
         if (rounds.size() > REMEMBERED_ROUNDS) {
@@ -333,7 +331,7 @@ public final class CoordinatorState {
         modelEpoch = epoch;
         made();
         endsAt = end;
-        round = next == Phase.FINISHED ? round : round + 1;
+        round = more ? round + 1 : round;
     }
 
     /** No more rounds are needed, and none is open. */

@@ -2,24 +2,36 @@
 
 package io.tributary.operators.coordinator;
 
+import io.tributary.operators.coordinator.CoordinatorState.Phase;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.Run;
+import java.util.Map;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Decides whose word about models counts, and what follows from it. */
 @Policy
 final class Evaluations {
+
+    private static final Logger LOG = LoggerFactory.getLogger(Evaluations.class);
 
     private final Run run;
 
     /** The trainer's id that it uses; empty where the job has none. */
     private final String evaluator;
 
+    private final RoundRules.Evaluation asking;
+    private final String metric;
+    private final long maxSamples;
     private final Goals goals;
 
     Evaluations(Run run, RoundRules rules) {
+        this.asking = rules.evaluation();
+        this.metric = rules.goal().metric();
+        this.maxSamples = rules.limits().maxSamples();
         this.run = run;
         this.evaluator = rules.evaluator();
         this.goals = new Goals(run, rules);
@@ -28,13 +40,106 @@ final class Evaluations {
     /** Why a message of type EVALUATION is not taken. */
     private record Reject(RejectReason reason, String why) {}
 
+    /** Whether trainers are to be asked about the current model. */
+    boolean due(CoordinatorState state) {
+        return follows(state.modelRound) && !state.asking.about(state.base());
+    }
+
+    /** Whether trainers are asked about the model of a round. */
+    boolean follows(int round) {
+        return asking.every() > 0 && round % asking.every() == 0;
+    }
+
+    /** Asks them. */
+    void ask(CoordinatorState state, RoundEvents events) {
+        state.evaluate(asking.share(), state.ranNanos + asking.deadline().toNanos());
+        events.plan();
+    }
+
+    /** All that were asked have answered, or had the time to do it. */
+    void summarize(CoordinatorState state, RoundEvents events) {
+        Map<String, Double> means = state.measured.means();
+        LOG.info(
+                "model {}: {} of {} trainers have evaluated it: {}",
+                state.base(),
+                state.asking.asked() - state.trainers.awaited(),
+                state.asking.asked(),
+                means);
+        String note =
+                means.isEmpty()
+                        ? "no trainer has evaluated model %s (rounds.evaluate-every)"
+                                .formatted(state.base())
+                        : state.note;
+        events.status();
+        state.endEvaluation();
+        state.note = note;
+        if (!means.isEmpty()) {
+            Evaluation found =
+                    new Evaluation(run.id(), state.modelRound, state.modelEpoch, means, "");
+            state.evaluated(found);
+            goals.measured(found.round(), means, state);
+            events.evaluated(found);
+        }
+    }
+
+    /**
+     * Takes somebody's word about a model.
+     *
+     * @return whether there is something to show
+     */
+    boolean take(ControlMessage message, CoordinatorState state, RoundEvents events) {
+        return asking.every() > 0
+                ? answer(message, state, events)
+                : evaluated(message, state, events);
+    }
+
+    /** A trainer says it until the job asks for something else, so it may be known. */
+    private boolean answer(ControlMessage message, CoordinatorState state, RoundEvents events) {
+        String from = message.trainer();
+        Evaluation said = message.evaluation();
+        Optional<TrainerEntry> member =
+                state.trainers
+                        .member(from)
+                        .filter(its -> its.instance().equals(message.instance()))
+                        .filter(its -> state.trainers.speaksOver(from, events.transport()));
+        if (member.isEmpty()) {
+            events.evaluationRejected(
+                    message,
+                    RejectReason.UNKNOWN_TRAINER,
+                    "trainers are asked (rounds.evaluate-every), and '%s' has not joined"
+                            .formatted(from));
+            return false;
+        }
+        boolean asked =
+                state.phase == Phase.EVALUATING
+                        && said.run().equals(run.id())
+                        && said.model().equals(state.base())
+                        && state.trainers.awaits(from);
+        if (!asked) {
+            return false;
+        }
+        boolean bad =
+                !said.metrics().isEmpty() && (said.samples() < 1 || said.samples() > maxSamples);
+        if (bad) {
+            events.evaluationRejected(
+                    message,
+                    RejectReason.BAD_SAMPLES,
+                    "it has %d samples, expected 1 to %d (rounds.max-samples)"
+                            .formatted(said.samples(), maxSamples));
+        } else {
+            state.measured.add(said.metrics(), said.samples(), member.get().group(), metric);
+        }
+        state.trainers.settle(from);
+        return true;
+    }
+
     /**
      * Takes the evaluator's word. The same word again is shown again, since it may not have been
      * seen, but written down once.
      *
      * @return whether there is something to show
      */
-    boolean take(ControlMessage message, CoordinatorState state, RoundEvents events) {
+    private boolean evaluated(ControlMessage message, CoordinatorState state, RoundEvents events) {
         Evaluation said = message.evaluation();
         Optional<Reject> reject = judge(message.trainer(), said, state);
         if (reject.isPresent()) {
@@ -88,12 +193,12 @@ final class Evaluations {
         goals.begin(state);
     }
 
-    /** A round closes; what its trainers have measured counts where there is no evaluator. */
+    /** A round closes; what its trainers have measured counts where nobody evaluates models. */
     void closing(CoordinatorState state) {
         int before = state.goal.close();
-        if (evaluator.isEmpty()) {
+        if (evaluator.isEmpty() && asking.every() == 0) {
             goals.measured(state.round, state.measured.means(), state);
-        } else if (before > 0 && state.goal.best().isEmpty()) {
+        } else if (!evaluator.isEmpty() && before > 0 && state.goal.best().isEmpty()) {
             goals.missing("the evaluator '%s'".formatted(evaluator), state);
         }
     }

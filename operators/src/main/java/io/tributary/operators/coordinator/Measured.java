@@ -92,22 +92,26 @@ final class Measured {
      * @param wanted a metric that is kept however many there are; may be empty
      */
     void add(Claim claim, String group, String wanted) {
-        claim.metrics()
-                .forEach(
-                        (name, value) -> {
-                            boolean kept =
-                                    sums.containsKey(name)
-                                            || name.equals(wanted)
-                                            || sums.size() < Metrics.MAX_COUNT;
-                            if (kept) {
-                                add(sums, name, value, claim.samples());
-                                add(
-                                        groups.computeIfAbsent(group, none -> new TreeMap<>()),
-                                        name,
-                                        value,
-                                        claim.samples());
-                            }
-                        });
+        add(claim.metrics(), claim.samples(), group, wanted);
+    }
+
+    /** The same of metrics, with the number of samples as their weight. */
+    void add(Map<String, Double> metrics, long samples, String group, String wanted) {
+        metrics.forEach(
+                (name, value) -> {
+                    boolean kept =
+                            sums.containsKey(name)
+                                    || name.equals(wanted)
+                                    || sums.size() < Metrics.MAX_COUNT;
+                    if (kept) {
+                        add(sums, name, value, samples);
+                        add(
+                                groups.computeIfAbsent(group, none -> new TreeMap<>()),
+                                name,
+                                value,
+                                samples);
+                    }
+                });
     }
 
     private static void add(Map<String, Sum> to, String name, double value, double weight) {

@@ -8,7 +8,6 @@ import io.tributary.operators.aggregate.AggregatorInput.DropRound;
 import io.tributary.operators.aggregate.AggregatorInput.RoundEnd;
 import io.tributary.operators.coordinator.AggregationPlacement.Deal;
 import io.tributary.operators.coordinator.AggregationPlacement.Seat;
-import io.tributary.operators.coordinator.CoordinatorState.Closing;
 import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.operators.model.LedgerPart;
 import io.tributary.protocol.message.Claim;

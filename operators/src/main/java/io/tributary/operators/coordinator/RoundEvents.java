@@ -4,7 +4,6 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.coordinator.Admission.Verdict;
-import io.tributary.operators.coordinator.CoordinatorState.Closing;
 import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.operators.model.LedgerPart;
 import io.tributary.protocol.RejectReason;
@@ -101,6 +100,7 @@ final class RoundEvents {
                         new RoundPlan(
                                 job,
                                 switch (state.phase) {
+                                    case EVALUATING -> RoundPlan.State.EVALUATING;
                                     case WAITING, OPEN, CLOSING -> RoundPlan.State.OPEN;
                                     case FINISHED -> RoundPlan.State.FINISHED;
                                     case ENDED -> RoundPlan.State.ENDED;
@@ -115,7 +115,16 @@ final class RoundEvents {
                                 run.id(),
                                 state.phase == CoordinatorState.Phase.ENDED ? run.end() : "",
                                 rules.config(),
-                                rules.folding().expected())));
+                                rules.folding().expected(),
+                                state.phase == CoordinatorState.Phase.EVALUATING
+                                        ? state.asking.who()
+                                        : null,
+                                rules.evaluation().every() == 0
+                                        ? Map.of()
+                                        : state.evaluation()
+                                                .filter(its -> its.model().equals(state.base()))
+                                                .map(Evaluation::metrics)
+                                                .orElse(Map.of()))));
     }
 
     /** How the job stands. */
@@ -123,6 +132,7 @@ final class RoundEvents {
         status(
                 switch (state.phase) {
                     case WAITING, CLOSING -> RoundStatus.State.WAITING;
+                    case EVALUATING -> RoundStatus.State.EVALUATING;
                     case OPEN -> RoundStatus.State.OPEN;
                     case FINISHED, ENDED -> RoundStatus.State.FINISHED;
                 });

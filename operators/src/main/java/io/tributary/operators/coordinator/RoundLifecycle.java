@@ -20,6 +20,8 @@ final class RoundLifecycle {
     /** What is to be done with the round now. */
     enum Verdict {
         NOTHING,
+        EVALUATE,
+        EVALUATED,
         OPEN,
         CLOSE,
         ABANDON,
@@ -30,12 +32,11 @@ final class RoundLifecycle {
     Verdict judge(CoordinatorState state) {
         long now = state.ranNanos;
         return switch (state.phase) {
-            case WAITING ->
-                    evaluations.enough(state)
-                            ? Verdict.FINISH
-                            : state.trainers.members() >= rules.quorum().trainers()
-                                    ? Verdict.OPEN
-                                    : Verdict.NOTHING;
+            case WAITING -> waiting(state);
+            case EVALUATING ->
+                    state.trainers.awaited() == 0 || now >= state.deadline
+                            ? Verdict.EVALUATED
+                            : Verdict.NOTHING;
             case OPEN -> {
                 boolean quorum = state.trainers.counted() >= rules.quorum().updates();
                 if (quorum && state.trainers.awaited() == 0) {
@@ -53,6 +54,17 @@ final class RoundLifecycle {
                             : Verdict.NOTHING;
             case CLOSING, ENDED -> Verdict.NOTHING;
         };
+    }
+
+    private Verdict waiting(CoordinatorState state) {
+        boolean there = state.trainers.members() >= rules.quorum().trainers();
+        if (there && evaluations.due(state)) {
+            return Verdict.EVALUATE;
+        }
+        if (evaluations.enough(state) || state.modelRound >= rules.rounds()) {
+            return Verdict.FINISH;
+        }
+        return there ? Verdict.OPEN : Verdict.NOTHING;
     }
 
     /**

@@ -19,10 +19,14 @@ final class RoundProgress {
 
     static RoundStatus of(String job, CoordinatorState state, RoundStatus.State shown) {
         Trainers trainers = state.trainers;
-        boolean between = state.phase != Phase.OPEN;
+        boolean evaluating = state.phase == Phase.EVALUATING;
+        boolean between = state.phase != Phase.OPEN && !evaluating;
         // The round that is closing is not the one that is shown.
         boolean closing = state.phase == Phase.CLOSING && shown == RoundStatus.State.WAITING;
-        int counted = closing ? 0 : trainers.counted();
+        int counted =
+                evaluating
+                        ? state.asking.asked() - trainers.awaited()
+                        : closing ? 0 : trainers.counted();
         boolean told = measured(shown) && state.measured.size() <= MAX_SUMMARIES;
         Map<String, GroupStatus> groups = new TreeMap<>();
         trainers.groups()

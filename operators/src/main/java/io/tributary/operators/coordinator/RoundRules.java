@@ -26,6 +26,7 @@ import java.util.Map;
  * @param limits what trainers may ask for
  * @param config what trainers are to know, in each plan
  * @param evaluator the id of who may say what models are worth; empty for nobody
+ * @param evaluation when trainers say what models are worth
  * @param goal what ends the job before its last round
  */
 public record RoundRules(
@@ -37,6 +38,7 @@ public record RoundRules(
         Limits limits,
         Map<String, Object> config,
         String evaluator,
+        Evaluation evaluation,
         Goal goal)
         implements Serializable {
 
@@ -48,7 +50,36 @@ public record RoundRules(
             Folding folding,
             Map<String, String> cohort,
             Limits limits) {
-        this(rounds, quorum, patience, folding, cohort, limits, Map.of(), "", Goal.NONE);
+        this(
+                rounds,
+                quorum,
+                patience,
+                folding,
+                cohort,
+                limits,
+                Map.of(),
+                "",
+                Evaluation.NONE,
+                Goal.NONE);
+    }
+
+    /**
+     * When trainers are asked what a model is worth, before they go on with it.
+     *
+     * @param every after how many rounds, and before the first; 0 means never
+     * @param share of the trainers that is asked, above 0 and at most 1
+     * @param deadline time in which the job waits for answers
+     */
+    public record Evaluation(int every, double share, Duration deadline) implements Serializable {
+
+        /** Nobody is asked. */
+        public static final Evaluation NONE = new Evaluation(0, 1, Duration.ofMinutes(1));
+
+        public Evaluation {
+            require(every >= 0, "rounds between evaluations", every, "0 or more");
+            require(share > 0 && share <= 1, "share", share, "above 0 and at most 1");
+            require(deadline.toMillis() > 0, "deadline of evaluations", deadline, "more than 0");
+        }
     }
 
     /**

@@ -17,6 +17,7 @@ import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.RoundStatus;
 import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
+import io.tributary.protocol.message.TrainerShare;
 import io.tributary.protocol.topology.Topology;
 import java.util.List;
 import java.util.Map;
@@ -103,8 +104,12 @@ final class RoundStateMachine {
 
     /** The state's openings have their numbers now, which an earlier version did not give them. */
     void renumbered() {
+        boolean evaluating = state.phase == Phase.EVALUATING;
         state.trainers.begin(
-                state.opening, state.phase == Phase.OPEN, state.phase == Phase.CLOSING);
+                state.opening,
+                evaluating ? state.asking.who() : TrainerShare.ALL,
+                evaluating || state.phase == Phase.OPEN,
+                state.phase == Phase.CLOSING);
     }
 
     /** Takes the entry of a trainer from a checkpoint, before the first event. */
@@ -214,7 +219,10 @@ final class RoundStateMachine {
     }
 
     private void update(Claim claim, Moment now) {
-        Verdict verdict = foreign(claim).orElseGet(() -> admission.judge(state, claim));
+        Verdict verdict =
+                admission
+                        .foreign(state, claim, events.transport())
+                        .orElseGet(() -> admission.judge(state, claim));
         if (verdict instanceof Verdict.Count) {
             verdict = trust.judge(claim).<Verdict>map(reject -> reject).orElse(verdict);
         }
@@ -231,21 +239,6 @@ final class RoundStateMachine {
                 events.duplicate(claim);
             }
         }
-    }
-
-    /**
-     * Nobody speaks for a trainer over another transport than its own, which may know its clients
-     * better.
-     */
-    private Optional<Verdict> foreign(Claim claim) {
-        return state.trainers.speaksOver(claim.trainer(), events.transport())
-                ? Optional.empty()
-                : Optional.of(
-                        Verdict.Reject.of(
-                                RejectReason.UNKNOWN_TRAINER,
-                                claim,
-                                "the trainer has joined over another transport than %s; join over this one"
-                                        .formatted(events.transport())));
     }
 
     /** Whether an update is for the round that is open, or is closing: what counts is in use. */
@@ -325,6 +318,8 @@ final class RoundStateMachine {
                 verdict = judge()) {
             statusDue = true;
             switch (verdict) {
+                case EVALUATE -> evaluations.ask(state, events);
+                case EVALUATED -> evaluations.summarize(state, events);
                 case OPEN -> open();
                 case CLOSE -> close();
                 case ABANDON -> abandon();
@@ -372,7 +367,8 @@ final class RoundStateMachine {
                 state.rejected + state.duplicates,
                 state.trainers.awaited());
         state.slots = rules.folding().algorithm().optimizer().slots();
-        state.close(rules.rounds(), evaluations.enough(state), lifecycle.end(state));
+        boolean more = state.round < rules.rounds() && !evaluations.enough(state);
+        state.close(more, evaluations.follows(state.round), lifecycle.end(state));
         sayEnding();
     }
 

@@ -4,6 +4,7 @@ package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.TrainerEntry.Counted;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.TrainerShare;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
@@ -24,28 +25,6 @@ import java.util.function.IntPredicate;
  * each. Not thread-safe.
  */
 final class Trainers {
-
-    /** How many trainers of a group there are. */
-    static final class GroupCounts {
-        private int members;
-        private int awaited;
-        private int counted;
-
-        /** Those that take part. */
-        int members() {
-            return members;
-        }
-
-        /** Those that the open round waits for. */
-        int awaited() {
-            return awaited;
-        }
-
-        /** Those whose updates count in the round. */
-        int counted() {
-            return counted;
-        }
-    }
 
     /** Takes the place of a trainer whose update does not count after all. */
     private static final String NOBODY = "";
@@ -73,6 +52,12 @@ final class Trainers {
     private int awaited;
     private int counted;
 
+    /** Those that take part, in each bucket of {@link TrainerShare}. */
+    private final int[] buckets = new int[TrainerShare.BUCKETS];
+
+    /** Whom the newest opening is for. */
+    private TrainerShare share = TrainerShare.ALL;
+
     /** The newest opening. */
     private int opening;
 
@@ -87,7 +72,8 @@ final class Trainers {
     }
 
     /** Begins with the state of a round; entries are loaded next. */
-    void begin(int newestOpening, boolean open, boolean closing) {
+    void begin(int newestOpening, TrainerShare itsShare, boolean open, boolean closing) {
+        share = itsShare;
         opening = newestOpening;
         waits = open;
         counts = open || closing;
@@ -96,7 +82,7 @@ final class Trainers {
     /** Takes an entry from a checkpoint. */
     void load(String trainer, TrainerEntry entry) {
         entries.put(trainer, entry);
-        tally(entry, 1);
+        tally(trainer, entry, 1);
         if (entry.present()) {
             heard.put(trainer, 0L);
         } else {
@@ -130,6 +116,11 @@ final class Trainers {
     /** How many take part. */
     int members() {
         return members;
+    }
+
+    /** How many take part that are in a bucket of {@link TrainerShare}. */
+    int members(int bucket) {
+        return buckets[bucket];
     }
 
     /** How many are remembered, also of those that have left. */
@@ -200,9 +191,15 @@ final class Trainers {
                 && entry.counted().orElseThrow().payload() == Counted.fingerprint(payload);
     }
 
-    /** Whether the open round waits for a trainer. */
-    boolean awaits(TrainerEntry entry) {
+    /** Whether the open round waits for a trainer, or its word about a model. */
+    boolean awaits(String trainer) {
+        TrainerEntry entry = entries.get(trainer);
+        return entry != null && awaits(trainer, entry);
+    }
+
+    private boolean awaits(String trainer, TrainerEntry entry) {
         return waits
+                && share.has(trainer)
                 && entry.present()
                 && entry.since() < opening
                 && entry.settled() != opening
@@ -240,7 +237,7 @@ final class Trainers {
             return;
         }
         heard.remove(trainer);
-        if (awaits(before) || before.remembers()) {
+        if (awaits(trainer, before) || before.remembers()) {
             put(trainer, before.gone(opening));
             absent.add(trainer);
         } else {
@@ -269,18 +266,27 @@ final class Trainers {
     /** The round is not to wait for one. */
     void settle(String trainer) {
         TrainerEntry before = entries.get(trainer);
-        if (before != null && awaits(before)) {
+        if (before != null && awaits(trainer, before)) {
             put(trainer, before.settledIn(opening));
         }
     }
 
-    /** A round is opened: it waits for all that take part. */
-    void open(int itsOpening) {
+    /** A round is opened: it waits for those that take part and are in the share. */
+    void open(int itsOpening, TrainerShare itsShare) {
         opening = itsOpening;
+        share = itsShare;
         waits = true;
         counts = true;
-        awaited = members;
-        groups.values().forEach(group -> group.awaited = group.members);
+        awaited = in(share, buckets);
+        groups.values().forEach(group -> group.awaited = in(share, group.buckets));
+    }
+
+    private static int in(TrainerShare share, int[] buckets) {
+        int in = 0;
+        for (int i = 0; i < share.buckets(); i++) {
+            in += buckets[(share.from() + i) % TrainerShare.BUCKETS];
+        }
+        return in;
     }
 
     /** The round waits for nobody any more; what counts in it is still needed. */
@@ -347,24 +353,27 @@ final class Trainers {
     private void put(String trainer, TrainerEntry next) {
         TrainerEntry before = entries.put(trainer, next);
         if (before != null) {
-            tally(before, -1);
+            tally(trainer, before, -1);
         }
-        tally(next, 1);
+        tally(trainer, next, 1);
         journal.accept(trainer, Optional.of(next));
     }
 
     private void remove(String trainer) {
-        tally(entries.remove(trainer), -1);
+        tally(trainer, entries.remove(trainer), -1);
         journal.accept(trainer, Optional.empty());
     }
 
-    private void tally(TrainerEntry entry, int by) {
+    private void tally(String trainer, TrainerEntry entry, int by) {
         GroupCounts group = groups.computeIfAbsent(entry.group(), name -> new GroupCounts());
         if (entry.present()) {
             members += by;
             group.members += by;
+            int bucket = TrainerShare.bucket(trainer);
+            buckets[bucket] += by;
+            group.buckets[bucket] += by;
         }
-        if (awaits(entry)) {
+        if (awaits(trainer, entry)) {
             awaited += by;
             group.awaited += by;
         }

@@ -166,7 +166,7 @@ class AdmissionTest {
         assertThat(admission.judge(state, claim)).isInstanceOf(Verdict.Duplicate.class);
         Claim other = claim("job", "t", state.id(), 1, UpdateKind.WEIGHTS, 6);
         assertThat(reason(other)).isEqualTo(RejectReason.DIFFERENT_BYTES);
-        state.close(9, false, 0);
+        state.close(true, false, 0);
         assertThat(admission.judge(state, claim)).isInstanceOf(Verdict.Duplicate.class);
         assertThat(reason(claim("u", claim.id()))).isEqualTo(RejectReason.LATE);
     }

@@ -75,6 +75,7 @@ class EvaluationsTest {
                         RoundRules.Limits.DEFAULT,
                         Map.of(),
                         evaluator,
+                        RoundRules.Evaluation.NONE,
                         RoundRules.Goal.NONE),
                 TestModels.spec(model, 2, UpdateKind.WEIGHTS),
                 restored);

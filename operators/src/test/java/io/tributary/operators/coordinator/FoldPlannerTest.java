@@ -77,7 +77,7 @@ class FoldPlannerTest {
     }
 
     private void close() {
-        state.close(2, false, 0);
+        state.close(true, false, 0);
         assertThat(ending.say(state, events)).isTrue();
         commands();
     }

@@ -79,6 +79,7 @@ class GoalsTest {
                         RoundRules.Limits.DEFAULT,
                         Map.of(),
                         evaluator,
+                        RoundRules.Evaluation.NONE,
                         goal),
                 TestModels.spec(model, 2, UpdateKind.WEIGHTS),
                 restored);

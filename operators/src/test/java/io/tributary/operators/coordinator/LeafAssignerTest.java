@@ -59,7 +59,7 @@ class LeafAssignerTest {
         }
         TestRounds.open(state, before, 0);
         assertThat(leaves(after)).doesNotHaveDuplicates();
-        state.close(3, false, 0);
+        state.close(true, false, 0);
         state.ended();
         TestRounds.open(state, after, 0);
         assertThat(leaves(after)).as("two for each leaf now").hasSize(4).contains("r1/g0/0");

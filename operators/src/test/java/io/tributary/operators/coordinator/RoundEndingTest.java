@@ -55,7 +55,7 @@ class RoundEndingTest {
         if (abandoned) {
             state.abandon();
         } else {
-            state.close(2, false, 0);
+            state.close(true, false, 0);
         }
     }
 
@@ -132,7 +132,7 @@ class RoundEndingTest {
     @Test
     void aRoundWithoutUpdatesHasALedger() {
         TestRounds.open(state, TOPOLOGY, 0);
-        state.close(2, false, 0);
+        state.close(true, false, 0);
         List<List<Effect>> turns =
                 turns(rules(Timing.EAGER, Algorithm.FEDAVG), RoundEnding.Pace.DEFAULT);
         assertThat(((Effect.Record) turns.get(0).get(0)).part().last()).isTrue();

@@ -55,6 +55,7 @@ class RoundEventsTest {
                         RoundRules.Limits.DEFAULT,
                         Map.of("lr", 0.1),
                         "judge",
+                        RoundRules.Evaluation.NONE,
                         RoundRules.Goal.NONE);
         events = new RoundEvents("job", RUN, rules, state);
         events.begin("mqtt");
@@ -180,7 +181,7 @@ class RoundEventsTest {
     void aPartOfALedgerNamesUpdatesInTheOrderInWhichTheyCounted() {
         TestRounds.count(state, TOPOLOGY, claim("b"), false);
         TestRounds.count(state, TOPOLOGY, claim("a"), false);
-        state.close(2, false, 0);
+        state.close(true, false, 0);
         events.ledger(state.ending().orElseThrow(), 0, 0, 2, true);
         LedgerPart part = only(Effect.Record.class).part();
         assertThat(part.last()).isTrue();

@@ -402,7 +402,7 @@ class RoundStateMachineModelTest {
                 same("awaited", trainers.awaited(), reference.awaited.size());
                 same("counted", trainers.counted(), reference.counted.size());
                 for (String trainer : reference.awaited) {
-                    same("awaited", trainers.awaits(entries.get(trainer)), true);
+                    same("awaited", trainers.awaits(trainer), true);
                 }
                 int contributions = 0;
                 for (Map<String, Integer> hosts : trainers.contributions().values()) {

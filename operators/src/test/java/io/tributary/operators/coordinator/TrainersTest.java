@@ -4,10 +4,10 @@ package io.tributary.operators.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.tributary.operators.coordinator.Trainers.GroupCounts;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.Topologies;
 import io.tributary.protocol.message.PayloadRef;
+import io.tributary.protocol.message.TrainerShare;
 import io.tributary.protocol.topology.Topology;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -41,7 +41,7 @@ class TrainersTest {
         journal.clear();
         state.phase = CoordinatorState.Phase.WAITING;
         journal();
-        state.trainers.begin(state.opening, false, false);
+        state.trainers.begin(state.opening, TrainerShare.ALL, false, false);
         return new Random(seed);
     }
 
@@ -57,7 +57,7 @@ class TrainersTest {
                 if (state.phase == CoordinatorState.Phase.WAITING) {
                     TestRounds.open(state, TOPOLOGY, 0);
                 } else if (random.nextInt(4) == 0) {
-                    state.close(1000, false, 0);
+                    state.close(true, false, 0);
                     state.ended();
                 }
             }
@@ -88,8 +88,8 @@ class TrainersTest {
 
     private void assertCounts(Trainers trainers) {
         boolean open = state.phase == CoordinatorState.Phase.OPEN;
-        List<TrainerEntry> members =
-                journal.values().stream().filter(TrainerEntry::present).toList();
+        List<String> members =
+                journal.keySet().stream().filter(name -> journal.get(name).present()).toList();
         assertThat(trainers.members()).isEqualTo(members.size());
         assertThat(trainers.remembered()).isEqualTo(journal.size());
         assertThat(trainers.awaited()).isEqualTo(members.stream().filter(trainers::awaits).count());
@@ -146,7 +146,11 @@ class TrainersTest {
                 happen(random);
             }
             Trainers restored = new Trainers((trainer, entry) -> {});
-            restored.begin(state.opening, state.phase == CoordinatorState.Phase.OPEN, false);
+            restored.begin(
+                    state.opening,
+                    TrainerShare.ALL,
+                    state.phase == CoordinatorState.Phase.OPEN,
+                    false);
             List<String> order = new ArrayList<>(journal.keySet());
             Collections.shuffle(order, random);
             order.forEach(trainer -> restored.load(trainer, journal.get(trainer)));

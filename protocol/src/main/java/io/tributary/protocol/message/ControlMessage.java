@@ -40,7 +40,7 @@ public record ControlMessage(
         HEARTBEAT,
         /** I take no more part; also sent by the broker as last will. */
         LEAVE,
-        /** This is what I have found out about a model; from the job's evaluator alone. */
+        /** This is what I have found out about a model; from the evaluator, or who is asked. */
         EVALUATION
     }
 

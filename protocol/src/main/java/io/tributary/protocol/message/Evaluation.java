@@ -3,6 +3,7 @@
 package io.tributary.protocol.message;
 
 import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.RejectReason;
@@ -11,16 +12,23 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 
 /**
- * What the job's evaluator has found out about a model.
+ * What somebody has found out about a model: the job's evaluator, a trainer that was asked, or all
+ * of those trainers together.
  *
  * @param run the submission of the job that made the model
  * @param round the round that made it; 0 for the initial model
  * @param epoch its epoch
  * @param metrics what was measured, for example {@code accuracy}
+ * @param samples on how many samples a trainer has, ≥ 1; 0 where that is not said
  * @param stop why no more rounds are needed; empty where they are
  */
 public record Evaluation(
-        String run, int round, long epoch, Map<String, Double> metrics, String stop) {
+        String run,
+        int round,
+        long epoch,
+        Map<String, Double> metrics,
+        @JsonInclude(JsonInclude.Include.NON_DEFAULT) long samples,
+        String stop) {
 
     private static final int MAX_STOP_BYTES = 600;
 
@@ -36,6 +44,7 @@ public record Evaluation(
                 said.round(),
                 said.epoch(),
                 Metrics.of(json.path("metrics")),
+                json.path("samples").asLong(),
                 said.stop());
     }
 
@@ -43,6 +52,11 @@ public record Evaluation(
     static Evaluation in(JsonNode message) {
         JsonNode evaluation = message.path("evaluation");
         return evaluation.isObject() ? Json.convert(evaluation, Evaluation.class) : null;
+    }
+
+    /** One that does not say on how many samples. */
+    public Evaluation(String run, int round, long epoch, Map<String, Double> metrics, String stop) {
+        this(run, round, epoch, metrics, 0, stop);
     }
 
     public Evaluation {

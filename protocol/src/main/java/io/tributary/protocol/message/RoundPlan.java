@@ -7,6 +7,8 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.protocol.Json;
+import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.RejectedException;
 import io.tributary.protocol.WireMessage;
 import java.util.List;
 import java.util.Map;
@@ -28,6 +30,9 @@ import java.util.Map;
  * @param config what the job's user wants trainers to know, such as a learning rate: numbers, texts
  *     and booleans by name
  * @param expects what updates have besides the model's tensors
+ * @param asked who is to say what the model is worth; null unless EVALUATING
+ * @param measured means of what trainers have found out about the model; empty where they were not
+ *     asked
  * @param end proves that the run has ended ({@link Run#end}); empty unless ENDED
  */
 public record RoundPlan(
@@ -43,7 +48,9 @@ public record RoundPlan(
         String run,
         String end,
         Map<String, Object> config,
-        Expected expects)
+        Expected expects,
+        @JsonInclude(JsonInclude.Include.NON_NULL) TrainerShare asked,
+        @JsonInclude(JsonInclude.Include.NON_EMPTY) Map<String, Double> measured)
         implements WireMessage {
 
     /** What each version says. */
@@ -77,7 +84,9 @@ public record RoundPlan(
                 said.run(),
                 said.end(),
                 Config.of(json.path("config")),
-                Expected.of(json.path("expects")));
+                Expected.of(json.path("expects")),
+                TrainerShare.of(json.path("asked")),
+                Metrics.of(json.path("measured")));
     }
 
     /** With nothing that trainers should know. */
@@ -106,23 +115,33 @@ public record RoundPlan(
                 run,
                 end,
                 Map.of(),
-                Expected.NOTHING);
+                Expected.NOTHING,
+                null,
+                Map.of());
     }
 
     public RoundPlan {
         config = Config.checked(config);
+        if ((state == State.EVALUATING) != (asked != null)) {
+            throw new RejectedException(
+                    RejectReason.MALFORMED,
+                    "round plan: state %s, and 'asked' is %s".formatted(state, asked));
+        }
+        measured = Map.copyOf(measured);
     }
 
     /** Names that a reader must understand. */
     @JsonProperty(MUST_FIELD)
     @JsonInclude(JsonInclude.Include.NON_EMPTY)
     List<String> must() {
-        return expects.must();
+        return state == State.EVALUATING ? List.of("asked") : expects.must();
     }
 
     /** Whether the round takes updates. */
     public enum State {
         OPEN,
+        /** Trainers that are asked say what the model is worth; the round opens after that. */
+        EVALUATING,
         /** All rounds are done; the model named is the last. Updates are still answered. */
         FINISHED,
         /** The job itself ends; nobody is answered any more. */

@@ -99,6 +99,8 @@ public record RoundStatus(
     public enum State {
         /** Not enough trainers have joined to open it. */
         WAITING,
+        /** Trainers are asked what the model is worth; {@code updates} counts their answers. */
+        EVALUATING,
         OPEN,
         CLOSED,
         /** The deadline came without a quorum; the round will be opened again. */

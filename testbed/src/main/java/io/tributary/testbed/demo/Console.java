@@ -76,6 +76,7 @@ public final class Console {
         line.append(
                 switch (status.state()) {
                     case WAITING -> " waiting ";
+                    case EVALUATING -> " evaluating ";
                     case OPEN -> " open    ";
                     case CLOSED -> " closed  ";
                     case ABANDONED -> " abandoned ";

@@ -153,6 +153,7 @@ public final class Demo {
                         RoundRules.Limits.DEFAULT,
                         options.job().method().algorithm().config(),
                         "",
+                        RoundRules.Evaluation.NONE,
                         RoundRules.Goal.NONE),
                 new ModelSpec(
                         initial.toAbsolutePath().toString(),

@@ -212,7 +212,9 @@ public final class FakeJob implements AutoCloseable {
                                 run.id(),
                                 state == RoundPlan.State.ENDED ? run.end() : "",
                                 Map.of(),
-                                expected));
+                                expected,
+                                null,
+                                Map.of()));
         JobDirectory.replace(files.round(), plan.get());
     }
 
