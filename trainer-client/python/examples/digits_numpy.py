@@ -11,6 +11,7 @@ import argparse
 import logging
 import os
 
+import fairness
 import numpy as np
 import safetensors.numpy
 from local_terms import LocalTerms
@@ -18,6 +19,11 @@ from local_terms import LocalTerms
 import tributary
 
 EPOCHS, BATCH, LEARNING_RATE = 2, 32, 0.1
+
+#: For FedGFT, made up as in ``./tributary demo``: a digit from 5 on is the favourable outcome, and
+#: images of much ink are the second group.
+FAVOURABLE = np.arange(10) >= 5
+MUCH_INK = 0.13
 
 
 def digits(part):
@@ -32,11 +38,13 @@ def digits(part):
     return images[mine].reshape(-1, 784), small.target[mine].astype(np.int64)
 
 
-def train(weights, images, labels, random, mu=0.0, constants=None):
+def train(weights, images, labels, random, mu=0.0, constants=None, fair=None):
     """Trains the network in place. Returns the mean loss of the last epoch.
 
-    ``mu`` holds the weights near where they began; ``constants`` are added to gradients.
+    ``mu`` holds the weights near where they began; ``constants`` are added to gradients. ``fair``
+    are what the gradient of each image's predicted outcome is multiplied by.
     """
+    fair = np.zeros(len(labels)) if fair is None else fair
     start = {name: value.copy() for name, value in weights.items()}
     loss = 0.0
     for _ in range(EPOCHS):
@@ -45,7 +53,15 @@ def train(weights, images, labels, random, mu=0.0, constants=None):
         for begin in range(0, len(order), BATCH):
             members = order[begin : begin + BATCH]
             losses.append(
-                step(weights, images[members], labels[members], start, mu, constants or {})
+                step(
+                    weights,
+                    images[members],
+                    labels[members],
+                    start,
+                    mu,
+                    constants or {},
+                    fair[members],
+                )
             )
         loss = float(np.mean(losses))
     return loss
@@ -62,10 +78,16 @@ def forward(w, x, y):
     return hidden, probabilities, float(losses.mean())
 
 
-def step(w, x, y, start, mu, constants):
+def predicted(probabilities):
+    """How likely the favourable outcome is."""
+    return probabilities[:, FAVOURABLE].sum(axis=1)
+
+
+def step(w, x, y, start, mu, constants, fair):
     hidden, probabilities, loss = forward(w, x, y)
+    pull = fair[:, None] * probabilities * (FAVOURABLE - predicted(probabilities)[:, None])
     probabilities[np.arange(len(y)), y] -= 1
-    gradient = probabilities / len(y)
+    gradient = ((probabilities + pull) / len(y)).astype(np.float32)
     hidden_gradient = (gradient @ w["fc2.weight"]) * (hidden > 0)
     for name, change in (
         ("fc2.weight", gradient.T @ hidden),
@@ -99,7 +121,15 @@ def main():
         images, labels = data["images"], data["labels"]
     else:
         images, labels = digits(given.part)
+    group, outcome = images.mean(axis=1) > MUCH_INK, FAVOURABLE[labels]
     random = np.random.default_rng(given.seed)
+
+    def evaluate(round):
+        _, probabilities, loss = forward(round.tensors, images, labels)
+        accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
+        fair = fairness.statistics(round, predicted(probabilities), group, outcome)
+        return len(labels), {"loss": loss, "accuracy": accuracy, **fair}
+
     with tributary.connect(
         given.uri,
         job=given.job,
@@ -107,12 +137,14 @@ def main():
         group=given.group,
         user=given.user,
         password=os.environ.get("TRIBUTARY_PASSWORD", ""),
+        evaluate=evaluate,
     ) as client:
         terms = LocalTerms()
         for round in client.rounds():
             weights = {name: value.copy() for name, value in round.tensors.items()}
             before = forward(weights, images, labels)[2]
-            loss = train(weights, images, labels, random, *terms.begin(round))
+            fair = fairness.weights(round, group, outcome)
+            loss = train(weights, images, labels, random, *terms.begin(round), fair)
             steps = EPOCHS * -(-len(labels) // BATCH)
             receipt = round.send(
                 weights,

@@ -51,6 +51,14 @@ public final class TrainingRound {
         return plan.config();
     }
 
+    /**
+     * Means of what all trainers together have found out about the model, by name; empty where they
+     * were not asked.
+     */
+    public Map<String, Double> measured() {
+        return plan.measured();
+    }
+
     /** What the job expects of an update, besides the model's tensors. */
     public Expected expected() {
         return plan.expects();

@@ -109,6 +109,7 @@ public final class TrainerCommand implements Callable<Integer> {
                                 .group(group)
                                 .transport(transport)
                                 .directory(work.path())
+                                .evaluator(DigitTrainer.evaluator(share))
                                 .connect()) {
             System.out.printf("%s: waiting for job '%s'%n", name, job);
             join(client, name);

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.cli.testutils.Cli;
 import io.tributary.memory.region.TensorFile;
+import io.tributary.operators.optimizer.FedGft;
 import io.tributary.protocol.Json;
 import io.tributary.protocol.tensor.TensorInfo;
 import java.io.IOException;
@@ -16,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -70,6 +72,7 @@ class AlgorithmsDemoITCase {
         "scaffold, learning-rate=0.9",
         "fednova, learning-rate=0.8",
         "qfedavg, client-learning-rate=1",
+        "fedgft, gamma=5",
         "median, ''"
     })
     void aFederationLearnsByEachAlgorithm(String algorithm, String parameter) throws Exception {
@@ -91,5 +94,36 @@ class AlgorithmsDemoITCase {
         assertThat(report().get("final").get("testAccuracy").doubleValue())
                 .isGreaterThan(rounds.get(0).get("testAccuracy").doubleValue())
                 .isGreaterThan(0.75);
+    }
+
+    /** The trainers say how fair each model is, and train by what all of them have found. */
+    @Test
+    void fedGftMakesTheBiasSmaller() throws Exception {
+        double without = bias("gamma=0");
+        assertThat(Math.abs(bias("gamma=5"))).isLessThan(0.75 * Math.abs(without));
+    }
+
+    private double bias(String gamma) throws Exception {
+        Path models = Files.createTempDirectory(temp, "fair");
+        Cli cli =
+                Cli.run(
+                        "demo",
+                        "--rounds",
+                        "6",
+                        "--algorithm",
+                        "fedgft",
+                        "--param",
+                        gamma,
+                        "--out",
+                        models.toString());
+        assertThat(cli.exit()).as(cli.err()).isZero();
+        JsonNode found =
+                Json.tree(Files.readAllBytes(models.resolve("model-6.json")))
+                        .path("evaluation")
+                        .path("metrics");
+        assertThat(found.path("accuracy").doubleValue()).isGreaterThan(0.9);
+        List<Double> abcd =
+                FedGft.STATISTICS.stream().map(name -> found.path(name).doubleValue()).toList();
+        return abcd.get(0) / abcd.get(1) - abcd.get(2) / abcd.get(3);
     }
 }

@@ -42,6 +42,7 @@ final class FlameModelSpec {
         OPTIMIZERS.put("fedprox", Map.of("mu", "mu"));
         OPTIMIZERS.put("feddyn", Map.of("alpha", "alpha"));
         OPTIMIZERS.put("scaffold", Map.of());
+        OPTIMIZERS.put("fedgft", Map.of("fair", "fair", "gamma", "gamma", "reg", "reg"));
     }
 
     /** Those that have a flavor. */

@@ -97,6 +97,7 @@ class FlameModelSpecTest {
             quoteCharacter = '~',
             value = {
                 "\"fedprox\", \"kwargs\": {\"mu\": 0.1} | fedprox | mu=0.1",
+                "\"fedgft\", \"kwargs\": {\"fair\": \"SP\", \"gamma\": 50, \"reg\": \"l2\"} | fedgft | fair=SP gamma=50 reg=l2",
                 "\"feddyn\", \"kwargs\": {\"alpha\": 0.2} | feddyn | alpha=0.2",
                 "\"scaffold\", \"kwargs\": {\"k\": 100} | scaffold | flavor=flame",
                 "\"fedavg\", \"kwargs\": {} | fedavg | ''",
@@ -144,7 +145,7 @@ class FlameModelSpecTest {
             delimiter = '|',
             quoteCharacter = '~',
             value = {
-                "{\"optimizer\": {\"sort\": \"fedbuff\"}} | optimizer.sort is fedbuff, expected one of [fedadagrad, fedadam, fedavg, feddyn, fedprox, fedyogi, scaffold]",
+                "{\"optimizer\": {\"sort\": \"fedbuff\"}} | optimizer.sort is fedbuff, expected one of [fedadagrad, fedadam, fedavg, feddyn, fedgft, fedprox, fedyogi, scaffold]",
                 "{\"optimizer\": {\"sort\": \"fedadam\", \"kwargs\": {\"beta_3\": 1}}} | optimizer.kwargs has 'beta_3', which fedadam does not know, expected one of [beta_1, beta_2, eta, tau]; did you mean 'beta_1'?",
                 "{\"optimizer\": {\"sort\": \"fedavg\", \"kwargs\": {\"eta\": 1}}} | optimizer.kwargs has 'eta', which fedavg does not know, expected none",
                 "{\"hyperparameters\": {\"rounds\": \"many\"}} | hyperparameters.rounds is \"many\", expected a whole number",

@@ -133,6 +133,40 @@ class JobYamlTest {
     }
 
     @Test
+    void trainersAreAskedWhereTheJobOrItsAlgorithmSaysSo() {
+        assertThat(parse(GOOD).rules().evaluation()).isEqualTo(RoundRules.Evaluation.NONE);
+        assertThat(
+                        parse(
+                                        GOOD
+                                                + "rounds.evaluate-every: 5\nrounds.evaluate-share: 0.1\nrounds.evaluate-deadline: 7 s\n")
+                                .rules()
+                                .evaluation())
+                .isEqualTo(new RoundRules.Evaluation(5, 0.1, Duration.ofSeconds(7)));
+        assertThat(parse(GOOD + "algorithm: fedgft\n").rules().evaluation())
+                .isEqualTo(new RoundRules.Evaluation(1, 1, Duration.ofMinutes(1)));
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "rounds.evaluate-every: -1 | expected 0 or more",
+                "rounds.evaluate-share: 0 | expected above 0 and at most 1",
+                "rounds.evaluate-share: 1.5 | expected above 0 and at most 1",
+                "rounds.evaluate-deadline: 0 s | expected 1 ms or more",
+                "rounds.evaluate-every: 1;rounds.evaluator: judge | but rounds.evaluator is there too",
+                "algorithm: fedgft;rounds.evaluate-every: 2 | the algorithm asks all trainers about each model",
+                "algorithm: fedgft;rounds.evaluate-share: 0.5 | the algorithm asks all trainers about each model",
+                "algorithm: fedgft;rounds.evaluator: judge | but the algorithm asks the trainers",
+                "algorithm: fedgft;algorithm-parameters.fair: XY | expected one of [sp, eop, cal]",
+                "algorithm: fedgft;algorithm-parameters.gamma: -1 | expected at least 0",
+            })
+    void howTrainersAreAskedIsChecked(String lines, String expected) {
+        assertThatThrownBy(() -> parse(GOOD + lines.replace(';', '\n') + "\n"))
+                .hasMessageContaining(expected);
+    }
+
+    @Test
     void oneTransportMayStandAlone() {
         String text =
                 GOOD.replace(
@@ -176,7 +210,7 @@ class JobYamlTest {
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: 1}' | job.yaml:4: 'algorithm-parameters.beta1': 'beta1' is 1, expected at least 0 and less than 1",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters:\n  tau: 1\n  beta1: x' | job.yaml:6: 'algorithm-parameters.beta1': 'beta1' is x, expected a number",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedavgm\nalgorithm-parameters: {flavor: nvflare, learning-rate: 0.1}' | job.yaml:4: 'algorithm-parameters': 'schedule-minimum' is 0.9, expected at most the learning rate, 0.1",
-                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadamm\nalgorithm-parameters: {beta1: 0.5}' | job.yaml:3: 'algorithm' is 'fedadamm', expected one of [fedadagrad, fedadam, fedavg, fedavgm, feddyn, fednova, fedprox, fedyogi, median, qfedavg, scaffold]; did you mean 'fedadam'?",
+                "topology: schema.json | 'topology: schema.json\nalgorithm: fedadamm\nalgorithm-parameters: {beta1: 0.5}' | job.yaml:3: 'algorithm' is 'fedadamm', expected one of [fedadagrad, fedadam, fedavg, fedavgm, feddyn, fedgft, fednova, fedprox, fedyogi, median, qfedavg, scaffold]; did you mean 'fedadam'?",
                 "topology: schema.json | 'topology: schema.json\nalgorithm: fedadam\nalgorithm-parameters: {beta1: x}' | job.yaml:4: 'algorithm-parameters.beta1': 'beta1' is x, expected a number",
                 "deadline: 10 min | '\n  minimum-trainers: 5\n  max-trainers: 4' | job.yaml:6: 'rounds.minimum-trainers' is '5', expected at most 4, as many as rounds.max-trainers lets take part",
                 "deadline: 10 min | '\n  quorum: 5\n  max-trainers: 4' | job.yaml:6: 'rounds.quorum' is '5', expected at most 4",

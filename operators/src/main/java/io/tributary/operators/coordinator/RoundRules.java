@@ -75,6 +75,11 @@ public record RoundRules(
         /** Nobody is asked. */
         public static final Evaluation NONE = new Evaluation(0, 1, Duration.ofMinutes(1));
 
+        /** All are asked about each model if an algorithm wants that, else nobody. */
+        public static Evaluation of(Algorithm algorithm) {
+            return algorithm.asks() ? new Evaluation(1, 1, NONE.deadline()) : NONE;
+        }
+
         public Evaluation {
             require(every >= 0, "rounds between evaluations", every, "0 or more");
             require(share > 0 && share <= 1, "share", share, "above 0 and at most 1");

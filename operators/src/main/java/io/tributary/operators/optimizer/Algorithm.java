@@ -21,8 +21,10 @@ import java.util.regex.Pattern;
  * @param rule how a round's updates become one value for each element
  * @param optimizer how that changes the model
  * @param config what trainers have to know of it, in each plan; numbers, texts and booleans
+ * @param asks whether all trainers say something of each model before they train it
  */
-public record Algorithm(AggregationRule rule, ServerOptimizer optimizer, Map<String, Object> config)
+public record Algorithm(
+        AggregationRule rule, ServerOptimizer optimizer, Map<String, Object> config, boolean asks)
         implements Serializable {
 
     /** The mean of a round's updates is the new model. */
@@ -49,11 +51,17 @@ public record Algorithm(AggregationRule rule, ServerOptimizer optimizer, Map<Str
         BY_NAME.put("scaffold", Scaffold::of);
         BY_NAME.put("fednova", FedNova::of);
         BY_NAME.put("qfedavg", QFedAvg::of);
+        BY_NAME.put("fedgft", FedGft::of);
         BY_NAME.put("median", given -> new Algorithm(new CoordinateMedian(), FEDAVG.optimizer()));
     }
 
     public Algorithm {
         config = Map.copyOf(config);
+    }
+
+    /** One that does not ask trainers anything. */
+    public Algorithm(AggregationRule rule, ServerOptimizer optimizer, Map<String, Object> config) {
+        this(rule, optimizer, config, false);
     }
 
     /** One of which trainers have to know nothing. */

@@ -153,7 +153,7 @@ public final class Demo {
                         RoundRules.Limits.DEFAULT,
                         options.job().method().algorithm().config(),
                         "",
-                        RoundRules.Evaluation.NONE,
+                        RoundRules.Evaluation.of(options.job().method().algorithm()),
                         RoundRules.Goal.NONE),
                 new ModelSpec(
                         initial.toAbsolutePath().toString(),

@@ -41,6 +41,7 @@ record DemoTrainer(String id, String group, String uri, Digits share, long seed)
                         .group(group)
                         .transport(uri)
                         .directory(work.directory(id))
+                        .evaluator(DigitTrainer.evaluator(share))
                         .connect()) {
             client.join();
             new DigitTrainer(client, share, Demo.TRAINING, seed).run(receipt -> {});

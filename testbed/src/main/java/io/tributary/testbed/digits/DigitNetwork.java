@@ -10,6 +10,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
 import java.util.function.Function;
 import java.util.stream.IntStream;
@@ -111,8 +112,12 @@ public final class DigitNetwork {
      *
      * @param start where it began, by parameter
      * @param gradients what is taken from the gradient, by parameter; where there is none, nothing
+     * @param fairness FedGFT's term
      */
-    private record Hold(Map<String, INDArray> start, Map<String, INDArray> gradients) {}
+    private record Hold(
+            Map<String, INDArray> start,
+            Map<String, INDArray> gradients,
+            Optional<Fairness> fairness) {}
 
     /**
      * Trains on all of {@code data}.
@@ -129,6 +134,16 @@ public final class DigitNetwork {
      * @param gradients gₖ by parameter, in row-major order; may be empty
      */
     public double train(Digits data, Training training, Map<String, float[]> gradients, long seed) {
+        return train(data, training, gradients, Optional.empty(), seed);
+    }
+
+    /** The same with FedGFT's term. */
+    double train(
+            Digits data,
+            Training training,
+            Map<String, float[]> gradients,
+            Optional<Fairness> fairness,
+            long seed) {
         Random random = new Random(seed);
         Map<String, INDArray> start = new LinkedHashMap<>();
         parameters.forEach((name, value) -> start.put(name, value.dup()));
@@ -138,7 +153,7 @@ public final class DigitNetwork {
                         linear.put(
                                 name,
                                 Nd4j.create(g, parameters.get(name).shape(), DataType.FLOAT)));
-        Hold hold = new Hold(start, linear);
+        Hold hold = new Hold(start, linear, fairness);
         double loss = 0;
         for (int epoch = 0; epoch < training.epochs(); epoch++) {
             List<Integer> order = new ArrayList<>(IntStream.range(0, data.size()).boxed().toList());
@@ -165,6 +180,7 @@ public final class DigitNetwork {
             loss -= Math.log(Math.max(1e-12, probabilities.getDouble(i, label)));
             gradient.putScalar(i, label, gradient.getDouble(i, label) - 1);
         }
+        hold.fairness().ifPresent(its -> pull(its, batch, probabilities, gradient));
         gradient.divi(batch.size());
         INDArray hiddenGradient =
                 gradient.mmul(parameters.get("fc2.weight"))
@@ -174,6 +190,40 @@ public final class DigitNetwork {
         descend("fc1.weight", hiddenGradient.transpose().mmul(x), training, hold);
         descend("fc1.bias", hiddenGradient.sum(0), training, hold);
         return loss / batch.size();
+    }
+
+    /** Adds the gradient of what is predicted, which is s·(1 − p) for favourable classes s. */
+    private static void pull(
+            Fairness fairness, Digits batch, INDArray probabilities, INDArray gradient) {
+        for (int i = 0; i < batch.size(); i++) {
+            double weight =
+                    fairness.weight(
+                            Fairness.second(batch, i), Fairness.favourable(batch.labels()[i]));
+            double predicted = predicted(probabilities, i);
+            for (int j = 0; j < probabilities.columns(); j++) {
+                double change = (Fairness.favourable(j) ? 1 : 0) - predicted;
+                gradient.putScalar(
+                        i,
+                        j,
+                        gradient.getDouble(i, j) + weight * probabilities.getDouble(i, j) * change);
+            }
+        }
+    }
+
+    private static double predicted(INDArray probabilities, int image) {
+        double sum = 0;
+        for (int j = 0; j < probabilities.columns(); j++) {
+            sum += Fairness.favourable(j) ? probabilities.getDouble(image, j) : 0;
+        }
+        return sum;
+    }
+
+    /** How likely the favourable outcome is, for each image. */
+    double[] predicted(Digits data) {
+        INDArray probabilities = Transforms.softmax(output(hidden(images(data))));
+        return IntStream.range(0, data.size())
+                .mapToDouble(i -> predicted(probabilities, i))
+                .toArray();
     }
 
     private void descend(String name, INDArray gradient, Training training, Hold hold) {

@@ -3,6 +3,7 @@
 package io.tributary.testbed.digits;
 
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.optimizer.FedGft;
 import io.tributary.operators.optimizer.Scaffold;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
@@ -10,6 +11,7 @@ import io.tributary.protocol.message.UpdateKind;
 import io.tributary.protocol.tensor.TensorInfo;
 import io.tributary.protocol.tensor.TensorSets;
 import io.tributary.protocol.tensor.UpdateTensors;
+import io.tributary.trainer.ModelEvaluator;
 import io.tributary.trainer.ModelUpdate;
 import io.tributary.trainer.TrainerClient;
 import io.tributary.trainer.TrainingRound;
@@ -51,6 +53,24 @@ public record DigitTrainer(
     }
 
     /**
+     * Says what a model is worth on a share of the data, and how fair it is where that is asked.
+     */
+    public static ModelEvaluator evaluator(Digits data) {
+        return round -> {
+            DigitNetwork network = DigitNetwork.with(round::floats);
+            Map<String, Double> metrics = new TreeMap<>();
+            metrics.put("accuracy", network.accuracy(data));
+            metrics.put("loss", network.loss(data));
+            if (round.config().get(FedGft.FAIRNESS) instanceof String kind) {
+                metrics.putAll(
+                        Fairness.statistics(
+                                FedGft.Fairness.valueOf(kind), network.predicted(data), data));
+            }
+            return new ModelEvaluator.Result(data.size(), metrics);
+        };
+    }
+
+    /**
      * What a training gave.
      *
      * @param update to be sent
@@ -82,6 +102,7 @@ public record DigitTrainer(
                         data,
                         training.with(proximal),
                         scaffold ? terms.withoutControl(round) : terms.memory(),
+                        Fairness.of(round),
                         seed * 31 + round.id().round());
         LocalTerms after =
                 scaffold
