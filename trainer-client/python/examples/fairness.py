@@ -25,10 +25,10 @@ def statistics(round, predicted, group, outcome):
 def weights(round, group, outcome):
     """What the gradient of each sample's ``predicted`` is multiplied by, in the mean over samples.
 
-    Zero where the job asks for nothing, or one of the groups is empty.
+    Zero where the job asks for nothing, one of the means is missing, or one of the groups is empty.
     """
-    a, b, c, d = (round.measured.get(name, 0.0) for name in NAMES)
-    if "fairness" not in round.config or b <= 0 or d <= 0:
+    a, b, c, d = (round.measured.get(name, np.nan) for name in NAMES)
+    if "fairness" not in round.config or np.isnan(a + c) or not (b > 0 and d > 0):
         return np.zeros(len(group))
     kind, bias = round.config["fairness"], a / b - c / d
     square = round.config["fairness-regularizer"] == "l2"

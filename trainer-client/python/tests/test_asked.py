@@ -9,6 +9,7 @@ import pytest
 import tributary
 from tributary.errors import Malformed
 from tributary.messages import Evaluation, TrainerShare, decode_plan, encode
+from tributary.topics import bucket
 
 
 def test_a_trainer_that_is_asked_says_what_the_model_is_worth_and_trains_on(job, run, model):
@@ -143,6 +144,41 @@ def test_a_share_goes_on_behind_the_last_bucket():
     assert 0.35 < sum(asked) / len(ids) < 0.43
 
 
+def test_an_id_has_the_same_bucket_in_each_language():
+    """The same ids and numbers are in the tests in Java."""
+    assert [bucket(id) for id in ("hospital-7", "trainer", "t-0")] == [224, 105, 135]
+
+
+def test_an_answer_that_may_be_lost_is_given_again(job, run, model, monkeypatch):
+    from tributary.shm.connection import ShmConnection
+
+    sent = []
+    evaluate = ShmConnection.evaluate
+
+    def losing(self, message):
+        sent.append(message)
+        return evaluate(self, message) if len(sent) == 3 else False
+
+    monkeypatch.setattr(ShmConnection, "evaluate", losing)
+    asked = []
+
+    def answer(round):
+        asked.append(round.model_round)
+        return np.int64(3), {"loss": np.float32(0.5)}
+
+    def train():
+        with tributary.connect(job.uri, job=job.name, id="t-1", evaluate=answer) as client:
+            client.next_round(10)
+
+    version = job.ask(model)
+    training = run(train)
+    assert job.await_evaluation(10) == Evaluation(version, {"loss": 0.5}, "", 3)
+    job.open_round(model)
+    training.result(10)
+    assert asked == [0]
+    assert len(sent) == 3
+
+
 def test_what_was_said_is_logged(job, run, model, caplog):
     caplog.set_level(logging.INFO, "tributary")
     job.ask(model)
@@ -157,3 +193,13 @@ def test_what_was_said_is_logged(job, run, model, caplog):
     job.open_round(model)
     training.result(10)
     assert "t-1: model 0.0: {'loss': 1.5}" in caplog.text
+
+
+def test_the_doctor_finds_a_job_that_asks(job, model, capsys):
+    from tributary.__main__ import main
+
+    job.ask(model)
+    main(["doctor", job.uri, "--job", job.name])
+    line = next(s for s in capsys.readouterr().out.splitlines() if "'fake': round" in s)
+    assert "ok" in line
+    assert "is EVALUATING" in line

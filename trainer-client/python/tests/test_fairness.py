@@ -78,3 +78,10 @@ def test_with_an_empty_group_there_is_no_bias(fairness):
         asked("SP", measured=measured), np.array([False, False]), np.array([True, False])
     )
     assert not weights.any()
+
+
+@pytest.mark.parametrize("missing", ["fairness-a", "fairness-d"])
+def test_nothing_is_added_where_one_of_the_means_is_missing(fairness, missing):
+    measured = {name: 0.5 for name in fairness.NAMES if name != missing}
+    group, outcome = np.array([True, False]), np.array([True, True])
+    assert not fairness.weights(asked("SP", measured=measured), group, outcome).any()

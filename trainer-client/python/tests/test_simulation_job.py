@@ -150,7 +150,13 @@ def test_settings_are_those_of_the_job():
         functions(),
         clients=3,
         rounds=1,
-        settings={"algorithm": "median", "rounds.max-trainers": 3},
+        # Its clients answer when they are asked, else it would take an hour.
+        settings={
+            "algorithm": "median",
+            "rounds.max-trainers": 3,
+            "rounds.evaluate-every": 1,
+            "rounds.evaluate-deadline": "1 h",
+        },
     )
     assert result.rounds[-1].updates == 3
     with pytest.raises(tributary.TributaryError, match=r"ended with code 2.*rounds\.nothing"):

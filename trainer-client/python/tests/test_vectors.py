@@ -64,6 +64,8 @@ def test_a_message_is_read(vector):
         assert vars(found.expects) == {**expects, **source.get("expects", {})} or not source.get(
             "expects"
         )
+        asked = source.get("asked")
+        assert found.asked == (asked and messages.TrainerShare(asked["from"], asked["buckets"]))
     if vector["type"] == "RoundStatus":
         check_status(found, source)
         return
@@ -78,6 +80,7 @@ def test_a_message_is_read(vector):
             "chunkBytes",
             "crc32c",
             "expects",
+            "asked",
             "must",
         ):
             assert getattr(found, names.get(name, name)) == value
@@ -119,9 +122,14 @@ def test_a_control_message_is_written(vector):
     if m["type"] == "EVALUATION":
         said = m["evaluation"]
         about = messages.Evaluation(
-            RoundId(said["round"], said["epoch"]), said["metrics"], said["stop"]
+            RoundId(said["round"], said["epoch"]),
+            said["metrics"],
+            said["stop"],
+            said.get("samples", 0),
         )
-        written = messages.evaluation(m["job"], m["trainer"], m["instance"], said["run"], about)
+        written = messages.evaluation(
+            m["job"], m["trainer"], m["instance"], m["group"], said["run"], about
+        )
         assert json.loads(messages.encode(written)) == m
         return
     written = messages.control(m["type"], m["job"], m["trainer"], m["instance"], m["group"])

@@ -34,7 +34,7 @@ from .messages import (
 from .own import OwnTensors
 from .pending import Pending, PendingUpdate
 from .progress import Progress
-from .round import Round, Update
+from .round import Round, Update, check_samples
 
 log = logging.getLogger("tributary")
 
@@ -204,26 +204,23 @@ class Client(Closing):
 
     def _answer(self, plan: Plan, model: Round) -> None:
         """Says what a model is worth, or that this trainer cannot say it: the job waits for it."""
-        samples, metrics = 0, {}
+        samples, metrics = 0, dict[str, float]()
         if self._evaluate is not None:
             found = self._evaluate(model)
-            if not (
-                isinstance(found, tuple)
-                and len(found) == 2
-                and isinstance(found[0], int)
-                and isinstance(found[1], Mapping)
-            ):
+            if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
                 raise TypeError(
                     f"the evaluation of model {plan.model} returns {str(found)[:60]}; expected the "
                     "number of samples, and metrics, which are numbers by name"
                 )
-            samples, metrics = found[0], {str(n): float(v) for n, v in found[1].items()}
+            metrics = {str(name): float(value) for name, value in found[1].items()}
+            samples = check_samples(found[0]) if metrics else 0
         said = Evaluation(plan.model, kept_metrics(metrics), samples=samples)
         log.info("%s: model %s: %s", self.id, plan.model, dict(said.metrics) or "not evaluated")
         who = self._who
-        self._connection.evaluate(
-            evaluation(who.job, who.trainer, who.instance, who.group, plan.run, said)
-        )
+        message = evaluation(who.job, who.trainer, who.instance, who.group, plan.run, said)
+        # It counts once, so it can be said again where it may have been lost.
+        while not self._connection.evaluate(message) and self._inbox.newest_plan == plan:
+            self._member.check()
         self._answered = plan
 
     def give_back(self, round: Round) -> None:

@@ -76,8 +76,8 @@ class Connection(Protocol):
     def control(self, kind: str) -> None:
         """Says JOIN, HEARTBEAT or LEAVE."""
 
-    def evaluate(self, message: Mapping[str, Any]) -> None:
-        """Says what the evaluator has found out."""
+    def evaluate(self, message: Mapping[str, Any]) -> bool:
+        """Says what was found out about a model. False if it may be lost."""
 
     def memory(self, length: int) -> Memory:
         """Memory for an update. One that was begun before and not sent is given up."""

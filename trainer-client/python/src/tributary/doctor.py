@@ -117,7 +117,7 @@ def _job(uri: str, job: str, options: Options, trainer: str) -> bool:
     if plan is None:
         _line("job", "none", f"'{job}' has no round there; is it running, and is its name right?")
         return False
-    state = "ok" if plan.open else "over"
+    state = "ok" if plan.needs_model else "over"
     _line("job", state, f"'{job}': round {plan.id} is {plan.state}, updates are {plan.kind}")
     return True
 

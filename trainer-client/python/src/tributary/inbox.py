@@ -317,7 +317,9 @@ class Inbox:
             quiet = self._chunks == self._chunks_before
             self._chunks_before = self._chunks
             plan = self._ours()
-            if not quiet or plan is None or not plan.needs_model or plan.opening == before:
+            asked = plan is not None and plan.asked is not None and plan.asked.has(self._trainer)
+            open = plan is not None and plan.open and plan.opening != before
+            if not quiet or plan is None or not (asked or open):
                 return False
             model = self._model
             return model is None or model.id != plan.model or not model.complete

@@ -356,10 +356,11 @@ class KafkaConnection:
         if kind == "LEAVE":
             self._producer.flush(10)
 
-    def evaluate(self, message: Mapping[str, Any]) -> None:
+    def evaluate(self, message: Mapping[str, Any]) -> bool:
         self._inbox.wait(lambda: self._ready.is_set() or None, _READY_SECONDS)
         if self._ready.is_set():
             self._say("EVALUATION", messages.encode(message))
+        return self._ready.is_set()
 
     def _say(self, kind: str, value: bytes) -> None:
         def delivered(error: Any, message: Any) -> None:

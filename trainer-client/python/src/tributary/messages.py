@@ -232,11 +232,12 @@ class MetricSummary:
 class Status:
     """How a round stands; the job says so at each change.
 
-    ``state`` is WAITING, OPEN, CLOSED, ABANDONED or FINISHED. ``groups`` has the updates that are
-    counted and those that are expected, by group. ``metrics`` are the trainers' own, as their mean
-    weighted by samples. ``evaluation`` is the newest there is. ``note`` says why the job ends
-    before its last round, or what is missing; it may be empty. ``summaries`` have more of the same
-    metrics, and ``group_summaries`` those of each group.
+    ``state`` is WAITING, EVALUATING, OPEN, CLOSED, ABANDONED or FINISHED. ``groups`` has the
+    updates that are counted and those that are expected, by group; while EVALUATING, answers.
+    ``metrics`` are the trainers' own, as their mean weighted by samples. ``evaluation`` is the
+    newest there is. ``note`` says why the job ends before its last round, or what is missing; it
+    may be empty. ``summaries`` have more of the same metrics, and ``group_summaries`` those of each
+    group.
     """
 
     job: str
@@ -390,7 +391,7 @@ def evaluation(
             "round": about.model.round,
             "epoch": about.model.epoch,
             "metrics": kept_metrics(about.metrics),
-            "samples": about.samples,
+            **({"samples": about.samples} if about.samples else {}),
             "stop": about.stop,
         },
     }

@@ -200,13 +200,15 @@ class MqttConnection:
             # What reconnects says so again.
             log.info("%s: %s may be lost with its connection", self._who.trainer, kind)
 
-    def evaluate(self, message: Mapping[str, Any]) -> None:
+    def evaluate(self, message: Mapping[str, Any]) -> bool:
         try:
             link = self._current()
             topic = self._topics.control
             link.await_ack(link.publish(topic, messages.encode(message)), topic, timeout=10)
         except Lost:
             log.info("%s: an evaluation may be lost with its connection", self._who.trainer)
+            return False
+        return True
 
     def request_model(self) -> None:
         """A subscription that is made again brings what the broker keeps."""

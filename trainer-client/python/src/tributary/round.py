@@ -141,6 +141,13 @@ class ModelTensors(TensorSet):
         }
 
 
+def check_samples(samples: int) -> int:
+    """A number of samples, of whatever integer type."""
+    if isinstance(samples, bool) or int(samples) != samples or samples < 1:
+        raise ValueError(f"samples is {samples!r}, expected an integer of 1 or more")
+    return int(samples)
+
+
 class GlobalModel(ModelTensors):
     """A model that the job has made, for whoever evaluates it."""
 
@@ -203,6 +210,11 @@ class Round(ModelTensors):
     def config(self) -> Mapping[str, Scalar]:
         """What the job wants trainers to know (``rounds.config`` in ``job.yaml``)."""
         return dict(self._plan.config)
+
+    @property
+    def model_round(self) -> int:
+        """The round that has made the model; 0 is the initial one."""
+        return self._plan.model.round
 
     @property
     def measured(self) -> Mapping[str, float]:
@@ -559,8 +571,7 @@ class Update(Mapping[str, "Array"]):
 
     def send(self, *, samples: int, metrics: Mapping[str, float] | None = None) -> Receipt:
         """The same as ``Round.send`` with this update."""
-        if isinstance(samples, bool) or int(samples) != samples or samples < 1:
-            raise ValueError(f"samples is {samples!r}, expected an integer of 1 or more")
+        check_samples(samples)
         for name, value in (metrics or {}).items():
             if isinstance(value, str) or not hasattr(value, "__float__"):
                 raise TypeError(f"metric {name!r} is {value!r}, expected a number")

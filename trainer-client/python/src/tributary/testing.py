@@ -415,7 +415,7 @@ class FakeJob(Closing):
                     RoundId(said["round"], said["epoch"]),
                     said["metrics"],
                     said["stop"],
-                    said["samples"],
+                    said.get("samples", 0),
                 )
             )
             self._show(self._state)

@@ -174,11 +174,12 @@ class ShmConnection:
             remove(self._receipts)
 
     @_told
-    def evaluate(self, message: Mapping[str, Any]) -> None:
+    def evaluate(self, message: Mapping[str, Any]) -> bool:
         # A file that is written once more asks once more.
         self._evaluates = True
         replace(self._evaluation, {**message, "version": messages.VERSION})
         self._mailbox.send(mailbox.CONTROL, self._lane)
+        return True
 
     def _quota(self) -> int:
         """Bound for all files of the job, as it says; half the file system where it has not."""

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -152,7 +152,13 @@ class Worker:
             self._say(Failed(index, f"{type(e).__name__}: {e}", traceback.format_exc()))
 
     def _train(self, index: int, uri: str) -> None:
-        with connect(uri, job=NAME, id=f"client-{index}", group=GROUP, timeout=None) as client:
+        def evaluate(round: Round) -> tuple[int, Mapping[str, float]]:
+            with self._training:
+                seed_all(seed_of(self._seed, index, round.model_round))
+                return self._clients[index].evaluate(round)
+
+        who = f"client-{index}"
+        with connect(uri, job=NAME, id=who, group=GROUP, timeout=None, evaluate=evaluate) as client:
             for round in client.rounds():
                 self._take_part(index, client, round)
 

@@ -257,7 +257,8 @@ final class Inbox {
         chunksBefore = chunks;
         return quiet
                 && ours().filter(Inbox::needsModel)
-                        .filter(p -> !before.equals(Optional.of(p.id())))
+                        .filter(p -> p.asked() == null || p.asked().has(trainer))
+                        .filter(p -> p.asked() != null || !before.equals(Optional.of(p.id())))
                         .filter(p -> model.filter(m -> is(m, p.model())).isEmpty())
                         .isPresent();
     }

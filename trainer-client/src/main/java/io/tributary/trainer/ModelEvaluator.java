@@ -27,6 +27,10 @@ public interface ModelEvaluator {
         static final Result NONE = new Result(0, Map.of());
 
         public Result {
+            if (samples < 1 && !metrics.isEmpty()) {
+                throw new IllegalArgumentException(
+                        "metrics of %d samples, expected 1 or more".formatted(samples));
+            }
             metrics = Map.copyOf(metrics);
         }
     }

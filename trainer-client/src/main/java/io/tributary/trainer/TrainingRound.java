@@ -51,6 +51,11 @@ public final class TrainingRound {
         return plan.config();
     }
 
+    /** The round that has made the model; 0 is the initial one. */
+    public int modelRound() {
+        return plan.modelRound();
+    }
+
     /**
      * Means of what all trainers together have found out about the model, by name; empty where they
      * were not asked.

@@ -7,15 +7,18 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.chunk.ChunkPart;
 import io.tributary.protocol.chunk.ModelChunkHeader;
+import io.tributary.protocol.message.Expected;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundPlan.State;
 import io.tributary.protocol.message.Run;
+import io.tributary.protocol.message.TrainerShare;
 import io.tributary.protocol.message.UpdateKind;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -121,6 +124,51 @@ class InboxTest {
         chunk(INITIAL, 1);
 
         assertThat(task(Optional.of(new RoundId(2, 0)))).hasValue(INITIAL);
+    }
+
+    private static RoundPlan asking(int round, RoundId model, TrainerShare asked, int restores) {
+        return new RoundPlan(
+                "job",
+                State.EVALUATING,
+                round,
+                0,
+                model.round(),
+                model.epoch(),
+                UpdateKind.WEIGHTS,
+                0,
+                restores,
+                RUN.id(),
+                "",
+                Map.of(),
+                Expected.NOTHING,
+                asked,
+                Map.of());
+    }
+
+    @Test
+    void aPlanThatAsksIsThereForThoseItAsksUntilItIsAnswered() {
+        int bucket = TrainerShare.bucket("t");
+        inbox.plan(asking(2, FIRST, new TrainerShare((bucket + 1) % TrainerShare.BUCKETS, 255), 0));
+        assertThat(inbox.starves(Optional.empty())).as("others are asked").isFalse();
+        chunk(FIRST, 0);
+        chunk(FIRST, 1);
+        assertThat(task(Optional.empty())).as("others are asked").isEmpty();
+
+        RoundPlan plan = asking(2, FIRST, new TrainerShare(bucket, 1), 0);
+        inbox.plan(plan);
+        assertThat(task(Optional.empty())).hasValue(FIRST);
+        assertThat(task(Optional.of(plan.id()))).as("after the last round").hasValue(FIRST);
+        assertThat(inbox.task(Optional.empty(), Optional.of(plan))).as("answered").isEmpty();
+
+        inbox.plan(asking(2, FIRST, TrainerShare.ALL, 1));
+        assertThat(inbox.task(Optional.empty(), Optional.of(plan))).as("restored").isPresent();
+    }
+
+    @Test
+    void theModelOfAPlanThatAsksIsAskedForAfterTheLastRoundToo() {
+        RoundPlan plan = asking(2, FIRST, TrainerShare.ALL, 0);
+        inbox.plan(plan);
+        assertThat(inbox.starves(Optional.of(plan.id()))).isTrue();
     }
 
     @Test

@@ -182,7 +182,7 @@ public final class JobOptions extends RuntimeOptions {
                     .durationType()
                     .defaultValue(Duration.ofMinutes(1))
                     .withDescription(
-                            "Time in which the job waits for their answers; then it goes on with those that there are.");
+                            "Time in which the job waits for their answers; then it goes on with those that there are. It begins when the round closes: the model has to be made, leave with a checkpoint and be fetched in it too. At least twice checkpoints.interval.");
 
     /** When a silent trainer counts as gone. */
     public static final ConfigOption<Duration> HEARTBEAT_TIMEOUT =

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.apache.flink.configuration.ConfigOption;
+import org.apache.flink.util.TimeUtils;
 
 /** Reads how rounds are run. */
 final class RoundSettings {
@@ -134,8 +135,13 @@ final class RoundSettings {
         if (!(share > 0 && share <= 1)) {
             throw yaml.wrong(JobOptions.EVALUATE_SHARE, "expected above 0 and at most 1");
         }
-        if (deadline.toMillis() == 0) {
-            throw yaml.wrong(JobOptions.EVALUATE_DEADLINE, "expected 1 ms or more");
+        Duration interval = yaml.get(JobOptions.CHECKPOINT_INTERVAL);
+        if (deadline.toMillis() == 0
+                || every > 0 && deadline.compareTo(interval.multipliedBy(2)) < 0) {
+            throw yaml.wrong(
+                    JobOptions.EVALUATE_DEADLINE,
+                    "expected at least twice checkpoints.interval, %s: the question and the model leave with a checkpoint"
+                            .formatted(TimeUtils.formatWithHighestUnit(interval)));
         }
         return new RoundRules.Evaluation(every, share, deadline);
     }

@@ -241,7 +241,6 @@ public final class CoordinatorState {
         rejected = 0;
         duplicates = 0;
         measured = new Measured();
-        note = "";
     }
 
     /** Nobody is asked any more. */
@@ -279,14 +278,15 @@ public final class CoordinatorState {
             return;
         }
         note = "";
-        boolean finished = phase == Phase.FINISHED;
-        Optional<Closing> finishing = ending().filter(c -> c.next() == Phase.FINISHED);
-        if (modelRound < last && (finished || finishing.isPresent())) {
-            // The round that was to come may have been abandoned, or may never have opened.
+        boolean done = phase == Phase.FINISHED || round <= modelRound || over();
+        if (modelRound < last && done) {
+            // The last round was closing, or asked about, or had finished; it may have been
+            // abandoned, or may never have opened.
             round = modelRound + 1;
-            phase = finished ? Phase.WAITING : phase;
+            phase = phase == Phase.FINISHED ? Phase.WAITING : phase;
             closing =
-                    new ArrayList<>(finishing.map(c -> c.before(Phase.WAITING)).stream().toList());
+                    new ArrayList<>(
+                            ending().map(its -> its.before(Phase.WAITING)).stream().toList());
         }
     }
 

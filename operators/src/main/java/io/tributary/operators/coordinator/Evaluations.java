@@ -50,6 +50,11 @@ final class Evaluations {
         return asking.every() > 0 && round % asking.every() == 0;
     }
 
+    /** Whether trainers are asked at all; a job that is resumed may have ceased to. */
+    boolean asks() {
+        return asking.every() > 0;
+    }
+
     /** Asks them. */
     void ask(CoordinatorState state, RoundEvents events) {
         state.evaluate(asking.share(), state.ranNanos + asking.deadline().toNanos());
@@ -60,26 +65,25 @@ final class Evaluations {
     void summarize(CoordinatorState state, RoundEvents events) {
         Map<String, Double> means = state.measured.means();
         LOG.info(
-                "model {}: {} of {} trainers have evaluated it: {}",
+                "model {}: {} of {} trainers have answered: {}",
                 state.base(),
                 state.asking.asked() - state.trainers.awaited(),
                 state.asking.asked(),
                 means);
-        String note =
-                means.isEmpty()
-                        ? "no trainer has evaluated model %s (rounds.evaluate-every)"
-                                .formatted(state.base())
-                        : state.note;
-        events.status();
-        state.endEvaluation();
-        state.note = note;
-        if (!means.isEmpty()) {
+        if (means.isEmpty()) {
+            state.note =
+                    "no trainer has evaluated model %s (rounds.evaluate-every)"
+                            .formatted(state.base());
+        } else {
             Evaluation found =
                     new Evaluation(run.id(), state.modelRound, state.modelEpoch, means, "");
             state.evaluated(found);
             goals.measured(found.round(), means, state);
             events.evaluated(found);
         }
+        // Before another round opens, which has nothing to say yet.
+        events.status();
+        state.endEvaluation();
     }
 
     /**

@@ -10,6 +10,7 @@ final class GroupCounts {
     int members;
     int awaited;
     int counted;
+    int asked;
 
     /** Those that take part, in each bucket of {@link TrainerShare}. */
     final int[] buckets = new int[TrainerShare.BUCKETS];
@@ -22,6 +23,11 @@ final class GroupCounts {
     /** Those that the open round waits for. */
     int awaited() {
         return awaited;
+    }
+
+    /** Those that the round was opened for. */
+    int asked() {
+        return asked;
     }
 
     /** Those whose updates count in the round. */

@@ -257,7 +257,9 @@ public final class RoundCoordinator extends AbstractStreamOperator<RoundStatus>
             metrics.dropped(staged.claim().dropped());
         }
         happens(new CoordinatorEvent.Inbound(inbound.transport(), inbound.event()));
-        if (inbound.event() instanceof TrainerEvent.UpdateStaged) {
+        // While trainers are asked, what they find out is not what training has measured.
+        if (inbound.event() instanceof TrainerEvent.UpdateStaged
+                && machine.state().phase != Phase.EVALUATING) {
             metrics.measured(machine.state());
         }
     }

@@ -34,7 +34,7 @@ final class RoundLifecycle {
         return switch (state.phase) {
             case WAITING -> waiting(state);
             case EVALUATING ->
-                    state.trainers.awaited() == 0 || now >= state.deadline
+                    state.trainers.awaited() == 0 || now >= state.deadline || !evaluations.asks()
                             ? Verdict.EVALUATED
                             : Verdict.NOTHING;
             case OPEN -> {

@@ -33,7 +33,10 @@ final class RoundProgress {
                 .forEach(
                         (name, group) -> {
                             int missing = between ? group.members() : group.awaited();
-                            int its = closing ? 0 : group.counted();
+                            int its =
+                                    evaluating
+                                            ? Math.max(0, group.asked() - missing)
+                                            : closing ? 0 : group.counted();
                             if (its + missing > 0) {
                                 groups.put(
                                         name,

@@ -278,7 +278,12 @@ final class Trainers {
         waits = true;
         counts = true;
         awaited = in(share, buckets);
-        groups.values().forEach(group -> group.awaited = in(share, group.buckets));
+        groups.values().forEach(this::ask);
+    }
+
+    private void ask(GroupCounts group) {
+        group.asked = in(share, group.buckets);
+        group.awaited = group.asked;
     }
 
     private static int in(TrainerShare share, int[] buckets) {

@@ -16,6 +16,8 @@ import io.tributary.protocol.message.DeadLetter;
 import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.RoundPlan;
 import io.tributary.protocol.message.RoundStatus;
+import io.tributary.protocol.message.RoundStatus.GroupStatus;
+import io.tributary.protocol.message.Run;
 import io.tributary.protocol.message.TrainerEvent;
 import io.tributary.protocol.message.TrainerShare;
 import io.tributary.protocol.message.UpdateKind;
@@ -57,8 +59,18 @@ class AskedTrainersTest {
             RoundRules.Goal goal,
             OperatorSubtaskState... restored)
             throws Exception {
+        return harness(CoordinatorHarness.RUN, rounds, asking, goal, restored);
+    }
+
+    private CoordinatorHarness harness(
+            Run run,
+            int rounds,
+            RoundRules.Evaluation asking,
+            RoundRules.Goal goal,
+            OperatorSubtaskState... restored)
+            throws Exception {
         return new CoordinatorHarness(
-                CoordinatorHarness.RUN,
+                run,
                 Topologies.of(List.of(2, 1), 1),
                 new RoundRules(
                         rounds,
@@ -190,7 +202,12 @@ class AskedTrainersTest {
             assertThat(status(harness).state()).isEqualTo(RoundStatus.State.EVALUATING);
             assertThat(status(harness).updates()).isEqualTo(1);
             assertThat(status(harness).expected()).isEqualTo(2);
-            assertThat(status(harness).groups().get("g1").expected()).isEqualTo(1);
+            assertThat(status(harness).groups().get("g0"))
+                    .extracting(GroupStatus::updates, GroupStatus::expected)
+                    .containsExactly(1, 1);
+            assertThat(status(harness).groups().get("g1"))
+                    .extracting(GroupStatus::updates, GroupStatus::expected)
+                    .containsExactly(0, 1);
             harness.run(DEADLINE);
             harness.tick();
             assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
@@ -275,6 +292,83 @@ class AskedTrainersTest {
             say(harness, "a", 0, 1, 1);
             say(harness, "b", 0, 3, 0.5);
             assertThat(status(harness).evaluation()).isEqualTo(found(0, 0.375));
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
+        }
+    }
+
+    @Test
+    void aMeanOfAllIsShownByGroupToo() throws Exception {
+        try (CoordinatorHarness harness = harness(1, 1)) {
+            begin(harness);
+            bothSay(harness, 0, 0.25, 0.75);
+            RoundStatus last =
+                    harness.statuses().stream()
+                            .filter(s -> s.state() == RoundStatus.State.EVALUATING)
+                            .reduce((one, other) -> other)
+                            .orElseThrow();
+            assertThat(last.updates()).isEqualTo(2);
+            assertThat(last.evaluation()).isEqualTo(found(0, 0.625));
+            assertThat(last.groups().get("g1").metrics().get("accuracy").mean()).isEqualTo(0.75);
+        }
+    }
+
+    @Test
+    void whatNobodyHasSaidIsShownThoughTheJobGoesOn() throws Exception {
+        try (CoordinatorHarness harness = harness(1, 1)) {
+            begin(harness);
+            harness.run(DEADLINE);
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
+            assertThat(harness.statuses())
+                    .extracting(RoundStatus::note)
+                    .contains("no trainer has evaluated model 0.0 (rounds.evaluate-every)");
+        }
+    }
+
+    @Test
+    void theReasonWhyAJobEndsOutlastsItsLastEvaluation() throws Exception {
+        RoundRules.Goal goal =
+                new RoundRules.Goal(Duration.ofSeconds(10), "", Better.HIGHER, null, 0);
+        try (CoordinatorHarness harness =
+                harness(9, new RoundRules.Evaluation(1, 1, DEADLINE), goal)) {
+            begin(harness);
+            bothSay(harness, 0, 1, 1);
+            harness.run(Duration.ofSeconds(11));
+            round(harness, 1);
+            bothSay(harness, 1, 1, 1);
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.FINISHED);
+            assertThat(status(harness).note()).contains("(rounds.time-limit)");
+        }
+    }
+
+    @Test
+    void aRunWithMoreRoundsGoesOnBehindTheLastModelThatWasAskedAbout() throws Exception {
+        OperatorSubtaskState state;
+        RoundRules.Evaluation asking = new RoundRules.Evaluation(1, 1, DEADLINE);
+        try (CoordinatorHarness harness = harness(1, 1)) {
+            begin(harness);
+            bothSay(harness, 0, 1, 1);
+            round(harness, 1);
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.EVALUATING);
+            state = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness =
+                harness(Run.draw(), 2, asking, RoundRules.Goal.NONE, state)) {
+            harness.run(DEADLINE);
+            assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
+            assertThat(harness.plan().round()).isEqualTo(2);
+            assertThat(harness.plan().model().round()).isEqualTo(1);
+        }
+    }
+
+    @Test
+    void aResumedJobThatDoesNotAskAnyMoreGoesOnAtOnce() throws Exception {
+        OperatorSubtaskState state;
+        try (CoordinatorHarness harness = harness(1, 1)) {
+            begin(harness);
+            state = harness.snapshot(1);
+        }
+        try (CoordinatorHarness harness =
+                harness(1, RoundRules.Evaluation.NONE, RoundRules.Goal.NONE, state)) {
             assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
         }
     }

@@ -12,6 +12,7 @@ import io.tributary.protocol.message.Topics;
 import io.tributary.protocol.message.TrainerEvent;
 import java.nio.file.Path;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -38,7 +39,7 @@ final class EvaluationRegister {
     /** Hands on what is new from evaluators of some lanes. */
     void scan(Set<Integer> lanes, Consumer<TrainerEvent> out) {
         List<Path> files = directory.evaluations();
-        seen.keySet().retainAll(files);
+        seen.keySet().retainAll(new HashSet<>(files));
         for (Path file : files) {
             String evaluator = file.getFileName().toString().replaceFirst("\\.json$", "");
             String which = TrainerRegister.which(file);

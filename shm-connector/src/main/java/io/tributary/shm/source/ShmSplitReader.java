@@ -124,9 +124,14 @@ final class ShmSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
         RecordsBySplits.Builder<TrainerEvent> records = new RecordsBySplits.Builder<>();
         try {
             Descriptor ring = rings.poll(POLL_MILLIS, TimeUnit.MILLISECONDS);
+            Set<EndpointId> asking = new HashSet<>();
             for (int i = 0; i < MAX_UPDATES && ring != null; i++) {
-                answer(ring, records);
+                answer(ring, asking, records);
                 ring = i + 1 < MAX_UPDATES ? rings.poll() : null;
+            }
+            if (!asking.isEmpty()) {
+                // Once for all of them: when the job asks, all trainers answer together.
+                look(asking, records);
             }
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
@@ -154,7 +159,15 @@ final class ShmSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
         }
     }
 
-    private void answer(Descriptor ring, RecordsBySplits.Builder<TrainerEvent> records) {
+    /**
+     * Follows what a trainer rings for.
+     *
+     * @param asking those who ring because of themselves; is added to
+     */
+    private void answer(
+            Descriptor ring,
+            Set<EndpointId> asking,
+            RecordsBySplits.Builder<TrainerEvent> records) {
         if (ring == LOOK) {
             return;
         }
@@ -169,17 +182,19 @@ final class ShmSplitReader implements SplitReader<TrainerEvent, LaneSplit> {
                     .flatMap(file -> updates.inspect(file, true))
                     .ifPresent(event -> add(records, event));
         } else {
-            trainers.scan(
-                    Set.copyOf(lanes.values()),
-                    Optional.of(ring.from()),
-                    event -> add(records, event));
-            evaluations.scan(Set.copyOf(lanes.values()), event -> add(records, event));
+            asking.add(ring.from());
         }
     }
 
+    /** Looks at what trainers and evaluators say of themselves and of models. */
+    private void look(Set<EndpointId> asking, RecordsBySplits.Builder<TrainerEvent> records) {
+        Set<Integer> its = Set.copyOf(lanes.values());
+        trainers.scan(its, asking, event -> add(records, event));
+        evaluations.scan(its, event -> add(records, event));
+    }
+
     private void scan(RecordsBySplits.Builder<TrainerEvent> records) {
-        trainers.scan(Set.copyOf(lanes.values()), Optional.empty(), event -> add(records, event));
-        evaluations.scan(Set.copyOf(lanes.values()), event -> add(records, event));
+        look(Set.of(), records);
         if (manyHosts && !mailbox.connected()) {
             // Other hosts could not read them, and the task that tried would fail.
             return;

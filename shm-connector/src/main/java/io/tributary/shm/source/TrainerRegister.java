@@ -61,12 +61,12 @@ final class TrainerRegister {
      * Tells which trainers have come, which are still there, and which have gone.
      *
      * @param lanes whose trainers
-     * @param asking a trainer that wants to hear once more that it has joined
+     * @param asking trainers that want to hear once more that they have joined
      */
-    void scan(Set<Integer> lanes, Optional<EndpointId> asking, Consumer<TrainerEvent> out) {
+    void scan(Set<Integer> lanes, Set<EndpointId> asking, Consumer<TrainerEvent> out) {
         Set<String> found = new HashSet<>();
         List<Path> files = directory.trainers();
-        unreadable.keySet().retainAll(files);
+        unreadable.keySet().retainAll(new HashSet<>(files));
         for (Path file : files) {
             String trainer = file.getFileName().toString().replaceFirst("\\.json$", "");
             if (lanes.contains(Topics.lane(trainer))) {
@@ -85,11 +85,12 @@ final class TrainerRegister {
             if (!found.contains(trainer)) {
                 out.accept(control(present.remove(trainer).presence(), Type.LEAVE));
                 delete(directory.receipts(trainer));
+                delete(directory.evaluation(trainer));
             }
         }
     }
 
-    private void announce(Seen seen, Optional<EndpointId> asking, Consumer<TrainerEvent> out) {
+    private void announce(Seen seen, Set<EndpointId> asking, Consumer<TrainerEvent> out) {
         TrainerPresence presence = seen.presence();
         String trainer = presence.trainer();
         Seen before = present.put(trainer, seen);
@@ -99,7 +100,7 @@ final class TrainerRegister {
             out.accept(control(before.presence(), Type.LEAVE));
         }
         boolean asks =
-                asking.filter(EndpointId.trainer(job, trainer)::equals).isPresent()
+                asking.contains(EndpointId.trainer(job, trainer))
                         || same && !before.file().equals(seen.file());
         out.accept(control(presence, same && !asks ? Type.HEARTBEAT : Type.JOIN));
     }

@@ -18,7 +18,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -44,7 +43,7 @@ class TrainerRegisterTest {
 
     private List<TrainerEvent> scan() {
         List<TrainerEvent> events = new ArrayList<>();
-        register.scan(LANES, Optional.empty(), events::add);
+        register.scan(LANES, Set.of(), events::add);
         return events;
     }
 
