@@ -243,7 +243,8 @@ public final class Bench implements Callable<Integer> {
             case KERNEL -> KernelBench.run(params, all, directory, effort);
             case SHM -> new ShmBench(load(effort.of(15, 40), effort.of(6, 20)), directory).run();
             case OPTIMIZER ->
-                    new OptimizerBench(load(effort.of(8, 15), effort.of(6, 15)), directory).run();
+                    new OptimizerBench(load(effort.of(8, 15), effort.of(6, 15)), directory, 3)
+                            .run();
             case LATENCY ->
                     new LatencyBench(load(effort.of(1, 5), effort.of(3, 15)), directory).run();
             case KAFKA ->

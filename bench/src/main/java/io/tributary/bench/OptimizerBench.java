@@ -17,20 +17,24 @@ import java.util.function.Function;
  */
 final class OptimizerBench {
 
-    private static final int TURNS = 3;
-
     private final Load load;
     private final Path parent;
 
-    OptimizerBench(Load load, Path parent) {
+    private final int turns;
+
+    /**
+     * @param turns of each of both
+     */
+    OptimizerBench(Load load, Path parent, int turns) {
         this.load = load;
         this.parent = parent;
+        this.turns = turns;
     }
 
     List<Figure> run() throws Exception {
         List<LiveRounds> means = new ArrayList<>();
         List<LiveRounds> adams = new ArrayList<>();
-        for (int turn = 0; turn < TURNS; turn++) {
+        for (int turn = 0; turn < turns; turn++) {
             means.add(rounds(Algorithm.FEDAVG));
             adams.add(rounds(Algorithm.named("fedadam", Map.of())));
         }

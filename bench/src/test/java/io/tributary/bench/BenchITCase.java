@@ -48,9 +48,12 @@ class BenchITCase {
     @Test
     void anOptimizerStandsBesideTheMean() throws Exception {
         List<Figure> figures =
-                new OptimizerBench(new Load(10_000, 3, 3, 2, 2, Backend.HEAP), temp).run();
+                new OptimizerBench(new Load(10_000, 3, 3, 2, 2, Backend.HEAP), temp, 1).run();
         assertThat(figures).extracting(Figure::limit).containsOnly("fedavg");
+        assertThat(figures).hasSize(3);
+        // The processor's clock is too coarse for so short a round.
         assertThat(figures)
+                .filteredOn(figure -> !figure.name().contains("CPU"))
                 .hasSize(2)
                 .allSatisfy(figure -> assertThat(figure.value()).isPositive())
                 .allSatisfy(figure -> assertThat(figure.limitValue()).isPositive());
