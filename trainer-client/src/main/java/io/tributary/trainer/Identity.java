@@ -15,6 +15,11 @@ import io.tributary.protocol.message.Evaluation;
  */
 record Identity(String job, String trainer, String instance, String group) {
 
+    /** What it says of itself, as a message. */
+    ControlMessage says(ControlMessage.Type type) {
+        return new ControlMessage(type, job, trainer, instance, group);
+    }
+
     /** What it has found out about a model, as a message. */
     ControlMessage says(Evaluation evaluation) {
         return new ControlMessage(

@@ -157,10 +157,7 @@ final class KafkaTrainerConnection implements TrainerConnection {
 
     @Override
     public void sendControl(Type type) {
-        Future<RecordMetadata> sent =
-                say(
-                        new ControlMessage(
-                                type, self.job(), self.trainer(), self.instance(), self.group()));
+        Future<RecordMetadata> sent = say(self.says(type));
         if (type == Type.LEAVE) {
             await(sent);
         }

@@ -91,12 +91,14 @@ final class MqttTrainerConnection implements TrainerConnection {
 
     @Override
     public void evaluate(Evaluation said) {
-        link.publish(Publication.json(topics.control(self.trainer()), self.says(said), false));
+        link.publish(publication(self.says(said)));
     }
 
     private Publication control(Type type) {
-        ControlMessage message =
-                new ControlMessage(type, self.job(), self.trainer(), self.instance(), self.group());
+        return publication(self.says(type));
+    }
+
+    private Publication publication(ControlMessage message) {
         return Publication.json(topics.control(self.trainer()), message, false);
     }
 

@@ -278,7 +278,7 @@ public final class CoordinatorState {
             return;
         }
         note = "";
-        boolean done = phase == Phase.FINISHED || round <= modelRound || over();
+        boolean done = round <= modelRound || over();
         if (modelRound < last && done) {
             // The last round was closing, or asked about, or had finished; it may have been
             // abandoned, or may never have opened.

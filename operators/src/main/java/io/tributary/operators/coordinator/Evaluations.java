@@ -47,7 +47,7 @@ final class Evaluations {
 
     /** Whether trainers are asked about the model of a round. */
     boolean follows(int round) {
-        return asking.every() > 0 && round % asking.every() == 0;
+        return asks() && round % asking.every() == 0;
     }
 
     /** Whether trainers are asked at all; a job that is resumed may have ceased to. */
@@ -92,9 +92,7 @@ final class Evaluations {
      * @return whether there is something to show
      */
     boolean take(ControlMessage message, CoordinatorState state, RoundEvents events) {
-        return asking.every() > 0
-                ? answer(message, state, events)
-                : evaluated(message, state, events);
+        return asks() ? answer(message, state, events) : evaluated(message, state, events);
     }
 
     /** A trainer says it until the job asks for something else, so it may be known. */
@@ -200,7 +198,7 @@ final class Evaluations {
     /** A round closes; what its trainers have measured counts where nobody evaluates models. */
     void closing(CoordinatorState state) {
         int before = state.goal.close();
-        if (evaluator.isEmpty() && asking.every() == 0) {
+        if (evaluator.isEmpty() && !asks()) {
             goals.measured(state.round, state.measured.means(), state);
         } else if (!evaluator.isEmpty() && before > 0 && state.goal.best().isEmpty()) {
             goals.missing("the evaluator '%s'".formatted(evaluator), state);
