@@ -4,6 +4,7 @@ package io.tributary.job;
 
 import io.tributary.job.cluster.RetainedCheckpoints;
 import io.tributary.job.cluster.SavepointCheck;
+import io.tributary.job.config.JobModel;
 import io.tributary.job.config.JobSpec;
 import java.io.IOException;
 import java.io.InputStream;
@@ -13,7 +14,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import org.apache.flink.configuration.CheckpointingOptions;
 import org.apache.flink.configuration.ConfigOption;
@@ -145,6 +148,7 @@ public final class JobEntrypoint implements Callable<Integer> {
         Configuration all = new Configuration();
         all.set(PipelineOptions.AUTO_GENERATE_UIDS, false);
         all.set(PipelineOptions.GENERIC_TYPES, false);
+        all.set(PipelineOptions.GLOBAL_JOB_PARAMETERS, JobModel.parameters(spec.jobModels()));
         spec.parallelism().ifPresent(p -> all.set(CoreOptions.DEFAULT_PARALLELISM, p));
         // Timers on the heap would take the place of the sums in a checkpoint.
         all.set(ROCKSDB_TIMERS, "ROCKSDB");
@@ -162,6 +166,11 @@ public final class JobEntrypoint implements Callable<Integer> {
      * @param chosen the cluster's configuration, and what was given with the submission
      */
     private static void defaults(ReadableConfig chosen, Configuration all) {
+        Map<String, String> said =
+                new TreeMap<>(
+                        chosen.getOptional(PipelineOptions.GLOBAL_JOB_PARAMETERS).orElse(Map.of()));
+        said.putAll(all.get(PipelineOptions.GLOBAL_JOB_PARAMETERS));
+        all.set(PipelineOptions.GLOBAL_JOB_PARAMETERS, said);
         unlessChosen(
                 chosen,
                 all,

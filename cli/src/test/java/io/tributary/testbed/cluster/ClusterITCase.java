@@ -11,6 +11,7 @@ import io.tributary.cli.testutils.TestJob;
 import io.tributary.job.cluster.Distribution;
 import io.tributary.job.cluster.FlinkRest;
 import io.tributary.job.cluster.Submission;
+import io.tributary.job.config.JobModel;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.graph.JobListener;
 import io.tributary.job.graph.TreeSchemas;
@@ -135,15 +136,18 @@ class ClusterITCase {
     }
 
     private CompletableFuture<Void> train(JobSpec spec, String id) {
+        return train(
+                spec, spec.name(), id, TestJob.GROUPS.get(IDS.indexOf(id) % TestJob.GROUPS.size()));
+    }
+
+    private CompletableFuture<Void> train(JobSpec spec, String name, String id, String group) {
         return CompletableFuture.runAsync(
                 () -> {
                     try (TrainerClient client =
                             TrainerClient.builder()
-                                    .job(spec.name())
+                                    .job(name)
                                     .id(id)
-                                    .group(
-                                            TestJob.GROUPS.get(
-                                                    IDS.indexOf(id) % TestJob.GROUPS.size()))
+                                    .group(group)
                                     .transport(spec.followed().uri())
                                     .connect()) {
                         client.join();
@@ -499,6 +503,54 @@ class ClusterITCase {
 
         assertThat(cluster.rest().taskManagers()).hasSize(1).doesNotContain(stuck.id());
         assertThat(stuck.owner().alive()).isFalse();
+    }
+
+    /** Over Kafka; and trainers of a model join by its name, so nobody else may have it. */
+    @Test
+    void aJobMakesSeveralModelsWhoseNamesNoOtherJobMayHave() throws Exception {
+        Path topology =
+                Files.writeString(
+                        temp.resolve("two-models.json"),
+                        """
+                        {"roles":[
+                          {"name":"trainer","isDataConsumer":true,
+                           "groupAssociation":[{"low":"us"},{"low":"eu"}]},
+                          {"name":"top","groupAssociation":[{"low":"us"},{"low":"eu"}]}],
+                         "channels":[{"name":"low","pair":["trainer","top"],
+                           "groupBy":{"value":["us","eu"]}}]}
+                        """);
+        Path several = config("several", 2, topology);
+        JobSpec spec = JobSpec.read(several);
+        String job = submission().run(spec, several, Optional.empty());
+        assertThat(JobModel.names(cluster.rest().parameters(job)))
+                .containsExactlyInAnyOrder("several.us", "several.eu");
+        Path taken = config("several.eu", 2, schema(4, TestJob.GROUPS, 2));
+        assertThatThrownBy(() -> submission().run(JobSpec.read(taken), taken, Optional.empty()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageStartingWith("a job named 'several.eu' runs already (" + job)
+                .hasMessageContaining(", a model of 'several')");
+        List<CompletableFuture<Void>> trainers =
+                List.of("us", "eu").stream()
+                        .flatMap(
+                                group ->
+                                        IDS.stream()
+                                                .map(
+                                                        id ->
+                                                                train(
+                                                                        spec,
+                                                                        "several." + group,
+                                                                        id,
+                                                                        group)))
+                        .toList();
+        for (CompletableFuture<Void> trainer : trainers) {
+            trainer.get();
+        }
+        awaitFinished(job);
+        for (JobModel its : spec.jobModels()) {
+            TestJob updates = new TestJob(its.job(), temp, 1);
+            Path model = PosixModelStore.at(Path.of(its.models())).model(2);
+            assertThat(updates.error(model, 2, IDS)).isLessThan(1e-6);
+        }
     }
 
     @Test

@@ -74,6 +74,16 @@ public final class FlinkRest {
         return jobs;
     }
 
+    /** What a job has said of itself when it was submitted, by name: its global job parameters. */
+    public Map<String, String> parameters(String job) {
+        Map<String, String> parameters = new LinkedHashMap<>();
+        get("/jobs/" + job + "/config")
+                .at("/execution-config/user-config")
+                .properties()
+                .forEach(said -> parameters.put(said.getKey(), said.getValue().asText()));
+        return parameters;
+    }
+
     /** A job's state. */
     public String state(String job) {
         return get("/jobs/" + job).path("state").asText();

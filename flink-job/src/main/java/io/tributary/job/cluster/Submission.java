@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /**
@@ -35,16 +36,7 @@ public record Submission(FlinkRest rest, Path jar) {
      * @throws FlinkRestException when the job rejects it, with the job's reason
      */
     public String run(JobSpec spec, Path config, Optional<String> savepoint) throws IOException {
-        Set<String> names =
-                spec.jobModels().stream().map(JobModel::job).collect(Collectors.toSet());
-        names.add(spec.name());
-        for (FlinkRest.Job other : rest.jobs()) {
-            if (other.live() && names.contains(other.name())) {
-                throw new IllegalArgumentException(
-                        "a job named '%s' runs already (%s, %s); topics and regions belong to a name, so cancel it or choose another"
-                                .formatted(other.name(), other.id(), other.state()));
-            }
-        }
+        requireFree(spec);
         if (savepoint.isPresent()) {
             SavepointCheck.requireRestorable(savepoint.get(), spec.jobModels(), spec.schemes());
         }
@@ -62,6 +54,33 @@ public record Submission(FlinkRest rest, Path jar) {
                         savepoint);
             } finally {
                 rest.delete(uploaded);
+            }
+        }
+    }
+
+    /** Trainers know models by name, so a name belongs to one job, and to one model in it. */
+    private void requireFree(JobSpec spec) {
+        Set<String> names =
+                spec.jobModels().stream().map(JobModel::job).collect(Collectors.toSet());
+        names.add(spec.name());
+        for (FlinkRest.Job other : rest.jobs()) {
+            if (!other.live()) {
+                continue;
+            }
+            Set<String> taken = new TreeSet<>(JobModel.names(rest.parameters(other.id())));
+            taken.add(other.name());
+            taken.retainAll(names);
+            if (!taken.isEmpty()) {
+                String name = taken.iterator().next();
+                throw new IllegalArgumentException(
+                        "a job named '%s' runs already (%s, %s%s); topics and regions belong to a name, so cancel it or choose another"
+                                .formatted(
+                                        name,
+                                        other.id(),
+                                        other.state(),
+                                        name.equals(other.name())
+                                                ? ""
+                                                : ", a model of '%s'".formatted(other.name())));
             }
         }
     }

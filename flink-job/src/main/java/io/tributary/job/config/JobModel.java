@@ -4,6 +4,9 @@ package io.tributary.job.config;
 
 import io.tributary.operators.model.ModelStore;
 import io.tributary.protocol.topology.Topology;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /**
  * A model that a job makes, with rounds, trainers and a directory of its own.
@@ -14,6 +17,20 @@ import io.tributary.protocol.topology.Topology;
  * @param models where it is written, a directory or a URI
  */
 public record JobModel(String tag, String job, Topology topology, String models) {
+
+    /** The global job parameter that names a job's models; Flink's UI shows it. */
+    private static final String NAMES = "tributary.models";
+
+    /** What a job says to Flink of its models. */
+    public static Map<String, String> parameters(List<JobModel> models) {
+        return Map.of(NAMES, models.stream().map(JobModel::job).collect(Collectors.joining(",")));
+    }
+
+    /** The names of a job's models, as it has said them to Flink; none where it has not. */
+    public static List<String> names(Map<String, String> parameters) {
+        String names = parameters.getOrDefault(NAMES, "");
+        return names.isEmpty() ? List.of() : List.of(names.split(","));
+    }
 
     /** Where its versions are. */
     public ModelStore store() {

@@ -50,21 +50,24 @@ interface EgressTransport extends JobTransport {
 
     @Override
     default DataStreamSink<?> models(
-            String job, Run run, DataStream<PublishedModel> models, Publish publish) {
+            AggregationGraph graph, DataStream<PublishedModel> models, Publish publish) {
         boolean committed = publish == Publish.COMMITTED;
         return spread(models)
                 .sinkTo(
                         new CheckpointedSink<>(
-                                PublishedModel.class, models(job, run), model -> committed, true));
+                                PublishedModel.class,
+                                models(graph.job(), graph.run()),
+                                model -> committed,
+                                true));
     }
 
     @Override
-    default DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts) {
+    default DataStreamSink<?> receipts(AggregationGraph graph, DataStream<Receipt> receipts) {
         return spread(receipts)
                 .sinkTo(
                         new CheckpointedSink<>(
                                 Receipt.class,
-                                receipts(job),
+                                receipts(graph.job()),
                                 Receipt::leavesWithCheckpoint,
                                 false));
     }

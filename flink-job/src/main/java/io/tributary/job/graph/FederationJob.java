@@ -87,9 +87,9 @@ public record FederationJob(
                             return 0;
                         })
                 .returns(Types.INT)
-                .uid("shard-probe")
+                .uid(graph.uid("shard-probe"))
                 .sinkTo(new DiscardingSink<>())
-                .uid("shard-probe-end");
+                .uid(graph.uid("shard-probe-end"));
     }
 
     /** Looks at shards, on task managers. */
@@ -162,9 +162,9 @@ public record FederationJob(
                         ? new Sinks(graph, transport, parallelism, SubtaskAffinity.KEY_GROUPS)
                         : new Sinks(graph, transport, 1, 1);
         sinks.add(transport.plans(job, outputs.plans(), publish), "plans");
-        sinks.add(transport.models(job, graph.run(), models, publish), "models");
+        sinks.add(transport.models(graph, models, publish), "models");
         sinks.add(
-                transport.receipts(job, receipts(transport.scheme(), outputs.receipts())),
+                transport.receipts(graph, receipts(transport.scheme(), outputs.receipts())),
                 "receipts");
         sinks.add(transport.status(job, outputs.status()), "status");
         sinks.add(transport.deadLetters(job, outputs.deadLetters()), "dead letters");

@@ -55,12 +55,20 @@ public interface JobTransport {
     /** What trainers are to do. */
     DataStreamSink<?> plans(String job, DataStream<RoundPlan> plans, Publish publish);
 
-    /** Global models. */
+    /**
+     * Global models.
+     *
+     * @param graph whose they are; it names operators that this adds
+     */
     DataStreamSink<?> models(
-            String job, Run run, DataStream<PublishedModel> models, Publish publish);
+            AggregationGraph graph, DataStream<PublishedModel> models, Publish publish);
 
-    /** Answers to trainers. */
-    DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts);
+    /**
+     * Answers to trainers.
+     *
+     * @param graph whose they are; it names operators that this adds
+     */
+    DataStreamSink<?> receipts(AggregationGraph graph, DataStream<Receipt> receipts);
 
     /** How the round stands. */
     DataStreamSink<?> status(String job, DataStream<RoundStatus> status);

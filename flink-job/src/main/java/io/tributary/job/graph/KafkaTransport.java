@@ -113,36 +113,39 @@ public record KafkaTransport(KafkaOptions kafka, Staging staging, boolean fromBe
 
     @Override
     public DataStreamSink<?> models(
-            String job, Run run, DataStream<PublishedModel> models, Publish publish) {
-        KafkaTopics topics = new KafkaTopics(job);
+            AggregationGraph graph, DataStream<PublishedModel> models, Publish publish) {
+        KafkaTopics topics = new KafkaTopics(graph.job());
         return models.transform(
-                        "model chunks", StreamType.json(ModelPart.class), new ModelParts(run.id()))
-                .uid("model-chunks")
+                        graph.name("model chunks"),
+                        StreamType.json(ModelPart.class),
+                        new ModelParts(graph.run().id()))
+                .uid(graph.uid("model-chunks"))
                 .setParallelism(1)
                 .setMaxParallelism(1)
                 .sinkTo(
                         KafkaSinks.of(
                                 kafka,
                                 topics,
-                                job + "-models",
+                                graph.job() + "-models",
                                 guarantee(publish),
                                 List.of(topics.model(), topics.status()),
                                 ModelPart::record));
     }
 
     @Override
-    public DataStreamSink<?> receipts(String job, DataStream<Receipt> receipts) {
+    public DataStreamSink<?> receipts(AggregationGraph graph, DataStream<Receipt> receipts) {
+        String job = graph.job();
         receipts.filter(receipt -> !receipt.leavesWithCheckpoint())
-                .uid("receipts-at-once")
+                .uid(graph.uid("receipts-at-once"))
                 .setParallelism(1)
                 .setMaxParallelism(1)
                 .sinkTo(receipts(job, "answers", DeliveryGuarantee.AT_LEAST_ONCE))
-                .name("sink: answers (kafka)")
-                .uid("sink-answers")
+                .name(graph.name("sink: answers (kafka)"))
+                .uid(graph.uid("sink-answers"))
                 .setParallelism(1)
                 .setMaxParallelism(1);
         return receipts.filter(receipt -> receipt.leavesWithCheckpoint())
-                .uid("receipts-committed")
+                .uid(graph.uid("receipts-committed"))
                 .setParallelism(1)
                 .setMaxParallelism(1)
                 .sinkTo(receipts(job, "receipts", DeliveryGuarantee.EXACTLY_ONCE));

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import org.apache.flink.streaming.api.graph.StreamGraph;
 import org.apache.flink.streaming.api.graph.StreamNode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -25,13 +26,9 @@ class FederationJobTest {
 
     @TempDir Path temp;
 
-    /**
-     * Flink may give each operator as many subtasks as its maximum, and does so in reactive mode.
-     */
-    @Test
-    void whatIsAloneStaysAloneHoweverManySlotsThereAre() throws Exception {
+    private StreamExecutionEnvironment built(byte[] topology) throws Exception {
         SmallModel.write(temp.resolve("model-0.safetensors"), 0);
-        Files.write(temp.resolve("schema.json"), TreeSchemas.json(4, List.of("us/west", "eu"), 2));
+        Files.write(temp.resolve("schema.json"), topology);
         JobSpec spec =
                 JobSpec.parse(
                         "job.yaml",
@@ -56,6 +53,37 @@ class FederationJobTest {
                 StreamExecutionEnvironment.getExecutionEnvironment(
                         JobEntrypoint.configuration(spec));
         spec.build(env);
+        return env;
+    }
+
+    /** Flink finds a job's state by the ids of its operators, and rejects a job with one twice. */
+    @Test
+    void noTwoOperatorsOfSeveralModelsHaveOneId() throws Exception {
+        StreamExecutionEnvironment env =
+                built(
+                        """
+                        {"roles":[
+                          {"name":"trainer","isDataConsumer":true,
+                           "groupAssociation":[{"low":"us"},{"low":"eu"}]},
+                          {"name":"top","groupAssociation":[{"low":"us"},{"low":"eu"}]}],
+                         "channels":[{"name":"low","pair":["trainer","top"],
+                           "groupBy":{"value":["us","eu"]}}]}
+                        """
+                                .getBytes());
+        StreamGraph graph = env.getStreamGraph();
+        assertThat(graph.getStreamNodes())
+                .extracting(StreamNode::getTransformationUID)
+                .doesNotContainNull()
+                .doesNotHaveDuplicates();
+        assertThat(graph.getJobGraph().getVertices()).isNotEmpty();
+    }
+
+    /**
+     * Flink may give each operator as many subtasks as its maximum, and does so in reactive mode.
+     */
+    @Test
+    void whatIsAloneStaysAloneHoweverManySlotsThereAre() throws Exception {
+        StreamExecutionEnvironment env = built(TreeSchemas.json(4, List.of("us/west", "eu"), 2));
 
         Map<Integer, List<StreamNode>> nodes =
                 env.getStreamGraph().getStreamNodes().stream()
