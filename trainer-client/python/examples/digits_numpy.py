@@ -128,7 +128,8 @@ def main():
         _, probabilities, loss = forward(round.tensors, images, labels)
         accuracy = float(np.mean(probabilities.argmax(axis=1) == labels))
         fair = fairness.statistics(round, predicted(probabilities), group, outcome)
-        return len(labels), {"loss": loss, "accuracy": accuracy, **fair}
+        asked = LocalTerms.metrics(round, len(labels))
+        return len(labels), {"loss": loss, "accuracy": accuracy, **fair, **asked}
 
     with tributary.connect(
         given.uri,
@@ -141,10 +142,10 @@ def main():
     ) as client:
         terms = LocalTerms()
         for round in client.rounds():
-            weights = {name: value.copy() for name, value in round.tensors.items()}
+            weights = terms.start(round)
             before = forward(weights, images, labels)[2]
             fair = fairness.weights(round, group, outcome)
-            loss = train(weights, images, labels, random, *terms.begin(round), fair)
+            loss = train(weights, images, labels, random, *terms.begin(round, len(labels)), fair)
             steps = EPOCHS * -(-len(labels) // BATCH)
             receipt = round.send(
                 weights,

@@ -8,44 +8,62 @@ class LocalTerms:
     """One trainer's part of the job's algorithm. The plan of each round says which it is."""
 
     def __init__(self):
-        #: FedDyn's gₖ, or SCAFFOLD's cₖ, by tensor; zero at first.
+        #: FedDyn's gₖ, or Flame's hₖ, or SCAFFOLD's cₖ, by tensor; zero at first.
         self._memory = {}
         self._next = {}
 
-    def begin(self, round):
+    @staticmethod
+    def metrics(round, samples):
+        """What Flame's FedDyn asks of each model: the metrics of the answer."""
+        return {"inverse-samples": 1 / samples} if "history" in round.sets else {}
+
+    def start(self, round):
+        """The weights to train: those of the model, in Flame's FedDyn w + h."""
+        history = round.sets["history"].tensors if "history" in round.sets else {}
+        return {
+            name: value + history[name] if name in history else value.copy()
+            for name, value in round.tensors.items()
+        }
+
+    def begin(self, round, samples):
         """What to add to the gradient: μ, and a constant for each tensor.
 
-        The gradient at w becomes g + μ·(w - wᵗ) + constant.
+        The gradient at w becomes g + μ·(w - wᵗ) + constant, wᵗ being where training starts.
         """
         self._alpha = round.config.get("dynamic-alpha", 0.0)
-        self._scaffold = "control" in round.sets
+        if "history" in round.sets and "inverse-samples" in round.measured:
+            self._alpha /= samples * round.measured["inverse-samples"]
         constants = {}
-        for name, start in self._floating(round):
-            constants[name] = -self._memory.get(name, np.zeros_like(start))
-            if self._scaffold:
-                constants[name] = constants[name] + round.sets["control"].tensors[name]
+        for name, start in self._floating(round.tensors):
+            memory = self._memory.get(name, np.zeros_like(start))
+            if "control" in round.sets:
+                constants[name] = round.sets["control"].tensors[name] - memory
+            elif "history" in round.sets:
+                constants[name] = self._alpha * memory
+            else:
+                constants[name] = -memory
         return self._alpha or round.config.get("proximal-mu", 0.0), constants
 
     def end(self, round, weights, steps, learning_rate):
         """What training has made of the model. Returns the sets that are to be sent."""
-        self._next = dict(self._memory)
-        control = {}
-        for name, start in self._floating(round):
+        self._next, sent = dict(self._memory), {}
+        for name, start in self._floating(self.start(round)):
             before = self._memory.get(name, np.zeros_like(start))
             moved = weights[name] - start
-            if self._scaffold:
+            if "control" in round.sets:
                 # Option II of the paper: cₖ becomes cₖ - c + (wᵗ - w) / (K·η). What is sent is
                 # c + Δcₖ, as the weights that are sent are w + Δwₖ.
-                control[name] = -moved / (steps * learning_rate)
-                c = round.sets["control"].tensors[name]
-                self._next[name] = before - c + control[name]
+                sent[name] = -moved / (steps * learning_rate)
+                self._next[name] = before - round.sets["control"].tensors[name] + sent[name]
+            elif "history" in round.sets:
+                sent[name] = self._next[name] = before + moved
             elif self._alpha:
                 self._next[name] = before - self._alpha * moved
-        return {"control": control} if self._scaffold else {}
+        return {which: sent for which in round.sets}
 
-    def _floating(self, round):
+    def _floating(self, tensors):
         """Tensors with gradients by name, and not counters such as BatchNorm's."""
-        return [(n, start) for n, start in round.tensors.items() if start.dtype.kind not in "iub"]
+        return [(n, value) for n, value in tensors.items() if value.dtype.kind not in "iub"]
 
     def commit(self):
         """Remembers it: the update counts, so the server's part has moved too."""

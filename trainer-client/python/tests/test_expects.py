@@ -348,20 +348,3 @@ def test_a_flower_app_has_sets_as_records_of_their_name(job, model, control, run
     job.commit(update)
     job.finish()
     trainer.result(WAIT)
-
-
-def test_counters_of_a_model_have_no_control(model, control):
-    import sys
-    from pathlib import Path
-    from types import SimpleNamespace
-
-    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
-    from local_terms import LocalTerms
-
-    round = SimpleNamespace(
-        config={}, tensors=model, sets={"control": SimpleNamespace(tensors=control)}
-    )
-    terms = LocalTerms()
-    assert sorted(terms.begin(round)[1]) == ["fc.bias", "fc.weight"]
-    sets = terms.end(round, model, 1, 0.1)
-    assert sorted(sets["control"]) == ["fc.bias", "fc.weight"]

@@ -3,6 +3,7 @@
 package io.tributary.testbed.demo;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.tributary.cli.testutils.Cli;
@@ -15,6 +16,7 @@ import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -53,8 +55,17 @@ class AlgorithmsDemoITCase {
         arguments.addAll(List.of(algorithm));
         Cli cli = Cli.run(arguments.toArray(String[]::new));
         assertThat(cli.exit()).as(cli.err()).isZero();
-        try (TensorFile model = TensorFile.open(models.resolve("model-5.safetensors"))) {
-            TensorInfo tensor = model.header().tensors().get(0);
+        return values(models.resolve("model-5.safetensors"), "");
+    }
+
+    /** The elements of one tensor. */
+    private static double[] values(Path file, String set) throws IOException {
+        try (TensorFile model = TensorFile.open(file)) {
+            TensorInfo tensor =
+                    model.header().tensors().stream()
+                            .filter(t -> t.name().equals(set + "fc1.weight"))
+                            .findFirst()
+                            .orElseThrow();
             FloatBuffer values = model.elements(tensor, 0, (int) tensor.elements()).asFloatBuffer();
             return IntStream.range(0, values.remaining()).mapToDouble(values::get).toArray();
         }
@@ -69,6 +80,7 @@ class AlgorithmsDemoITCase {
         "fedyogi, learning-rate=0.05",
         "fedprox, mu=0.5",
         "feddyn, alpha=0.1",
+        "feddyn, flavor=flame",
         "scaffold, learning-rate=0.9",
         "fednova, learning-rate=0.8",
         "qfedavg, client-learning-rate=1",
@@ -94,6 +106,43 @@ class AlgorithmsDemoITCase {
         assertThat(report().get("final").get("testAccuracy").doubleValue())
                 .isGreaterThan(rounds.get(0).get("testAccuracy").doubleValue())
                 .isGreaterThan(0.75);
+    }
+
+    /** Flame's trainers remember what the paper's server does. The shares are equal here. */
+    @Test
+    void flamesFedDynAndThePapersAreTheSameWhereSharesAre() throws Exception {
+        Path paper = dynamic("flavor=paper").resolve("model-3.safetensors");
+        Path flame = dynamic("flavor=flame").resolve("model-3.safetensors");
+        double[] history = values(flame, "history/");
+        double[] sum = values(flame, "");
+        for (int i = 0; i < sum.length; i++) {
+            sum[i] += history[i];
+        }
+        assertThat(sum).containsExactly(values(paper, ""), within(1e-5));
+        assertThat(Arrays.stream(history).map(Math::abs).max().orElseThrow()).isGreaterThan(1e-2);
+    }
+
+    private Path dynamic(String flavor) throws IOException {
+        Path models = Files.createTempDirectory(temp, "dynamic");
+        Cli cli =
+                Cli.run(
+                        "demo",
+                        "--trainers",
+                        "4",
+                        "--rounds",
+                        "3",
+                        "--alpha",
+                        "1e9",
+                        "--algorithm",
+                        "feddyn",
+                        "--param",
+                        "alpha=0.1",
+                        "--param",
+                        flavor,
+                        "--out",
+                        models.toString());
+        assertThat(cli.exit()).as(cli.err()).isZero();
+        return models;
     }
 
     /** The trainers say how fair each model is, and train by what all of them have found. */

@@ -47,7 +47,7 @@ final class FlameModelSpec {
 
     /** Those that have a flavor. */
     private static final List<String> FLAVORED =
-            List.of("fedadagrad", "fedadam", "fedyogi", "scaffold");
+            List.of("fedadagrad", "fedadam", "feddyn", "fedyogi", "scaffold");
 
     /** What is read, or is the trainers' affair. */
     private static final Set<String> FIELDS =

@@ -110,18 +110,19 @@ final class RoundSettings {
 
     private static RoundRules.Evaluation evaluation(JobYaml yaml, Algorithm algorithm) {
         int said = yaml.get(JobOptions.EVALUATE_EVERY);
-        int every = said == 0 && algorithm.asks() ? 1 : said;
+        boolean asks = !algorithm.asks().isEmpty();
+        int every = said == 0 && asks ? 1 : said;
         double share = yaml.get(JobOptions.EVALUATE_SHARE);
         Duration deadline = yaml.time(JobOptions.EVALUATE_DEADLINE);
         if (every < 0) {
             throw yaml.wrong(JobOptions.EVALUATE_EVERY, "expected 0 or more");
         }
-        if (algorithm.asks() && (every != 1 || share != 1)) {
+        if (asks && (every != 1 || share != 1)) {
             throw yaml.wrong(
                     every != 1 ? JobOptions.EVALUATE_EVERY : JobOptions.EVALUATE_SHARE,
                     "expected 1, or nothing: the algorithm asks all trainers about each model");
         }
-        if (algorithm.asks() && yaml.find(JobOptions.EVALUATOR).isPresent()) {
+        if (asks && yaml.find(JobOptions.EVALUATOR).isPresent()) {
             throw yaml.wrong(
                     JobOptions.EVALUATOR,
                     "but the algorithm asks the trainers about each model; leave it out");

@@ -98,7 +98,7 @@ class FlameModelSpecTest {
             value = {
                 "\"fedprox\", \"kwargs\": {\"mu\": 0.1} | fedprox | mu=0.1",
                 "\"fedgft\", \"kwargs\": {\"fair\": \"SP\", \"gamma\": 50, \"reg\": \"l2\"} | fedgft | fair=SP gamma=50 reg=l2",
-                "\"feddyn\", \"kwargs\": {\"alpha\": 0.2} | feddyn | alpha=0.2",
+                "\"feddyn\", \"kwargs\": {\"alpha\": 0.2} | feddyn | alpha=0.2 flavor=flame",
                 "\"scaffold\", \"kwargs\": {\"k\": 100} | scaffold | flavor=flame",
                 "\"fedavg\", \"kwargs\": {} | fedavg | ''",
                 "\"fedyogi\" | fedyogi | flavor=flame",

@@ -3,10 +3,12 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.protocol.RejectReason;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.MetricSummary;
 import io.tributary.protocol.message.Metrics;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.flink.metrics.Counter;
 import org.apache.flink.metrics.MetricGroup;
@@ -17,12 +19,15 @@ import org.apache.flink.metrics.MetricGroup;
  * metricsDropped} and {@code rejected.reason.<REASON>.rejected}, one for each {@link RejectReason}.
  * Of each metric of trainers, gauges {@code metric.<NAME>.mean}, {@code sum}, {@code min}, {@code
  * max} and {@code count}, of the newest round in which it was measured; of the first 32 metrics
- * that the job's attempt has seen.
+ * that the job's attempt has seen. Of each metric of evaluations, a gauge {@code evaluation.<NAME>}
+ * of the newest model that was evaluated; of the first 32 as well.
  */
 final class CoordinatorMetrics {
 
     private final MetricGroup group;
     private final Map<String, MetricSummary> measured = new ConcurrentHashMap<>();
+    private final Map<String, Double> evaluated = new ConcurrentHashMap<>();
+    private Optional<Evaluation> evaluation = Optional.empty();
     private final Counter duplicates;
     private final Counter metricsDropped;
     private final Map<RejectReason, Counter> rejected = new EnumMap<>(RejectReason.class);
@@ -55,6 +60,19 @@ final class CoordinatorMetrics {
         open = state.phase == CoordinatorState.Phase.OPEN ? 1 : 0;
         updates = state.trainers.counted();
         missing = state.trainers.awaited();
+        if (!state.evaluation().equals(evaluation)) {
+            evaluation = state.evaluation();
+            evaluation.ifPresent(its -> its.metrics().forEach(this::evaluated));
+        }
+    }
+
+    private void evaluated(String name, double value) {
+        if (evaluated.containsKey(name)) {
+            evaluated.put(name, value);
+        } else if (evaluated.size() < Metrics.MAX_COUNT) {
+            evaluated.put(name, value);
+            group.addGroup("evaluation", name).gauge("value", () -> evaluated.get(name));
+        }
     }
 
     /** An update has come. */

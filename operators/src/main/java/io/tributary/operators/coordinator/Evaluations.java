@@ -9,6 +9,7 @@ import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.Run;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,13 +25,13 @@ final class Evaluations {
     private final String evaluator;
 
     private final RoundRules.Evaluation asking;
-    private final String metric;
+    private final Set<String> decisive;
     private final long maxSamples;
     private final Goals goals;
 
     Evaluations(Run run, RoundRules rules) {
         this.asking = rules.evaluation();
-        this.metric = rules.goal().metric();
+        this.decisive = rules.decisive();
         this.maxSamples = rules.limits().maxSamples();
         this.run = run;
         this.evaluator = rules.evaluator();
@@ -129,7 +130,7 @@ final class Evaluations {
                     "it has %d samples, expected 1 to %d (rounds.max-samples)"
                             .formatted(said.samples(), maxSamples));
         } else {
-            state.measured.add(said.metrics(), said.samples(), member.get().group(), metric);
+            state.measured.add(said.metrics(), said.samples(), member.get().group(), decisive);
         }
         state.trainers.settle(from);
         return true;

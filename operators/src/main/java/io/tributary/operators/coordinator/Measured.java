@@ -10,11 +10,12 @@ import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.MetricSummary;
 import io.tributary.protocol.message.Metrics;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
  * What trainers measured in a round, of all and of each group. It keeps as many metrics as one
- * trainer may send: the first that come. Mutable.
+ * trainer may send: those that something is decided by, and the first that come. Mutable.
  */
 @JsonAutoDetect(
         fieldVisibility = JsonAutoDetect.Visibility.ANY,
@@ -68,9 +69,9 @@ final class Measured {
     /**
      * Of the updates that count, where they are all at hand.
      *
-     * @param wanted a metric that is kept however many there are; may be empty
+     * @param wanted metrics that are kept however many there are
      */
-    static Measured of(Trainers trainers, String wanted) {
+    static Measured of(Trainers trainers, Set<String> wanted) {
         Measured measured = new Measured();
         for (int place = 0; place < trainers.places(); place++) {
             trainers.update(place)
@@ -89,20 +90,20 @@ final class Measured {
      * An update counts.
      *
      * @param group of its trainer
-     * @param wanted a metric that is kept however many there are; may be empty
+     * @param wanted metrics that are kept however many there are
      */
-    void add(Claim claim, String group, String wanted) {
+    void add(Claim claim, String group, Set<String> wanted) {
         add(claim.metrics(), claim.samples(), group, wanted);
     }
 
     /** The same of metrics, with the number of samples as their weight. */
-    void add(Map<String, Double> metrics, long samples, String group, String wanted) {
+    void add(Map<String, Double> metrics, long samples, String group, Set<String> wanted) {
         metrics.forEach(
                 (name, value) -> {
                     boolean kept =
                             sums.containsKey(name)
-                                    || name.equals(wanted)
-                                    || sums.size() < Metrics.MAX_COUNT;
+                                    || wanted.contains(name)
+                                    || sums.size() + missing(wanted) < Metrics.MAX_COUNT;
                     if (kept) {
                         add(sums, name, value, samples);
                         add(
@@ -112,6 +113,11 @@ final class Measured {
                                 samples);
                     }
                 });
+    }
+
+    /** How many places are to be left. */
+    private long missing(Set<String> wanted) {
+        return wanted.stream().filter(name -> !sums.containsKey(name)).count();
     }
 
     private static void add(Map<String, Sum> to, String name, double value, double weight) {

@@ -14,6 +14,8 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * How rounds are run.
@@ -63,6 +65,14 @@ public record RoundRules(
                 Goal.NONE);
     }
 
+    /** Metrics that are kept however many there are: something is decided by them. */
+    Set<String> decisive() {
+        Set<String> names = new TreeSet<>(folding.algorithm().asks());
+        names.add(goal.metric());
+        names.remove("");
+        return names;
+    }
+
     /**
      * When trainers are asked what a model is worth, before they go on with it.
      *
@@ -77,7 +87,7 @@ public record RoundRules(
 
         /** All are asked about each model if an algorithm wants that, else nobody. */
         public static Evaluation of(Algorithm algorithm) {
-            return algorithm.asks() ? new Evaluation(1, 1, NONE.deadline()) : NONE;
+            return !algorithm.asks().isEmpty() ? new Evaluation(1, 1, NONE.deadline()) : NONE;
         }
 
         public Evaluation {

@@ -22,6 +22,7 @@ import io.tributary.protocol.topology.Topology;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,6 +39,7 @@ final class RoundStateMachine {
     private final Job job;
     private final RoundRules rules;
     private final CoordinatorState state;
+    private final Set<String> decisive;
     private final Admission admission;
     private final Trust trust;
     private final RoundLifecycle lifecycle;
@@ -85,6 +87,7 @@ final class RoundStateMachine {
         this.locations = locations;
         this.state = state;
         Topology topology = job.topology();
+        this.decisive = rules.decisive();
         this.admission = new Admission(job.name(), rules);
         this.evaluations = new Evaluations(job.run(), rules);
         this.lifecycle = new RoundLifecycle(rules, evaluations);
@@ -169,7 +172,7 @@ final class RoundStateMachine {
         }
         if (planner.atClose() && state.phase == Phase.OPEN) {
             drop(restored.lost());
-            state.measured = Measured.of(state.trainers, rules.goal().metric());
+            state.measured = Measured.of(state.trainers, decisive);
         }
     }
 
@@ -277,7 +280,7 @@ final class RoundStateMachine {
                         planner.atClose());
         state.trainers.count(claim.trainer(), update, state::closed);
         state.lastUpdateMicros = now.micros();
-        state.measured.add(claim, trainer.group(), rules.goal().metric());
+        state.measured.add(claim, trainer.group(), decisive);
         planner.counted(state, update, claim, events);
         if (!planner.atClose()) {
             events.release(claim.payload(), true);

@@ -4,10 +4,10 @@ package io.tributary.operators.optimizer;
 
 import io.tributary.operators.rule.AggregationRule;
 import io.tributary.operators.rule.CoordinateMedian;
-import io.tributary.operators.rule.EqualMean;
 import io.tributary.operators.rule.Parameters;
 import io.tributary.operators.rule.WeightedMean;
 import java.io.Serializable;
+import java.util.List;
 import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.Set;
@@ -21,10 +21,13 @@ import java.util.regex.Pattern;
  * @param rule how a round's updates become one value for each element
  * @param optimizer how that changes the model
  * @param config what trainers have to know of it, in each plan; numbers, texts and booleans
- * @param asks whether all trainers say something of each model before they train it
+ * @param asks metrics that all trainers are asked for, of each model and before they train it
  */
 public record Algorithm(
-        AggregationRule rule, ServerOptimizer optimizer, Map<String, Object> config, boolean asks)
+        AggregationRule rule,
+        ServerOptimizer optimizer,
+        Map<String, Object> config,
+        List<String> asks)
         implements Serializable {
 
     /** The mean of a round's updates is the new model. */
@@ -47,7 +50,7 @@ public record Algorithm(
         BY_NAME.put("fedadam", given -> mean(AdaptiveOptimizer.adam(given)));
         BY_NAME.put("fedyogi", given -> mean(AdaptiveOptimizer.yogi(given)));
         BY_NAME.put("fedprox", Algorithm::proximal);
-        BY_NAME.put("feddyn", Algorithm::dynamic);
+        BY_NAME.put("feddyn", FedDyn::of);
         BY_NAME.put("scaffold", Scaffold::of);
         BY_NAME.put("fednova", FedNova::of);
         BY_NAME.put("qfedavg", QFedAvg::of);
@@ -57,11 +60,12 @@ public record Algorithm(
 
     public Algorithm {
         config = Map.copyOf(config);
+        asks = List.copyOf(asks);
     }
 
     /** One that does not ask trainers anything. */
     public Algorithm(AggregationRule rule, ServerOptimizer optimizer, Map<String, Object> config) {
-        this(rule, optimizer, config, false);
+        this(rule, optimizer, config, List.of());
     }
 
     /** One of which trainers have to know nothing. */
@@ -74,11 +78,6 @@ public record Algorithm(
                 new WeightedMean(),
                 FedAvg.of(given),
                 Map.of(PROXIMAL_MU, given.notNegative("mu", 0.01)));
-    }
-
-    private static Algorithm dynamic(Parameters given) {
-        FedDyn optimizer = FedDyn.of(given);
-        return new Algorithm(new EqualMean(), optimizer, Map.of(DYNAMIC_ALPHA, optimizer.alpha()));
     }
 
     private static Algorithm mean(ServerOptimizer optimizer) {

@@ -2,8 +2,10 @@
 
 package io.tributary.operators.optimizer;
 
+import io.tributary.operators.rule.EqualMean;
 import io.tributary.operators.rule.Parameters;
 import java.util.List;
+import java.util.Map;
 
 /**
  * FedDyn's server (Acar et al., ICLR 2021, algorithm 1), with S the updates that count and N the
@@ -42,8 +44,18 @@ public record FedDyn(double alpha) implements ServerOptimizer {
         step.write(w);
     }
 
-    /** Takes alpha. */
-    static FedDyn of(Parameters parameters) {
-        return new FedDyn(parameters.positive(ALPHA, 0.01));
+    /**
+     * Takes alpha, and flavor, which says whether the server remembers how far trainers went, or
+     * each trainer.
+     */
+    static Algorithm of(Parameters parameters) {
+        Flavor flavor =
+                parameters.choice("flavor", Flavor.PAPER, List.of(Flavor.PAPER, Flavor.FLAME));
+        double alpha = parameters.positive(ALPHA, 0.01);
+        return new Algorithm(
+                new EqualMean(),
+                flavor == Flavor.FLAME ? new FedDynHistory() : new FedDyn(alpha),
+                Map.of(Algorithm.DYNAMIC_ALPHA, alpha),
+                flavor == Flavor.FLAME ? List.of(FedDynHistory.INVERSE_SAMPLES) : List.of());
     }
 }

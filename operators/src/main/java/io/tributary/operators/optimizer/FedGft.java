@@ -62,6 +62,6 @@ public final class FedGft {
                         given.choice("reg", Regularizer.L2, List.of(Regularizer.values()))
                                 .name()
                                 .toLowerCase(Locale.ROOT)),
-                true);
+                STATISTICS);
     }
 }

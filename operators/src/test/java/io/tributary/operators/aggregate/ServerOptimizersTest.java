@@ -92,6 +92,27 @@ class ServerOptimizersTest extends OptimizerRounds {
                 });
     }
 
+    /** Trainers send how far they have gone in all, and the server has only to take means. */
+    @ParameterizedTest
+    @EnumSource
+    void flamesFedDynTakesEqualMeansOfWeightsAndHistories(UpdateKind kind) throws Exception {
+        use(
+                TensorSets.with(
+                        TestModels.header(SafetensorsHeader.tensor("a", DType.F32, 6)),
+                        List.of("history")),
+                kind,
+                Algorithm.named("feddyn", Map.of("flavor", "flame")));
+        requireRounds(
+                (model, updates, taken) -> {
+                    double[] change = change(updates, model, new double[] {1, 1, 1});
+                    double[] next = model.clone();
+                    for (int i = 0; i < next.length; i++) {
+                        next[i] += change[i];
+                    }
+                    return next;
+                });
+    }
+
     private double[] weights() {
         // FedDyn's are equal.
         double[] weights = new double[WEIGHTS.length];

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.operators.coordinator.RoundRules.Better;
 import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.optimizer.FedDynHistory;
 import io.tributary.operators.testutils.CoordinatorHarness;
 import io.tributary.operators.testutils.TestModels;
 import io.tributary.operators.testutils.Topologies;
@@ -29,6 +30,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import org.apache.flink.runtime.checkpoint.OperatorSubtaskState;
 import org.junit.jupiter.api.BeforeEach;
@@ -43,6 +45,7 @@ class AskedTrainersTest {
     @TempDir private Path temp;
 
     private Path model;
+    private Algorithm algorithm = Algorithm.FEDAVG;
 
     @BeforeEach
     void writeModel() {
@@ -78,10 +81,7 @@ class AskedTrainersTest {
                         new RoundRules.Patience(
                                 Duration.ZERO, Duration.ZERO, Duration.ofMinutes(1)),
                         new RoundRules.Folding(
-                                RoundRules.Timing.EAGER,
-                                UpdateKind.WEIGHTS,
-                                Algorithm.FEDAVG,
-                                true),
+                                RoundRules.Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true),
                         Map.of(),
                         RoundRules.Limits.DEFAULT,
                         Map.of(),
@@ -370,6 +370,31 @@ class AskedTrainersTest {
         try (CoordinatorHarness harness =
                 harness(1, RoundRules.Evaluation.NONE, RoundRules.Goal.NONE, state)) {
             assertThat(harness.plan().state()).isEqualTo(RoundPlan.State.OPEN);
+        }
+    }
+
+    /** A round keeps 32 metrics, and the trainers' loss has to find these among them. */
+    @Test
+    void whatTheAlgorithmAsksForIsKeptBesideAnyNumberOfOtherMetrics() throws Exception {
+        algorithm = Algorithm.named("feddyn", Map.of("flavor", "flame"));
+        Map<String, Double> others = new TreeMap<>();
+        for (int i = 0; i < 32; i++) {
+            others.put("a-%02d".formatted(i), 1.0);
+        }
+        try (CoordinatorHarness harness = harness(1, 1)) {
+            begin(harness);
+            say(harness, "a", "i-a", 0, 10, others);
+            say(
+                    harness,
+                    "b",
+                    "i-b",
+                    0,
+                    4,
+                    Map.of(FedDynHistory.INVERSE_SAMPLES, 0.25, "b-00", 1.0));
+            assertThat(harness.plan().measured())
+                    .hasSize(32)
+                    .containsEntry(FedDynHistory.INVERSE_SAMPLES, 0.25)
+                    .doesNotContainKey("b-00");
         }
     }
 

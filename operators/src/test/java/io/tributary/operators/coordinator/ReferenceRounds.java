@@ -32,12 +32,21 @@ final class ReferenceRounds {
      */
     record Client(String instance, String transport) {}
 
+    /**
+     * What a trainer has found out about a model.
+     *
+     * @param value of the one metric
+     * @param samples its weight
+     */
+    record Answer(double value, long samples) {}
+
     private static final long MAX_STEP_NANOS = 1_000_000_000;
 
     final int rounds;
     final int minimum;
     final int quorum;
     final long deadlineNanos;
+    final RoundRules.Evaluation evaluation;
 
     Phase phase = Phase.WAITING;
     int round = 1;
@@ -58,17 +67,32 @@ final class ReferenceRounds {
     Map<String, PayloadRef> payloads = new TreeMap<>();
 
     Map<RoundId, Map<String, Integer>> closed = new HashMap<>();
+
+    /** The model that trainers were last asked about; none at first. */
+    RoundId asked = new RoundId(0, -1);
+
+    Map<String, Answer> answers = new TreeMap<>();
+
+    /** What was found out about models. */
+    Map<RoundId, Map<String, Answer>> evaluated = new HashMap<>();
+
     long ran;
     long deadline;
 
     /** A clock's value at the event before; none after a restore. */
     long last = -1;
 
-    ReferenceRounds(int rounds, int minimum, int quorum, long deadlineNanos) {
+    ReferenceRounds(
+            int rounds,
+            int minimum,
+            int quorum,
+            long deadlineNanos,
+            RoundRules.Evaluation evaluation) {
         this.rounds = rounds;
         this.minimum = minimum;
         this.quorum = quorum;
         this.deadlineNanos = deadlineNanos;
+        this.evaluation = evaluation;
     }
 
     /** Time goes by as the job counts it. */
@@ -80,7 +104,8 @@ final class ReferenceRounds {
     }
 
     ReferenceRounds copy() {
-        ReferenceRounds copy = new ReferenceRounds(rounds, minimum, quorum, deadlineNanos);
+        ReferenceRounds copy =
+                new ReferenceRounds(rounds, minimum, quorum, deadlineNanos, evaluation);
         copy.phase = phase;
         copy.round = round;
         copy.id = id;
@@ -92,6 +117,9 @@ final class ReferenceRounds {
         copy.counted = new TreeMap<>(counted);
         copy.payloads = new TreeMap<>(payloads);
         copy.closed = new HashMap<>(closed);
+        copy.asked = asked;
+        copy.answers = new TreeMap<>(answers);
+        copy.evaluated = new HashMap<>(evaluated);
         copy.ran = ran;
         copy.deadline = deadline;
         return copy;
@@ -106,7 +134,8 @@ final class ReferenceRounds {
         boolean replaces = sole && before != null && before.transport().equals(client.transport());
         if (before == null || before.equals(client) || replaces) {
             members.put(trainer, client);
-            if (phase == Phase.OPEN && gone.remove(trainer)) {
+            boolean waits = phase == Phase.OPEN || phase == Phase.EVALUATING;
+            if (waits && gone.remove(trainer)) {
                 awaited.add(trainer);
             }
         }
@@ -156,6 +185,36 @@ final class ReferenceRounds {
         return Outcome.COUNTS;
     }
 
+    /** A trainer says what it has found out about a model. */
+    void answer(String trainer, Client client, RoundId model, Answer answer) {
+        boolean counts =
+                phase == Phase.EVALUATING
+                        && client.equals(members.get(trainer))
+                        && model.equals(asked)
+                        && awaited.remove(trainer);
+        if (counts && answer.samples() > 0) {
+            answers.put(trainer, answer);
+        }
+    }
+
+    private boolean evaluates(int modelRound) {
+        return evaluation.every() > 0 && modelRound % evaluation.every() == 0;
+    }
+
+    /** Asks those whose turn it is, as the job says. */
+    private void ask(RoundStateMachine machine) {
+        phase = Phase.EVALUATING;
+        asked = machine.state().base();
+        awaited = new TreeSet<>(members.keySet());
+        awaited.removeIf(trainer -> !machine.state().asking.who().has(trainer));
+        if (awaited.size() < evaluation.share() * members.size()) {
+            throw new AssertionError(awaited + " were asked of " + members.keySet());
+        }
+        gone = new TreeSet<>();
+        answers = new TreeMap<>();
+        deadline = ran + evaluation.deadline().toNanos();
+    }
+
     /** Whether the open round is to end now, and if so, whether with a model. */
     private boolean ends() {
         boolean late = deadline != 0 && ran >= deadline;
@@ -172,7 +231,21 @@ final class ReferenceRounds {
         boolean more = true;
         while (more) {
             more = false;
-            if (phase == Phase.WAITING && members.size() >= minimum) {
+            boolean there = members.size() >= minimum;
+            if (phase == Phase.WAITING
+                    && there
+                    && evaluates(round - 1)
+                    && !asked.equals(machine.state().base())) {
+                ask(machine);
+                more = true;
+            } else if (phase == Phase.EVALUATING && (awaited.isEmpty() || ran >= deadline)) {
+                evaluated.put(asked, answers);
+                phase = Phase.WAITING;
+                more = true;
+            } else if (phase == Phase.WAITING && round > rounds) {
+                phase = Phase.FINISHED;
+                more = true;
+            } else if (phase == Phase.WAITING && there) {
                 phase = Phase.OPEN;
                 id = new RoundId(round, machine.state().roundEpoch);
                 awaited = new TreeSet<>(members.keySet());
@@ -191,7 +264,9 @@ final class ReferenceRounds {
                 phase = Phase.CLOSING;
                 more = true;
             } else if (phase == Phase.CLOSING && machine.state().phase != Phase.CLOSING) {
-                phase = round > rounds ? Phase.FINISHED : Phase.WAITING;
+                boolean made = closed.containsKey(id);
+                boolean last = made && round > rounds && !evaluates(rounds);
+                phase = last ? Phase.FINISHED : Phase.WAITING;
                 more = true;
             } else if (phase == Phase.FINISHED && members.isEmpty()) {
                 phase = Phase.ENDED;

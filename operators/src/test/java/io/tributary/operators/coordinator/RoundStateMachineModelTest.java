@@ -8,6 +8,7 @@ import io.tributary.operators.aggregate.AggregatorInput;
 import io.tributary.operators.aggregate.AggregatorInput.CloseNode;
 import io.tributary.operators.aggregate.AggregatorInput.FoldUpdate;
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.coordinator.ReferenceRounds.Answer;
 import io.tributary.operators.coordinator.ReferenceRounds.Client;
 import io.tributary.operators.coordinator.ReferenceRounds.Outcome;
 import io.tributary.operators.coordinator.RoundRules.Timing;
@@ -19,6 +20,7 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.Claim;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.DeadLetter;
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.PayloadRef;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.RoundId;
@@ -121,7 +123,12 @@ class RoundStateMachineModelTest {
                             Algorithm.FEDAVG,
                             Algorithm.named("median", Map.of()));
             Algorithm algorithm = algorithms.get(random.nextInt(3));
-            reference = new ReferenceRounds(3, 2, 1 + random.nextInt(3), deadline);
+            RoundRules.Evaluation evaluation =
+                    new RoundRules.Evaluation(
+                            Math.max(0, random.nextInt(4) - 1),
+                            random.nextBoolean() ? 1 : 0.4,
+                            Duration.ofSeconds(3));
+            reference = new ReferenceRounds(3, 2, 1 + random.nextInt(3), deadline, evaluation);
             rules =
                     new RoundRules(
                             reference.rounds,
@@ -134,7 +141,11 @@ class RoundStateMachineModelTest {
                                     algorithm,
                                     true),
                             Map.of(),
-                            RoundRules.Limits.DEFAULT);
+                            RoundRules.Limits.DEFAULT,
+                            Map.of(),
+                            "",
+                            evaluation,
+                            RoundRules.Goal.NONE);
             machine = machine(new CoordinatorState());
             happens(new CoordinatorEvent.Started(++nonce));
         }
@@ -160,7 +171,7 @@ class RoundStateMachineModelTest {
 
         private void step() {
             String trainer = TRAINERS.get(random.nextInt(TRAINERS.size()));
-            switch (random.nextInt(14)) {
+            switch (random.nextInt(16)) {
                 case 0, 1, 2 -> join(trainer, "i" + random.nextInt(2), random.nextBoolean());
                 case 3 -> leave(trainer);
                 case 4, 5, 6, 7, 8 -> update(trainer, random.nextInt(3));
@@ -168,6 +179,7 @@ class RoundStateMachineModelTest {
                 case 10 -> time(random.nextInt(5) == 0 ? -1 : random.nextInt(5));
                 case 11 -> happens(new CoordinatorEvent.Turn());
                 case 12 -> checkpoint();
+                case 13, 14 -> answer(trainer, random.nextInt(5));
                 default -> {
                     if (!checkpoints.isEmpty() && random.nextInt(3) == 0) {
                         restore(random.nextInt(checkpoints.size()));
@@ -321,6 +333,36 @@ class RoundStateMachineModelTest {
                             });
         }
 
+        /** Mostly of the model that trainers are asked about, with samples that may be 0. */
+        private void answer(String trainer, int samples) {
+            RoundId model = random.nextInt(5) == 0 ? new RoundId(1, 7) : machine.state().base();
+            Client client =
+                    random.nextInt(5) == 0
+                            ? new Client("i1", transport())
+                            : reference.members.getOrDefault(trainer, new Client("i0", "mqtt"));
+            double value = random.nextInt(100);
+            reference.answer(trainer, client, model, new Answer(value, samples));
+            Evaluation said =
+                    new Evaluation(
+                            Run.of("secret").id(),
+                            model.round(),
+                            model.epoch(),
+                            Map.of("accuracy", value),
+                            samples,
+                            "");
+            inbound(
+                    client.transport(),
+                    new TrainerEvent.Control(
+                            new ControlMessage(
+                                    ControlMessage.Type.EVALUATION,
+                                    "job",
+                                    trainer,
+                                    client.instance(),
+                                    "g0",
+                                    said),
+                            false));
+        }
+
         private void inputRejected(String trainer) {
             RoundId id = target();
             String transport = transport();
@@ -397,6 +439,9 @@ class RoundStateMachineModelTest {
             for (String trainer : reference.members.keySet()) {
                 same("member", trainers.member(trainer).isPresent(), true);
             }
+            if (state.phase == Phase.EVALUATING) {
+                same("awaited", trainers.awaited(), reference.awaited.size());
+            }
             if (state.phase == Phase.OPEN) {
                 same("round", state.id(), reference.id);
                 same("awaited", trainers.awaited(), reference.awaited.size());
@@ -455,6 +500,9 @@ class RoundStateMachineModelTest {
                                                 Map.of())));
                     }
                 }
+                if (machine.state().phase == Phase.EVALUATING && turn % 2 == 0) {
+                    TRAINERS.forEach(trainer -> answer(trainer, 1));
+                }
                 time(1);
                 check();
             }
@@ -479,6 +527,29 @@ class RoundStateMachineModelTest {
             assertThat(ledgers).hasSize(reference.rounds);
             ledgers.forEach(this::checkModel);
             checkReleases();
+            checkEvaluations();
+        }
+
+        /** Each answer counts once in the mean of its model, and no other does. */
+        private void checkEvaluations() {
+            Map<RoundId, Map<String, Double>> found = new HashMap<>();
+            for (Effect.Evaluate effect : said(Effect.Evaluate.class, all -> true)) {
+                Evaluation its = effect.evaluation();
+                assertThat(found.put(its.model(), its.metrics())).as("once").isNull();
+            }
+            Map<RoundId, Map<String, Double>> expected = new HashMap<>();
+            reference.evaluated.forEach(
+                    (model, answers) -> {
+                        long samples = answers.values().stream().mapToLong(Answer::samples).sum();
+                        double sum =
+                                answers.values().stream()
+                                        .mapToDouble(a -> a.value() * a.samples())
+                                        .sum();
+                        if (samples > 0) {
+                            expected.put(model, Map.of("accuracy", sum / samples));
+                        }
+                    });
+            assertThat(found).isEqualTo(expected);
         }
 
         private void checkModel(RoundId version, List<LedgerPart> parts) {

@@ -2,9 +2,8 @@
 
 package io.tributary.testbed.digits;
 
-import io.tributary.operators.optimizer.Algorithm;
+import io.tributary.operators.optimizer.FedDynHistory;
 import io.tributary.operators.optimizer.FedGft;
-import io.tributary.operators.optimizer.Scaffold;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
 import io.tributary.protocol.message.UpdateKind;
@@ -52,9 +51,7 @@ public record DigitTrainer(
         }
     }
 
-    /**
-     * Says what a model is worth on a share of the data, and how fair it is where that is asked.
-     */
+    /** Says what a model is worth on a share of the data, and what the job's algorithm asks. */
     public static ModelEvaluator evaluator(Digits data) {
         return round -> {
             DigitNetwork network = DigitNetwork.with(round::floats);
@@ -65,6 +62,9 @@ public record DigitTrainer(
                 metrics.putAll(
                         Fairness.statistics(
                                 FedGft.Fairness.valueOf(kind), network.predicted(data), data));
+            }
+            if (round.expected().sets().contains(FedDynHistory.HISTORY)) {
+                metrics.put(FedDynHistory.INVERSE_SAMPLES, 1.0 / data.size());
             }
             return new ModelEvaluator.Result(data.size(), metrics);
         };
@@ -90,24 +90,16 @@ public record DigitTrainer(
                         name ->
                                 sent.isPersonal(name) && own.containsKey(name)
                                         ? FloatBuffer.wrap(own.get(name))
-                                        : round.floats(name));
+                                        : LocalTerms.start(round, name));
         double before = network.loss(data);
-        float alpha = number(round, Algorithm.DYNAMIC_ALPHA, 0);
-        boolean scaffold = round.expected().sets().contains(Scaffold.CONTROL);
-        // FedDyn's quadratic term is FedProx's.
-        float proximal =
-                alpha > 0 ? alpha : number(round, Algorithm.PROXIMAL_MU, training.proximal());
         double loss =
                 network.train(
                         data,
-                        training.with(proximal),
-                        scaffold ? terms.withoutControl(round) : terms.memory(),
+                        training.with(LocalTerms.proximal(round, data.size(), training.proximal())),
+                        terms.taken(round, data.size()),
                         Fairness.of(round),
                         seed * 31 + round.id().round());
-        LocalTerms after =
-                scaffold
-                        ? terms.scaffold(round, network::values, training, data.size())
-                        : alpha > 0 ? terms.dynamic(round, network::values, alpha) : terms;
+        LocalTerms after = terms.after(round, network::values, training, data.size());
         ModelUpdate update = round.newUpdate();
         for (TensorInfo tensor : round.tensors()) {
             if (sent.isPersonal(tensor.name())) {
@@ -115,9 +107,11 @@ public record DigitTrainer(
                 continue;
             }
             put(update, round, tensor.name(), network.values(tensor.name()));
-            if (scaffold) {
-                String control = TensorSets.prefix(Scaffold.CONTROL) + tensor.name();
-                put(update, round, control, after.control().get(tensor.name()));
+            for (String set : round.expected().sets()) {
+                String name = TensorSets.prefix(set) + tensor.name();
+                if (after.sent().containsKey(name)) {
+                    put(update, round, name, after.sent().get(name));
+                }
             }
         }
         update.samples(data.size())
@@ -136,9 +130,5 @@ public record DigitTrainer(
             }
         }
         update.floats(name).put(sent);
-    }
-
-    private static float number(TrainingRound round, String name, float otherwise) {
-        return round.config().get(name) instanceof Number number ? number.floatValue() : otherwise;
     }
 }

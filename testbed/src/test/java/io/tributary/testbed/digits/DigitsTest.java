@@ -10,7 +10,6 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -225,21 +224,5 @@ class DigitsTest {
         assertThat(with[5] - without[5]).isEqualTo(0.2f, within(1e-5f));
         with[5] = without[5];
         assertThat(with).containsExactly(without, within(1e-6f));
-    }
-
-    @Test
-    void whatDrawsTheModelIsWhereTrainingHasLedBefore() {
-        float[] first =
-                LocalTerms.gradient(
-                        null, 0.5f, new float[] {3, 1}, FloatBuffer.wrap(new float[] {1, 1}));
-        assertThat(first).containsExactly(-1, 0);
-        assertThat(
-                        LocalTerms.gradient(
-                                first,
-                                0.5f,
-                                new float[] {3, 3},
-                                FloatBuffer.wrap(new float[] {1, 1})))
-                .containsExactly(-2, -1);
-        assertThat(first).as("of one that does not count").containsExactly(-1, 0);
     }
 }
