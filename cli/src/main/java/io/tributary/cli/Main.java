@@ -7,6 +7,7 @@ import io.tributary.cli.command.AggregateCommand;
 import io.tributary.cli.command.CancelCommand;
 import io.tributary.cli.command.ChaosCommand;
 import io.tributary.cli.command.ClusterCommand;
+import io.tributary.cli.command.DatapathCommand;
 import io.tributary.cli.command.DemoCommand;
 import io.tributary.cli.command.DoctorCommand;
 import io.tributary.cli.command.PlanCommand;
@@ -59,6 +60,7 @@ import picocli.CommandLine.ScopeType;
             CancelCommand.class,
             ChaosCommand.class,
             RegionsCommand.class,
+            DatapathCommand.class,
             DoctorCommand.class,
             CommandLine.HelpCommand.class
         })

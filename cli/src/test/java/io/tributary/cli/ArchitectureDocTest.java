@@ -29,7 +29,9 @@ class ArchitectureDocTest {
 
     static {
         for (String name :
-                new String[] {"protocol", "transport", "memory", "node", "sources", "operators"}) {
+                new String[] {
+                    "protocol", "transport", "memory", "node", "datapath", "sources", "operators"
+                }) {
             MODULES.put(name, name);
         }
         MODULES.put("shm", "shm-connector");

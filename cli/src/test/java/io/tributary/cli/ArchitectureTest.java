@@ -31,6 +31,8 @@ class ArchitectureTest {
                     .definedBy("io.tributary.memory..")
                     .layer("node")
                     .definedBy("io.tributary.node..")
+                    .layer("datapath")
+                    .definedBy("io.tributary.datapath..")
                     .layer("sources")
                     .definedBy("io.tributary.sources..")
                     .layer("shm-connector")
@@ -53,6 +55,8 @@ class ArchitectureTest {
                     .mayOnlyAccessLayers("protocol")
                     .whereLayer("node")
                     .mayOnlyAccessLayers("protocol", "memory")
+                    .whereLayer("datapath")
+                    .mayOnlyAccessLayers("protocol", "memory", "node")
                     .whereLayer("sources")
                     .mayOnlyAccessLayers("protocol", "transport", "memory", "node")
                     .whereLayer("shm-connector")
@@ -105,6 +109,7 @@ class ArchitectureTest {
                             "io.tributary.transport..",
                             "io.tributary.memory..",
                             "io.tributary.node..",
+                            "io.tributary.datapath..",
                             "io.tributary.trainer..")
                     .should()
                     .dependOnClassesThat()
@@ -130,7 +135,9 @@ class ArchitectureTest {
                             "io.tributary.memory.kernel",
                             "io.tributary.memory.os",
                             "io.tributary.memory.peer",
-                            "io.tributary.node.agent")
+                            "io.tributary.node.agent",
+                            "io.tributary.node.bpf",
+                            "io.tributary.datapath.kernel")
                     .should()
                     .dependOnClassesThat()
                     .resideInAnyPackage("com.sun.jna..");

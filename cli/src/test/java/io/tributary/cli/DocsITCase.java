@@ -58,6 +58,15 @@ class DocsITCase {
     }
 
     @Test
+    void theCommandsOfTheDatapathPageWork() throws Exception {
+        DatapathCommandTest.write(temp);
+        List<String> commands = commands("docs/datapath.md");
+        assertThat(commands).anyMatch(c -> c.startsWith("./tributary datapath snapshot"));
+        run(commands);
+        assertThat(temp.resolve("snapshot.safetensors")).exists();
+    }
+
+    @Test
     void theCommandsOfThePythonPageWork() throws Exception {
         Assumptions.assumeTrue(
                 System.getenv("TRIBUTARY_REQUIRE_PYTHON") != null, "installs packages from PyPI");

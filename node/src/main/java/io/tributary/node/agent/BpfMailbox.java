@@ -7,11 +7,11 @@ import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import io.tributary.memory.mailbox.EndpointId;
 import io.tributary.memory.os.LibC;
+import io.tributary.node.bpf.BpfObject;
+import io.tributary.node.bpf.LibBpf;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
-import java.util.Optional;
 
 /**
  * The eBPF program in the kernel and its maps. Nothing is pinned: the program is there as long as
@@ -24,7 +24,7 @@ final class BpfMailbox implements AutoCloseable {
     private static final int ID_BYTES = 16;
 
     private final LibBpf bpf;
-    private final Pointer object;
+    private final BpfObject object;
     private final int cgroup;
     private final boolean ofHost;
     private boolean closed;
@@ -45,9 +45,9 @@ final class BpfMailbox implements AutoCloseable {
      */
     record Counters(long sent, long sentBytes, long delivered, long deliveredBytes) {}
 
-    private BpfMailbox(LibBpf bpf, Pointer object, int cgroup, boolean ofHost) {
+    private BpfMailbox(BpfObject object, int cgroup, boolean ofHost) {
         this.ofHost = ofHost;
-        this.bpf = bpf;
+        this.bpf = object.bpf();
         this.object = object;
         this.cgroup = cgroup;
     }
@@ -59,18 +59,13 @@ final class BpfMailbox implements AutoCloseable {
      * @throws IOException with what the kernel had against it
      */
     static BpfMailbox load(int port) throws IOException {
-        LibBpf bpf = LibBpf.load();
-        Memory bytes = object();
-        Pointer object = bpf.bpf_object__open_mem(bytes, bytes.size(), Pointer.NULL);
-        if (object == null) {
-            throw error("the eBPF object cannot be read", Native.getLastError());
-        }
+        BpfObject object = BpfObject.open(BpfMailbox.class, BpfRequirements.OBJECT, "mailbox");
         Path mount = BpfRequirements.cgroup2().orElseThrow(() -> new IOException("no cgroup v2"));
         int cgroup = LibC.INSTANCE.open(mount.toString(), LibC.O_DIRECTORY, 0);
-        BpfMailbox mailbox = new BpfMailbox(bpf, object, cgroup, BpfRequirements.holdsAll(mount));
+        BpfMailbox mailbox = new BpfMailbox(object, cgroup, BpfRequirements.holdsAll(mount));
         try {
             if (cgroup < 0) {
-                throw error(mount + " cannot be opened", Native.getLastError());
+                throw BpfObject.error(mount + " cannot be opened", Native.getLastError());
             }
             mailbox.attach(port);
             return mailbox;
@@ -80,36 +75,26 @@ final class BpfMailbox implements AutoCloseable {
         }
     }
 
-    private static Memory object() throws IOException {
-        try (InputStream in = BpfMailbox.class.getResourceAsStream(BpfRequirements.OBJECT)) {
-            if (in == null) {
-                throw new IOException("the eBPF object is not in this build");
-            }
-            byte[] bytes = in.readAllBytes();
-            Memory memory = new Memory(bytes.length);
-            memory.write(0, bytes, 0, bytes.length);
-            return memory;
-        }
-    }
-
     private void attach(int port) throws IOException {
-        check("the kernel does not take the program", bpf.bpf_object__load(object));
-        sockets = map("sockets");
-        endpoints = map("endpoints");
-        peers = map("peers");
-        reads = map("reads");
+        object.load();
+        sockets = object.map("sockets");
+        endpoints = object.map("endpoints");
+        peers = object.map("peers");
+        reads = object.map("reads");
         Memory agent = new Memory(AGENT_BYTES);
         agent.clear();
         agent.setLong(0, netnsCookie());
         agent.setInt(Long.BYTES, port);
-        check("the port cannot be set", update(map("agents"), number(0), agent));
-        deliver = bpf.bpf_program__fd(program("deliver"));
-        check(
+        BpfObject.check(
+                "the port cannot be set", update(object.map("agents"), BpfObject.number(0), agent));
+        deliver = bpf.bpf_program__fd(object.program("deliver"));
+        BpfObject.check(
                 "the program cannot be attached to its sockets",
                 bpf.bpf_prog_attach(deliver, sockets, LibBpf.SK_MSG_VERDICT, 0));
-        link = bpf.bpf_program__attach_cgroup(program("established"), cgroup);
+        link = bpf.bpf_program__attach_cgroup(object.program("established"), cgroup);
         if (link == null) {
-            throw error("the program cannot be attached to the cgroup", Native.getLastError());
+            throw BpfObject.error(
+                    "the program cannot be attached to the cgroup", Native.getLastError());
         }
     }
 
@@ -124,40 +109,14 @@ final class BpfMailbox implements AutoCloseable {
                             LibC.SOL_SOCKET,
                             LibC.SO_NETNS_COOKIE,
                             cookie,
-                            number(Long.BYTES));
+                            BpfObject.number(Long.BYTES));
             if (result < 0) {
-                throw error("the network namespace has no cookie", Native.getLastError());
+                throw BpfObject.error("the network namespace has no cookie", Native.getLastError());
             }
             return cookie.getLong(0);
         } finally {
             LibC.INSTANCE.close(socket);
         }
-    }
-
-    private Pointer program(String name) throws IOException {
-        return Optional.ofNullable(bpf.bpf_object__find_program_by_name(object, name))
-                .orElseThrow(() -> new IOException("the eBPF object has no program " + name));
-    }
-
-    private int map(String name) throws IOException {
-        int fd = bpf.bpf_object__find_map_fd_by_name(object, name);
-        check("the eBPF object has no map " + name, Math.min(fd, 0));
-        return fd;
-    }
-
-    private static void check(String what, int result) throws IOException {
-        if (result < 0) {
-            throw error(what, -result);
-        }
-    }
-
-    private static IOException error(String what, int error) {
-        String why = LibC.INSTANCE.strerror(Math.abs(error));
-        return new IOException(
-                Math.abs(error) == LibC.EPERM
-                        ? "%s: %s; in a container, its seccomp profile must allow bpf(), and it must have no user namespace of its own"
-                                .formatted(what, why)
-                        : "%s: %s".formatted(what, why));
     }
 
     /** Whether it is there for all processes of the host, or for those of a container alone. */
@@ -217,7 +176,7 @@ final class BpfMailbox implements AutoCloseable {
 
     private static void require(int result) {
         try {
-            check("an eBPF map cannot be changed", result);
+            BpfObject.check("an eBPF map cannot be changed", result);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
@@ -225,12 +184,6 @@ final class BpfMailbox implements AutoCloseable {
 
     private int update(int map, Memory key, Memory value) {
         return bpf.bpf_map_update_elem(map, key, value, 0);
-    }
-
-    private static Memory number(int value) {
-        Memory memory = new Memory(Integer.BYTES);
-        memory.setInt(0, value);
-        return memory;
     }
 
     private static Memory longNumber(long value) {
@@ -254,7 +207,7 @@ final class BpfMailbox implements AutoCloseable {
             bpf.bpf_link__destroy(link);
             bpf.bpf_prog_detach2(deliver, sockets, LibBpf.SK_MSG_VERDICT);
         }
-        bpf.bpf_object__close(object);
+        object.close();
         if (cgroup >= 0) {
             LibC.INSTANCE.close(cgroup);
         }

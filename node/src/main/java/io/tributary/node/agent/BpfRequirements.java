@@ -4,6 +4,7 @@ package io.tributary.node.agent;
 
 import com.sun.jna.NativeLibrary;
 import io.tributary.memory.region.TrustedDirectory;
+import io.tributary.node.bpf.LibBpf;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URL;

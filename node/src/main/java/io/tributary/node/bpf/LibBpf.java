@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package io.tributary.node.agent;
+package io.tributary.node.bpf;
 
 import com.sun.jna.Library;
 import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 
-/**
- * The part of libbpf 1.x that the agent uses, with its own names; see bpf/libbpf.h and bpf/bpf.h.
- */
-interface LibBpf extends Library {
+/** The part of libbpf 1.x that is used, with its own names; see bpf/libbpf.h and bpf/bpf.h. */
+public interface LibBpf extends Library {
 
     /** The library's file name; Debian's package is libbpf1. */
     String NAME = "libbpf.so.1";
@@ -33,7 +31,11 @@ interface LibBpf extends Library {
 
     Pointer bpf_object__find_program_by_name(Pointer object, String name);
 
+    Pointer bpf_object__find_map_by_name(Pointer object, String name);
+
     int bpf_object__find_map_fd_by_name(Pointer object, String name);
+
+    int bpf_map__set_initial_value(Pointer map, Pointer value, long length);
 
     int bpf_program__fd(Pointer program);
 
@@ -44,6 +46,10 @@ interface LibBpf extends Library {
     int bpf_prog_attach(int program, int target, int type, int flags);
 
     int bpf_prog_detach2(int program, int target, int type);
+
+    int bpf_prog_test_run_opts(int program, Pointer options);
+
+    int bpf_obj_get_info_by_fd(int fd, Pointer info, Pointer length);
 
     int bpf_map_update_elem(int map, Pointer key, Pointer value, long flags);
 

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * Neural networks as map data, and how they are computed. All numbers are integers.
+ *
+ * A number between two layers is unsigned: OFFSET is added, so that a load needs no sign extension.
+ * Two weights share a word, as low + high * 2^32 modulo 2^64. One multiplication is then two, and
+ * one addition two, until the sums are taken apart; neither may leave 32 bits. What OFFSET adds to
+ * a sum is the same for all inputs, and has been taken out of the bias.
+ *
+ * The layout is known to io.tributary.datapath.kernel.NetworkLayout too.
+ */
+#ifndef TRIBUTARY_POLICY_H
+#define TRIBUTARY_POLICY_H
+
+#define SLOTS 8
+
+/* The largest network. A smaller one has zeros in place of what it lacks. */
+#define INPUTS 32
+#define HIDDEN1 32
+#define HIDDEN2 16
+#define OUTPUTS 2
+
+#define OFFSET 32768
+#define TANH_STEPS 1024
+
+struct layer {
+	__u64 multiplier, half; /* a sum becomes (sum * multiplier + half) >> shift */
+	__u32 shift, tanh; /* tanh: 1; 0 for ReLU, and for the last layer, which has neither */
+};
+
+/* A slot of the table. Rows have the width of the largest network. */
+struct network {
+	__u64 id;
+	struct layer layers[3];
+	__u64 bias1[HIDDEN1 / 2], bias2[HIDDEN2 / 2], bias3[OUTPUTS / 2];
+	__u64 weights1[HIDDEN1 / 2][INPUTS];
+	__u64 weights2[HIDDEN2 / 2][HIDDEN1];
+	__u64 weights3[OUTPUTS / 2][HIDDEN2];
+};
+
+/* What one inference needs. It is too large for a stack beside others. */
+struct inference {
+	__u32 inputs[INPUTS], hidden1[HIDDEN1], hidden2[HIDDEN2];
+	__s32 outputs[OUTPUTS];
+};
+
+/* Which of the shapes is computed, and tanh: of step / 256, times 16384. */
+struct setting {
+	__u32 shape;
+	__u16 tanh[TANH_STEPS];
+};
+
+enum shape { SHAPE_32_32_16, SHAPE_16_32_16, SHAPE_8_16_8 };
+
+/* What the program `probe` reads and writes, in place of a packet. */
+struct probe {
+	__u32 slot, reserved;
+	__s32 inputs[INPUTS];
+	__s32 outputs[OUTPUTS];
+};
+
+#endif

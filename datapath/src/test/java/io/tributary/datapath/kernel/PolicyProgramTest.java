@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.datapath.kernel;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.tributary.datapath.network.Activation;
+import io.tributary.datapath.network.IntegerNetwork;
+import io.tributary.datapath.network.Mlp;
+import io.tributary.datapath.network.Quantizer;
+import io.tributary.datapath.network.Shape;
+import io.tributary.datapath.network.TestNetworks;
+import io.tributary.node.agent.BpfRequirements;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The kernel's bits are those of the reference. Needs root's rights. */
+class PolicyProgramTest {
+
+    @BeforeAll
+    static void requireKernel() {
+        if (System.getenv("TRIBUTARY_REQUIRE_BPF") == null) {
+            BpfRequirements.check().stream()
+                    .filter(requirement -> !requirement.met())
+                    .forEach(
+                            requirement ->
+                                    Assumptions.abort(
+                                            requirement.name() + " " + requirement.found()));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "32, 32, 16, 2, RELU", "32, 32, 16, 2, TANH", "31, 29, 13, 1, TANH", "16, 32, 16, 2, RELU",
+        "9, 17, 9, 2, TANH", "8, 16, 8, 2, TANH", "8, 16, 8, 1, RELU", "1, 1, 1, 1, TANH"
+    })
+    void theKernelsBitsAreThoseOfTheReference(
+            int inputs, int first, int second, int outputs, Activation activation)
+            throws IOException {
+        Random random = new Random(inputs);
+        Mlp mlp = TestNetworks.mlp(random, activation, inputs, first, second, outputs);
+        List<double[]> all = TestNetworks.inputs(random, 500, inputs);
+        IntegerNetwork network = Quantizer.quantize(mlp, all);
+        try (PolicyProgram program = PolicyProgram.load(network.shape())) {
+            program.put(7, network, 1);
+            for (double[] x : all) {
+                requireSame(program, 7, network, IntegerNetwork.inputs(x));
+            }
+        }
+    }
+
+    private static void requireSame(
+            PolicyProgram program, int slot, IntegerNetwork network, int[] inputs)
+            throws IOException {
+        int[] expected = network.infer(inputs);
+        assertThat(Arrays.copyOf(program.infer(slot, inputs), expected.length))
+                .as("outputs for %s", Arrays.toString(inputs))
+                .containsExactly(expected);
+    }
+
+    /** Weights and inputs at the ends of their ranges, where a lane is fullest. */
+    @ParameterizedTest
+    @EnumSource
+    void noLaneRunsOver(Activation activation) throws IOException {
+        Random random = new Random(9);
+        try (PolicyProgram program = PolicyProgram.load(Shape.WIDE)) {
+            for (int trial = 0; trial < 200; trial++) {
+                IntegerNetwork network =
+                        new IntegerNetwork(
+                                List.of(
+                                        extreme(random, 32, 32),
+                                        extreme(random, 32, 16),
+                                        extreme(random, 16, 2)),
+                                activation);
+                program.put(trial % 8, network, trial);
+                int[] inputs =
+                        random.ints(32, 0, 2).map(bit -> bit == 0 ? -32767 : 32767).toArray();
+                requireSame(program, trial % 8, network, inputs);
+            }
+        }
+    }
+
+    private static IntegerNetwork.Linear extreme(Random random, int inputs, int outputs) {
+        int[][] weights = new int[outputs][];
+        Arrays.setAll(
+                weights,
+                j -> random.ints(inputs, 0, 2).map(bit -> bit == 0 ? -127 : 127).toArray());
+        int room = Integer.MAX_VALUE - 32768 * 127 * inputs;
+        int[] bias =
+                IntStream.range(0, outputs).map(j -> random.nextBoolean() ? room : -room).toArray();
+        return new IntegerNetwork.Linear(
+                weights, bias, (1L << 31) - 1 - random.nextInt(1000), 30 + random.nextInt(32));
+    }
+
+    @Test
+    void slotsDoNotTouchEachOther() throws IOException {
+        Random random = new Random(4);
+        List<double[]> all = TestNetworks.inputs(random, 20, 8);
+        try (PolicyProgram program = PolicyProgram.load(Shape.NARROW)) {
+            IntegerNetwork[] networks = new IntegerNetwork[8];
+            for (int slot = 0; slot < 8; slot++) {
+                networks[slot] =
+                        Quantizer.quantize(
+                                TestNetworks.mlp(random, Activation.RELU, 8, 16, 8, 2), all);
+                program.put(slot, networks[slot], slot);
+            }
+            for (int slot = 0; slot < 8; slot++) {
+                for (double[] x : all) {
+                    requireSame(program, slot, networks[slot], IntegerNetwork.inputs(x));
+                }
+            }
+            assertThatThrownBy(() -> program.put(8, networks[0], 9))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageStartingWith("slot 8 cannot be written: ");
+            assertThatThrownBy(() -> program.infer(8, new int[8]))
+                    .isInstanceOf(IOException.class)
+                    .hasMessage("the kernel has no slot 8");
+        }
+    }
+
+    @Test
+    void aNetworkThatNeedsALargerShapeIsRefused() throws IOException {
+        Random random = new Random(4);
+        IntegerNetwork network =
+                Quantizer.quantize(
+                        TestNetworks.mlp(random, Activation.RELU, 9, 16, 8, 2),
+                        TestNetworks.inputs(random, 2, 9));
+        try (PolicyProgram program = PolicyProgram.load(Shape.NARROW)) {
+            assertThatThrownBy(() -> program.put(0, network, 1))
+                    .isInstanceOf(IllegalArgumentException.class)
+                    .hasMessage("the network needs the shape MEDIUM, the program has NARROW");
+        }
+    }
+
+    /** The verifier's work is bounded, so that the kernel takes it beside a congestion control. */
+    @ParameterizedTest
+    @EnumSource
+    void theVerifierHasLittleToDo(Shape shape) throws IOException {
+        try (PolicyProgram program = PolicyProgram.load(shape)) {
+            assertThat(program.verifiedInstructions()).isBetween(1000, 20_000);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.datapath.network;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class SnapshotTest {
+
+    @TempDir private Path temp;
+
+    private Path file;
+    private IntegerNetwork network;
+    private List<double[]> inputs;
+
+    @BeforeEach
+    void write() throws Exception {
+        Random random = new Random(2);
+        inputs = TestNetworks.inputs(random, 50, 7);
+        network = Quantizer.quantize(TestNetworks.mlp(random, Activation.TANH, 7, 9, 5, 2), inputs);
+        file = temp.resolve("snapshot.safetensors");
+        Snapshot.write(file, network);
+    }
+
+    @Test
+    void whatIsReadIsWhatWasWritten() throws Exception {
+        IntegerNetwork read = Snapshot.read(file);
+        assertThat(read.activation()).isEqualTo(Activation.TANH);
+        assertThat(read.shape()).isEqualTo(Shape.NARROW);
+        for (double[] x : inputs) {
+            int[] its = IntegerNetwork.inputs(x);
+            assertThat(read.infer(its)).containsExactly(network.infer(its));
+        }
+        try (var files = Files.list(temp)) {
+            assertThat(files).as("nothing lies beside it").containsExactly(file);
+        }
+    }
+
+    @Test
+    void aModelOfFloatsIsNoSnapshot() throws Exception {
+        Path model =
+                TestNetworks.write(
+                        temp.resolve("model.safetensors"),
+                        TestNetworks.mlp(new Random(1), Activation.RELU, 3, 3, 3, 1),
+                        "fc1",
+                        "fc2",
+                        "fc3");
+        assertThatThrownBy(() -> Snapshot.read(model))
+                .isInstanceOf(UnsupportedNetworkException.class)
+                .hasMessage(
+                        model
+                                + " is no snapshot: its metadata name no activation; make one with 'datapath snapshot'");
+    }
+
+    /** The kernel would shift by what a file says. */
+    @Test
+    void aScaleThatCannotBeIsRefused() throws Exception {
+        ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+        long shift = network.layers().get(0).shift();
+        long multiplier = network.layers().get(0).multiplier();
+        int at = 0;
+        while (bytes.getLong(at) != multiplier || bytes.getLong(at + 8) != shift) {
+            at++;
+        }
+        bytes.putLong(at + 8, 63);
+        Files.write(file, bytes.array());
+        assertThatThrownBy(() -> Snapshot.read(file))
+                .isInstanceOf(UnsupportedNetworkException.class)
+                .hasMessageStartingWith("a layer is scaled by %d / 2^63".formatted(multiplier));
+    }
+}
