@@ -12,11 +12,6 @@ class LocalTerms:
         self._memory = {}
         self._next = {}
 
-    @staticmethod
-    def metrics(round, samples):
-        """What Flame's FedDyn asks of each model: the metrics of the answer."""
-        return {"inverse-samples": 1 / samples} if "history" in round.sets else {}
-
     def start(self, round):
         """The weights to train: those of the model, in Flame's FedDyn w + h."""
         history = round.sets["history"].tensors if "history" in round.sets else {}

@@ -143,16 +143,22 @@ class FakeJob(Closing):
             self._show("OPEN")
             return RoundId(self._round, 0)
 
-    def ask(self, model: Tensors, config: Mapping[str, Scalar] | None = None) -> RoundId:
+    def ask(
+        self,
+        model: Tensors,
+        config: Mapping[str, Scalar] | None = None,
+        sets: Mapping[str, Tensors] | None = None,
+    ) -> RoundId:
         """Asks trainers what this model is worth, before the next round is opened with it.
 
-        ``await_evaluation`` has what they say. Returns the model's version.
+        ``await_evaluation`` has what they say. ``config`` and ``sets`` are as in ``open_round``.
+        Returns the model's version.
         """
         with self._lock:
             self._close_round()
             self._config = dict(config or {})
             self._model = RoundId(self._round, 0)
-            self._publish(model_bytes(model))
+            self._publish(model_bytes(model, sets))
             everybody = {"from": 0, "buckets": BUCKETS}
             self._tell("EVALUATING", must=["asked"], asked=everybody)
             return self._model

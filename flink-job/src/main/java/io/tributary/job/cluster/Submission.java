@@ -14,7 +14,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.stream.Collectors;
 
 /**
@@ -67,11 +66,9 @@ public record Submission(FlinkRest rest, Path jar) {
             if (!other.live()) {
                 continue;
             }
-            Set<String> taken = new TreeSet<>(JobModel.names(rest.parameters(other.id())));
-            taken.add(other.name());
-            taken.retainAll(names);
-            if (!taken.isEmpty()) {
-                String name = taken.iterator().next();
+            Optional<String> taken = names.stream().filter(name -> has(other, name)).findFirst();
+            if (taken.isPresent()) {
+                String name = taken.get();
                 throw new IllegalArgumentException(
                         "a job named '%s' runs already (%s, %s%s); topics and regions belong to a name, so cancel it or choose another"
                                 .formatted(
@@ -83,6 +80,17 @@ public record Submission(FlinkRest rest, Path jar) {
                                                 : ", a model of '%s'".formatted(other.name())));
             }
         }
+    }
+
+    /**
+     * Whether a job has a name, or a model of it. While it waits for slots, Flink may not say what
+     * the job has said of its models; then each name that one could have is taken.
+     */
+    private boolean has(FlinkRest.Job other, String name) {
+        List<String> models = JobModel.names(rest.parameters(other.id()));
+        return name.equals(other.name())
+                || models.contains(name)
+                || models.isEmpty() && name.startsWith(other.name() + ".");
     }
 
     /**

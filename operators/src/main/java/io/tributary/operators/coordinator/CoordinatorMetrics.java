@@ -19,8 +19,8 @@ import org.apache.flink.metrics.MetricGroup;
  * metricsDropped} and {@code rejected.reason.<REASON>.rejected}, one for each {@link RejectReason}.
  * Of each metric of trainers, gauges {@code metric.<NAME>.mean}, {@code sum}, {@code min}, {@code
  * max} and {@code count}, of the newest round in which it was measured; of the first 32 metrics
- * that the job's attempt has seen. Of each metric of evaluations, a gauge {@code evaluation.<NAME>}
- * of the newest model that was evaluated; of the first 32 as well.
+ * that the job's attempt has seen. Of each metric of evaluations, a gauge {@code
+ * evaluation.<NAME>.value} of the newest evaluation that has it; of the first 32 as well.
  */
 final class CoordinatorMetrics {
 

@@ -3,6 +3,7 @@
 package io.tributary.operators.coordinator;
 
 import io.tributary.operators.coordinator.CoordinatorState.Phase;
+import io.tributary.operators.optimizer.FedDynHistory;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.Evaluation;
@@ -10,6 +11,7 @@ import io.tributary.protocol.message.Run;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -31,7 +33,7 @@ final class Evaluations {
 
     Evaluations(Run run, RoundRules rules) {
         this.asking = rules.evaluation();
-        this.decisive = rules.decisive();
+        this.decisive = rules.decisiveInEvaluations();
         this.maxSamples = rules.limits().maxSamples();
         this.run = run;
         this.evaluator = rules.evaluator();
@@ -130,10 +132,19 @@ final class Evaluations {
                     "it has %d samples, expected 1 to %d (rounds.max-samples)"
                             .formatted(said.samples(), maxSamples));
         } else {
-            state.measured.add(said.metrics(), said.samples(), member.get().group(), decisive);
+            state.measured.add(metrics(said), said.samples(), member.get().group(), decisive);
         }
         state.trainers.settle(from);
         return true;
+    }
+
+    /** What counts of an answer; what the job can compute, it does not ask for. */
+    private Map<String, Double> metrics(Evaluation said) {
+        Map<String, Double> metrics = new TreeMap<>(said.metrics());
+        if (decisive.contains(FedDynHistory.INVERSE_SAMPLES) && said.samples() > 0) {
+            metrics.put(FedDynHistory.INVERSE_SAMPLES, 1.0 / said.samples());
+        }
+        return metrics;
     }
 
     /**

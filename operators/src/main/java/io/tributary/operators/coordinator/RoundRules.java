@@ -65,12 +65,18 @@ public record RoundRules(
                 Goal.NONE);
     }
 
-    /** Metrics that are kept however many there are: something is decided by them. */
-    Set<String> decisive() {
+    /** Metrics of evaluations that are kept however many there are: they decide something. */
+    Set<String> decisiveInEvaluations() {
         Set<String> names = new TreeSet<>(folding.algorithm().asks());
         names.add(goal.metric());
         names.remove("");
         return names;
+    }
+
+    /** The same of updates, by which a job is judged where nobody evaluates models. */
+    Set<String> decisiveInUpdates() {
+        boolean judged = evaluator.isEmpty() && evaluation.every() == 0;
+        return goal.metric().isEmpty() || !judged ? Set.of() : Set.of(goal.metric());
     }
 
     /**

@@ -87,7 +87,7 @@ final class RoundStateMachine {
         this.locations = locations;
         this.state = state;
         Topology topology = job.topology();
-        this.decisive = rules.decisive();
+        this.decisive = rules.decisiveInUpdates();
         this.admission = new Admission(job.name(), rules);
         this.evaluations = new Evaluations(job.run(), rules);
         this.lifecycle = new RoundLifecycle(rules, evaluations);

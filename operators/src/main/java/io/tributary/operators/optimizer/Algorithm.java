@@ -21,7 +21,8 @@ import java.util.regex.Pattern;
  * @param rule how a round's updates become one value for each element
  * @param optimizer how that changes the model
  * @param config what trainers have to know of it, in each plan; numbers, texts and booleans
- * @param asks metrics that all trainers are asked for, of each model and before they train it
+ * @param asks metrics that are needed of each model before it is trained, for which all trainers
+ *     are asked; none where they are not
  */
 public record Algorithm(
         AggregationRule rule,

@@ -5,8 +5,8 @@ package io.tributary.operators.optimizer;
 import java.util.List;
 
 /**
- * FedDyn's server as Flame has it. hₖ is how far trainer k has gone in all rounds together. S are
- * the updates that count:
+ * FedDyn's server for trainers that keep their own state, as Flame's have. hₖ is how far trainer k
+ * has gone in all rounds together. S are the updates that count:
  *
  * <pre>
  * w = Σ wₖ / |S|
@@ -24,8 +24,8 @@ public record FedDynHistory() implements ServerOptimizer {
     public static final String HISTORY = "history";
 
     /**
-     * The metric that trainers answer with before each round, 1 / nₖ. Its mean weighted by samples
-     * is the number of trainers by that of all samples.
+     * A metric of each answer of a trainer, 1 / nₖ, which the job adds. Its mean weighted by
+     * samples is the number of trainers by that of all samples.
      */
     public static final String INVERSE_SAMPLES = "inverse-samples";
 

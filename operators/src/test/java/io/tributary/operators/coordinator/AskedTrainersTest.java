@@ -376,7 +376,7 @@ class AskedTrainersTest {
     /** A round keeps 32 metrics, and the trainers' loss has to find these among them. */
     @Test
     void whatTheAlgorithmAsksForIsKeptBesideAnyNumberOfOtherMetrics() throws Exception {
-        algorithm = Algorithm.named("feddyn", Map.of("flavor", "flame"));
+        algorithm = Algorithm.named("fedgft", Map.of());
         Map<String, Double> others = new TreeMap<>();
         for (int i = 0; i < 32; i++) {
             others.put("a-%02d".formatted(i), 1.0);
@@ -384,18 +384,50 @@ class AskedTrainersTest {
         try (CoordinatorHarness harness = harness(1, 1)) {
             begin(harness);
             say(harness, "a", "i-a", 0, 10, others);
-            say(
-                    harness,
-                    "b",
-                    "i-b",
-                    0,
-                    4,
-                    Map.of(FedDynHistory.INVERSE_SAMPLES, 0.25, "b-00", 1.0));
+            say(harness, "b", "i-b", 0, 4, Map.of("fairness-a", 0.25, "b-00", 1.0));
             assertThat(harness.plan().measured())
-                    .hasSize(32)
-                    .containsEntry(FedDynHistory.INVERSE_SAMPLES, 0.25)
+                    .hasSize(29)
+                    .containsEntry("fairness-a", 0.25)
                     .doesNotContainKey("b-00");
         }
+    }
+
+    /** Trainers with 1 and 3 samples. The job computes it, whatever they say. */
+    @Test
+    void flamesFedDynKnowsHowManySamplesATrainerHasInTheMean() throws Exception {
+        algorithm = Algorithm.named("feddyn", Map.of("flavor", "flame"));
+        try (CoordinatorHarness harness = harness(1, 1)) {
+            begin(harness);
+            say(harness, "a", "i-a", 0, 1, Map.of(FedDynHistory.INVERSE_SAMPLES, -7.0));
+            say(harness, "b", 0, 3, 0.5);
+            assertThat(harness.plan().measured())
+                    .containsEntry(FedDynHistory.INVERSE_SAMPLES, 2.0 / 4);
+        }
+    }
+
+    /** Places are left for what is asked, but not where it never comes. */
+    @Test
+    void updatesKeepAsManyMetricsAsATrainerMaySend() {
+        assertThat(rules(Algorithm.named("fedgft", Map.of()), "").decisiveInUpdates()).isEmpty();
+        assertThat(rules(Algorithm.FEDAVG, "loss").decisiveInUpdates()).containsExactly("loss");
+        RoundRules asked = rules(Algorithm.named("fedgft", Map.of()), "loss");
+        assertThat(asked.decisiveInUpdates()).as("they do not decide").isEmpty();
+        assertThat(asked.decisiveInEvaluations()).contains("loss", "fairness-d").hasSize(5);
+    }
+
+    private static RoundRules rules(Algorithm algorithm, String metric) {
+        return new RoundRules(
+                1,
+                new RoundRules.Quorum(1, 1),
+                new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ZERO),
+                new RoundRules.Folding(
+                        RoundRules.Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true),
+                Map.of(),
+                RoundRules.Limits.DEFAULT,
+                Map.of(),
+                "",
+                RoundRules.Evaluation.of(algorithm),
+                new RoundRules.Goal(Duration.ZERO, metric, Better.HIGHER, null, 0));
     }
 
     @Test

@@ -2,7 +2,6 @@
 
 package io.tributary.testbed.digits;
 
-import io.tributary.operators.optimizer.FedDynHistory;
 import io.tributary.operators.optimizer.FedGft;
 import io.tributary.protocol.message.Receipt;
 import io.tributary.protocol.message.Receipt.Status;
@@ -51,7 +50,7 @@ public record DigitTrainer(
         }
     }
 
-    /** Says what a model is worth on a share of the data, and what the job's algorithm asks. */
+    /** Says what a model is worth on a share of the data, and how fair it is if that is asked. */
     public static ModelEvaluator evaluator(Digits data) {
         return round -> {
             DigitNetwork network = DigitNetwork.with(round::floats);
@@ -62,9 +61,6 @@ public record DigitTrainer(
                 metrics.putAll(
                         Fairness.statistics(
                                 FedGft.Fairness.valueOf(kind), network.predicted(data), data));
-            }
-            if (round.expected().sets().contains(FedDynHistory.HISTORY)) {
-                metrics.put(FedDynHistory.INVERSE_SAMPLES, 1.0 / data.size());
             }
             return new ModelEvaluator.Result(data.size(), metrics);
         };
@@ -91,6 +87,8 @@ public record DigitTrainer(
                                 sent.isPersonal(name) && own.containsKey(name)
                                         ? FloatBuffer.wrap(own.get(name))
                                         : LocalTerms.start(round, name));
+        Map<String, float[]> start = new TreeMap<>();
+        round.tensors().forEach(its -> start.put(its.name(), network.values(its.name())));
         double before = network.loss(data);
         double loss =
                 network.train(
@@ -99,7 +97,7 @@ public record DigitTrainer(
                         terms.taken(round, data.size()),
                         Fairness.of(round),
                         seed * 31 + round.id().round());
-        LocalTerms after = terms.after(round, network::values, training, data.size());
+        LocalTerms after = terms.after(round, start, network::values, training, data.size());
         ModelUpdate update = round.newUpdate();
         for (TensorInfo tensor : round.tensors()) {
             if (sent.isPersonal(tensor.name())) {

@@ -36,13 +36,17 @@ record LocalTerms(Map<String, float[]> memory, Map<String, float[]> sent) {
         return round.config().get(name) instanceof Number number ? number.floatValue() : otherwise;
     }
 
-    /** FedDyn's α. Flame has one for each trainer, which is larger where samples are few. */
     private static float alpha(TrainingRound round, int samples) {
         float alpha = number(round, Algorithm.DYNAMIC_ALPHA, 0);
-        Double inverse = round.measured().get(FedDynHistory.INVERSE_SAMPLES);
-        return has(round, FedDynHistory.HISTORY) && inverse != null
-                ? (float) (alpha / (samples * inverse))
+        return has(round, FedDynHistory.HISTORY)
+                ? itsAlpha(alpha, round.measured(), samples)
                 : alpha;
+    }
+
+    /** Flame's α for one trainer, which is larger where samples are few. */
+    static float itsAlpha(float alpha, Map<String, Double> measured, int samples) {
+        Double inverse = measured.get(FedDynHistory.INVERSE_SAMPLES);
+        return inverse == null ? alpha : (float) (alpha / (samples * inverse));
     }
 
     /** FedProx's μ; FedDyn's quadratic term is the same, with α. */
@@ -106,9 +110,12 @@ record LocalTerms(Map<String, float[]> memory, Map<String, float[]> sent) {
      *   <li>SCAFFOLD (Karimireddy et al., ICML 2020, algorithm 1, option II): cₖ − c + (wᵗ − wₖ) /
      *       (K·η); c + Δcₖ is sent.
      * </ul>
+     *
+     * @param start what was trained, by tensor: the model, or a trainer's own
      */
     LocalTerms after(
             TrainingRound round,
+            Map<String, float[]> start,
             Function<String, float[]> trained,
             DigitNetwork.Training training,
             int samples) {
@@ -118,7 +125,7 @@ record LocalTerms(Map<String, float[]> memory, Map<String, float[]> sent) {
         Map<String, float[]> sent = new TreeMap<>();
         for (TensorInfo tensor : round.tensors()) {
             String name = tensor.name();
-            float[] moved = plus(trained.apply(name), -1, start(round, name));
+            float[] moved = plus(trained.apply(name), -1, FloatBuffer.wrap(start.get(name)));
             float[] its = of(tensor);
             if (has(round, Scaffold.CONTROL)) {
                 float[] control = new float[moved.length];

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import io.tributary.operators.optimizer.FedDynHistory;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -224,5 +225,14 @@ class DigitsTest {
         assertThat(with[5] - without[5]).isEqualTo(0.2f, within(1e-5f));
         with[5] = without[5];
         assertThat(with).containsExactly(without, within(1e-6f));
+    }
+
+    /** Two trainers with 10 and 30 samples: N / Σn is 2 / 40. */
+    @Test
+    void aTrainerWithFewSamplesHasALargerAlpha() {
+        Map<String, Double> measured = Map.of(FedDynHistory.INVERSE_SAMPLES, 2.0 / 40);
+        assertThat(LocalTerms.itsAlpha(0.5f, measured, 10)).isEqualTo(1);
+        assertThat(LocalTerms.itsAlpha(0.5f, measured, 30)).isCloseTo(1 / 3f, within(1e-6f));
+        assertThat(LocalTerms.itsAlpha(0.5f, Map.of(), 10)).isEqualTo(0.5f);
     }
 }
