@@ -2,7 +2,8 @@
 //
 // Computes small neural networks in the kernel.
 //
-// A table of slots holds networks; policy.h says how. User space writes a slot that nobody uses.
+// A table of slots holds networks; policy.h says how. User space writes a slot that nobody uses, and
+// then makes it the active one, which takes one store.
 
 #include <linux/bpf.h>
 
@@ -19,6 +20,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct network);
 } networks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct choice);
+} choices SEC(".maps");
 
 // Keeps the compiler from taking a value apart: it would spill hundreds of products, or turn a
 // minimum into a branch, which the verifier follows both ways for each neuron.
@@ -133,7 +142,10 @@ int probe(struct __sk_buff *packet)
 
 	if ((void *)(probe + 1) > (void *)(long)packet->data_end)
 		return -1;
-	__u32 slot = probe->slot;
+	__u32 zero = 0, slot = probe->slot;
+	struct choice *choice = bpf_map_lookup_elem(&choices, &zero);
+	if (choice && slot == NO_SLOT)
+		slot = *(volatile __u32 *)&choice->active;
 	struct network *network = bpf_map_lookup_elem(&networks, &slot);
 	if (!network)
 		return -1;

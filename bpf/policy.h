@@ -52,6 +52,15 @@ struct setting {
 
 enum shape { SHAPE_32_32_16, SHAPE_16_32_16, SHAPE_8_16_8 };
 
+/* In place of a slot's number: there is none; in a probe: the active one. */
+#define NO_SLOT 0xffffffff
+
+/* Which slots are in use. User space alone writes it, and each number as a whole. */
+struct choice {
+	__u32 active, previous, standby, reserved;
+	__u64 switches;
+};
+
 /* What the program `probe` reads and writes, in place of a packet. */
 struct probe {
 	__u32 slot, reserved;

@@ -17,10 +17,12 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.DoubleSupplier;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -95,6 +97,63 @@ class DatapathCommandTest {
                                                         : "not compared with the kernel: .*"),
                         line -> assertThat(line).isEqualTo("snapshot: " + temp + "/snapshot"));
         assertThat(Snapshot.read(temp.resolve("snapshot")).activation()).isEqualTo(Activation.TANH);
+    }
+
+    /** Each command is a process of its own for the kernel. */
+    @Test
+    void aSnapshotIsInstalledAndSwitchedAndRolledBack() throws Exception {
+        boolean kernel =
+                "root".equals(System.getProperty("user.name"))
+                        && BpfRequirements.check().stream().allMatch(its -> its.met());
+        Assumptions.assumeTrue(
+                kernel || System.getenv("TRIBUTARY_REQUIRE_BPF") != null,
+                "a BPF file system is mounted by root");
+        assertThat(snapshot("--inputs", temp + "/inputs.safetensors").exit()).isZero();
+        Path mount = Files.createDirectory(temp.resolve("bpf"));
+        String dir = mount + "/tributary";
+        assertThat(
+                        new ProcessBuilder("mount", "-t", "bpf", "bpf", mount.toString())
+                                .start()
+                                .waitFor())
+                .isZero();
+        try {
+            assertThat(datapath(dir, "status").err())
+                    .isEqualTo(
+                            "tributary: nothing is loaded at %s; use 'datapath load'%n"
+                                    .formatted(dir));
+            assertThat(datapath(dir, "load", "--shape", "narrow").out())
+                    .isEqualTo("loaded at %s, for 8→16→8→2%n".formatted(dir));
+            String standby = datapath(dir, "install", temp + "/snapshot").out();
+            assertThat(standby).matches("standby   slot 0  network [0-9a-f]{16}\\R");
+            assertThat(datapath(dir, "switch").out())
+                    .isEqualTo(standby.replace("standby ", "active  "));
+            assertThat(datapath(dir, "rollback").err())
+                    .startsWith("tributary: no network was active before");
+            assertThat(datapath(dir, "install", temp + "/snapshot").exit()).isZero();
+            assertThat(datapath(dir, "switch").out()).startsWith("active    slot 1  ");
+            assertThat(datapath(dir, "rollback").out()).startsWith("active    slot 0  ");
+            assertThat(datapath(dir, "status").out().lines())
+                    .satisfiesExactly(
+                            line ->
+                                    assertThat(line)
+                                            .isEqualTo(
+                                                    "loaded at %s, for 8→16→8→2; 3 switches"
+                                                            .formatted(dir)),
+                            line -> assertThat(line).startsWith("active    slot 0  network "),
+                            line -> assertThat(line).startsWith("previous  slot 1  network "));
+            assertThat(datapath(dir, "install", temp + "/model.safetensors").err())
+                    .contains("model.safetensors is no snapshot: ");
+            assertThat(datapath(dir, "unload").out()).isEqualTo("unloaded: %s%n".formatted(dir));
+            assertThat(datapath(dir, "unload").exit()).isEqualTo(2);
+        } finally {
+            new ProcessBuilder("umount", mount.toString()).start().waitFor();
+        }
+    }
+
+    private static Cli datapath(String directory, String command, String... more) {
+        List<String> all = new ArrayList<>(List.of("datapath", command, "--dir", directory));
+        all.addAll(List.of(more));
+        return Cli.run(all.toArray(String[]::new));
     }
 
     @Test

@@ -59,10 +59,27 @@ class DocsITCase {
 
     @Test
     void theCommandsOfTheDatapathPageWork() throws Exception {
+        Assumptions.assumeTrue("root".equals(System.getProperty("user.name")), "needs root");
         DatapathCommandTest.write(temp);
-        List<String> commands = commands("docs/datapath.md");
-        assertThat(commands).anyMatch(c -> c.startsWith("./tributary datapath snapshot"));
-        run(commands);
+        Path mount = Files.createDirectory(temp.resolve("bpf"));
+        List<String> commands =
+                commands("docs/datapath.md").stream()
+                        .map(
+                                c ->
+                                        c.contains("snapshot model")
+                                                ? c
+                                                : c + " --dir " + mount.resolve("tributary"))
+                        .toList();
+        assertThat(commands)
+                .anyMatch(c -> c.startsWith("./tributary datapath snapshot"))
+                .anyMatch(c -> c.startsWith("./tributary datapath switch"));
+        List<String> all = new ArrayList<>(List.of("mount -t bpf bpf " + mount));
+        all.addAll(commands);
+        try {
+            run(all);
+        } finally {
+            new ProcessBuilder("umount", mount.toString()).start().waitFor();
+        }
         assertThat(temp.resolve("snapshot.safetensors")).exists();
     }
 

@@ -2,6 +2,7 @@
 
 package io.tributary.cli.command;
 
+import io.tributary.datapath.kernel.Datapath;
 import io.tributary.datapath.kernel.KernelCheck;
 import io.tributary.datapath.network.Activation;
 import io.tributary.datapath.network.Fidelity;
@@ -9,20 +10,120 @@ import io.tributary.datapath.network.Inputs;
 import io.tributary.datapath.network.IntegerNetwork;
 import io.tributary.datapath.network.Mlp;
 import io.tributary.datapath.network.Quantizer;
+import io.tributary.datapath.network.Shape;
 import io.tributary.datapath.network.Snapshot;
 import io.tributary.node.agent.BpfRequirements;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** {@code tributary datapath}. */
-@Command(name = "datapath", description = "Makes small neural networks for the kernel.")
+@Command(
+        name = "datapath",
+        description = "Makes small neural networks for the kernel, and puts them there.")
 public final class DatapathCommand {
+
+    /** Where networks are pinned. */
+    private static final class Pins {
+
+        @Option(
+                names = "--dir",
+                paramLabel = "DIR",
+                defaultValue = Datapath.DIRECTORY,
+                description =
+                        "Where networks are pinned, in a BPF file system. Default: ${DEFAULT-VALUE}.")
+        private Path directory;
+    }
+
+    /** {@code tributary datapath load}. */
+    @Command(
+            name = "load",
+            description =
+                    "Puts the program that computes networks into the kernel, where it stays until it is unloaded.")
+    int load(
+            @Mixin Pins pins,
+            @Option(
+                            names = "--shape",
+                            paramLabel = "narrow|medium|wide",
+                            defaultValue = "wide",
+                            description =
+                                    "The largest network: 8→16→8→2, 16→32→16→2 or 32→32→16→2. Default: ${DEFAULT-VALUE}.")
+                    Shape shape)
+            throws IOException {
+        Datapath.load(pins.directory, shape);
+        System.out.printf("loaded at %s, for %s%n", pins.directory, shape.sizes());
+        return 0;
+    }
+
+    /** {@code tributary datapath status}. */
+    @Command(name = "status", description = "Shows the networks that are in the kernel.")
+    int status(@Mixin Pins pins) throws IOException {
+        try (Datapath datapath = Datapath.open(pins.directory)) {
+            System.out.printf(
+                    "loaded at %s, for %s; %d switches%n",
+                    pins.directory, datapath.shape().sizes(), datapath.switches());
+            for (Datapath.Slot slot : datapath.slots()) {
+                show(slot);
+            }
+            return 0;
+        }
+    }
+
+    private static void show(Datapath.Slot slot) {
+        System.out.printf(
+                "%-8s  slot %d  network %s%n",
+                slot.use().name().toLowerCase(Locale.ROOT), slot.number(), slot.id());
+    }
+
+    /** {@code tributary datapath install}. */
+    @Command(
+            name = "install",
+            description =
+                    "Writes a snapshot into a free slot, and compares what the kernel computes with it.")
+    int install(
+            @Mixin Pins pins,
+            @Parameters(paramLabel = "FILE", description = "What 'datapath snapshot' has made.")
+                    Path file)
+            throws IOException {
+        IntegerNetwork network = Snapshot.read(file);
+        try (Datapath datapath = Datapath.open(pins.directory)) {
+            show(datapath.install(network));
+            return 0;
+        }
+    }
+
+    /** {@code tributary datapath switch}. */
+    @Command(name = "switch", description = "Makes the network that was installed last active.")
+    int activate(@Mixin Pins pins) throws IOException {
+        try (Datapath datapath = Datapath.open(pins.directory)) {
+            show(datapath.activate());
+            return 0;
+        }
+    }
+
+    /** {@code tributary datapath rollback}. */
+    @Command(name = "rollback", description = "Makes the network of before active again.")
+    int rollBack(@Mixin Pins pins) throws IOException {
+        try (Datapath datapath = Datapath.open(pins.directory)) {
+            show(datapath.rollBack());
+            return 0;
+        }
+    }
+
+    /** {@code tributary datapath unload}. */
+    @Command(name = "unload", description = "Takes the program and its networks out of the kernel.")
+    int unload(@Mixin Pins pins) throws IOException {
+        Datapath.unload(pins.directory);
+        System.out.println("unloaded: " + pins.directory);
+        return 0;
+    }
 
     /** {@code tributary datapath snapshot}. */
     @Command(

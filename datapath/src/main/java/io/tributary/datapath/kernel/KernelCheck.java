@@ -4,7 +4,6 @@ package io.tributary.datapath.kernel;
 
 import io.tributary.datapath.network.IntegerNetwork;
 import java.io.IOException;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -25,19 +24,9 @@ public record KernelCheck(int inputs, int nanos) {
      */
     public static KernelCheck of(IntegerNetwork network, List<double[]> inputs) throws IOException {
         try (PolicyProgram program = PolicyProgram.load(network.shape())) {
-            program.put(0, network, 0);
+            program.table().put(0, network, 0);
             for (double[] values : inputs) {
-                int[] x = IntegerNetwork.inputs(values);
-                int[] expected = network.infer(x);
-                int[] found = Arrays.copyOf(program.infer(0, x), expected.length);
-                if (!Arrays.equals(found, expected)) {
-                    throw new IllegalStateException(
-                            "for the inputs %s the kernel computes %s, expected %s; please report this with the model"
-                                    .formatted(
-                                            Arrays.toString(x),
-                                            Arrays.toString(found),
-                                            Arrays.toString(expected)));
-                }
+                program.table().requireSame(0, network, IntegerNetwork.inputs(values));
             }
             int[] x = IntegerNetwork.inputs(inputs.get(0));
             return new KernelCheck(inputs.size(), program.nanos(0, x, REPEAT));

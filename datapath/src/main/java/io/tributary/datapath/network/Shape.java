@@ -4,6 +4,7 @@ package io.tributary.datapath.network;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 
 /**
@@ -55,6 +56,16 @@ public enum Shape {
             }
         }
         return true;
+    }
+
+    /** The sizes of the largest network of it. */
+    public String sizes() {
+        return text(most);
+    }
+
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT);
     }
 
     static String text(List<Integer> sizes) {

@@ -38,6 +38,10 @@ public interface LibC extends Library {
     int EINVAL = 22;
     int ELOOP = 40;
 
+    int PROT_READ_WRITE = 3;
+    int MAP_SHARED = 1;
+    int LOCK_EX = 2;
+
     int AF_UNIX = 1;
     int AF_INET = 2;
     int AF_NETLINK = 16;
@@ -84,6 +88,12 @@ public interface LibC extends Library {
     long send(int socket, byte[] bytes, long length, int flags);
 
     long recv(int socket, byte[] bytes, long length, int flags);
+
+    Pointer mmap(Pointer address, long length, int protection, int flags, int fd, long offset);
+
+    int munmap(Pointer address, long length);
+
+    int flock(int fd, int operation);
 
     int close(int fd);
 

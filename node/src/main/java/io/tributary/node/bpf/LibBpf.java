@@ -51,6 +51,10 @@ public interface LibBpf extends Library {
 
     int bpf_obj_get_info_by_fd(int fd, Pointer info, Pointer length);
 
+    int bpf_obj_pin(int fd, String path);
+
+    int bpf_obj_get(String path);
+
     int bpf_map_update_elem(int map, Pointer key, Pointer value, long flags);
 
     int bpf_map_lookup_elem(int map, Pointer key, Pointer value);

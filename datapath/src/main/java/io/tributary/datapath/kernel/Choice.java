@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.datapath.kernel;
+
+import com.sun.jna.Pointer;
+import io.tributary.memory.os.LibC;
+import java.io.IOException;
+import java.util.OptionalInt;
+
+/**
+ * Which slots are in use: {@code struct choice} in bpf/policy.h, mapped. Each number is written by
+ * one store, so the kernel sees the old one or the new one. Not thread-safe.
+ */
+final class Choice implements AutoCloseable {
+
+    private static final int ACTIVE_AT = 0;
+    private static final int PREVIOUS_AT = 4;
+    private static final int STANDBY_AT = 8;
+    private static final int SWITCHES_AT = 16;
+    private static final int BYTES = 4096;
+    private static final int NONE = -1;
+
+    private final Pointer memory;
+
+    private Choice(Pointer memory) {
+        this.memory = memory;
+    }
+
+    /**
+     * Maps it.
+     *
+     * @param map its descriptor
+     */
+    static Choice of(int map) throws IOException {
+        Pointer memory =
+                LibC.INSTANCE.mmap(
+                        Pointer.NULL, BYTES, LibC.PROT_READ_WRITE, LibC.MAP_SHARED, map, 0);
+        if (Pointer.nativeValue(memory) == -1) {
+            throw new IOException("the map of the slots in use cannot be mapped");
+        }
+        return new Choice(memory);
+    }
+
+    /** No slot is in use. */
+    void clear() {
+        memory.setInt(PREVIOUS_AT, NONE);
+        memory.setInt(STANDBY_AT, NONE);
+        memory.setInt(ACTIVE_AT, NONE);
+    }
+
+    private OptionalInt slot(int at) {
+        int slot = memory.getInt(at);
+        return slot == NONE ? OptionalInt.empty() : OptionalInt.of(slot);
+    }
+
+    /** The slot that is computed. */
+    OptionalInt active() {
+        return slot(ACTIVE_AT);
+    }
+
+    /** The one before it. */
+    OptionalInt previous() {
+        return slot(PREVIOUS_AT);
+    }
+
+    /** The one that has been installed, and is to be the next. */
+    OptionalInt standby() {
+        return slot(STANDBY_AT);
+    }
+
+    /** How many times the active slot has changed. */
+    long switches() {
+        return memory.getLong(SWITCHES_AT);
+    }
+
+    /** A slot has been written. */
+    void stand(int slot) {
+        memory.setInt(STANDBY_AT, slot);
+    }
+
+    /** A slot is about to be written, so it must not become active. */
+    void clearStandby() {
+        memory.setInt(STANDBY_AT, NONE);
+    }
+
+    /**
+     * Makes a slot the active one. Whoever is killed in between leaves a slot active, and no slot
+     * that is to be written is.
+     */
+    void activate(int slot) {
+        int before = memory.getInt(ACTIVE_AT);
+        memory.setInt(PREVIOUS_AT, before);
+        memory.setInt(ACTIVE_AT, slot);
+        memory.setLong(SWITCHES_AT, switches() + 1);
+    }
+
+    @Override
+    public void close() {
+        LibC.INSTANCE.munmap(memory, BYTES);
+    }
+}
