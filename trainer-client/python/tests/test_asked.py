@@ -87,6 +87,44 @@ def test_an_evaluation_of_another_form_is_an_error_that_says_which(job, run, mod
         run(train).result(10)
 
 
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (
+            (4, {"loss": "x"}),
+            r"of model 0\.0: metric 'loss' is 'x', expected a number",
+        ),
+        ((0, {"loss": 1}), r"of model 0\.0: samples is 0, expected an integer"),
+    ],
+)
+def test_what_cannot_be_said_names_the_evaluation(job, run, model, found, expected):
+    job.ask(model)
+
+    def train():
+        with tributary.connect(job.uri, job=job.name, id="t", evaluate=lambda _: found) as client:
+            client.next_round(10)
+
+    with pytest.raises((TypeError, ValueError), match=expected):
+        run(train).result(10)
+
+
+def test_a_metric_that_is_left_out_is_logged(job, run, model, caplog):
+    version = job.ask(model)
+
+    def evaluate(_):
+        return 4, {"loss": float("nan"), "accuracy": 0.5}
+
+    def train():
+        with tributary.connect(job.uri, job=job.name, id="t", evaluate=evaluate) as client:
+            client.next_round(10)
+
+    running = run(train)
+    assert job.await_evaluation(20) == Evaluation(version, {"accuracy": 0.5}, "", 4)
+    assert "or there are more than 32: loss = nan" in caplog.text
+    job.finish()
+    running.result(10)
+
+
 def test_a_flower_app_is_asked(job, run, model):
     fl = pytest.importorskip("flwr.clientapp")
     from flwr.app import Message, MetricRecord, RecordDict

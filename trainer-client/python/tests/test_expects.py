@@ -141,6 +141,21 @@ def test_a_partial_update_has_some_tensors(job, model, connect, run):
     assert sent.result(WAIT).counts
 
 
+def test_a_partial_update_has_its_tensors_in_all_sets(job, model, control, connect, run):
+    job.open_round(model, sets={"control": control}, partial=True)
+    round = next_round(connect())
+    bias = {"fc.bias": model["fc.bias"]}
+    expected = r"tensor 'control/fc\.bias' is missing; it goes with 'fc\.bias'"
+    with pytest.raises(tributary.ModelMismatch, match=expected):
+        round.send(bias, samples=1)
+    with pytest.raises(tributary.ModelMismatch, match=r"'control/fc\.weight' is missing"):
+        round.update(["fc.weight"])
+    with pytest.raises(tributary.ModelMismatch, match=r"'fc\.weight' is missing"):
+        round.send(bias, sets={"control": control}, samples=1)
+    run(round.send, bias, sets={"control": {"fc.bias": control["fc.bias"]}}, samples=1)
+    assert sorted(job.await_update(WAIT).tensors) == ["control/fc.bias", "fc.bias"]
+
+
 def test_a_partial_update_is_written_in_place(job, model, connect, run):
     job.open_round(model, partial=True)
     update = next_round(connect()).update(["fc.weight"])

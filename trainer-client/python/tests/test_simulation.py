@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import tributary
 from tributary.errors import ArgumentError
+from tributary.messages import numbers
 from tributary.simulation import apps, command, job, partition, run, worker
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -123,9 +124,17 @@ def test_what_train_returns_is_checked(tmp_path):
         app.participant(0).train(model, 1)
 
 
+def test_functions_cannot_do_an_algorithm_with_tensor_sets():
+    app = made()
+    app.prepare()
+    round = types.SimpleNamespace(tensors={}, config={}, sets={"control": None})
+    with pytest.raises(tributary.TributaryError, match=r"tensor sets \(control\), which train"):
+        app.participant(0).train(round, 1)
+
+
 def test_what_evaluate_returns_is_checked():
     with pytest.raises(TypeError, match="float as metrics, expected numbers by name"):
-        apps.numbers("app.py", 0.5)
+        numbers("app.py", 0.5)
 
 
 @pytest.mark.parametrize(

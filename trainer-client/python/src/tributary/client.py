@@ -20,6 +20,7 @@ from .errors import ArgumentError, JobEnded, NoAnswer, Rejected, TributaryError
 from .inbox import Event, Inbox
 from .membership import JOIN_AGAIN, Membership
 from .messages import (
+    MAX_METRICS,
     Evaluation,
     Kind,
     Opening,
@@ -30,6 +31,7 @@ from .messages import (
     check_name,
     evaluation,
     kept_metrics,
+    numbers,
 )
 from .own import OwnTensors
 from .pending import Pending, PendingUpdate
@@ -212,12 +214,25 @@ class Client(Closing):
                     f"the evaluation of model {plan.model} returns {str(found)[:60]}; expected the "
                     "number of samples, and metrics, which are numbers by name"
                 )
-            metrics = {str(name): float(value) for name, value in found[1].items()}
-            samples = check_samples(found[0]) if metrics else 0
+            who = f"the evaluation of model {plan.model}"
+            metrics = numbers(who, found[1])
+            try:
+                samples = check_samples(found[0]) if metrics else 0
+            except ValueError as e:
+                raise ValueError(f"{who}: {e}") from None
         said = Evaluation(plan.model, kept_metrics(metrics), samples=samples)
+        left_out = sorted(set(metrics) - set(said.metrics))
+        if left_out:
+            log.warning(
+                "%s: model %s: not said, since it is not finite, or there are more than %d: %s",
+                self.id,
+                plan.model,
+                MAX_METRICS,
+                ", ".join(f"{name} = {metrics[name]}" for name in left_out[:5]),
+            )
         log.info("%s: model %s: %s", self.id, plan.model, dict(said.metrics) or "not evaluated")
-        who = self._who
-        message = evaluation(who.job, who.trainer, who.instance, who.group, plan.run, said)
+        me = self._who
+        message = evaluation(me.job, me.trainer, me.instance, me.group, plan.run, said)
         # It counts once, so it can be said again where it may have been lost.
         while not self._connection.evaluate(message) and self._inbox.newest_plan == plan:
             self._member.check()

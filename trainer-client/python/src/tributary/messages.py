@@ -583,6 +583,16 @@ def decode_model(data: bytes) -> Model:
     )
 
 
+def numbers(who: str, metrics: object) -> dict[str, float]:
+    """Metrics that an app has returned, as numbers. Raises TypeError where they are none."""
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"{who}: {type(metrics).__name__} as metrics, expected numbers by name")
+    for name, value in metrics.items():
+        if isinstance(value, str) or not hasattr(value, "__float__"):
+            raise TypeError(f"{who}: metric '{name}' is {value!r}, expected a number")
+    return {str(name): float(value) for name, value in metrics.items()}
+
+
 def kept_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     """Those that the job keeps: the first 32 by name that are finite and have a printable name."""
     good = {

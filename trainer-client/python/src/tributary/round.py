@@ -314,9 +314,23 @@ class Round(ModelTensors):
                     f"round {self.id}: none of the model's tensors is among "
                     f"{sorted(there)[:10]}; it has {', '.join(self.names[:10])}"
                 )
+            self._require_pairs(sent)
         if len(sent) == len(self._layout.tensors):
             return self._layout
         return self._layout.only(sent)
+
+    def _require_pairs(self, sent: Sequence[str]) -> None:
+        """What an algorithm does with a tensor needs those of all sets."""
+        there = set(sent)
+        for name in self._layout.all_names:
+            tensor_set = self._layout.set_of(name)
+            partner = name.removeprefix(f"{tensor_set}/") if tensor_set else name
+            if (name in there) != (partner in there):
+                missing, other = (partner, name) if name in there else (name, partner)
+                raise ModelMismatch(
+                    f"round {self.id}: tensor '{missing}' is missing; it goes with '{other}', "
+                    f"since the model has tensor sets (sets=)"
+                )
 
     def update(self, names: Iterable[str] | None = None) -> Update:
         """Begins an update that is written in place: over shared memory, where it is folded.

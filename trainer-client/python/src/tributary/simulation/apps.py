@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import ArgumentError, TributaryError
-from ..messages import Scalar
+from ..messages import Scalar, numbers
 from ..round import GlobalModel, Round
 from ..tensors import Tensors
 from .partition import Indices, Partition, divide
@@ -139,6 +139,11 @@ class _Share:
     data: Data
 
     def train(self, round: Round, seed: int) -> tuple[Any, int, Metrics]:
+        if round.sets:
+            raise TributaryError(
+                f"the job's algorithm needs tensor sets ({', '.join(round.sets)}), which train() "
+                "cannot return; use a Flower app, or trainers that connect by themselves"
+            )
         tensors = {name: value.copy() for name, value in round.tensors.items()}
         found = self.functions.train(tensors, self.data, dict(round.config), seed)
         try:
@@ -152,16 +157,6 @@ class _Share:
 
     def evaluate(self, model: Round | GlobalModel) -> tuple[int, Metrics]:
         return 0, {}
-
-
-def numbers(who: str, metrics: Any) -> Metrics:
-    """Metrics as numbers."""
-    if not isinstance(metrics, Mapping):
-        raise TypeError(f"{who}: {type(metrics).__name__} as metrics, expected numbers by name")
-    for name, value in metrics.items():
-        if isinstance(value, str) or not hasattr(value, "__float__"):
-            raise TypeError(f"{who}: metric '{name}' is {value!r}, expected a number")
-    return {str(name): float(value) for name, value in metrics.items()}
 
 
 def shown(functions: Any) -> str:

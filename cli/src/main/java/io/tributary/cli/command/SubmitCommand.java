@@ -21,6 +21,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -113,6 +114,9 @@ public final class SubmitCommand implements Callable<Integer> {
             System.out.println("there is no checkpoint to go on from; the job begins anew");
         }
         Console console = console(spec);
+        if (from.isEmpty()) {
+            sayEarlier(spec, console);
+        }
         try (AutoCloseable ignored =
                 detached
                         ? () -> {}
@@ -162,6 +166,18 @@ public final class SubmitCommand implements Callable<Integer> {
         return new Console(System.out, false, spec.jobModels().size() > 1);
     }
 
+    /** Models of two runs in one directory look like those of one. */
+    private static void sayEarlier(JobSpec spec, Console console) throws IOException {
+        for (JobModel model : spec.jobModels()) {
+            OptionalInt last = model.lastThere();
+            if (last.isPresent()) {
+                console.say(
+                        "note: %s has models of an earlier run, up to round %d; this run writes over those of its own rounds"
+                                .formatted(model.models(), last.getAsInt()));
+            }
+        }
+    }
+
     private static void warn(JobSpec spec, Console console) {
         spec.notes().forEach(note -> console.say("note: " + note));
         spec.warnings().forEach(warning -> console.say("warning: " + warning));
@@ -190,6 +206,7 @@ public final class SubmitCommand implements Callable<Integer> {
                         spec.follow(
                                 spec.followed(), new RoundBoard(console::status, console::model))) {
             sayModels(spec, console);
+            sayEarlier(spec, console);
             warn(spec, console);
             job.run();
         }

@@ -144,6 +144,15 @@ final class RoundSettings {
                     "expected at least twice checkpoints.interval, %s: the question and the model leave with a checkpoint"
                             .formatted(TimeUtils.formatWithHighestUnit(interval)));
         }
+        for (ConfigOption<?> option :
+                List.of(JobOptions.EVALUATE_SHARE, JobOptions.EVALUATE_DEADLINE)) {
+            if (every == 0 && yaml.gives(option)) {
+                throw yaml.wrong(
+                        option,
+                        "but trainers are not asked; set %s too"
+                                .formatted(JobOptions.EVALUATE_EVERY.key()));
+            }
+        }
         return new RoundRules.Evaluation(every, share, deadline);
     }
 

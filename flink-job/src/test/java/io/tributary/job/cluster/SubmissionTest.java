@@ -2,9 +2,11 @@
 
 package io.tributary.job.cluster;
 
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.sun.net.httpserver.HttpServer;
+import io.tributary.job.config.JobModel;
 import io.tributary.job.config.JobSpec;
 import io.tributary.job.testutils.SmallModel;
 import java.io.IOException;
@@ -59,7 +61,7 @@ class SubmissionTest {
                 });
     }
 
-    private void submit(String name) throws Exception {
+    private Path job(String name) throws Exception {
         SmallModel.write(temp.resolve("model-0.safetensors"), 0);
         Files.writeString(
                 temp.resolve("schema.json"),
@@ -69,21 +71,38 @@ class SubmissionTest {
                   {"name":"top","groupAssociation":[{"low":"us"}]}],
                  "channels":[{"name":"low","pair":["trainer","top"],"groupBy":{"value":["us"]}}]}
                 """);
-        Path file =
-                Files.writeString(
-                        temp.resolve("job.yaml"),
-                        """
-                        job.name: %s
-                        topology: schema.json
-                        rounds: {count: 1, minimum-trainers: 1}
-                        model: {initial: model-0.safetensors, directory: models}
-                        transports: ["mqtt://localhost:1"]
-                        checkpoints: {interval: 1 s, directory: checkpoints}
-                        """
-                                .formatted(name));
+        return Files.writeString(
+                temp.resolve("job.yaml"),
+                """
+                job.name: %s
+                topology: schema.json
+                rounds: {count: 1, minimum-trainers: 1}
+                model: {initial: model-0.safetensors, directory: models}
+                transports: ["mqtt://localhost:1"]
+                checkpoints: {interval: 1 s, directory: checkpoints}
+                """
+                        .formatted(name));
+    }
+
+    private void submit(String name) throws Exception {
+        Path file = job(name);
         String address = "127.0.0.1:" + flink.getAddress().getPort();
         new Submission(new FlinkRest(address), temp.resolve("no.jar"))
                 .run(JobSpec.read(file), file, Optional.empty());
+    }
+
+    @Test
+    void modelsThatAreThereAlreadyAreSeen() throws Exception {
+        JobModel model = JobSpec.read(job("again")).jobModels().get(0);
+        assertThat(model.lastThere()).isEmpty();
+        Path models = Files.createDirectory(temp.resolve("models"));
+        for (String file : new String[] {"model-0.safetensors", "model-x.json", "model-9"}) {
+            Files.createFile(models.resolve(file));
+        }
+        assertThat(model.lastThere()).isEmpty();
+        Files.createFile(models.resolve("model-2.json"));
+        Files.createFile(models.resolve("model-10.json"));
+        assertThat(model.lastThere()).hasValue(10);
     }
 
     @Test

@@ -155,6 +155,8 @@ class JobYamlTest {
                 "rounds.evaluate-share: 1.5 | expected above 0 and at most 1",
                 "rounds.evaluate-deadline: 0 s | expected at least twice checkpoints.interval",
                 "rounds.evaluate-every: 1;rounds.evaluate-deadline: 9 ms | expected at least twice checkpoints.interval, ",
+                "rounds.evaluate-share: 0.5 | but trainers are not asked; set rounds.evaluate-every too",
+                "rounds.evaluate-deadline: 1 min | but trainers are not asked; set rounds.evaluate-every too",
                 "rounds.evaluate-every: 1;rounds.evaluator: judge | but rounds.evaluator is there too",
                 "algorithm: fedgft;rounds.evaluate-every: 2 | the algorithm asks all trainers about each model",
                 "algorithm: fedgft;rounds.evaluate-share: 0.5 | the algorithm asks all trainers about each model",

@@ -8,10 +8,12 @@ import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.message.ControlMessage;
 import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.Run;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,12 +30,14 @@ final class Evaluations {
 
     private final RoundRules.Evaluation asking;
     private final Set<String> decisive;
+    private final List<String> asked;
     private final long maxSamples;
     private final Goals goals;
 
     Evaluations(Run run, RoundRules rules) {
         this.asking = rules.evaluation();
         this.decisive = rules.decisiveInEvaluations();
+        this.asked = rules.folding().algorithm().asks();
         this.maxSamples = rules.limits().maxSamples();
         this.run = run;
         this.evaluator = rules.evaluator();
@@ -73,11 +77,18 @@ final class Evaluations {
                 state.asking.asked() - state.trainers.awaited(),
                 state.asking.asked(),
                 means);
-        if (means.isEmpty()) {
+        Set<String> missing = new TreeSet<>(asked);
+        missing.removeAll(means.keySet());
+        if (!missing.isEmpty()) {
+            state.note =
+                    "no trainer has said %s of model %s, which the algorithm needs; see algorithms.md for the trainers' part"
+                            .formatted(String.join(", ", missing), state.base());
+        } else if (means.isEmpty()) {
             state.note =
                     "no trainer has evaluated model %s (rounds.evaluate-every)"
                             .formatted(state.base());
-        } else {
+        }
+        if (!means.isEmpty()) {
             Evaluation found =
                     new Evaluation(run.id(), state.modelRound, state.modelEpoch, means, "");
             state.evaluated(found);

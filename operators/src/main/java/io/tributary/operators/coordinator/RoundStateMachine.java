@@ -376,12 +376,11 @@ final class RoundStateMachine {
     }
 
     private void abandon() {
+        state.note =
+                "round %s had %d updates at its deadline, the quorum is %d (rounds.quorum); it begins again"
+                        .formatted(state.id(), state.trainers.counted(), rules.quorum().updates());
         events.status(RoundStatus.State.ABANDONED);
-        LOG.info(
-                "round {} abandoned at its deadline: {} updates, the quorum is {}",
-                state.id(),
-                state.trainers.counted(),
-                rules.quorum().updates());
+        LOG.info("abandoned: {}", state.note);
         state.abandon();
         sayEnding();
     }

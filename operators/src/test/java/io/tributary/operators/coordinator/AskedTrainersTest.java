@@ -385,6 +385,10 @@ class AskedTrainersTest {
             begin(harness);
             say(harness, "a", "i-a", 0, 10, others);
             say(harness, "b", "i-b", 0, 4, Map.of("fairness-a", 0.25, "b-00", 1.0));
+            assertThat(harness.statuses())
+                    .extracting(RoundStatus::note)
+                    .contains(
+                            "no trainer has said fairness-b, fairness-c, fairness-d of model 0.0, which the algorithm needs; see algorithms.md for the trainers' part");
             assertThat(harness.plan().measured())
                     .hasSize(29)
                     .containsEntry("fairness-a", 0.25)

@@ -411,7 +411,10 @@ class RoundCoordinatorTest {
             harness.run(Duration.ofMinutes(1));
             assertThat(harness.plan().id()).isEqualTo(new RoundId(1, RoundId.epoch(1, 0)));
             assertThat(harness.statuses())
-                    .anyMatch(s -> s.state() == RoundStatus.State.ABANDONED && s.epoch() == 0);
+                    .filteredOn(s -> s.state() == RoundStatus.State.ABANDONED && s.epoch() == 0)
+                    .extracting(RoundStatus::note)
+                    .containsExactly(
+                            "round 1.0 had 1 updates at its deadline, the quorum is 2 (rounds.quorum); it begins again");
             assertThat(harness.commands(0)).filteredOn(DropRound.class::isInstance).hasSize(3);
             harness.update("b", 1, 0, 10);
             assertRejected(harness, RejectReason.STALE_EPOCH);

@@ -5,7 +5,9 @@ package io.tributary.protocol.tensor;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
@@ -23,6 +25,9 @@ public final class ModelLayout {
 
     /** For each tensor, whether no update has it. */
     private final boolean[] personal;
+
+    /** For each tensor of a set, which one of the model it belongs to; -1 for the model's own. */
+    private final int[] partners;
 
     private final long[] firstElement;
 
@@ -51,12 +56,19 @@ public final class ModelLayout {
         this.shardElements = shardElements;
         this.updates = updates;
         this.personal = new boolean[header.tensors().size()];
+        this.partners = new int[header.tensors().size()];
         List<String> sets = TensorSets.of(header);
+        Map<String, Integer> places = new HashMap<>();
+        for (int i = 0; i < header.tensors().size(); i++) {
+            places.put(header.tensors().get(i).name(), i);
+        }
         this.firstElement = new long[header.tensors().size() + 1];
         for (int i = 0; i < header.tensors().size(); i++) {
             TensorInfo tensor = header.tensors().get(i);
             firstElement[i + 1] = firstElement[i] + tensor.elements();
-            personal[i] = updates.isPersonal(TensorSets.plain(tensor.name(), sets));
+            String plain = TensorSets.plain(tensor.name(), sets);
+            personal[i] = updates.isPersonal(plain);
+            partners[i] = plain.equals(tensor.name()) ? -1 : places.getOrDefault(plain, -1);
         }
         if (elements() == 0) {
             throw new RejectedException(
@@ -234,10 +246,25 @@ public final class ModelLayout {
                 throw wrong("tensor '%s' is not in the model; leave it out", tensor.name());
             }
         }
+        requirePairs(matched);
         if (matched.stream().allMatch(Optional::isEmpty)) {
             throw wrong("it has no tensor; a partial update has at least one of the model's");
         }
         return matched;
+    }
+
+    /** What an algorithm does with a tensor needs those of all sets. */
+    private void requirePairs(List<Optional<TensorInfo>> matched) {
+        for (int i = 0; i < partners.length; i++) {
+            int partner = partners[i];
+            if (partner >= 0 && matched.get(i).isPresent() != matched.get(partner).isPresent()) {
+                int there = matched.get(i).isPresent() ? i : partner;
+                throw wrong(
+                        "tensor '%s' is missing; it goes with '%s', since the model has tensor sets",
+                        header.tensors().get(i + partner - there).name(),
+                        header.tensors().get(there).name());
+            }
+        }
     }
 
     private Optional<TensorInfo> match(int which, SafetensorsHeader update) {

@@ -144,14 +144,29 @@ class ModelLayoutTest {
     @Test
     void aPartialUpdateHasSomeTensors() {
         ModelLayout model = layout(true, List.of());
-        assertThat(model.match(update("head.b", "control/a")))
+        assertThat(model.match(update("head.b", "control/head.b")))
                 .extracting(Optional::isPresent)
-                .containsExactly(false, true, true, false);
+                .containsExactly(false, true, false, true);
         assertThat(model.minUpdateBytes()).isZero();
         assertThatThrownBy(() -> model.match(update()))
                 .hasMessage("it has no tensor; a partial update has at least one of the model's");
         assertThatThrownBy(() -> model.match(update("a", "b")))
                 .hasMessage("tensor 'b' is not in the model; leave it out");
+    }
+
+    /** A server optimizer would take what is missing for no change. */
+    @Test
+    void aTensorGoesWithThoseOfAllSets() {
+        ModelLayout model = layout(true, List.of());
+        assertThat(model.match(update("a", "control/a")))
+                .extracting(Optional::isPresent)
+                .containsExactly(true, false, true, false);
+        assertThatThrownBy(() -> model.match(update("a", "head.b", "control/head.b")))
+                .hasMessage(
+                        "tensor 'control/a' is missing; it goes with 'a', since the model has tensor sets");
+        assertThatThrownBy(() -> model.match(update("a", "control/a", "control/head.b")))
+                .hasMessage(
+                        "tensor 'head.b' is missing; it goes with 'control/head.b', since the model has tensor sets");
     }
 
     @Test

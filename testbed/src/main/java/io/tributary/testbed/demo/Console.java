@@ -2,6 +2,7 @@
 
 package io.tributary.testbed.demo;
 
+import io.tributary.protocol.message.Evaluation;
 import io.tributary.protocol.message.MetricSummary;
 import io.tributary.protocol.message.ModelDescription;
 import io.tributary.protocol.message.RoundStatus;
@@ -10,6 +11,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * Shows a live line for the round that is open. On a terminal the line is written over; elsewhere
@@ -26,6 +28,7 @@ public final class Console {
     private final int columns;
     private int width;
     private final Map<String, String> noted = new HashMap<>();
+    private final Map<String, Evaluation> evaluated = new HashMap<>();
 
     /**
      * @param quiet whether to leave the live lines out
@@ -65,6 +68,7 @@ public final class Console {
     /** Shows how a round stands. */
     public synchronized void status(RoundStatus status) {
         note(status.job(), status.note());
+        evaluation(status.job(), status.evaluation());
         boolean over =
                 status.state() == RoundStatus.State.CLOSED
                         || status.state() == RoundStatus.State.ABANDONED;
@@ -119,6 +123,27 @@ public final class Console {
         if (!said && !note.isEmpty() && !quiet) {
             say(whose(job) + note);
         }
+    }
+
+    /** Says what a model is worth, once for each model. */
+    private void evaluation(String job, Evaluation found) {
+        if (found == null || quiet || found.equals(evaluated.put(job, found))) {
+            return;
+        }
+        say(
+                "%smodel %2d  %s"
+                        .formatted(
+                                whose(job),
+                                found.round(),
+                                new TreeMap<>(found.metrics())
+                                        .entrySet().stream()
+                                                .map(
+                                                        its ->
+                                                                "%s %.4g"
+                                                                        .formatted(
+                                                                                its.getKey(),
+                                                                                its.getValue()))
+                                                .collect(Collectors.joining(", "))));
     }
 
     private static String bar(int part, int whole) {
