@@ -111,7 +111,7 @@ public final class TensorFile implements AutoCloseable {
      * @throws RejectedException CHECKSUM as well
      */
     public int check(ModelLayout model, OptionalInt crc32c) {
-        model.match(header);
+        model.check(header);
         CRC32C crc = begun(mapped, header);
         // Without holes or overlaps, so the tensors in their order are the rest of the file.
         for (TensorInfo tensor : header.tensors()) {

@@ -246,15 +246,20 @@ public final class ModelLayout {
                 throw wrong("tensor '%s' is not in the model; leave it out", tensor.name());
             }
         }
-        requirePairs(matched);
         if (matched.stream().allMatch(Optional::isEmpty)) {
             throw wrong("it has no tensor; a partial update has at least one of the model's");
         }
         return matched;
     }
 
-    /** What an algorithm does with a tensor needs those of all sets. */
-    private void requirePairs(List<Optional<TensorInfo>> matched) {
+    /**
+     * Checks that an update may count: it matches, and has each of its tensors in all sets, since
+     * what an algorithm does with one needs all of them.
+     *
+     * @throws RejectedException WRONG_SHAPE, naming the first tensor that differs
+     */
+    public void check(SafetensorsHeader update) {
+        List<Optional<TensorInfo>> matched = match(update);
         for (int i = 0; i < partners.length; i++) {
             int partner = partners[i];
             if (partner >= 0 && matched.get(i).isPresent() != matched.get(partner).isPresent()) {

@@ -158,13 +158,11 @@ class ModelLayoutTest {
     @Test
     void aTensorGoesWithThoseOfAllSets() {
         ModelLayout model = layout(true, List.of());
-        assertThat(model.match(update("a", "control/a")))
-                .extracting(Optional::isPresent)
-                .containsExactly(true, false, true, false);
-        assertThatThrownBy(() -> model.match(update("a", "head.b", "control/head.b")))
+        model.check(update("a", "control/a"));
+        assertThatThrownBy(() -> model.check(update("a", "head.b", "control/head.b")))
                 .hasMessage(
                         "tensor 'control/a' is missing; it goes with 'a', since the model has tensor sets");
-        assertThatThrownBy(() -> model.match(update("a", "control/a", "control/head.b")))
+        assertThatThrownBy(() -> model.check(update("a", "control/a", "control/head.b")))
                 .hasMessage(
                         "tensor 'head.b' is missing; it goes with 'control/head.b', since the model has tensor sets");
     }

@@ -158,7 +158,7 @@ final class UpdateInspector {
 
     /** The fold reads the values anyway, and sees whether the promise was kept. */
     private int promised(TensorFile tensors, RegionHeader header) {
-        model.match(tensors.header());
+        model.check(tensors.header());
         return header.crc32c().getAsInt();
     }
 
