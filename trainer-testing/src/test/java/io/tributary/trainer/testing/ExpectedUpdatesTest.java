@@ -146,12 +146,18 @@ class ExpectedUpdatesTest {
                 .hasMessageContaining("the model has no tensor 'v'");
         assertThatThrownBy(() -> round.newUpdate().floats("head.b"))
                 .hasMessageContaining("the model has no tensor 'head.b'");
-        ModelUpdate update = round.newUpdate(Set.of("control/w"));
+        assertThatThrownBy(() -> round.newUpdate(Set.of("control/w")))
+                .hasMessage(
+                        "tensor 'w' is missing; it goes with 'control/w', since the model has tensor sets");
+        ModelUpdate update = round.newUpdate(Set.of("w", "control/w"));
+        fill(update, "w", 2);
         fill(update, "control/w", 1);
         send(update);
         ReceivedUpdate received = job.awaitUpdate(PATIENCE);
         assertThat(received.floats("control/w").get(0)).isEqualTo(1);
-        assertThatThrownBy(() -> received.floats("w")).hasMessageContaining("no tensor 'w'");
+        assertThat(received.floats("w").get(0)).isEqualTo(2);
+        assertThatThrownBy(() -> received.floats("control/head.b"))
+                .hasMessageContaining("no tensor 'control/head.b'");
     }
 
     @Test
