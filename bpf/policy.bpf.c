@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 //
-// Computes small neural networks in the kernel.
+// Small neural networks in the kernel, and a TCP congestion control that asks one of them.
 //
 // A table of slots holds networks; policy.h says how. User space writes a slot that nobody uses, and
-// then makes it the active one, which takes one store.
+// then makes it the active one, which takes one store. A connection keeps the network with which it
+// has begun.
 
 #include <linux/bpf.h>
 
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
+#include "infer.h"
+#include "kernel.h"
 #include "policy.h"
-
-const volatile struct setting setting SEC(".rodata.setting");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -29,109 +32,11 @@ struct {
 	__type(value, struct choice);
 } choices SEC(".maps");
 
-// Keeps the compiler from taking a value apart: it would spill hundreds of products, or turn a
-// minimum into a branch, which the verifier follows both ways for each neuron.
-#define KEEP(value) asm volatile("" : "+r"(value))
-
-static __always_inline __s64 minimum(__s64 value, __s64 most)
-{
-	__s64 over = (value - most) >> 63;
-
-	KEEP(over);
-	return most + ((value - most) & over);
-}
-
-static __always_inline __s64 scaled(__s64 sum, const struct layer *layer)
-{
-	return (__s64)(sum * layer->multiplier + layer->half) >> (layer->shift & 63);
-}
-
-// Of t / 256, by a table of the positive half.
-static __always_inline __u32 tanh(__s64 t)
-{
-	__s64 sign = t >> 63;
-	__s64 step = minimum((t ^ sign) - sign, TANH_STEPS - 1);
-	__s64 value = setting.tanh[step & (TANH_STEPS - 1)];
-
-	return OFFSET + (value ^ sign) - sign;
-}
-
-static __always_inline __u32 relu(__s64 t)
-{
-	return OFFSET + minimum(t & ~(t >> 63), OFFSET - 1);
-}
-
-// Two neurons. The width is a constant where this is inlined, so all of it is in a row.
-static __always_inline __u64 sums(__u64 bias, const __u64 *weights, const __u32 *from, int width)
-{
-	__u64 sum = bias;
-
-#pragma clang loop unroll(full)
-	for (int i = 0; i < width; i++) {
-		__u64 product = weights[i] * from[i];
-
-		KEEP(product);
-		sum += product;
-	}
-	return sum;
-}
-
-static __always_inline __s64 low(__u64 sum)
-{
-	return (__s32)sum;
-}
-
-static __always_inline __s64 high(__u64 sum)
-{
-	return (__s64)(sum - low(sum)) >> 32;
-}
-
-#define HIDDEN_LAYER(NAME, ACTIVATION, NUMBER, FROM, FROM_WIDTH, TO, TO_WIDTH)                     \
-	static __noinline void NAME(const struct network *network, struct inference *at)           \
-	{                                                                                          \
-		const struct layer *layer = &network->layers[NUMBER - 1];                          \
-		for (int i = 0; i < TO_WIDTH / 2; i++) {                                           \
-			__u64 sum = sums(network->bias##NUMBER[i], network->weights##NUMBER[i],    \
-					 at->FROM, FROM_WIDTH);                                    \
-			at->TO[2 * i] = ACTIVATION(scaled(low(sum), layer));                       \
-			at->TO[2 * i + 1] = ACTIVATION(scaled(high(sum), layer));                  \
-		}                                                                                  \
-	}
-
-#define SHAPE(NAME, IN, FIRST, SECOND)                                                             \
-	HIDDEN_LAYER(NAME##_tanh1, tanh, 1, inputs, IN, hidden1, FIRST)                    \
-	HIDDEN_LAYER(NAME##_relu1, relu, 1, inputs, IN, hidden1, FIRST)                    \
-	HIDDEN_LAYER(NAME##_tanh2, tanh, 2, hidden1, FIRST, hidden2, SECOND)              \
-	HIDDEN_LAYER(NAME##_relu2, relu, 2, hidden1, FIRST, hidden2, SECOND)              \
-	static __always_inline void NAME(const struct network *network, struct inference *at)      \
-	{                                                                                          \
-		if (network->layers[0].tanh)                                                       \
-			NAME##_tanh1(network, at);                                                 \
-		else                                                                               \
-			NAME##_relu1(network, at);                                                 \
-		if (network->layers[1].tanh)                                                       \
-			NAME##_tanh2(network, at);                                                 \
-		else                                                                               \
-			NAME##_relu2(network, at);                                                 \
-		__u64 sum = sums(network->bias3[0], network->weights3[0], at->hidden2, SECOND);    \
-		at->outputs[0] = scaled(low(sum), &network->layers[2]);                            \
-		at->outputs[1] = scaled(high(sum), &network->layers[2]);                           \
-	}
-
-SHAPE(wide, 32, 32, 16)
-SHAPE(medium, 16, 32, 16)
-SHAPE(narrow, 8, 16, 8)
-
-// The verifier knows the setting, so it follows one shape, and removes the others.
-static __always_inline void infer(const struct network *network, struct inference *at)
-{
-	if (setting.shape == SHAPE_32_32_16)
-		wide(network, at);
-	else if (setting.shape == SHAPE_16_32_16)
-		medium(network, at);
-	else
-		narrow(network, at);
-}
+// Never woken: who reads it looks now and then.
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, RING_BYTES);
+} samples SEC(".maps");
 
 // Is only run by user space, which compares what it computes by itself.
 SEC("tc")
@@ -163,5 +68,237 @@ int nothing(struct __sk_buff *packet)
 {
 	return 0;
 }
+
+// ---- TCP congestion control: tributary ----
+
+#define QUEUE_US 5000 // a round trip that is so much longer than the least waits in a queue
+
+enum { SK_PACING_NEEDED = 1, FLAG_NON_RESTRICTED = 1 };
+
+struct flow {
+	__u64 number;
+	__u32 slot; // that it uses, or NO_SLOT
+	__u32 steady; // the start is over
+	__u64 rate; // bytes in a second; 0 before the first round trip
+	__u32 end, delivered, lost; // packets, where the round trip began
+	__u32 least_us, before_us; // round-trip times: the least, and the mean of the one before
+	__u32 times, said; // round-trip times in the sum; samples
+	__u64 sum_us;
+	struct inference at;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+static __always_inline struct tcp_sock *tcp(struct sock *sk)
+{
+	return (struct tcp_sock *)sk;
+}
+
+static __always_inline struct choice *choice(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&choices, &zero);
+}
+
+// Counts the flow, and looks again: a slot that has become unused in between may be written.
+static __always_inline __u32 pin(void)
+{
+	struct choice *its = choice();
+
+	for (int i = 0; its && i < 4; i++) {
+		__u32 slot = *(volatile __u32 *)&its->active;
+
+		if (slot >= SLOTS)
+			return NO_SLOT;
+		__sync_fetch_and_add(&its->flows[slot & (SLOTS - 1)], 1);
+		if (*(volatile __u32 *)&its->active == slot)
+			return slot;
+		__sync_fetch_and_add(&its->flows[slot & (SLOTS - 1)], -1);
+	}
+	return NO_SLOT;
+}
+
+SEC("struct_ops/init")
+void BPF_PROG(init, struct sock *sk)
+{
+	struct flow *flow = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	struct choice *its = choice();
+
+	if (!flow || !its)
+		return;
+	flow->number = __sync_fetch_and_add(&its->begun, 1) + 1;
+	flow->slot = pin();
+	flow->end = tcp(sk)->delivered;
+	flow->delivered = tcp(sk)->delivered;
+	flow->lost = tcp(sk)->lost;
+	for (int i = 0; i < INPUTS; i++)
+		flow->at.inputs[i] = OFFSET;
+	sk->sk_pacing_status = SK_PACING_NEEDED;
+}
+
+SEC("struct_ops/release")
+void BPF_PROG(release, struct sock *sk)
+{
+	struct flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct choice *its = choice();
+
+	if (!flow || !its)
+		return;
+	if (flow->slot < SLOTS)
+		__sync_fetch_and_add(&its->flows[flow->slot & (SLOTS - 1)], -1);
+	flow->slot = NO_SLOT;
+}
+
+static __always_inline __s64 clamp(__s64 value, __s64 least, __s64 most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+// By how much one is more than the other, as an input.
+static __always_inline __u32 above(__u64 one, __u64 other)
+{
+	__s64 ratio = one * INPUT_ONE / (other ? other : 1);
+
+	return OFFSET + clamp(ratio - INPUT_ONE, -OFFSET + 1, OFFSET - 1);
+}
+
+// A round trip is over: what the network says of it. Without one, the flow backs off when packets
+// are lost or wait.
+static __always_inline __s64 decide(struct flow *flow, __u64 delivered, __u64 lost, __u64 mean_us)
+{
+	__u32 slot = flow->slot;
+	struct network *network = slot < SLOTS ? bpf_map_lookup_elem(&networks, &slot) : 0;
+	__u32 *inputs = flow->at.inputs;
+	__u32 *newest = &inputs[(HISTORY - 1) * FEATURES];
+
+	for (int i = 0; i < (HISTORY - 1) * FEATURES; i++)
+		inputs[i] = inputs[i + FEATURES];
+	newest[0] = above(mean_us, flow->before_us ? flow->before_us : mean_us);
+	newest[1] = above(mean_us, flow->least_us);
+	newest[2] = above(delivered + lost, delivered);
+	flow->at.outputs[0] = 0;
+	flow->at.outputs[1] = 0;
+	if (!network)
+		return lost || mean_us > 2 * (__u64)flow->least_us + QUEUE_US ? -2 * OUTPUT_ONE
+									      : OUTPUT_ONE;
+	infer(network, &flow->at);
+	return flow->at.outputs[0];
+}
+
+static __always_inline void say(struct flow *flow, __u64 delivered, __u64 lost, __u64 mean_us)
+{
+	struct sample *sample = bpf_ringbuf_reserve(&samples, sizeof(*sample), 0);
+	struct choice *its = choice();
+	__u32 slot = flow->slot;
+	struct network *network = slot < SLOTS ? bpf_map_lookup_elem(&networks, &slot) : 0;
+
+	flow->said++;
+	if (!sample) {
+		if (its)
+			__sync_fetch_and_add(&its->lost, 1);
+		return;
+	}
+	sample->flow = flow->number;
+	sample->network = network ? network->id : 0;
+	sample->rate = flow->rate;
+	sample->number = flow->said - 1;
+	sample->rtt_us = mean_us;
+	sample->delivered = delivered;
+	sample->lost = lost;
+	sample->outputs[0] = flow->at.outputs[0];
+	sample->outputs[1] = flow->at.outputs[1];
+	for (int i = 0; i < SAMPLE_INPUTS; i++)
+		sample->inputs[i] = flow->at.inputs[i] - OFFSET;
+	sample->reserved = 0;
+	bpf_ringbuf_submit(sample, BPF_RB_NO_WAKEUP);
+}
+
+SEC("struct_ops/cong_control")
+void BPF_PROG(cong_control, struct sock *sk, __u32 ack, int flag, const struct rate_sample *rs)
+{
+	struct flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct tcp_sock *tp = tcp(sk);
+	__u64 mss = tp->mss_cache;
+
+	if (!flow || !mss)
+		return;
+	if (rs->rtt_us > 0) {
+		__u64 rtt_us = rs->rtt_us;
+
+		flow->sum_us += rtt_us;
+		flow->times++;
+		if (!flow->least_us || rtt_us < flow->least_us)
+			flow->least_us = rtt_us;
+	}
+	if ((__s32)(rs->prior_delivered - flow->end) < 0 || !flow->times)
+		return;
+
+	__u64 mean_us = flow->sum_us / flow->times, least_us = flow->least_us;
+	__u64 delivered = tp->delivered - flow->delivered, lost = tp->lost - flow->lost;
+	__s64 most = (OUTPUT_ONE << STEP_SHIFT) / MOST_STEP;
+	__s64 change = clamp(decide(flow, delivered, lost, mean_us), -most, most);
+
+	if (!flow->rate)
+		flow->rate = tp->snd_cwnd * mss * 1000000 / (mean_us + 1);
+	if (!flow->steady && (lost || mean_us > least_us + least_us / 4 + QUEUE_US))
+		flow->steady = 1;
+	if (flow->steady)
+		flow->rate += (__s64)(flow->rate >> 10) * change >> (16 + STEP_SHIFT - 10);
+	else
+		flow->rate += flow->rate;
+
+	__u64 packet = mss * 1000000 / (least_us + 1); // one in a round trip, as a rate
+
+	if (flow->rate < LEAST_WINDOW * packet)
+		flow->rate = LEAST_WINDOW * packet;
+	if (flow->rate > MOST_WINDOW * packet)
+		flow->rate = MOST_WINDOW * packet;
+	sk->sk_pacing_rate =
+		flow->rate < sk->sk_max_pacing_rate ? flow->rate : sk->sk_max_pacing_rate;
+	// Twice what fits into the path, so that the rate decides and not the window.
+	__u64 window = 2 * flow->rate / mss * (least_us + 1) / 1000000;
+
+	if (window < LEAST_WINDOW)
+		window = LEAST_WINDOW;
+	tp->snd_cwnd = window < tp->snd_cwnd_clamp ? window : tp->snd_cwnd_clamp;
+	say(flow, delivered, lost, mean_us);
+	flow->before_us = mean_us;
+	flow->sum_us = 0;
+	flow->times = 0;
+	flow->end = tp->delivered;
+	flow->delivered = tp->delivered;
+	flow->lost = tp->lost;
+}
+
+// The rate answers to losses, at the end of a round trip.
+SEC("struct_ops/ssthresh")
+__u32 BPF_PROG(ssthresh, struct sock *sk)
+{
+	return tcp(sk)->snd_ssthresh;
+}
+
+SEC("struct_ops/undo_cwnd")
+__u32 BPF_PROG(undo_cwnd, struct sock *sk)
+{
+	return tcp(sk)->snd_cwnd;
+}
+
+SEC(".struct_ops")
+struct tcp_congestion_ops tributary = {
+	.init = (void *)init,
+	.release = (void *)release,
+	.cong_control = (void *)cong_control,
+	.ssthresh = (void *)ssthresh,
+	.undo_cwnd = (void *)undo_cwnd,
+	.flags = FLAG_NON_RESTRICTED,
+	.name = "tributary",
+};
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -55,10 +55,44 @@ enum shape { SHAPE_32_32_16, SHAPE_16_32_16, SHAPE_8_16_8 };
 /* In place of a slot's number: there is none; in a probe: the active one. */
 #define NO_SLOT 0xffffffff
 
-/* Which slots are in use. User space alone writes it, and each number as a whole. */
+/* Which slots are in use. Each number is written as a whole, all but `flows` by user space. */
 struct choice {
 	__u32 active, previous, standby, reserved;
 	__u64 switches;
+	__u32 flows[SLOTS]; /* how many connections use each slot; the kernel counts them */
+	__u64 begun, lost; /* connections, and samples for which there was no room; the kernel counts */
+};
+
+/*
+ * What a congestion control tells the network once in a round trip: for each of the last ten of
+ * them, the newest last, three inputs, of which 4096 is 1. The mean round-trip time by that of the
+ * one before, less 1; by the least of the connection, less 1; packets lost by those delivered. The
+ * first output, of which 65536 is 1, changes the rate by 1/32.
+ */
+#define HISTORY 10
+#define FEATURES 3
+#define INPUT_ONE 4096
+#define OUTPUT_ONE 65536
+#define STEP_SHIFT 5
+
+/* The bounds that no network can leave. */
+#define MOST_STEP 4 /* the rate changes by a quarter at most */
+#define LEAST_WINDOW 4 /* packets in a round trip */
+#define MOST_WINDOW 65536
+
+#define SAMPLE_INPUTS (HISTORY * FEATURES)
+#define RING_BYTES (1 << 20)
+
+/* What a connection has seen in a round trip, and what became of it. */
+struct sample {
+	__u64 flow; /* its number, from 1 */
+	__u64 network; /* its id; 0 for none */
+	__u64 rate; /* bytes in a second, after the decision */
+	__u32 number; /* of the flow's samples, from 0; who misses one has lost it */
+	__u32 rtt_us, delivered, lost; /* means, and packets */
+	__s32 outputs[OUTPUTS];
+	__s16 inputs[SAMPLE_INPUTS];
+	__u32 reserved;
 };
 
 /* What the program `probe` reads and writes, in place of a packet. */

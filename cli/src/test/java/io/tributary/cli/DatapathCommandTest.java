@@ -124,7 +124,7 @@ class DatapathCommandTest {
             assertThat(datapath(dir, "load", "--shape", "narrow").out())
                     .isEqualTo("loaded at %s, for 8→16→8→2%n".formatted(dir));
             String standby = datapath(dir, "install", temp + "/snapshot").out();
-            assertThat(standby).matches("standby   slot 0  network [0-9a-f]{16}\\R");
+            assertThat(standby).matches("standby   slot 0  network [0-9a-f]{16}  0 connections\\R");
             assertThat(datapath(dir, "switch").out())
                     .isEqualTo(standby.replace("standby ", "active  "));
             assertThat(datapath(dir, "rollback").err())
@@ -145,6 +145,17 @@ class DatapathCommandTest {
                     .contains("model.safetensors is no snapshot: ");
             assertThat(datapath(dir, "unload").out()).isEqualTo("unloaded: %s%n".formatted(dir));
             assertThat(datapath(dir, "unload").exit()).isEqualTo(2);
+            assertThat(datapath(dir, "load", "--cc", "cubic").err())
+                    .isEqualTo("tributary: --cc cubic: expected tributary%n".formatted());
+            assertThat(datapath(dir, "load", "--cc", "tributary").out())
+                    .isEqualTo(
+                            "loaded at %s, for 32→32→16→2, with the congestion control tributary%n"
+                                    .formatted(dir));
+            assertThat(datapath(dir, "samples").out()).isEmpty();
+            assertThat(datapath(dir, "samples").exit()).isZero();
+            assertThat(datapath(dir, "unload").exit()).isZero();
+            assertThat(datapath(dir, "samples").err())
+                    .startsWith("tributary: nothing is loaded at ");
         } finally {
             new ProcessBuilder("umount", mount.toString()).start().waitFor();
         }

@@ -2,8 +2,11 @@
 
 package io.tributary.cli.command;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import io.tributary.datapath.kernel.Datapath;
 import io.tributary.datapath.kernel.KernelCheck;
+import io.tributary.datapath.kernel.SampleReader;
 import io.tributary.datapath.network.Activation;
 import io.tributary.datapath.network.Fidelity;
 import io.tributary.datapath.network.Inputs;
@@ -13,7 +16,10 @@ import io.tributary.datapath.network.Quantizer;
 import io.tributary.datapath.network.Shape;
 import io.tributary.datapath.network.Snapshot;
 import io.tributary.node.agent.BpfRequirements;
+import io.tributary.protocol.Json;
+import java.io.BufferedOutputStream;
 import java.io.IOException;
+import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -29,6 +35,8 @@ import picocli.CommandLine.Parameters;
         name = "datapath",
         description = "Makes small neural networks for the kernel, and puts them there.")
 public final class DatapathCommand {
+
+    private static final long LOOK_MILLIS = 5;
 
     /** Where networks are pinned. */
     private static final class Pins {
@@ -55,10 +63,28 @@ public final class DatapathCommand {
                             defaultValue = "wide",
                             description =
                                     "The largest network: 8→16→8→2, 16→32→16→2 or 32→32→16→2. Default: ${DEFAULT-VALUE}.")
-                    Shape shape)
+                    Shape shape,
+            @Option(
+                            names = "--cc",
+                            paramLabel = "tributary",
+                            description =
+                                    "Registers the congestion control of this name. There is one in a kernel.")
+                    Optional<String> congestionControl)
             throws IOException {
-        Datapath.load(pins.directory, shape);
-        System.out.printf("loaded at %s, for %s%n", pins.directory, shape.sizes());
+        congestionControl
+                .filter(name -> !name.equals(Datapath.CONGESTION_CONTROL))
+                .ifPresent(
+                        name -> {
+                            throw new UsageException(
+                                    "--cc %s: expected %s"
+                                            .formatted(name, Datapath.CONGESTION_CONTROL));
+                        });
+        Datapath.load(pins.directory, shape, congestionControl.isPresent());
+        System.out.printf(
+                "loaded at %s, for %s%s%n",
+                pins.directory,
+                shape.sizes(),
+                congestionControl.map(", with the congestion control "::concat).orElse(""));
         return 0;
     }
 
@@ -78,8 +104,8 @@ public final class DatapathCommand {
 
     private static void show(Datapath.Slot slot) {
         System.out.printf(
-                "%-8s  slot %d  network %s%n",
-                slot.use().name().toLowerCase(Locale.ROOT), slot.number(), slot.id());
+                "%-8s  slot %d  network %s  %d connections%n",
+                slot.use().name().toLowerCase(Locale.ROOT), slot.number(), slot.id(), slot.flows());
     }
 
     /** {@code tributary datapath install}. */
@@ -113,6 +139,32 @@ public final class DatapathCommand {
     int rollBack(@Mixin Pins pins) throws IOException {
         try (Datapath datapath = Datapath.open(pins.directory)) {
             show(datapath.rollBack());
+            return 0;
+        }
+    }
+
+    /** {@code tributary datapath samples}. */
+    @Command(
+            name = "samples",
+            description = "Prints what connections have seen, a line of JSON for each round trip.")
+    int samples(
+            @Mixin Pins pins,
+            @Option(names = "--follow", description = "Goes on until Ctrl-C.") boolean follow)
+            throws IOException, InterruptedException {
+        try (SampleReader reader = SampleReader.open(pins.directory)) {
+            PrintStream out = new PrintStream(new BufferedOutputStream(System.out), false);
+            do {
+                reader.poll(sample -> out.println(new String(Json.encode(sample), UTF_8)));
+                out.flush();
+                if (follow) {
+                    Thread.sleep(LOOK_MILLIS);
+                }
+            } while (follow);
+            if (reader.lost() > 0) {
+                System.err.printf(
+                        "%d samples were lost since it was loaded, for want of room%n",
+                        reader.lost());
+            }
             return 0;
         }
     }

@@ -17,6 +17,8 @@ final class Choice implements AutoCloseable {
     private static final int PREVIOUS_AT = 4;
     private static final int STANDBY_AT = 8;
     private static final int SWITCHES_AT = 16;
+    private static final int FLOWS_AT = 24;
+    private static final int LOST_AT = FLOWS_AT + NetworkLayout.SLOTS * Integer.BYTES + Long.BYTES;
     private static final int BYTES = 4096;
     private static final int NONE = -1;
 
@@ -71,6 +73,16 @@ final class Choice implements AutoCloseable {
     /** How many times the active slot has changed. */
     long switches() {
         return memory.getLong(SWITCHES_AT);
+    }
+
+    /** How many connections use a slot. */
+    int flows(int slot) {
+        return memory.getInt(FLOWS_AT + (long) slot * Integer.BYTES);
+    }
+
+    /** For how many samples there was no room. */
+    long lost() {
+        return memory.getLong(LOST_AT);
     }
 
     /** A slot has been written. */

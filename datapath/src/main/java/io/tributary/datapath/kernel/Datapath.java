@@ -32,6 +32,9 @@ public final class Datapath implements AutoCloseable {
     /** Where they are pinned. */
     public static final String DIRECTORY = "/sys/fs/bpf/tributary";
 
+    /** The congestion control's name. */
+    public static final String CONGESTION_CONTROL = PolicyProgram.CONGESTION_CONTROL;
+
     /** On how many inputs a network is compared with the reference before it may be active. */
     private static final int COMPARED = 256;
 
@@ -50,7 +53,9 @@ public final class Datapath implements AutoCloseable {
     public enum Use {
         ACTIVE,
         PREVIOUS,
-        STANDBY
+        STANDBY,
+        /** Connections use it that began with it. */
+        OLD
     }
 
     /**
@@ -59,8 +64,9 @@ public final class Datapath implements AutoCloseable {
      * @param number 0 to 7
      * @param use what for
      * @param id of its network
+     * @param flows connections that use it
      */
-    public record Slot(int number, Use use, String id) {}
+    public record Slot(int number, Use use, String id, int flows) {}
 
     private Datapath(LibBpf bpf, Path directory, int lock) throws IOException {
         this.bpf = bpf;
@@ -101,10 +107,13 @@ public final class Datapath implements AutoCloseable {
      * nothing.
      *
      * @param directory in a BPF file system, not there yet
+     * @param congestionControl whether connections may choose the congestion control {@code
+     *     tributary}; there is one in a kernel
      * @throws IllegalArgumentException when it is there, or no BPF file system is
      * @throws IOException with what the kernel has against it
      */
-    public static void load(Path directory, Shape shape) throws IOException {
+    public static void load(Path directory, Shape shape, boolean congestionControl)
+            throws IOException {
         int lock = lock(directory);
         try {
             if (Files.exists(directory)) {
@@ -114,7 +123,7 @@ public final class Datapath implements AutoCloseable {
             Path part = directory.resolveSibling(directory.getFileName() + "-part");
             delete(part);
             Files.createDirectory(part);
-            try (PolicyProgram program = PolicyProgram.load(shape)) {
+            try (PolicyProgram program = PolicyProgram.load(shape, congestionControl)) {
                 int choices = program.object().map(PolicyProgram.CHOICES);
                 try (Choice choice = Choice.of(choices)) {
                     choice.clear();
@@ -124,6 +133,14 @@ public final class Datapath implements AutoCloseable {
                 pin(program, networks, part, PolicyProgram.NETWORKS);
                 pin(program, program.setting(), part, SETTING);
                 pin(program, program.probe(), part, PolicyProgram.PROBE);
+                int samples = program.object().map(PolicyProgram.SAMPLES);
+                pin(program, samples, part, PolicyProgram.SAMPLES);
+                if (congestionControl) {
+                    // Whoever finds it pinned can take it out again.
+                    int operations = program.object().map(PolicyProgram.CONGESTION_CONTROL);
+                    pin(program, operations, part, PolicyProgram.CONGESTION_CONTROL);
+                    program.object().register(PolicyProgram.CONGESTION_CONTROL);
+                }
                 Files.move(part, directory, StandardCopyOption.ATOMIC_MOVE);
             } finally {
                 delete(part);
@@ -143,12 +160,25 @@ public final class Datapath implements AutoCloseable {
 
     private static void delete(Path directory) throws IOException {
         if (Files.exists(directory)) {
+            unregister(directory.resolve(PolicyProgram.CONGESTION_CONTROL));
             try (var pins = Files.list(directory)) {
                 for (Path pin : pins.toList()) {
                     Files.delete(pin);
                 }
             }
             Files.delete(directory);
+        }
+    }
+
+    /** Connections that use it go on with it; others cannot choose it any more. */
+    private static void unregister(Path pin) throws IOException {
+        if (Files.exists(pin)) {
+            LibBpf bpf = LibBpf.load();
+            int fd = bpf.bpf_obj_get(pin.toString());
+            BpfObject.check("%s cannot be opened".formatted(pin), fd);
+            // It says ENOENT where it was never registered.
+            bpf.bpf_map_delete_elem(fd, BpfObject.number(0));
+            LibC.INSTANCE.close(fd);
         }
     }
 
@@ -186,7 +216,7 @@ public final class Datapath implements AutoCloseable {
         }
     }
 
-    private static void requireLoaded(Path directory) {
+    static void requireLoaded(Path directory) {
         if (!Files.exists(directory)) {
             throw new IllegalArgumentException(
                     "nothing is loaded at %s; use 'datapath load'".formatted(directory));
@@ -219,16 +249,28 @@ public final class Datapath implements AutoCloseable {
         add(slots, choice.active(), Use.ACTIVE);
         add(slots, choice.previous(), Use.PREVIOUS);
         add(slots, choice.standby(), Use.STANDBY);
+        for (int slot = 0; slot < NetworkLayout.SLOTS; slot++) {
+            int number = slot;
+            boolean known = slots.stream().anyMatch(its -> its.number() == number);
+            if (!known && choice.flows(slot) > 0) {
+                add(slots, OptionalInt.of(slot), Use.OLD);
+            }
+        }
         return slots;
     }
 
     private void add(List<Slot> slots, OptionalInt slot, Use use) throws IOException {
         if (slot.isPresent()) {
-            slots.add(new Slot(slot.getAsInt(), use, text(table.id(slot.getAsInt()))));
+            slots.add(slot(slot.getAsInt(), use));
         }
     }
 
-    private static String text(long id) {
+    private Slot slot(int number, Use use) throws IOException {
+        return new Slot(number, use, text(table.id(number)), choice.flows(number));
+    }
+
+    /** A network's id. */
+    static String text(long id) {
         return "%016x".formatted(id);
     }
 
@@ -272,7 +314,7 @@ public final class Datapath implements AutoCloseable {
             table.requireSame(slot, network, x);
         }
         choice.stand(slot);
-        return new Slot(slot, Use.STANDBY, text(id));
+        return slot(slot, Use.STANDBY);
     }
 
     private int free() throws IOException {
@@ -282,7 +324,8 @@ public final class Datapath implements AutoCloseable {
                 return slot;
             }
         }
-        throw new IllegalStateException("all slots are in use");
+        throw new IllegalStateException(
+                "connections use all slots; install it again when some of them have ended");
     }
 
     /** The first 8 bytes of the SHA-256 of what a slot has. */

@@ -23,7 +23,7 @@ public record KernelCheck(int inputs, int nanos) {
      * @throws IllegalStateException when an output differs
      */
     public static KernelCheck of(IntegerNetwork network, List<double[]> inputs) throws IOException {
-        try (PolicyProgram program = PolicyProgram.load(network.shape())) {
+        try (PolicyProgram program = PolicyProgram.load(network.shape(), false)) {
             program.table().put(0, network, 0);
             for (double[] values : inputs) {
                 program.table().requireSame(0, network, IntegerNetwork.inputs(values));

@@ -7,6 +7,7 @@ import io.tributary.datapath.network.IntegerNetwork;
 import io.tributary.datapath.network.Shape;
 import io.tributary.node.bpf.BpfObject;
 import java.io.IOException;
+import java.util.List;
 
 /**
  * The kernel's program that computes networks, with a table of its own. It is in the kernel for as
@@ -19,6 +20,13 @@ final class PolicyProgram implements AutoCloseable {
 
     static final String CHOICES = "choices";
     static final String PROBE = "probe";
+    static final String SAMPLES = "samples";
+
+    /** The congestion control, and how it is called. */
+    static final String CONGESTION_CONTROL = "tributary";
+
+    private static final List<String> OPERATIONS =
+            List.of("init", "release", "cong_control", "ssthresh", "undo_cwnd");
 
     /** The object's place in the jar. */
     private static final String OBJECT = "/io/tributary/datapath/kernel/policy.bpf.o";
@@ -43,12 +51,16 @@ final class PolicyProgram implements AutoCloseable {
     /**
      * Puts the program into the kernel, for networks of one shape.
      *
+     * @param congestionControl whether with the congestion control, to be registered
      * @throws IOException with what the kernel has against it
      */
-    static PolicyProgram load(Shape shape) throws IOException {
+    static PolicyProgram load(Shape shape, boolean congestionControl) throws IOException {
         BpfObject object = BpfObject.open(PolicyProgram.class, OBJECT, "policy");
         try {
             object.initialize(SETTING, initial(shape));
+            if (!congestionControl) {
+                object.leaveOut(CONGESTION_CONTROL, OPERATIONS);
+            }
             object.load();
             return new PolicyProgram(object);
         } catch (IOException e) {
@@ -92,13 +104,14 @@ final class PolicyProgram implements AutoCloseable {
                 - table.nanos(program("nothing"), slot, inputs, repeat);
     }
 
-    /** How many instructions the verifier has looked at. */
-    int verifiedInstructions() throws IOException {
+    /** How many instructions of a program the verifier has looked at. */
+    int verifiedInstructions(String name) throws IOException {
         Memory info = new Memory(INFO_BYTES);
         info.clear();
         BpfObject.check(
                 "the kernel says nothing of the program",
-                object.bpf().bpf_obj_get_info_by_fd(probe, info, BpfObject.number(INFO_BYTES)));
+                object.bpf()
+                        .bpf_obj_get_info_by_fd(program(name), info, BpfObject.number(INFO_BYTES)));
         return info.getInt(VERIFIED_AT);
     }
 

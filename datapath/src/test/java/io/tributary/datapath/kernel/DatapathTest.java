@@ -78,7 +78,7 @@ class DatapathTest {
     void networksAreInstalledAndSwitchedAndRolledBack() throws IOException {
         IntegerNetwork first = network(8);
         IntegerNetwork second = network(8);
-        Datapath.load(directory, Shape.NARROW);
+        Datapath.load(directory, Shape.NARROW, false);
         try (Datapath datapath = Datapath.open(directory)) {
             assertThat(datapath.shape()).isEqualTo(Shape.NARROW);
             assertThat(datapath.slots()).isEmpty();
@@ -114,7 +114,7 @@ class DatapathTest {
     /** However many there were, those that may be needed again stay. */
     @Test
     void aSlotThatIsInUseIsNotWritten() throws IOException {
-        Datapath.load(directory, Shape.WIDE);
+        Datapath.load(directory, Shape.WIDE, false);
         IntegerNetwork before = network(8);
         try (Datapath datapath = Datapath.open(directory)) {
             datapath.install(before);
@@ -138,10 +138,10 @@ class DatapathTest {
     void aProcessThatIsKilledLeavesNothingHalfLoaded() throws Exception {
         Path part = directory.resolveSibling("tributary-part");
         Files.createDirectory(part);
-        Datapath.load(directory, Shape.NARROW);
+        Datapath.load(directory, Shape.NARROW, false);
         assertThat(part).doesNotExist();
         try (var pins = Files.list(directory)) {
-            assertThat(pins).hasSize(4);
+            assertThat(pins).hasSize(5);
         }
     }
 
@@ -150,7 +150,7 @@ class DatapathTest {
     void aSwitchThatWasCutOffIsNotMadeTwice() throws IOException {
         IntegerNetwork first = network(8);
         IntegerNetwork second = network(8);
-        Datapath.load(directory, Shape.NARROW);
+        Datapath.load(directory, Shape.NARROW, false);
         try (Datapath datapath = Datapath.open(directory)) {
             datapath.install(first);
             datapath.activate();
@@ -172,8 +172,8 @@ class DatapathTest {
                 .hasMessage("nothing is loaded at %s; use 'datapath load'".formatted(directory));
         assertThatThrownBy(() -> Datapath.unload(directory))
                 .hasMessageStartingWith("nothing is loaded at ");
-        Datapath.load(directory, Shape.NARROW);
-        assertThatThrownBy(() -> Datapath.load(directory, Shape.NARROW))
+        Datapath.load(directory, Shape.NARROW, false);
+        assertThatThrownBy(() -> Datapath.load(directory, Shape.NARROW, false))
                 .hasMessage(directory + " is there already; unload it first");
         try (Datapath datapath = Datapath.open(directory)) {
             assertThatThrownBy(datapath::activate)
@@ -185,14 +185,14 @@ class DatapathTest {
                             "the network needs the shape medium, %s has narrow; unload it, and load it with --shape medium"
                                     .formatted(directory));
         }
-        assertThatThrownBy(() -> Datapath.load(Path.of("/proc/tributary"), Shape.NARROW))
+        assertThatThrownBy(() -> Datapath.load(Path.of("/proc/tributary"), Shape.NARROW, false))
                 .hasMessage(
                         "/proc is no BPF file system; let root mount one: mount -t bpf bpf /proc");
     }
 
     @Test
     void whoChangesItFirstIsWaitedFor() throws Exception {
-        Datapath.load(directory, Shape.NARROW);
+        Datapath.load(directory, Shape.NARROW, false);
         Thread other;
         try (Datapath datapath = Datapath.open(directory)) {
             other =
@@ -217,7 +217,7 @@ class DatapathTest {
 
     @Test
     void anUnloadedProgramIsGone() throws IOException {
-        Datapath.load(directory, Shape.NARROW);
+        Datapath.load(directory, Shape.NARROW, false);
         Datapath.unload(directory);
         assertThat(List.of(mount.toFile().list())).noneMatch(name -> name.startsWith("tributary"));
     }

@@ -51,7 +51,7 @@ class PolicyProgramTest {
         Mlp mlp = TestNetworks.mlp(random, activation, inputs, first, second, outputs);
         List<double[]> all = TestNetworks.inputs(random, 500, inputs);
         IntegerNetwork network = Quantizer.quantize(mlp, all);
-        try (PolicyProgram program = PolicyProgram.load(network.shape())) {
+        try (PolicyProgram program = PolicyProgram.load(network.shape(), false)) {
             program.table().put(7, network, 1);
             for (double[] x : all) {
                 program.table().requireSame(7, network, IntegerNetwork.inputs(x));
@@ -64,7 +64,7 @@ class PolicyProgramTest {
     @EnumSource
     void noLaneRunsOver(Activation activation) throws IOException {
         Random random = new Random(9);
-        try (PolicyProgram program = PolicyProgram.load(Shape.WIDE)) {
+        try (PolicyProgram program = PolicyProgram.load(Shape.WIDE, false)) {
             for (int trial = 0; trial < 200; trial++) {
                 IntegerNetwork network =
                         new IntegerNetwork(
@@ -97,7 +97,7 @@ class PolicyProgramTest {
     void slotsDoNotTouchEachOther() throws IOException {
         Random random = new Random(4);
         List<double[]> all = TestNetworks.inputs(random, 20, 8);
-        try (PolicyProgram program = PolicyProgram.load(Shape.NARROW)) {
+        try (PolicyProgram program = PolicyProgram.load(Shape.NARROW, false)) {
             IntegerNetwork[] networks = new IntegerNetwork[8];
             for (int slot = 0; slot < 8; slot++) {
                 networks[slot] =
@@ -127,7 +127,7 @@ class PolicyProgramTest {
                 Quantizer.quantize(TestNetworks.mlp(random, Activation.RELU, 8, 16, 8, 2), all);
         IntegerNetwork other =
                 Quantizer.quantize(TestNetworks.mlp(random, Activation.RELU, 8, 16, 8, 2), all);
-        try (PolicyProgram program = PolicyProgram.load(Shape.NARROW)) {
+        try (PolicyProgram program = PolicyProgram.load(Shape.NARROW, false)) {
             program.table().put(0, one, 1);
             int[] x = IntegerNetwork.inputs(all.get(0));
             assertThatThrownBy(() -> program.table().requireSame(0, other, x))
@@ -140,8 +140,9 @@ class PolicyProgramTest {
     @ParameterizedTest
     @EnumSource
     void theVerifierHasLittleToDo(Shape shape) throws IOException {
-        try (PolicyProgram program = PolicyProgram.load(shape)) {
-            assertThat(program.verifiedInstructions()).isBetween(1000, 20_000);
+        try (PolicyProgram program = PolicyProgram.load(shape, true)) {
+            assertThat(program.verifiedInstructions("probe")).isBetween(1000, 20_000);
+            assertThat(program.verifiedInstructions("cong_control")).isBetween(1000, 20_000);
         }
     }
 }

@@ -38,9 +38,11 @@ public interface LibC extends Library {
     int EINVAL = 22;
     int ELOOP = 40;
 
+    int PROT_READ = 1;
     int PROT_READ_WRITE = 3;
     int MAP_SHARED = 1;
     int LOCK_EX = 2;
+    int LOCK_NB = 4;
 
     int AF_UNIX = 1;
     int AF_INET = 2;

@@ -8,6 +8,7 @@ import com.sun.jna.Pointer;
 import io.tributary.memory.os.LibC;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -85,12 +86,39 @@ public final class BpfObject implements AutoCloseable {
 
     /** Sets what a section's map holds, before the object is loaded. */
     public void initialize(String map, Memory value) throws IOException {
-        Pointer its =
-                Optional.ofNullable(bpf.bpf_object__find_map_by_name(object, map))
-                        .orElseThrow(() -> new IOException("the eBPF object has no map " + map));
         check(
                 "the map %s cannot be set".formatted(map),
-                bpf.bpf_map__set_initial_value(its, value, value.size()));
+                bpf.bpf_map__set_initial_value(find(map), value, value.size()));
+    }
+
+    private Pointer find(String map) throws IOException {
+        return Optional.ofNullable(bpf.bpf_object__find_map_by_name(object, map))
+                .orElseThrow(() -> new IOException("the eBPF object has no map " + map));
+    }
+
+    /** Leaves a struct of operations out, before the object is loaded. */
+    public void leaveOut(String map, List<String> programs) throws IOException {
+        check(
+                "%s cannot be left out".formatted(map),
+                bpf.bpf_map__set_autocreate(find(map), false));
+        for (String program : programs) {
+            check(
+                    "%s cannot be left out".formatted(program),
+                    bpf.bpf_program__set_autoload(program(program), false));
+        }
+    }
+
+    /**
+     * Registers a struct of operations with the kernel. It stays until its map's element is
+     * deleted, whatever becomes of this process.
+     */
+    public void register(String map) throws IOException {
+        Pointer link = bpf.bpf_map__attach_struct_ops(find(map));
+        if (link == null) {
+            throw error("%s cannot be registered".formatted(map), Native.getLastError());
+        }
+        bpf.bpf_link__disconnect(link);
+        bpf.bpf_link__destroy(link);
     }
 
     /** The descriptor of a map, once the object is loaded. */

@@ -37,6 +37,14 @@ public interface LibBpf extends Library {
 
     int bpf_map__set_initial_value(Pointer map, Pointer value, long length);
 
+    int bpf_map__set_autocreate(Pointer map, boolean autocreate);
+
+    Pointer bpf_map__attach_struct_ops(Pointer map);
+
+    void bpf_link__disconnect(Pointer link);
+
+    int bpf_program__set_autoload(Pointer program, boolean autoload);
+
     int bpf_program__fd(Pointer program);
 
     Pointer bpf_program__attach_cgroup(Pointer program, int cgroup);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package io.tributary.datapath.kernel;
+
+import com.sun.jna.Pointer;
+import io.tributary.memory.os.LibC;
+import io.tributary.node.bpf.BpfObject;
+import io.tributary.node.bpf.LibBpf;
+import java.io.IOException;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+
+/**
+ * Reads what connections say from the kernel's ring, in mapped memory. The kernel wakes nobody: who
+ * reads looks now and then. There is one reader at a time. Not thread-safe.
+ */
+public final class SampleReader implements AutoCloseable {
+
+    private static final int PAGE = 4096;
+
+    /** Two numbers with that stand before each record: its length with two flags, and an offset. */
+    private static final int HEADER_BYTES = 8;
+
+    private static final int BUSY = 1 << 31;
+    private static final int DISCARDED = 1 << 30;
+
+    /**
+     * RING_BYTES of bpf/policy.h, a power of two. The ring is mapped twice, one behind the other.
+     */
+    private static final int RING_BYTES = 1 << 20;
+
+    private static final VarHandle LONG =
+            MethodHandles.byteBufferViewVarHandle(long[].class, ByteOrder.nativeOrder());
+    private static final VarHandle INT =
+            MethodHandles.byteBufferViewVarHandle(int[].class, ByteOrder.nativeOrder());
+
+    private final int lock;
+    private final Pointer consumer;
+    private final Pointer producer;
+    private final ByteBuffer read;
+    private final ByteBuffer written;
+    private final Choice choice;
+
+    private SampleReader(int lock, Pointer consumer, Pointer producer, Choice choice) {
+        this.lock = lock;
+        this.consumer = consumer;
+        this.producer = producer;
+        this.choice = choice;
+        this.read = consumer.getByteBuffer(0, PAGE).order(ByteOrder.nativeOrder());
+        this.written =
+                producer.getByteBuffer(0, PAGE + 2L * RING_BYTES).order(ByteOrder.nativeOrder());
+    }
+
+    /**
+     * Opens the ring.
+     *
+     * @param directory where networks are pinned
+     * @throws IllegalArgumentException when nothing is, or somebody else reads
+     */
+    public static SampleReader open(Path directory) throws IOException {
+        Datapath.requireLoaded(directory);
+        int lock = LibC.INSTANCE.open(directory.toString(), LibC.O_DIRECTORY | LibC.O_CLOEXEC, 0);
+        if (LibC.INSTANCE.flock(lock, LibC.LOCK_EX | LibC.LOCK_NB) != 0) {
+            LibC.INSTANCE.close(lock);
+            throw new IllegalArgumentException(
+                    "another process reads the samples of %s".formatted(directory));
+        }
+        LibBpf bpf = LibBpf.load();
+        int ring = get(bpf, directory, PolicyProgram.SAMPLES);
+        int choices = get(bpf, directory, PolicyProgram.CHOICES);
+        try {
+            return new SampleReader(
+                    lock,
+                    map(PAGE, LibC.PROT_READ_WRITE, ring, 0),
+                    map(PAGE + 2L * RING_BYTES, LibC.PROT_READ, ring, PAGE),
+                    Choice.of(choices));
+        } finally {
+            LibC.INSTANCE.close(ring);
+            LibC.INSTANCE.close(choices);
+        }
+    }
+
+    private static int get(LibBpf bpf, Path directory, String pin) throws IOException {
+        int fd = bpf.bpf_obj_get(directory.resolve(pin).toString());
+        BpfObject.check("%s cannot be opened".formatted(directory.resolve(pin)), fd);
+        return fd;
+    }
+
+    private static Pointer map(long length, int protection, int fd, long offset)
+            throws IOException {
+        Pointer memory =
+                LibC.INSTANCE.mmap(Pointer.NULL, length, protection, LibC.MAP_SHARED, fd, offset);
+        if (Pointer.nativeValue(memory) == -1) {
+            throw new IOException("the ring of samples cannot be mapped");
+        }
+        return memory;
+    }
+
+    /**
+     * Takes what is there, the oldest first.
+     *
+     * @return how many there were
+     */
+    public int poll(Consumer<Sample> each) {
+        int count = 0;
+        long at = (long) LONG.getAcquire(read, 0);
+        long end = (long) LONG.getAcquire(written, 0);
+        while (at < end) {
+            int place = PAGE + (int) (at & RING_BYTES - 1);
+            int length = (int) INT.getAcquire(written, place);
+            if ((length & BUSY) != 0) {
+                break;
+            }
+            if ((length & DISCARDED) == 0) {
+                each.accept(Sample.read(written, place + HEADER_BYTES));
+                count++;
+            }
+            at += (length & ~DISCARDED) + HEADER_BYTES + 7 & ~7;
+            LONG.setRelease(read, 0, at);
+        }
+        return count;
+    }
+
+    /** For how many samples there was no room, since the program was loaded. */
+    public long lost() {
+        return choice.lost();
+    }
+
+    @Override
+    public void close() {
+        choice.close();
+        LibC.INSTANCE.munmap(consumer, PAGE);
+        LibC.INSTANCE.munmap(producer, PAGE + 2L * RING_BYTES);
+        LibC.INSTANCE.close(lock);
+    }
+}
