@@ -39,6 +39,11 @@ static __always_inline __u32 relu(__s64 t)
 	return OFFSET + minimum(t & ~(t >> 63), OFFSET - 1);
 }
 
+static __always_inline __s32 output(__s64 t)
+{
+	return -minimum(-minimum(t, 0x7fffffff), 0x7fffffff);
+}
+
 // Two neurons. The width is a constant where this is inlined, so all of it is in a row.
 static __always_inline __u64 sums(__u64 bias, const __u64 *weights, const __u32 *from, int width)
 {
@@ -92,8 +97,8 @@ static __always_inline __s64 high(__u64 sum)
 		else                                                                               \
 			NAME##_relu2(network, at);                                                 \
 		__u64 sum = sums(network->bias3[0], network->weights3[0], at->hidden2, SECOND);    \
-		at->outputs[0] = scaled(low(sum), &network->layers[2]);                            \
-		at->outputs[1] = scaled(high(sum), &network->layers[2]);                           \
+		at->outputs[0] = output(scaled(low(sum), &network->layers[2]));                    \
+		at->outputs[1] = output(scaled(high(sum), &network->layers[2]));                   \
 	}
 
 SHAPE(wide, 32, 32, 16)

@@ -24,11 +24,15 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 snd_cwnd, snd_cwnd_clamp, snd_ssthresh, mss_cache, delivered, lost;
+	__u64 tcp_mstamp;
 };
 
 struct rate_sample {
 	__u32 prior_delivered;
-	long rtt_us;
+	__s32 delivered;
+	long interval_us, rtt_us;
+	__u32 acked_sacked;
+	_Bool is_app_limited;
 };
 
 struct tcp_congestion_ops {

@@ -38,6 +38,19 @@ struct {
 	__uint(max_entries, RING_BYTES);
 } samples SEC(".maps");
 
+static __always_inline __s64 clamp(__s64 value, __s64 least, __s64 most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+// A rate, one step further: by a quarter at most, whatever a network says.
+static __always_inline __u64 stepped(__u64 rate, __s64 output)
+{
+	__s64 most = (OUTPUT_ONE << STEP_SHIFT) / MOST_STEP;
+
+	return rate + ((__s64)(rate >> 10) * clamp(output, -most, most) >> (16 + STEP_SHIFT - 10));
+}
+
 // Is only run by user space, which compares what it computes by itself.
 SEC("tc")
 int probe(struct __sk_buff *packet)
@@ -59,6 +72,7 @@ int probe(struct __sk_buff *packet)
 	infer(network, &at);
 	for (int i = 0; i < OUTPUTS; i++)
 		probe->outputs[i] = at.outputs[i];
+	probe->rate = stepped(probe->rate, at.outputs[0]);
 	return 0;
 }
 
@@ -72,6 +86,8 @@ int nothing(struct __sk_buff *packet)
 // ---- TCP congestion control: tributary ----
 
 #define QUEUE_US 5000 // a round trip that is so much longer than the least waits in a queue
+#define LEAST_LASTS_US 10000000 // after so long, another route may have another least
+#define MOST_AHEAD 3 // the rate is at most so many times that at which packets have arrived
 
 enum { SK_PACING_NEEDED = 1, FLAG_NON_RESTRICTED = 1 };
 
@@ -82,8 +98,11 @@ struct flow {
 	__u64 rate; // bytes in a second; 0 before the first round trip
 	__u32 end, delivered, lost; // packets, where the round trip began
 	__u32 least_us, before_us; // round-trip times: the least, and the mean of the one before
+	__u64 least_at; // when it was, in us
 	__u32 times, said; // round-trip times in the sum; samples
 	__u64 sum_us;
+	__u64 arrived; // the largest rate at which packets arrived in the round trip
+	__u32 window, limited; // packets; whether the application had less to send
 	struct inference at;
 };
 
@@ -140,7 +159,9 @@ void BPF_PROG(init, struct sock *sk)
 	flow->lost = tcp(sk)->lost;
 	for (int i = 0; i < INPUTS; i++)
 		flow->at.inputs[i] = OFFSET;
-	sk->sk_pacing_status = SK_PACING_NEEDED;
+	// Who paces already, as the queue `fq` does, goes on.
+	if (!sk->sk_pacing_status)
+		sk->sk_pacing_status = SK_PACING_NEEDED;
 }
 
 SEC("struct_ops/release")
@@ -153,12 +174,8 @@ void BPF_PROG(release, struct sock *sk)
 		return;
 	if (flow->slot < SLOTS)
 		__sync_fetch_and_add(&its->flows[flow->slot & (SLOTS - 1)], -1);
-	flow->slot = NO_SLOT;
-}
-
-static __always_inline __s64 clamp(__s64 value, __s64 least, __s64 most)
-{
-	return value < least ? least : value > most ? most : value;
+	// A socket may come back, with another peer.
+	bpf_sk_storage_delete(&flows, sk);
 }
 
 // By how much one is more than the other, as an input.
@@ -220,61 +237,96 @@ static __always_inline void say(struct flow *flow, __u64 delivered, __u64 lost, 
 	bpf_ringbuf_submit(sample, BPF_RB_NO_WAKEUP);
 }
 
-SEC("struct_ops/cong_control")
-void BPF_PROG(cong_control, struct sock *sk, __u32 ack, int flag, const struct rate_sample *rs)
+// What an acknowledgement says of the round trip that is under way.
+static __always_inline void hear(struct flow *flow, struct tcp_sock *tp,
+				 const struct rate_sample *rs)
 {
-	struct flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-	struct tcp_sock *tp = tcp(sk);
-	__u64 mss = tp->mss_cache;
+	__u64 now = tp->tcp_mstamp;
 
-	if (!flow || !mss)
-		return;
 	if (rs->rtt_us > 0) {
 		__u64 rtt_us = rs->rtt_us;
 
 		flow->sum_us += rtt_us;
 		flow->times++;
-		if (!flow->least_us || rtt_us < flow->least_us)
+		if (!flow->least_us || rtt_us < flow->least_us ||
+		    now - flow->least_at > LEAST_LASTS_US) {
 			flow->least_us = rtt_us;
+			flow->least_at = now;
+		}
 	}
-	if ((__s32)(rs->prior_delivered - flow->end) < 0 || !flow->times)
-		return;
+	__u64 arrived = (__u64)rs->delivered * tp->mss_cache * 1000000 / (__u64)rs->interval_us;
 
-	__u64 mean_us = flow->sum_us / flow->times, least_us = flow->least_us;
+	if (arrived > flow->arrived)
+		flow->arrived = arrived;
+	if (rs->is_app_limited)
+		flow->limited = 1;
+}
+
+// A round trip is over: the new rate, in the bounds that no network can leave.
+static __always_inline void change(struct flow *flow, struct tcp_sock *tp, __u64 mean_us)
+{
+	__u64 least_us = flow->least_us, packet = (__u64)tp->mss_cache * 1000000 / (least_us + 1);
 	__u64 delivered = tp->delivered - flow->delivered, lost = tp->lost - flow->lost;
-	__s64 most = (OUTPUT_ONE << STEP_SHIFT) / MOST_STEP;
-	__s64 change = clamp(decide(flow, delivered, lost, mean_us), -most, most);
+	__s64 output = decide(flow, delivered, lost, mean_us);
+	__u64 rate = flow->rate ? flow->rate : tp->snd_cwnd * packet;
+	__u64 before = rate;
 
-	if (!flow->rate)
-		flow->rate = tp->snd_cwnd * mss * 1000000 / (mean_us + 1);
-	if (!flow->steady && (lost || mean_us > least_us + least_us / 4 + QUEUE_US))
+	if (!flow->steady && (lost || mean_us > least_us + least_us / 4 + QUEUE_US)) {
 		flow->steady = 1;
-	if (flow->steady)
-		flow->rate += (__s64)(flow->rate >> 10) * change >> (16 + STEP_SHIFT - 10);
-	else
-		flow->rate += flow->rate;
-
-	__u64 packet = mss * 1000000 / (least_us + 1); // one in a round trip, as a rate
-
-	if (flow->rate < LEAST_WINDOW * packet)
-		flow->rate = LEAST_WINDOW * packet;
-	if (flow->rate > MOST_WINDOW * packet)
-		flow->rate = MOST_WINDOW * packet;
-	sk->sk_pacing_rate =
-		flow->rate < sk->sk_max_pacing_rate ? flow->rate : sk->sk_max_pacing_rate;
+		// The rate has outrun the path by as much as it has grown since.
+		if (flow->arrived && flow->arrived < rate)
+			rate = flow->arrived;
+	} else if (flow->steady) {
+		rate = stepped(rate, output);
+	} else {
+		rate += rate;
+	}
+	// Of what the path takes, an application that has little to send finds out little.
+	if (rate > before && (flow->limited || rate > MOST_AHEAD * flow->arrived))
+		rate = before;
+	if (rate < LEAST_WINDOW * packet)
+		rate = LEAST_WINDOW * packet;
+	if (rate > MOST_WINDOW * packet)
+		rate = MOST_WINDOW * packet;
+	flow->rate = rate;
 	// Twice what fits into the path, so that the rate decides and not the window.
-	__u64 window = 2 * flow->rate / mss * (least_us + 1) / 1000000;
-
-	if (window < LEAST_WINDOW)
-		window = LEAST_WINDOW;
-	tp->snd_cwnd = window < tp->snd_cwnd_clamp ? window : tp->snd_cwnd_clamp;
+	flow->window = 2 * rate / packet;
 	say(flow, delivered, lost, mean_us);
 	flow->before_us = mean_us;
 	flow->sum_us = 0;
 	flow->times = 0;
+	flow->arrived = 0;
+	flow->limited = 0;
 	flow->end = tp->delivered;
 	flow->delivered = tp->delivered;
 	flow->lost = tp->lost;
+}
+
+SEC("struct_ops/cong_control")
+void BPF_PROG(cong_control, struct sock *sk, __u32 ack, int flag, const struct rate_sample *rs)
+{
+	struct flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	struct tcp_sock *tp = tcp(sk);
+	__u32 window = LEAST_WINDOW, now = tp->snd_cwnd, clamp = tp->snd_cwnd_clamp;
+
+	if (flow && tp->mss_cache && rs->delivered >= 0 && rs->interval_us > 0) {
+		hear(flow, tp, rs);
+		// Without timestamps, retransmissions say no time.
+		__u64 mean_us = flow->times ? flow->sum_us / flow->times : flow->before_us;
+
+		if ((__s32)(rs->prior_delivered - flow->end) >= 0 && mean_us)
+			change(flow, tp, mean_us);
+		if (flow->rate && flow->rate < sk->sk_max_pacing_rate)
+			sk->sk_pacing_rate = flow->rate;
+	}
+	if (flow && flow->window > window)
+		window = flow->window;
+	if (flow && !flow->window)
+		window = now > LEAST_WINDOW ? now : LEAST_WINDOW;
+	// After a timeout the kernel begins with one packet; it grows back with what arrives.
+	if (window > now + rs->acked_sacked)
+		window = now + rs->acked_sacked;
+	tp->snd_cwnd = window < clamp ? window : clamp;
 }
 
 // The rate answers to losses, at the end of a round trip.
@@ -301,4 +353,4 @@ struct tcp_congestion_ops tributary = {
 	.name = "tributary",
 };
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "GPL";

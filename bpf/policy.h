@@ -100,6 +100,7 @@ struct probe {
 	__u32 slot, reserved;
 	__s32 inputs[INPUTS];
 	__s32 outputs[OUTPUTS];
+	__u64 rate; /* becomes what the first output makes of it */
 };
 
 #endif

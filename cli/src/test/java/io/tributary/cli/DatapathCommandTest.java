@@ -6,9 +6,9 @@ import static io.tributary.protocol.tensor.SafetensorsHeader.tensor;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.tributary.cli.testutils.Cli;
+import io.tributary.datapath.kernel.KernelRequirements;
 import io.tributary.datapath.network.Activation;
 import io.tributary.datapath.network.Snapshot;
-import io.tributary.node.agent.BpfRequirements;
 import io.tributary.protocol.tensor.DType;
 import io.tributary.protocol.tensor.SafetensorsHeader;
 import io.tributary.protocol.tensor.TensorInfo;
@@ -82,7 +82,7 @@ class DatapathCommandTest {
         Cli cli = snapshot("--inputs", temp + "/inputs.safetensors", "--activation", "tanh");
         assertThat(cli.err()).isEmpty();
         assertThat(cli.exit()).isZero();
-        boolean kernel = BpfRequirements.check().stream().allMatch(its -> its.met());
+        boolean kernel = KernelRequirements.missing(true).isEmpty();
         assertThat(cli.out().lines())
                 .satisfiesExactly(
                         line ->
@@ -104,7 +104,7 @@ class DatapathCommandTest {
     void aSnapshotIsInstalledAndSwitchedAndRolledBack() throws Exception {
         boolean kernel =
                 "root".equals(System.getProperty("user.name"))
-                        && BpfRequirements.check().stream().allMatch(its -> its.met());
+                        && KernelRequirements.missing(true).isEmpty();
         Assumptions.assumeTrue(
                 kernel || System.getenv("TRIBUTARY_REQUIRE_BPF") != null,
                 "a BPF file system is mounted by root");
@@ -112,14 +112,21 @@ class DatapathCommandTest {
         Path mount = Files.createDirectory(temp.resolve("bpf"));
         String dir = mount + "/tributary";
         assertThat(
-                        new ProcessBuilder("mount", "-t", "bpf", "bpf", mount.toString())
+                        new ProcessBuilder(
+                                        "mount",
+                                        "-t",
+                                        "bpf",
+                                        "-o",
+                                        "mode=0700",
+                                        "bpf",
+                                        mount.toString())
                                 .start()
                                 .waitFor())
                 .isZero();
         try {
             assertThat(datapath(dir, "status").err())
                     .isEqualTo(
-                            "tributary: nothing is loaded at %s; use 'datapath load'%n"
+                            "tributary: nothing is loaded at %s, or it cannot be seen by this user; use 'datapath load'%n"
                                     .formatted(dir));
             assertThat(datapath(dir, "load", "--shape", "narrow").out())
                     .isEqualTo("loaded at %s, for 8→16→8→2%n".formatted(dir));
@@ -157,6 +164,8 @@ class DatapathCommandTest {
             assertThat(datapath(dir, "samples").err())
                     .startsWith("tributary: nothing is loaded at ");
         } finally {
+            // Or the congestion control would stay in the kernel, where nobody finds it.
+            datapath(dir, "unload");
             new ProcessBuilder("umount", mount.toString()).start().waitFor();
         }
     }

@@ -73,7 +73,7 @@ class DocsITCase {
         assertThat(commands)
                 .anyMatch(c -> c.startsWith("./tributary datapath snapshot"))
                 .anyMatch(c -> c.startsWith("./tributary datapath switch"));
-        List<String> all = new ArrayList<>(List.of("mount -t bpf bpf " + mount));
+        List<String> all = new ArrayList<>(List.of("mount -t bpf -o mode=0700 bpf " + mount));
         all.addAll(commands);
         try {
             run(all);

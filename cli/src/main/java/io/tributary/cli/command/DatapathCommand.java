@@ -6,6 +6,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import io.tributary.datapath.kernel.Datapath;
 import io.tributary.datapath.kernel.KernelCheck;
+import io.tributary.datapath.kernel.KernelRequirements;
 import io.tributary.datapath.kernel.SampleReader;
 import io.tributary.datapath.network.Activation;
 import io.tributary.datapath.network.Fidelity;
@@ -15,7 +16,6 @@ import io.tributary.datapath.network.Mlp;
 import io.tributary.datapath.network.Quantizer;
 import io.tributary.datapath.network.Shape;
 import io.tributary.datapath.network.Snapshot;
-import io.tributary.node.agent.BpfRequirements;
 import io.tributary.protocol.Json;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
@@ -159,7 +159,8 @@ public final class DatapathCommand {
                 if (follow) {
                     Thread.sleep(LOOK_MILLIS);
                 }
-            } while (follow);
+                // Whoever read this may have gone, and so may the program.
+            } while (follow && !out.checkError() && reader.live());
             if (reader.lost() > 0) {
                 System.err.printf(
                         "%d samples were lost since it was loaded, for want of room%n",
@@ -223,12 +224,9 @@ public final class DatapathCommand {
                 fidelity.meanError(),
                 fidelity.maxError(),
                 fidelity.meanOutput());
-        Optional<BpfRequirements.Requirement> missing =
-                BpfRequirements.check().stream().filter(its -> !its.met()).findFirst();
+        Optional<String> missing = KernelRequirements.missing(false);
         if (missing.isPresent()) {
-            System.out.printf(
-                    "not compared with the kernel: %s %s%n",
-                    missing.get().name(), missing.get().found());
+            System.out.println("not compared with the kernel: " + missing.get());
         } else {
             KernelCheck same = KernelCheck.of(integers, all);
             System.out.printf(

@@ -13,12 +13,18 @@ import java.util.OptionalInt;
  */
 final class Choice implements AutoCloseable {
 
+    /** The active and the previous slot are one number of 64 bits. */
     private static final int ACTIVE_AT = 0;
+
     private static final int PREVIOUS_AT = 4;
     private static final int STANDBY_AT = 8;
     private static final int SWITCHES_AT = 16;
     private static final int FLOWS_AT = 24;
     private static final int LOST_AT = FLOWS_AT + NetworkLayout.SLOTS * Integer.BYTES + Long.BYTES;
+
+    /** {@code struct choice}. */
+    static final int VALUE_BYTES = LOST_AT + Long.BYTES;
+
     private static final int BYTES = 4096;
     private static final int NONE = -1;
 
@@ -45,9 +51,8 @@ final class Choice implements AutoCloseable {
 
     /** No slot is in use. */
     void clear() {
-        memory.setInt(PREVIOUS_AT, NONE);
         memory.setInt(STANDBY_AT, NONE);
-        memory.setInt(ACTIVE_AT, NONE);
+        memory.setLong(ACTIVE_AT, -1L);
     }
 
     private OptionalInt slot(int at) {
@@ -95,14 +100,10 @@ final class Choice implements AutoCloseable {
         memory.setInt(STANDBY_AT, NONE);
     }
 
-    /**
-     * Makes a slot the active one. Whoever is killed in between leaves a slot active, and no slot
-     * that is to be written is.
-     */
+    /** Makes a slot the active one, and the active one the previous, by one store of both. */
     void activate(int slot) {
-        int before = memory.getInt(ACTIVE_AT);
-        memory.setInt(PREVIOUS_AT, before);
-        memory.setInt(ACTIVE_AT, slot);
+        long before = memory.getInt(ACTIVE_AT);
+        memory.setLong(ACTIVE_AT, before << Integer.SIZE | slot);
         memory.setLong(SWITCHES_AT, switches() + 1);
     }
 

@@ -3,17 +3,13 @@
 package io.tributary.datapath.kernel;
 
 import com.sun.jna.Memory;
-import com.sun.jna.Native;
 import io.tributary.datapath.network.IntegerNetwork;
 import io.tributary.datapath.network.Shape;
-import io.tributary.memory.os.LibC;
 import io.tributary.node.bpf.BpfObject;
-import io.tributary.node.bpf.LibBpf;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -38,16 +34,14 @@ public final class Datapath implements AutoCloseable {
     /** On how many inputs a network is compared with the reference before it may be active. */
     private static final int COMPARED = 256;
 
-    private static final String SETTING = "setting";
     private static final int SETTING_BYTES = 4 + 2 * 1024;
 
-    private final LibBpf bpf;
-    private final Path directory;
-    private final int lock;
-    private final List<Integer> descriptors;
+    private final PinDirectory directory;
+    private final Pins pins;
     private final Shape shape;
     private final NetworkTable table;
     private final Choice choice;
+    private final boolean congestionControl;
 
     /** What a slot is for. */
     public enum Use {
@@ -68,38 +62,38 @@ public final class Datapath implements AutoCloseable {
      */
     public record Slot(int number, Use use, String id, int flows) {}
 
-    private Datapath(LibBpf bpf, Path directory, int lock) throws IOException {
-        this.bpf = bpf;
+    private Datapath(PinDirectory directory) throws IOException {
         this.directory = directory;
-        this.lock = lock;
-        this.descriptors = new ArrayList<>();
-        int networks = get(PolicyProgram.NETWORKS);
-        int probe = get(PolicyProgram.PROBE);
-        this.table = new NetworkTable(bpf, networks, probe);
-        this.shape = shape(get(SETTING));
-        this.choice = Choice.of(get(PolicyProgram.CHOICES));
-    }
-
-    private int get(String pin) throws IOException {
-        int fd = bpf.bpf_obj_get(directory.resolve(pin).toString());
-        BpfObject.check("%s cannot be opened".formatted(directory.resolve(pin)), fd);
-        descriptors.add(fd);
-        return fd;
+        this.pins = new Pins(directory.path());
+        try {
+            int networks =
+                    pins.map(PolicyProgram.NETWORKS, NetworkLayout.BYTES, NetworkLayout.SLOTS);
+            int setting = pins.map(PinDirectory.SETTING, SETTING_BYTES, 1);
+            int choices = pins.map(PolicyProgram.CHOICES, Choice.VALUE_BYTES, 1);
+            this.table = new NetworkTable(pins.bpf(), networks, pins.get(PolicyProgram.PROBE));
+            this.shape = shape(setting);
+            this.congestionControl =
+                    Files.exists(directory.path().resolve(PolicyProgram.CONGESTION_CONTROL));
+            this.choice = Choice.of(choices);
+        } catch (IOException | RuntimeException e) {
+            pins.close();
+            throw e;
+        }
     }
 
     private Shape shape(int setting) throws IOException {
         Memory value = new Memory(SETTING_BYTES);
         BpfObject.check(
                 "the shape cannot be read",
-                bpf.bpf_map_lookup_elem(setting, BpfObject.number(0), value));
+                pins.bpf().bpf_map_lookup_elem(setting, BpfObject.number(0), value));
         return Arrays.stream(Shape.values())
                 .filter(its -> its.number() == value.getInt(0))
                 .findFirst()
                 .orElseThrow(
                         () ->
-                                new IllegalStateException(
-                                        "%s is of another version of Tributary; unload it with that one"
-                                                .formatted(directory)));
+                                new IllegalArgumentException(
+                                        "%s has a shape that this version does not know"
+                                                .formatted(directory.path())));
     }
 
     /**
@@ -114,39 +108,40 @@ public final class Datapath implements AutoCloseable {
      */
     public static void load(Path directory, Shape shape, boolean congestionControl)
             throws IOException {
-        int lock = lock(directory);
-        try {
-            if (Files.exists(directory)) {
-                throw new IllegalArgumentException(
-                        "%s is there already; unload it first".formatted(directory));
+        KernelRequirements.missing(congestionControl)
+                .ifPresent(
+                        why -> {
+                            throw new IllegalStateException(why);
+                        });
+        if (congestionControl && shape != Shape.WIDE) {
+            throw new IllegalArgumentException(
+                    "the congestion control tells its network %d numbers, the shape %s takes fewer; load it with --shape wide"
+                            .formatted(Sample.INPUTS, shape));
+        }
+        try (PinDirectory pinned = PinDirectory.lock(directory)) {
+            pinned.fill(part -> fill(part, shape, congestionControl));
+        }
+    }
+
+    private static void fill(Path part, Shape shape, boolean congestionControl) throws IOException {
+        try (PolicyProgram program = PolicyProgram.load(shape, congestionControl)) {
+            int choices = program.object().map(PolicyProgram.CHOICES);
+            try (Choice choice = Choice.of(choices)) {
+                choice.clear();
             }
-            Path part = directory.resolveSibling(directory.getFileName() + "-part");
-            delete(part);
-            Files.createDirectory(part);
-            try (PolicyProgram program = PolicyProgram.load(shape, congestionControl)) {
-                int choices = program.object().map(PolicyProgram.CHOICES);
-                try (Choice choice = Choice.of(choices)) {
-                    choice.clear();
-                }
-                pin(program, choices, part, PolicyProgram.CHOICES);
-                int networks = program.object().map(PolicyProgram.NETWORKS);
-                pin(program, networks, part, PolicyProgram.NETWORKS);
-                pin(program, program.setting(), part, SETTING);
-                pin(program, program.probe(), part, PolicyProgram.PROBE);
-                int samples = program.object().map(PolicyProgram.SAMPLES);
-                pin(program, samples, part, PolicyProgram.SAMPLES);
-                if (congestionControl) {
-                    // Whoever finds it pinned can take it out again.
-                    int operations = program.object().map(PolicyProgram.CONGESTION_CONTROL);
-                    pin(program, operations, part, PolicyProgram.CONGESTION_CONTROL);
-                    program.object().register(PolicyProgram.CONGESTION_CONTROL);
-                }
-                Files.move(part, directory, StandardCopyOption.ATOMIC_MOVE);
-            } finally {
-                delete(part);
+            pin(program, choices, part, PolicyProgram.CHOICES);
+            int networks = program.object().map(PolicyProgram.NETWORKS);
+            pin(program, networks, part, PolicyProgram.NETWORKS);
+            pin(program, program.setting(), part, PinDirectory.SETTING);
+            pin(program, program.probe(), part, PolicyProgram.PROBE);
+            int samples = program.object().map(PolicyProgram.SAMPLES);
+            pin(program, samples, part, PolicyProgram.SAMPLES);
+            if (congestionControl) {
+                // Whoever finds it pinned can take it out again.
+                int operations = program.object().map(PolicyProgram.CONGESTION_CONTROL);
+                pin(program, operations, part, PolicyProgram.CONGESTION_CONTROL);
+                program.object().register(PolicyProgram.CONGESTION_CONTROL);
             }
-        } finally {
-            LibC.INSTANCE.close(lock);
         }
     }
 
@@ -158,68 +153,19 @@ public final class Datapath implements AutoCloseable {
                 program.object().bpf().bpf_obj_pin(fd, pin.toString()));
     }
 
-    private static void delete(Path directory) throws IOException {
-        if (Files.exists(directory)) {
-            unregister(directory.resolve(PolicyProgram.CONGESTION_CONTROL));
-            try (var pins = Files.list(directory)) {
-                for (Path pin : pins.toList()) {
-                    Files.delete(pin);
-                }
-            }
-            Files.delete(directory);
-        }
-    }
-
-    /** Connections that use it go on with it; others cannot choose it any more. */
-    private static void unregister(Path pin) throws IOException {
-        if (Files.exists(pin)) {
-            LibBpf bpf = LibBpf.load();
-            int fd = bpf.bpf_obj_get(pin.toString());
-            BpfObject.check("%s cannot be opened".formatted(pin), fd);
-            // It says ENOENT where it was never registered.
-            bpf.bpf_map_delete_elem(fd, BpfObject.number(0));
-            LibC.INSTANCE.close(fd);
-        }
-    }
-
-    /** Waits until no other process changes what is pinned there. */
-    private static int lock(Path directory) throws IOException {
-        Path parent = directory.toAbsolutePath().getParent();
-        boolean bpffs =
-                Files.isDirectory(parent) && Files.getFileStore(parent).type().equals("bpf");
-        if (!bpffs) {
-            throw new IllegalArgumentException(
-                    "%s is no BPF file system; let root mount one: mount -t bpf bpf %s"
-                            .formatted(parent, parent));
-        }
-        int fd = LibC.INSTANCE.open(parent.toString(), LibC.O_DIRECTORY | LibC.O_CLOEXEC, 0);
-        if (fd < 0) {
-            throw BpfObject.error("%s cannot be opened".formatted(parent), Native.getLastError());
-        }
-        LibC.INSTANCE.flock(fd, LibC.LOCK_EX);
-        return fd;
-    }
-
     /**
      * Opens what is pinned.
      *
      * @throws IllegalArgumentException when nothing is
      */
     public static Datapath open(Path directory) throws IOException {
-        int lock = lock(directory);
+        PinDirectory pinned = PinDirectory.lock(directory);
         try {
-            requireLoaded(directory);
-            return new Datapath(LibBpf.load(), directory, lock);
+            PinDirectory.requireLoaded(directory);
+            return new Datapath(pinned);
         } catch (IOException | RuntimeException e) {
-            LibC.INSTANCE.close(lock);
+            pinned.close();
             throw e;
-        }
-    }
-
-    static void requireLoaded(Path directory) {
-        if (!Files.exists(directory)) {
-            throw new IllegalArgumentException(
-                    "nothing is loaded at %s; use 'datapath load'".formatted(directory));
         }
     }
 
@@ -229,12 +175,8 @@ public final class Datapath implements AutoCloseable {
      * @throws IllegalArgumentException when nothing is loaded
      */
     public static void unload(Path directory) throws IOException {
-        int lock = lock(directory);
-        try {
-            requireLoaded(directory);
-            delete(directory);
-        } finally {
-            LibC.INSTANCE.close(lock);
+        try (PinDirectory pinned = PinDirectory.lock(directory)) {
+            pinned.empty();
         }
     }
 
@@ -291,12 +233,17 @@ public final class Datapath implements AutoCloseable {
         if (network.shape().compareTo(shape) > 0) {
             throw new IllegalArgumentException(
                     "the network needs the shape %s, %s has %s; unload it, and load it with --shape %s"
-                            .formatted(network.shape(), directory, shape, network.shape()));
+                            .formatted(network.shape(), directory.path(), shape, network.shape()));
+        }
+        int inputs = network.layers().get(0).weights()[0].length;
+        if (congestionControl && inputs != Sample.INPUTS) {
+            throw new IllegalArgumentException(
+                    "the network takes %d numbers, the congestion control tells it %d"
+                            .formatted(inputs, Sample.INPUTS));
         }
         int slot = free();
         long id = id(network);
         table.put(slot, network, id);
-        int inputs = network.layers().get(0).weights()[0].length;
         Random random = new Random(id);
         for (int i = 0; i < COMPARED; i++) {
             // A quarter of them at the ends, where a lane is fullest.
@@ -317,6 +264,9 @@ public final class Datapath implements AutoCloseable {
         return slot(slot, Use.STANDBY);
     }
 
+    /**
+     * A slot that nobody uses; one that was only installed is written over if there is no other.
+     */
     private int free() throws IOException {
         List<Integer> used = slots().stream().map(Slot::number).toList();
         for (int slot = 0; slot < NetworkLayout.SLOTS; slot++) {
@@ -324,8 +274,14 @@ public final class Datapath implements AutoCloseable {
                 return slot;
             }
         }
+        OptionalInt standby = choice.standby();
+        if (standby.isPresent() && choice.flows(standby.getAsInt()) == 0) {
+            choice.clearStandby();
+            return standby.getAsInt();
+        }
         throw new IllegalStateException(
-                "connections use all slots; install it again when some of them have ended");
+                "no slot is free: connections use %d besides the active and the previous one; install it again when they have ended"
+                        .formatted(used.size() - 2));
     }
 
     /** The first 8 bytes of the SHA-256 of what a slot has. */
@@ -389,7 +345,7 @@ public final class Datapath implements AutoCloseable {
     @Override
     public void close() {
         choice.close();
-        descriptors.forEach(LibC.INSTANCE::close);
-        LibC.INSTANCE.close(lock);
+        pins.close();
+        directory.close();
     }
 }

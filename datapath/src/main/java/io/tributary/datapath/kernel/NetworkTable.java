@@ -15,11 +15,12 @@ final class NetworkTable {
     /** In place of a slot: the active one. */
     static final int ACTIVE = -1;
 
-    /** {@code struct probe}: slot, inputs, outputs. */
+    /** {@code struct probe}: slot, inputs, outputs, rate. */
     private static final int INPUTS_AT = 2 * Integer.BYTES;
 
     private static final int OUTPUTS_AT = INPUTS_AT + NetworkLayout.INPUTS * Integer.BYTES;
-    private static final int PROBE_BYTES = OUTPUTS_AT + NetworkLayout.OUTPUTS * Integer.BYTES;
+    private static final int RATE_AT = OUTPUTS_AT + NetworkLayout.OUTPUTS * Integer.BYTES;
+    private static final int PROBE_BYTES = RATE_AT + Long.BYTES;
 
     /** {@code struct bpf_test_run_opts}. */
     private static final int RUN_BYTES = 80;
@@ -81,6 +82,14 @@ final class NetworkTable {
         Memory data = data(slot, inputs);
         run(probe, data, 1);
         return data.getIntArray(OUTPUTS_AT, NetworkLayout.OUTPUTS);
+    }
+
+    /** What the congestion control makes of a rate by a network's output. */
+    long step(int slot, int[] inputs, long rate) throws IOException {
+        Memory data = data(slot, inputs);
+        data.setLong(RATE_AT, rate);
+        run(probe, data, 1);
+        return data.getLong(RATE_AT);
     }
 
     /**

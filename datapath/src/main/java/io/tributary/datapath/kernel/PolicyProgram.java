@@ -29,7 +29,7 @@ final class PolicyProgram implements AutoCloseable {
             List.of("init", "release", "cong_control", "ssthresh", "undo_cwnd");
 
     /** The object's place in the jar. */
-    private static final String OBJECT = "/io/tributary/datapath/kernel/policy.bpf.o";
+    static final String OBJECT = "/io/tributary/datapath/kernel/policy.bpf.o";
 
     private static final String SETTING = ".rodata.setting";
 
@@ -63,7 +63,7 @@ final class PolicyProgram implements AutoCloseable {
             }
             object.load();
             return new PolicyProgram(object);
-        } catch (IOException e) {
+        } catch (IOException | RuntimeException e) {
             object.close();
             throw e;
         }
@@ -100,8 +100,8 @@ final class PolicyProgram implements AutoCloseable {
 
     /** How long one inference takes, in ns: the mean of many, without what running costs anyway. */
     int nanos(int slot, int[] inputs, int repeat) throws IOException {
-        return table.nanos(probe, slot, inputs, repeat)
-                - table.nanos(program("nothing"), slot, inputs, repeat);
+        int all = table.nanos(probe, slot, inputs, repeat);
+        return Math.max(0, all - table.nanos(program("nothing"), slot, inputs, repeat));
     }
 
     /** How many instructions of a program the verifier has looked at. */

@@ -2,15 +2,16 @@
 
 package io.tributary.datapath.kernel;
 
+import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import io.tributary.memory.os.LibC;
 import io.tributary.node.bpf.BpfObject;
-import io.tributary.node.bpf.LibBpf;
 import java.io.IOException;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.function.Consumer;
 
@@ -20,7 +21,7 @@ import java.util.function.Consumer;
  */
 public final class SampleReader implements AutoCloseable {
 
-    private static final int PAGE = 4096;
+    private static final int PAGE = LibC.INSTANCE.getpagesize();
 
     /** Two numbers with that stand before each record: its length with two flags, and an offset. */
     private static final int HEADER_BYTES = 8;
@@ -38,6 +39,7 @@ public final class SampleReader implements AutoCloseable {
     private static final VarHandle INT =
             MethodHandles.byteBufferViewVarHandle(int[].class, ByteOrder.nativeOrder());
 
+    private final Path directory;
     private final int lock;
     private final Pointer consumer;
     private final Pointer producer;
@@ -45,7 +47,9 @@ public final class SampleReader implements AutoCloseable {
     private final ByteBuffer written;
     private final Choice choice;
 
-    private SampleReader(int lock, Pointer consumer, Pointer producer, Choice choice) {
+    private SampleReader(
+            Path directory, int lock, Pointer consumer, Pointer producer, Choice choice) {
+        this.directory = directory;
         this.lock = lock;
         this.consumer = consumer;
         this.producer = producer;
@@ -62,32 +66,29 @@ public final class SampleReader implements AutoCloseable {
      * @throws IllegalArgumentException when nothing is, or somebody else reads
      */
     public static SampleReader open(Path directory) throws IOException {
-        Datapath.requireLoaded(directory);
+        PinDirectory.requireLoaded(directory);
         int lock = LibC.INSTANCE.open(directory.toString(), LibC.O_DIRECTORY | LibC.O_CLOEXEC, 0);
+        BpfObject.check(
+                "%s cannot be opened".formatted(directory),
+                lock < 0 ? -Native.getLastError() : lock);
         if (LibC.INSTANCE.flock(lock, LibC.LOCK_EX | LibC.LOCK_NB) != 0) {
             LibC.INSTANCE.close(lock);
             throw new IllegalArgumentException(
                     "another process reads the samples of %s".formatted(directory));
         }
-        LibBpf bpf = LibBpf.load();
-        int ring = get(bpf, directory, PolicyProgram.SAMPLES);
-        int choices = get(bpf, directory, PolicyProgram.CHOICES);
-        try {
+        try (Pins pins = new Pins(directory)) {
+            int ring = pins.map(PolicyProgram.SAMPLES, 0, RING_BYTES);
+            int choices = pins.map(PolicyProgram.CHOICES, Choice.VALUE_BYTES, 1);
             return new SampleReader(
+                    directory,
                     lock,
                     map(PAGE, LibC.PROT_READ_WRITE, ring, 0),
                     map(PAGE + 2L * RING_BYTES, LibC.PROT_READ, ring, PAGE),
                     Choice.of(choices));
-        } finally {
-            LibC.INSTANCE.close(ring);
-            LibC.INSTANCE.close(choices);
+        } catch (IOException | RuntimeException e) {
+            LibC.INSTANCE.close(lock);
+            throw e;
         }
-    }
-
-    private static int get(LibBpf bpf, Path directory, String pin) throws IOException {
-        int fd = bpf.bpf_obj_get(directory.resolve(pin).toString());
-        BpfObject.check("%s cannot be opened".formatted(directory.resolve(pin)), fd);
-        return fd;
     }
 
     private static Pointer map(long length, int protection, int fd, long offset)
@@ -123,6 +124,11 @@ public final class SampleReader implements AutoCloseable {
             LONG.setRelease(read, 0, at);
         }
         return count;
+    }
+
+    /** Whether the program is still loaded; without it, nothing comes any more. */
+    public boolean live() {
+        return Files.exists(directory.resolve(PolicyProgram.SAMPLES));
     }
 
     /** For how many samples there was no room, since the program was loaded. */

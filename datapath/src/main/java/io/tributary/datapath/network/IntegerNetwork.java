@@ -3,6 +3,7 @@
 package io.tributary.datapath.network;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -32,6 +33,7 @@ public record IntegerNetwork(List<Linear> layers, Activation activation) {
     /** What tanh gives. */
     static final double TANH_OUTPUT_SCALE = 1.0 / 16384;
 
+    private static final int LAYERS = 3;
     private static final int TANH_STEPS = 1024;
     private static final int MAX_SHIFT = 62;
     private static final short[] TANH = tanhTable();
@@ -47,6 +49,16 @@ public record IntegerNetwork(List<Linear> layers, Activation activation) {
     public record Linear(int[][] weights, int[] bias, long multiplier, int shift) {
 
         public Linear {
+            int inputs = weights.length == 0 ? 0 : weights[0].length;
+            boolean whole =
+                    inputs > 0
+                            && bias.length == weights.length
+                            && Arrays.stream(weights).allMatch(row -> row.length == inputs);
+            if (!whole) {
+                throw new UnsupportedNetworkException(
+                        "a layer has %d rows of weights and %d biases, expected as many, and rows of one length"
+                                .formatted(weights.length, bias.length));
+            }
             if (multiplier <= 0 || multiplier >>> 31 != 0 || shift < 1 || shift > MAX_SHIFT) {
                 throw new UnsupportedNetworkException(
                         "a layer is scaled by %d / 2^%d, expected 1 to 2^31 - 1, and 1 to %d"
@@ -81,6 +93,19 @@ public record IntegerNetwork(List<Linear> layers, Activation activation) {
 
     public IntegerNetwork {
         layers = List.copyOf(layers);
+        if (layers.size() != LAYERS) {
+            throw new UnsupportedNetworkException(
+                    "the network has %d layers, expected %d".formatted(layers.size(), LAYERS));
+        }
+        for (int i = 1; i < LAYERS; i++) {
+            int given = layers.get(i - 1).weights().length;
+            int taken = layers.get(i).weights()[0].length;
+            if (given != taken) {
+                throw new UnsupportedNetworkException(
+                        "layer %d takes %d numbers, the layer before gives %d"
+                                .formatted(i + 1, taken, given));
+            }
+        }
     }
 
     private static short[] tanhTable() {
@@ -134,11 +159,15 @@ public record IntegerNetwork(List<Linear> layers, Activation activation) {
             int[] y = new int[linear.weights().length];
             for (int j = 0; j < y.length; j++) {
                 long t = linear.scaled(j, x);
-                y[j] = layer == layers.size() - 1 ? (int) t : activated(t);
+                y[j] = layer == layers.size() - 1 ? output(t) : activated(t);
             }
             x = y;
         }
         return x;
+    }
+
+    private static int output(long t) {
+        return (int) Math.max(-Integer.MAX_VALUE, Math.min(Integer.MAX_VALUE, t));
     }
 
     private int activated(long t) {

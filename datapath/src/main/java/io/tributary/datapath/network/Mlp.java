@@ -94,7 +94,11 @@ public record Mlp(List<Linear> layers, Activation activation) {
                                             file, tensor.name(), tensor.dtype(), tensor.shape()));
                 }
                 String name = tensor.name().substring(0, tensor.name().lastIndexOf('.'));
-                (weight ? weights : biases).put(name, tensor);
+                if ((weight ? weights : biases).put(name, tensor) != null) {
+                    throw new UnsupportedNetworkException(
+                            "%s: two tensors have the place of '%s'; give layers other names"
+                                    .formatted(file, tensor.name()));
+                }
             }
             List<Linear> layers = new ArrayList<>();
             for (Map.Entry<String, TensorInfo> layer : weights.entrySet()) {

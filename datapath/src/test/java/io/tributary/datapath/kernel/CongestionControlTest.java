@@ -16,13 +16,13 @@ import io.tributary.datapath.network.Mlp;
 import io.tributary.datapath.network.Quantizer;
 import io.tributary.datapath.network.Shape;
 import io.tributary.datapath.network.TestNetworks;
-import io.tributary.node.agent.BpfRequirements;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -63,14 +63,13 @@ class CongestionControlTest {
         boolean root = "root".equals(System.getProperty("user.name"));
         if (System.getenv("TRIBUTARY_REQUIRE_BPF") == null) {
             Assumptions.assumeTrue(root, "namespaces are made by root");
-            BpfRequirements.check()
-                    .forEach(its -> Assumptions.assumeTrue(its.met(), its.name() + its.found()));
+            KernelRequirements.missing(true).ifPresent(Assumptions::abort);
             Assumptions.assumeTrue(
                     new ProcessBuilder("sh", "-c", "command -v iperf3 ip").start().waitFor() == 0,
                     "needs iperf3 and iproute2");
         }
         mount = Files.createDirectory(temp.resolve("bpf"));
-        run("mount", "-t", "bpf", "bpf", mount.toString());
+        run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", mount.toString());
         run("ip", "netns", "add", CLIENT);
         run("ip", "netns", "add", SERVER);
         run(
@@ -213,13 +212,13 @@ class CongestionControlTest {
 
     @Test
     void withoutANetworkItUsesTheBottleneck() throws Exception {
-        assertThat(received(send(1, 4))).isBetween(0.8 * BOTTLENECK, BOTTLENECK);
+        assertThat(received(send(1, 4))).isBetween(0.5 * BOTTLENECK, BOTTLENECK);
     }
 
     @Test
     void aConnectionKeepsTheNetworkWithWhichItHasBegun() throws Exception {
         activate(constant(0.25));
-        Process first = send(4, 6);
+        Process first = send(4, 60);
         // Both ends of each.
         int slot = awaitSlots(its -> its.get(0).flows() == 8).get(0).number();
         activate(constant(0.5));
@@ -238,8 +237,8 @@ class CongestionControlTest {
                 assertThat(datapath.install(constant(2)).number()).isNotEqualTo(slot);
             }
         }
-        assertThat(received(first)).isGreaterThan(0);
         assertThat(received(second)).isGreaterThan(0);
+        first.destroy();
         awaitSlots(its -> its.stream().allMatch(each -> each.flows() == 0));
     }
 
@@ -261,6 +260,9 @@ class CongestionControlTest {
                     try (Datapath datapath = Datapath.open(directory)) {
                         networks.put(datapath.install(network).id(), network);
                         datapath.activate();
+                    } catch (IllegalStateException e) {
+                        assertThat(e).hasMessageStartingWith("no slot is free: connections use ");
+                        i--;
                     }
                 }
                 if (i % 40 == 0) {
@@ -292,6 +294,80 @@ class CongestionControlTest {
         awaitSlots(its -> its.stream().allMatch(each -> each.flows() == 0));
     }
 
+    private static final String SHORT_SERVER =
+            """
+            import socket, threading
+            def serve(connection):
+                while connection.recv(65536):
+                    pass
+                connection.close()
+            with socket.create_server(("10.77.0.2", 5999), backlog=512) as server:
+                print("listening", flush=True)
+                while True:
+                    threading.Thread(target=serve, args=server.accept()[:1], daemon=True).start()
+            """;
+
+    private static final String SHORT_CLIENTS =
+            """
+            import socket, threading
+            def send():
+                for _ in range(100):
+                    with socket.create_connection(("10.77.0.2", 5999)) as connection:
+                        connection.sendall(bytes(20000))
+                        connection.shutdown(socket.SHUT_WR)
+                        connection.recv(1)
+            threads = [threading.Thread(target=send) for _ in range(16)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            """;
+
+    /** By the namespace's default. Each connection has one network, and gives its slot back. */
+    @Test
+    void manyShortConnectionsGiveTheirSlotsBack() throws Exception {
+        Random random = new Random(8);
+        run(
+                "ip",
+                "netns",
+                "exec",
+                CLIENT,
+                "sysctl",
+                "-qw",
+                "net.ipv4.tcp_congestion_control=" + Datapath.CONGESTION_CONTROL);
+        Process server = start("ip", "netns", "exec", SERVER, "python3", "-c", SHORT_SERVER);
+        assertThat(server.inputReader().readLine()).isEqualTo("listening");
+        activate(random(random));
+        Map<Long, Set<String>> networks = new HashMap<>();
+        try (SampleReader reader = SampleReader.open(directory)) {
+            Process clients = start("ip", "netns", "exec", CLIENT, "python3", "-c", SHORT_CLIENTS);
+            while (clients.isAlive()) {
+                try {
+                    activate(random(random));
+                } catch (IllegalStateException e) {
+                    assertThat(e).hasMessageStartingWith("no slot is free: connections use ");
+                }
+                reader.poll(
+                        sample ->
+                                networks.computeIfAbsent(sample.flow(), its -> new HashSet<>())
+                                        .add(sample.network()));
+            }
+            assertThat(clients.waitFor()).isZero();
+            assertThat(reader.lost()).isZero();
+        } finally {
+            run(
+                    "ip",
+                    "netns",
+                    "exec",
+                    CLIENT,
+                    "sysctl",
+                    "-qw",
+                    "net.ipv4.tcp_congestion_control=reno");
+        }
+        awaitSlots(its -> its.stream().allMatch(each -> each.flows() == 0));
+        assertThat(networks).hasSizeGreaterThan(1500);
+        assertThat(networks.values()).allMatch(its -> its.size() == 1);
+        assertThat(networks.values().stream().distinct()).hasSizeGreaterThan(20);
+    }
+
     private static IntegerNetwork random(Random random) {
         return Quantizer.quantize(
                 TestNetworks.mlp(random, Activation.TANH, 30, 32, 16, 1),
@@ -308,12 +384,38 @@ class CongestionControlTest {
         SampleReader.open(directory).close();
     }
 
-    /** The rate goes up or down by a quarter at most, and stays between its bounds. */
     @ParameterizedTest
     @ValueSource(doubles = {-10_000, -1, 0, 1, 10_000})
     void noNetworkStopsTheTraffic(double output) throws Exception {
         activate(constant(output));
         assertThat(received(send(2, 3))).isGreaterThan(1e6);
+    }
+
+    /** It is registered, and what it can be found by is not where it should be. */
+    @Test
+    void aKilledProcessLeavesNoCongestionControlBehind() throws Exception {
+        Path part = directory.resolveSibling("tributary-part");
+        Files.move(directory, part);
+        Datapath.load(directory, Shape.WIDE, true);
+        assertThat(available()).contains(Datapath.CONGESTION_CONTROL);
+        Files.move(directory, part);
+        Datapath.unload(directory);
+        assertThat(available()).doesNotContain(Datapath.CONGESTION_CONTROL);
+        assertThat(part).doesNotExist();
+    }
+
+    @Test
+    void aNetworkHasToTakeWhatItIsTold() throws IOException {
+        try (Datapath datapath = Datapath.open(directory)) {
+            IntegerNetwork other =
+                    Quantizer.quantize(
+                            TestNetworks.mlp(new Random(1), Activation.RELU, 8, 16, 8, 1),
+                            List.of(new double[8]));
+            assertThatThrownBy(() -> datapath.install(other))
+                    .hasMessage("the network takes 8 numbers, the congestion control tells it 30");
+        }
+        assertThatThrownBy(() -> Datapath.load(mount.resolve("other"), Shape.MEDIUM, true))
+                .hasMessageContaining("load it with --shape wide");
     }
 
     @Test

@@ -12,7 +12,6 @@ import io.tributary.datapath.network.IntegerNetwork;
 import io.tributary.datapath.network.Quantizer;
 import io.tributary.datapath.network.Shape;
 import io.tributary.datapath.network.TestNetworks;
-import io.tributary.node.agent.BpfRequirements;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,6 +30,8 @@ class DatapathTest {
 
     @TempDir static Path mount;
 
+    @TempDir Path others;
+
     private final Path directory = mount.resolve("tributary");
     private final Random random = new Random(1);
 
@@ -39,10 +40,9 @@ class DatapathTest {
         boolean root = "root".equals(System.getProperty("user.name"));
         if (System.getenv("TRIBUTARY_REQUIRE_BPF") == null) {
             Assumptions.assumeTrue(root, "a BPF file system is mounted by root");
-            BpfRequirements.check()
-                    .forEach(its -> Assumptions.assumeTrue(its.met(), its.name() + its.found()));
+            KernelRequirements.missing(true).ifPresent(Assumptions::abort);
         }
-        assertThat(run("mount", "-t", "bpf", "bpf", mount.toString())).isZero();
+        assertThat(run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", mount.toString())).isZero();
     }
 
     @AfterAll
@@ -134,14 +134,55 @@ class DatapathTest {
         }
     }
 
+    /** Killed when it had pinned some, or had begun to take them away. */
     @Test
-    void aProcessThatIsKilledLeavesNothingHalfLoaded() throws Exception {
+    void whatAKilledProcessHasLeftIsTakenAway() throws Exception {
         Path part = directory.resolveSibling("tributary-part");
-        Files.createDirectory(part);
+        Datapath.load(directory, Shape.NARROW, false);
+        Files.move(directory, part);
+        Files.delete(part.resolve("probe"));
         Datapath.load(directory, Shape.NARROW, false);
         assertThat(part).doesNotExist();
         try (var pins = Files.list(directory)) {
             assertThat(pins).hasSize(5);
+        }
+        Files.move(directory, part);
+        Datapath.unload(directory);
+        assertThat(part).doesNotExist();
+    }
+
+    /** Root is not led to delete what somebody else has. */
+    @Test
+    void whatIsNotOursIsNotDeleted() throws Exception {
+        Path file = Files.createFile(Files.createDirectory(others.resolve("theirs")).resolve("f"));
+        Path part = directory.resolveSibling("tributary-part");
+        Files.createSymbolicLink(part, file.getParent());
+        assertThatThrownBy(() -> Datapath.load(directory, Shape.NARROW, false))
+                .hasMessage(part + " is no directory of this user");
+        assertThat(file).exists();
+        Files.delete(part);
+        Datapath.load(directory, Shape.NARROW, false);
+        Path other = mount.resolve("other");
+        Files.createDirectory(other);
+        Files.move(directory.resolve("probe"), other.resolve("program"));
+        assertThatThrownBy(() -> Datapath.unload(other))
+                .hasMessage(
+                        "%s has 'program', which Tributary has not pinned; give another --dir"
+                                .formatted(other));
+        Files.move(other.resolve("program"), directory.resolve("probe"));
+        Files.delete(other);
+    }
+
+    @Test
+    void aPlaceWhereOthersMayWriteIsRefused() throws Exception {
+        assertThat(run("chmod", "1777", mount.toString())).isZero();
+        try {
+            assertThatThrownBy(() -> Datapath.load(directory, Shape.NARROW, false))
+                    .hasMessage(
+                            "other users may write to %s, and could take what is pinned there; let root close it: chmod 0700 %s"
+                                    .formatted(mount, mount));
+        } finally {
+            assertThat(run("chmod", "0700", mount.toString())).isZero();
         }
     }
 
@@ -169,7 +210,9 @@ class DatapathTest {
     @Test
     void whatCannotBeIsSaid() throws IOException {
         assertThatThrownBy(() -> Datapath.open(directory))
-                .hasMessage("nothing is loaded at %s; use 'datapath load'".formatted(directory));
+                .hasMessage(
+                        "nothing is loaded at %s, or it cannot be seen by this user; use 'datapath load'"
+                                .formatted(directory));
         assertThatThrownBy(() -> Datapath.unload(directory))
                 .hasMessageStartingWith("nothing is loaded at ");
         Datapath.load(directory, Shape.NARROW, false);
@@ -187,7 +230,7 @@ class DatapathTest {
         }
         assertThatThrownBy(() -> Datapath.load(Path.of("/proc/tributary"), Shape.NARROW, false))
                 .hasMessage(
-                        "/proc is no BPF file system; let root mount one: mount -t bpf bpf /proc");
+                        "/proc is no BPF file system; let root mount one: mount -t bpf -o mode=0700 bpf /proc");
     }
 
     @Test

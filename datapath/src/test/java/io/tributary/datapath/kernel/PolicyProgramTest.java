@@ -4,6 +4,7 @@ package io.tributary.datapath.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import io.tributary.datapath.network.Activation;
 import io.tributary.datapath.network.IntegerNetwork;
@@ -11,7 +12,6 @@ import io.tributary.datapath.network.Mlp;
 import io.tributary.datapath.network.Quantizer;
 import io.tributary.datapath.network.Shape;
 import io.tributary.datapath.network.TestNetworks;
-import io.tributary.node.agent.BpfRequirements;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
@@ -30,12 +30,7 @@ class PolicyProgramTest {
     @BeforeAll
     static void requireKernel() {
         if (System.getenv("TRIBUTARY_REQUIRE_BPF") == null) {
-            BpfRequirements.check().stream()
-                    .filter(requirement -> !requirement.met())
-                    .forEach(
-                            requirement ->
-                                    Assumptions.abort(
-                                            requirement.name() + " " + requirement.found()));
+            KernelRequirements.missing(true).ifPresent(Assumptions::abort);
         }
     }
 
@@ -116,6 +111,35 @@ class PolicyProgramTest {
             assertThatThrownBy(() -> program.table().infer(8, new int[8]))
                     .isInstanceOf(IOException.class)
                     .hasMessage("the kernel has no slot 8");
+        }
+    }
+
+    /** An output of 1 is 1/32 of the rate, and none is more than a quarter. */
+    @ParameterizedTest
+    @CsvSource({
+        "0, 1",
+        "1, 1.03125",
+        "-1, 0.96875",
+        "2.5, 1.078125",
+        "8, 1.25",
+        "-8, 0.75",
+        "30000, 1.25",
+        "-30000, 0.75"
+    })
+    void aRateChangesByWhatANetworkSaysAndByAQuarterAtMost(double output, double factor)
+            throws IOException {
+        Mlp.Linear zero = new Mlp.Linear(new double[1][1], new double[1]);
+        Mlp.Linear last = new Mlp.Linear(new double[1][1], new double[] {output});
+        IntegerNetwork network =
+                Quantizer.quantize(
+                        new Mlp(List.of(zero, zero, last), Activation.TANH),
+                        List.of(new double[1]));
+        try (PolicyProgram program = PolicyProgram.load(Shape.NARROW, false)) {
+            program.table().put(0, network, 1);
+            for (long rate : new long[] {5_000, 6_250_000, 1_250_000_000_000L}) {
+                assertThat((double) program.table().step(0, new int[1], rate))
+                        .isCloseTo(rate * factor, within(rate * 1e-3 + 1024));
+            }
         }
     }
 

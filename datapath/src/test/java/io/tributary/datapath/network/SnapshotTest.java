@@ -62,6 +62,32 @@ class SnapshotTest {
                                 + " is no snapshot: its metadata name no activation; make one with 'datapath snapshot'");
     }
 
+    @Test
+    void layersThatDoNotFitTogetherAreRefused() {
+        List<IntegerNetwork.Linear> layers = new java.util.ArrayList<>(network.layers());
+        java.util.Collections.swap(layers, 0, 1);
+        assertThatThrownBy(() -> new IntegerNetwork(layers, Activation.TANH))
+                .isInstanceOf(UnsupportedNetworkException.class)
+                .hasMessage("layer 2 takes 7 numbers, the layer before gives 5");
+        assertThatThrownBy(
+                        () ->
+                                new IntegerNetwork.Linear(
+                                        new int[][] {{1, 2}, {3}}, new int[2], 1, 1))
+                .isInstanceOf(UnsupportedNetworkException.class)
+                .hasMessageContaining("rows of one length");
+        assertThatThrownBy(() -> new IntegerNetwork(layers.subList(0, 2), Activation.TANH))
+                .hasMessage("the network has 2 layers, expected 3");
+    }
+
+    @Test
+    void anOutputThatIsTooLargeIsTheLargest() {
+        IntegerNetwork.Linear zero = new IntegerNetwork.Linear(new int[1][1], new int[1], 1, 1);
+        IntegerNetwork.Linear last =
+                new IntegerNetwork.Linear(new int[1][1], new int[] {-2_000_000_000}, 1L << 30, 1);
+        IntegerNetwork its = new IntegerNetwork(List.of(zero, zero, last), Activation.RELU);
+        assertThat(its.infer(new int[1])).containsExactly(-Integer.MAX_VALUE);
+    }
+
     /** The kernel would shift by what a file says. */
     @Test
     void aScaleThatCannotBeIsRefused() throws Exception {

@@ -4,9 +4,12 @@ package io.tributary.memory.os;
 
 import com.sun.jna.Library;
 import com.sun.jna.Native;
+import com.sun.jna.Platform;
 import com.sun.jna.Pointer;
 
-/** What is needed of the C library, with the numbers of Linux on x86-64. Thread-safe. */
+/**
+ * What is needed of the C library, with the numbers of Linux on x86-64 and aarch64. Thread-safe.
+ */
 public interface LibC extends Library {
 
     LibC INSTANCE = Native.load("c", LibC.class);
@@ -16,8 +19,8 @@ public interface LibC extends Library {
     int O_CREAT = 0x40;
     int O_EXCL = 0x80;
     int O_NONBLOCK = 0x800;
-    int O_DIRECTORY = 0x10000;
-    int O_NOFOLLOW = 0x20000;
+    int O_DIRECTORY = Platform.isARM() ? 0x4000 : 0x10000;
+    int O_NOFOLLOW = Platform.isARM() ? 0x8000 : 0x20000;
     int O_CLOEXEC = 0x80000;
     int O_PATH = 0x200000;
     int F_SETFD = 2;
@@ -96,6 +99,8 @@ public interface LibC extends Library {
     int munmap(Pointer address, long length);
 
     int flock(int fd, int operation);
+
+    int getpagesize();
 
     int close(int fd);
 

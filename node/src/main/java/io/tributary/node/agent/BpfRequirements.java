@@ -132,6 +132,11 @@ public final class BpfRequirements {
                         : "CAP_BPF and CAP_NET_ADMIN are missing; let root start the agent, which then runs as you: sudo ./tributary agent");
     }
 
+    /** Whether this process may use a capability, by its number in linux/capability.h. */
+    public static boolean holds(int capability) {
+        return has(capabilities("CapEff"), capability);
+    }
+
     private static boolean has(long effective, int capability) {
         return (effective >> capability & 1) == 1;
     }

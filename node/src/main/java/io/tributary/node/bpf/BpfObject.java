@@ -8,6 +8,7 @@ import com.sun.jna.Pointer;
 import io.tributary.memory.os.LibC;
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Optional;
 
@@ -46,6 +47,7 @@ public final class BpfObject implements AutoCloseable {
         options.setLong(0, OPEN_OPTIONS_BYTES);
         options.setPointer(Long.BYTES, text);
         Pointer object = bpf.bpf_object__open_mem(bytes, bytes.size(), options);
+        Reference.reachabilityFence(text);
         if (object == null) {
             throw error("the eBPF object cannot be read", Native.getLastError());
         }
