@@ -80,7 +80,6 @@ class AlgorithmsDemoITCase {
         "fedyogi, learning-rate=0.05",
         "fedprox, mu=0.5",
         "feddyn, alpha=0.1",
-        "feddyn, flavor=flame",
         "scaffold, learning-rate=0.9",
         "fednova, learning-rate=0.8",
         "qfedavg, client-learning-rate=1",
