@@ -147,7 +147,6 @@ SEC("struct_ops/init")
 void BPF_PROG(init, struct sock *sk)
 {
 	struct flow *flow = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-
 	struct choice *its = choice();
 
 	if (!flow || !its)
@@ -178,6 +177,14 @@ void BPF_PROG(release, struct sock *sk)
 	bpf_sk_storage_delete(&flows, sk);
 }
 
+// The network with which a flow has begun; 0 without one.
+static __always_inline struct network *network_of(struct flow *flow)
+{
+	__u32 slot = flow->slot;
+
+	return slot < SLOTS ? bpf_map_lookup_elem(&networks, &slot) : 0;
+}
+
 // By how much one is more than the other, as an input.
 static __always_inline __u32 above(__u64 one, __u64 other)
 {
@@ -190,8 +197,7 @@ static __always_inline __u32 above(__u64 one, __u64 other)
 // are lost or wait.
 static __always_inline __s64 decide(struct flow *flow, __u64 delivered, __u64 lost, __u64 mean_us)
 {
-	__u32 slot = flow->slot;
-	struct network *network = slot < SLOTS ? bpf_map_lookup_elem(&networks, &slot) : 0;
+	struct network *network = network_of(flow);
 	__u32 *inputs = flow->at.inputs;
 	__u32 *newest = &inputs[(HISTORY - 1) * FEATURES];
 
@@ -213,8 +219,7 @@ static __always_inline void say(struct flow *flow, __u64 delivered, __u64 lost, 
 {
 	struct sample *sample = bpf_ringbuf_reserve(&samples, sizeof(*sample), 0);
 	struct choice *its = choice();
-	__u32 slot = flow->slot;
-	struct network *network = slot < SLOTS ? bpf_map_lookup_elem(&networks, &slot) : 0;
+	struct network *network = network_of(flow);
 
 	flow->said++;
 	if (!sample) {
@@ -307,7 +312,7 @@ void BPF_PROG(cong_control, struct sock *sk, __u32 ack, int flag, const struct r
 {
 	struct flow *flow = bpf_sk_storage_get(&flows, sk, 0, 0);
 	struct tcp_sock *tp = tcp(sk);
-	__u32 window = LEAST_WINDOW, now = tp->snd_cwnd, clamp = tp->snd_cwnd_clamp;
+	__u32 window = 0, now = tp->snd_cwnd, clamp = tp->snd_cwnd_clamp;
 
 	if (flow && tp->mss_cache && rs->delivered >= 0 && rs->interval_us > 0) {
 		hear(flow, tp, rs);
@@ -319,10 +324,10 @@ void BPF_PROG(cong_control, struct sock *sk, __u32 ack, int flag, const struct r
 		if (flow->rate && flow->rate < sk->sk_max_pacing_rate)
 			sk->sk_pacing_rate = flow->rate;
 	}
-	if (flow && flow->window > window)
-		window = flow->window;
-	if (flow && !flow->window)
-		window = now > LEAST_WINDOW ? now : LEAST_WINDOW;
+	if (flow)
+		window = flow->window ? flow->window : now;
+	if (window < LEAST_WINDOW)
+		window = LEAST_WINDOW;
 	// After a timeout the kernel begins with one packet; it grows back with what arrives.
 	if (window > now + rs->acked_sacked)
 		window = now + rs->acked_sacked;

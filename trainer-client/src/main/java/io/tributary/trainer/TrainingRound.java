@@ -116,24 +116,12 @@ public final class TrainingRound {
                     "the job takes no partial updates (model.partial-updates); send all tensors");
         }
         names.forEach(name -> find(model.header(), name));
-        requirePairs(names);
+        TensorSets.incomplete(model.header(), TensorSets.of(model.header()), names::contains)
+                .ifPresent(
+                        why -> {
+                            throw new IllegalArgumentException(why);
+                        });
         return newUpdate(tensor -> names.contains(tensor.name()));
-    }
-
-    /** What an algorithm does with a tensor needs those of all sets. */
-    private void requirePairs(Set<String> names) {
-        List<String> sets = TensorSets.of(model.header());
-        for (TensorInfo tensor : model.header().tensors()) {
-            String partner = TensorSets.plain(tensor.name(), sets);
-            boolean there = names.contains(tensor.name());
-            if (there != names.contains(partner)) {
-                throw new IllegalArgumentException(
-                        "tensor '%s' is missing; it goes with '%s', since the model has tensor sets"
-                                .formatted(
-                                        there ? partner : tensor.name(),
-                                        there ? tensor.name() : partner));
-            }
-        }
     }
 
     private ModelUpdate newUpdate(Predicate<TensorInfo> wanted) {

@@ -38,24 +38,29 @@ class AlgorithmsDemoITCase {
         return Json.tree(Files.readAllBytes(temp.resolve("report.json")));
     }
 
-    private double[] learned(String... algorithm) throws IOException {
+    /** Runs the demo, and returns where its models are. */
+    private Path demo(String... given) throws IOException {
         Path models = Files.createTempDirectory(temp, "models");
+        List<String> arguments = new ArrayList<>(List.of("demo"));
+        arguments.addAll(List.of(given));
+        arguments.addAll(List.of("--out", models.toString()));
+        Cli cli = Cli.run(arguments.toArray(String[]::new));
+        assertThat(cli.exit()).as(cli.err()).isZero();
+        return models;
+    }
+
+    private double[] learned(String... algorithm) throws IOException {
         List<String> arguments =
                 new ArrayList<>(
                         List.of(
-                                "demo",
                                 "--trainers",
                                 "4",
                                 "--rounds",
                                 "5",
                                 "--report",
-                                temp.resolve("report.json").toString(),
-                                "--out",
-                                models.toString()));
+                                temp.resolve("report.json").toString()));
         arguments.addAll(List.of(algorithm));
-        Cli cli = Cli.run(arguments.toArray(String[]::new));
-        assertThat(cli.exit()).as(cli.err()).isZero();
-        return values(models.resolve("model-5.safetensors"), "");
+        return values(demo(arguments.toArray(String[]::new)).resolve("model-5.safetensors"), "");
     }
 
     /** The elements of one tensor. */
@@ -122,26 +127,19 @@ class AlgorithmsDemoITCase {
     }
 
     private Path dynamic(String flavor) throws IOException {
-        Path models = Files.createTempDirectory(temp, "dynamic");
-        Cli cli =
-                Cli.run(
-                        "demo",
-                        "--trainers",
-                        "4",
-                        "--rounds",
-                        "3",
-                        "--alpha",
-                        "1e9",
-                        "--algorithm",
-                        "feddyn",
-                        "--param",
-                        "alpha=0.1",
-                        "--param",
-                        flavor,
-                        "--out",
-                        models.toString());
-        assertThat(cli.exit()).as(cli.err()).isZero();
-        return models;
+        return demo(
+                "--trainers",
+                "4",
+                "--rounds",
+                "3",
+                "--alpha",
+                "1e9",
+                "--algorithm",
+                "feddyn",
+                "--param",
+                "alpha=0.1",
+                "--param",
+                flavor);
     }
 
     /** The trainers say how fair each model is, and train by what all of them have found. */
@@ -152,19 +150,7 @@ class AlgorithmsDemoITCase {
     }
 
     private double bias(String gamma) throws Exception {
-        Path models = Files.createTempDirectory(temp, "fair");
-        Cli cli =
-                Cli.run(
-                        "demo",
-                        "--rounds",
-                        "6",
-                        "--algorithm",
-                        "fedgft",
-                        "--param",
-                        gamma,
-                        "--out",
-                        models.toString());
-        assertThat(cli.exit()).as(cli.err()).isZero();
+        Path models = demo("--rounds", "6", "--algorithm", "fedgft", "--param", gamma);
         JsonNode found =
                 Json.tree(Files.readAllBytes(models.resolve("model-6.json")))
                         .path("evaluation")

@@ -40,13 +40,7 @@ final class Choice implements AutoCloseable {
      * @param map its descriptor
      */
     static Choice of(int map) throws IOException {
-        Pointer memory =
-                LibC.INSTANCE.mmap(
-                        Pointer.NULL, BYTES, LibC.PROT_READ_WRITE, LibC.MAP_SHARED, map, 0);
-        if (Pointer.nativeValue(memory) == -1) {
-            throw new IOException("the map of the slots in use cannot be mapped");
-        }
-        return new Choice(memory);
+        return new Choice(Pins.mapped(map, 0, BYTES, LibC.PROT_READ_WRITE));
     }
 
     /** No slot is in use. */

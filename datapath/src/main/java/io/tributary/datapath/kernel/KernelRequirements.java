@@ -2,19 +2,14 @@
 
 package io.tributary.datapath.kernel;
 
-import com.sun.jna.NativeLibrary;
 import io.tributary.node.agent.BpfRequirements;
-import io.tributary.node.bpf.LibBpf;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /** What networks in the kernel need of this machine and this process. */
 public final class KernelRequirements {
 
-    private static final Pattern VERSION = Pattern.compile("(\\d+)\\.(\\d+).*");
     private static final Path BTF = Path.of("/sys/kernel/btf/vmlinux");
     private static final int CAP_NET_ADMIN = 12;
     private static final int CAP_SYS_ADMIN = 21;
@@ -30,7 +25,8 @@ public final class KernelRequirements {
      */
     public static Optional<String> missing(boolean congestionControl) {
         String release = System.getProperty("os.version");
-        if (!atLeast(release, congestionControl ? 6 : 5, congestionControl ? 10 : 15)) {
+        if (!BpfRequirements.atLeast(
+                release, congestionControl ? 6 : 5, congestionControl ? 10 : 15)) {
             return Optional.of(
                     "the kernel is %s, %s needs %s or newer"
                             .formatted(
@@ -47,10 +43,9 @@ public final class KernelRequirements {
             return Optional.of(
                     "the eBPF object is not in this build; apt-get install clang libbpf-dev make, and build again");
         }
-        try {
-            NativeLibrary.getInstance(LibBpf.NAME);
-        } catch (UnsatisfiedLinkError e) {
-            return Optional.of("%s is missing; apt-get install libbpf1".formatted(LibBpf.NAME));
+        BpfRequirements.Requirement library = BpfRequirements.library();
+        if (!library.met()) {
+            return Optional.of(library.found());
         }
         boolean root = BpfRequirements.holds(CAP_SYS_ADMIN);
         boolean enough =
@@ -65,14 +60,5 @@ public final class KernelRequirements {
                                         congestionControl
                                                 ? "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"
                                                 : "CAP_BPF and CAP_NET_ADMIN"));
-    }
-
-    static boolean atLeast(String release, int major, int minor) {
-        Matcher version = VERSION.matcher(release);
-        if (!version.matches()) {
-            return false;
-        }
-        int its = Integer.parseInt(version.group(1));
-        return its > major || its == major && Integer.parseInt(version.group(2)) >= minor;
     }
 }

@@ -3,6 +3,8 @@
 package io.tributary.datapath.kernel;
 
 import com.sun.jna.Memory;
+import com.sun.jna.Native;
+import com.sun.jna.Pointer;
 import io.tributary.memory.os.LibC;
 import io.tributary.node.bpf.BpfObject;
 import io.tributary.node.bpf.LibBpf;
@@ -61,6 +63,21 @@ final class Pins implements AutoCloseable {
                             .formatted(directory));
         }
         return fd;
+    }
+
+    /**
+     * A part of a map in this process's memory, to be unmapped with {@code munmap}.
+     *
+     * @param fd the map
+     * @param offset where it begins, in bytes
+     */
+    static Pointer mapped(int fd, long offset, long length, int protection) throws IOException {
+        Pointer memory =
+                LibC.INSTANCE.mmap(Pointer.NULL, length, protection, LibC.MAP_SHARED, fd, offset);
+        if (Pointer.nativeValue(memory) == -1) {
+            throw BpfObject.error("an eBPF map cannot be mapped", Native.getLastError());
+        }
+        return memory;
     }
 
     @Override

@@ -82,23 +82,13 @@ public final class SampleReader implements AutoCloseable {
             return new SampleReader(
                     directory,
                     lock,
-                    map(PAGE, LibC.PROT_READ_WRITE, ring, 0),
-                    map(PAGE + 2L * RING_BYTES, LibC.PROT_READ, ring, PAGE),
+                    Pins.mapped(ring, 0, PAGE, LibC.PROT_READ_WRITE),
+                    Pins.mapped(ring, PAGE, PAGE + 2L * RING_BYTES, LibC.PROT_READ),
                     Choice.of(choices));
         } catch (IOException | RuntimeException e) {
             LibC.INSTANCE.close(lock);
             throw e;
         }
-    }
-
-    private static Pointer map(long length, int protection, int fd, long offset)
-            throws IOException {
-        Pointer memory =
-                LibC.INSTANCE.mmap(Pointer.NULL, length, protection, LibC.MAP_SHARED, fd, offset);
-        if (Pointer.nativeValue(memory) == -1) {
-            throw new IOException("the ring of samples cannot be mapped");
-        }
-        return memory;
     }
 
     /**

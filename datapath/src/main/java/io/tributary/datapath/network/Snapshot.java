@@ -11,11 +11,14 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.LongStream;
 
 /**
  * A network of integers in a file: safetensors, with {@code layerK.weight} (I8, [outputs, inputs]),
@@ -32,7 +35,7 @@ public final class Snapshot {
     /** Writes a network; the file is there as a whole or not at all. */
     public static void write(Path file, IntegerNetwork network) throws IOException {
         List<TensorInfo> tensors = new ArrayList<>();
-        List<long[]> values = new ArrayList<>();
+        Map<String, LongStream> values = new HashMap<>();
         for (int k = 0; k < LAYERS; k++) {
             IntegerNetwork.Linear layer = network.layers().get(k);
             int rows = layer.weights().length;
@@ -40,15 +43,13 @@ public final class Snapshot {
             tensors.add(
                     SafetensorsHeader.tensor(
                             name + ".weight", DType.I8, rows, layer.weights()[0].length));
-            values.add(
-                    Arrays.stream(layer.weights())
-                            .flatMapToInt(Arrays::stream)
-                            .asLongStream()
-                            .toArray());
+            values.put(
+                    name + ".weight",
+                    Arrays.stream(layer.weights()).flatMapToInt(Arrays::stream).asLongStream());
             tensors.add(SafetensorsHeader.tensor(name + ".bias", DType.I32, rows));
-            values.add(Arrays.stream(layer.bias()).asLongStream().toArray());
+            values.put(name + ".bias", Arrays.stream(layer.bias()).asLongStream());
             tensors.add(SafetensorsHeader.tensor(name + ".scale", DType.I64, 2));
-            values.add(new long[] {layer.multiplier(), layer.shift()});
+            values.put(name + ".scale", LongStream.of(layer.multiplier(), layer.shift()));
         }
         SafetensorsHeader header =
                 SafetensorsHeader.create(tensors, Map.of(ACTIVATION, text(network.activation())));
@@ -58,7 +59,7 @@ public final class Snapshot {
                         .put(header.bytes());
         for (TensorInfo tensor : header.tensors()) {
             int at = (int) (header.dataOffset() + tensor.begin());
-            for (long value : values.get(tensors.indexOf(named(tensors, tensor.name())))) {
+            for (long value : values.get(tensor.name()).toArray()) {
                 tensor.dtype().put(bytes, at, value);
                 at += tensor.dtype().bytes();
             }
@@ -70,15 +71,11 @@ public final class Snapshot {
             Files.move(
                     beside,
                     absolute,
-                    java.nio.file.StandardCopyOption.ATOMIC_MOVE,
-                    java.nio.file.StandardCopyOption.REPLACE_EXISTING);
+                    StandardCopyOption.ATOMIC_MOVE,
+                    StandardCopyOption.REPLACE_EXISTING);
         } finally {
             Files.deleteIfExists(beside);
         }
-    }
-
-    private static TensorInfo named(List<TensorInfo> tensors, String name) {
-        return tensors.stream().filter(t -> t.name().equals(name)).findFirst().orElseThrow();
     }
 
     private static String name(int layer) {

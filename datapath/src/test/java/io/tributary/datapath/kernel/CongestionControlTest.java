@@ -321,18 +321,17 @@ class CongestionControlTest {
             for thread in threads: thread.join()
             """;
 
+    /** Connections of the client's namespace that choose none have this congestion control. */
+    private static void byDefault(String name) throws Exception {
+        String setting = "net.ipv4.tcp_congestion_control=" + name;
+        run("ip", "netns", "exec", CLIENT, "sysctl", "-qw", setting);
+    }
+
     /** By the namespace's default. Each connection has one network, and gives its slot back. */
     @Test
     void manyShortConnectionsGiveTheirSlotsBack() throws Exception {
         Random random = new Random(8);
-        run(
-                "ip",
-                "netns",
-                "exec",
-                CLIENT,
-                "sysctl",
-                "-qw",
-                "net.ipv4.tcp_congestion_control=" + Datapath.CONGESTION_CONTROL);
+        byDefault(Datapath.CONGESTION_CONTROL);
         Process server = start("ip", "netns", "exec", SERVER, "python3", "-c", SHORT_SERVER);
         assertThat(server.inputReader().readLine()).isEqualTo("listening");
         activate(random(random));
@@ -353,14 +352,7 @@ class CongestionControlTest {
             assertThat(clients.waitFor()).isZero();
             assertThat(reader.lost()).isZero();
         } finally {
-            run(
-                    "ip",
-                    "netns",
-                    "exec",
-                    CLIENT,
-                    "sysctl",
-                    "-qw",
-                    "net.ipv4.tcp_congestion_control=reno");
+            byDefault("reno");
         }
         awaitSlots(its -> its.stream().allMatch(each -> each.flows() == 0));
         assertThat(networks).hasSizeGreaterThan(1500);

@@ -4,6 +4,7 @@ package io.tributary.datapath.kernel;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.tributary.node.agent.BpfRequirements;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -20,7 +21,7 @@ class KernelRequirementsTest {
         "unknown, false, false"
     })
     void versionsAreCompared(String release, boolean networks, boolean congestionControl) {
-        assertThat(KernelRequirements.atLeast(release, 5, 15)).isEqualTo(networks);
-        assertThat(KernelRequirements.atLeast(release, 6, 10)).isEqualTo(congestionControl);
+        assertThat(BpfRequirements.atLeast(release, 5, 15)).isEqualTo(networks);
+        assertThat(BpfRequirements.atLeast(release, 6, 10)).isEqualTo(congestionControl);
     }
 }

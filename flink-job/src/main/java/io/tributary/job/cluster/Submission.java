@@ -66,7 +66,9 @@ public record Submission(FlinkRest rest, Path jar) {
             if (!other.live()) {
                 continue;
             }
-            Optional<String> taken = names.stream().filter(name -> has(other, name)).findFirst();
+            List<String> models = JobModel.names(rest.parameters(other.id()));
+            Optional<String> taken =
+                    names.stream().filter(name -> has(other, models, name)).findFirst();
             if (taken.isPresent()) {
                 String name = taken.get();
                 throw new IllegalArgumentException(
@@ -86,8 +88,7 @@ public record Submission(FlinkRest rest, Path jar) {
      * Whether a job has a name, or a model of it. While it waits for slots, Flink may not say what
      * the job has said of its models; then each name that one could have is taken.
      */
-    private boolean has(FlinkRest.Job other, String name) {
-        List<String> models = JobModel.names(rest.parameters(other.id()));
+    private static boolean has(FlinkRest.Job other, List<String> models, String name) {
         return name.equals(other.name())
                 || models.contains(name)
                 || models.isEmpty() && name.startsWith(other.name() + ".");

@@ -22,6 +22,7 @@ public final class BpfRequirements {
     /** The object's place in the jar. */
     static final String OBJECT = "/io/tributary/node/agent/mailbox.bpf.o";
 
+    private static final Pattern VERSION = Pattern.compile("(\\d+)\\.(\\d+).*");
     private static final int MAJOR = 5;
     private static final int MINOR = 15;
     private static final int CAP_NET_ADMIN = 12;
@@ -59,14 +60,18 @@ public final class BpfRequirements {
         return all;
     }
 
-    static Requirement kernel(String release) {
-        Matcher version = Pattern.compile("(\\d+)\\.(\\d+).*").matcher(release);
-        boolean met = false;
-        if (version.matches()) {
-            int major = Integer.parseInt(version.group(1));
-            int minor = Integer.parseInt(version.group(2));
-            met = major > MAJOR || major == MAJOR && minor >= MINOR;
+    /** Whether a kernel, by its release as in {@code uname -r}, is of a version or a newer one. */
+    public static boolean atLeast(String release, int major, int minor) {
+        Matcher version = VERSION.matcher(release);
+        if (!version.matches()) {
+            return false;
         }
+        int its = Integer.parseInt(version.group(1));
+        return its > major || its == major && Integer.parseInt(version.group(2)) >= minor;
+    }
+
+    static Requirement kernel(String release) {
+        boolean met = atLeast(release, MAJOR, MINOR);
         return new Requirement(
                 "kernel",
                 met,
@@ -167,7 +172,8 @@ public final class BpfRequirements {
         }
     }
 
-    private static Requirement library() {
+    /** The library that loads eBPF. */
+    public static Requirement library() {
         try {
             String file = NativeLibrary.getInstance(LibBpf.NAME).getFile().toString();
             return new Requirement("libbpf", true, file);

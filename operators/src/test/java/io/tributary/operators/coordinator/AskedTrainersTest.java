@@ -75,19 +75,7 @@ class AskedTrainersTest {
         return new CoordinatorHarness(
                 run,
                 Topologies.of(List.of(2, 1), 1),
-                new RoundRules(
-                        rounds,
-                        new RoundRules.Quorum(2, 1),
-                        new RoundRules.Patience(
-                                Duration.ZERO, Duration.ZERO, Duration.ofMinutes(1)),
-                        new RoundRules.Folding(
-                                RoundRules.Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true),
-                        Map.of(),
-                        RoundRules.Limits.DEFAULT,
-                        Map.of(),
-                        "",
-                        asking,
-                        goal),
+                rules(algorithm, rounds, asking, goal),
                 TestModels.spec(model, 2, UpdateKind.WEIGHTS),
                 restored);
     }
@@ -420,18 +408,27 @@ class AskedTrainersTest {
     }
 
     private static RoundRules rules(Algorithm algorithm, String metric) {
-        return new RoundRules(
+        return rules(
+                algorithm,
                 1,
-                new RoundRules.Quorum(1, 1),
-                new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ZERO),
+                RoundRules.Evaluation.of(algorithm),
+                new RoundRules.Goal(Duration.ZERO, metric, Better.HIGHER, null, 0));
+    }
+
+    private static RoundRules rules(
+            Algorithm algorithm, int rounds, RoundRules.Evaluation asking, RoundRules.Goal goal) {
+        return new RoundRules(
+                rounds,
+                new RoundRules.Quorum(2, 1),
+                new RoundRules.Patience(Duration.ZERO, Duration.ZERO, Duration.ofMinutes(1)),
                 new RoundRules.Folding(
                         RoundRules.Timing.EAGER, UpdateKind.WEIGHTS, algorithm, true),
                 Map.of(),
                 RoundRules.Limits.DEFAULT,
                 Map.of(),
                 "",
-                RoundRules.Evaluation.of(algorithm),
-                new RoundRules.Goal(Duration.ZERO, metric, Better.HIGHER, null, 0));
+                asking,
+                goal);
     }
 
     @Test

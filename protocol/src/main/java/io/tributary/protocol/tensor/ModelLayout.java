@@ -5,9 +5,7 @@ package io.tributary.protocol.tensor;
 import io.tributary.protocol.RejectReason;
 import io.tributary.protocol.RejectedException;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 
@@ -26,8 +24,8 @@ public final class ModelLayout {
     /** For each tensor, whether no update has it. */
     private final boolean[] personal;
 
-    /** For each tensor of a set, which one of the model it belongs to; -1 for the model's own. */
-    private final int[] partners;
+    /** The model's tensor sets. */
+    private final List<String> sets;
 
     private final long[] firstElement;
 
@@ -56,19 +54,12 @@ public final class ModelLayout {
         this.shardElements = shardElements;
         this.updates = updates;
         this.personal = new boolean[header.tensors().size()];
-        this.partners = new int[header.tensors().size()];
-        List<String> sets = TensorSets.of(header);
-        Map<String, Integer> places = new HashMap<>();
-        for (int i = 0; i < header.tensors().size(); i++) {
-            places.put(header.tensors().get(i).name(), i);
-        }
+        this.sets = TensorSets.of(header);
         this.firstElement = new long[header.tensors().size() + 1];
         for (int i = 0; i < header.tensors().size(); i++) {
             TensorInfo tensor = header.tensors().get(i);
             firstElement[i + 1] = firstElement[i] + tensor.elements();
-            String plain = TensorSets.plain(tensor.name(), sets);
-            personal[i] = updates.isPersonal(plain);
-            partners[i] = plain.equals(tensor.name()) ? -1 : places.getOrDefault(plain, -1);
+            personal[i] = updates.isPersonal(TensorSets.plain(tensor.name(), sets));
         }
         if (elements() == 0) {
             throw new RejectedException(
@@ -259,17 +250,12 @@ public final class ModelLayout {
      * @throws RejectedException WRONG_SHAPE, naming the first tensor that differs
      */
     public void check(SafetensorsHeader update) {
-        List<Optional<TensorInfo>> matched = match(update);
-        for (int i = 0; i < partners.length; i++) {
-            int partner = partners[i];
-            if (partner >= 0 && matched.get(i).isPresent() != matched.get(partner).isPresent()) {
-                int there = matched.get(i).isPresent() ? i : partner;
-                throw wrong(
-                        "tensor '%s' is missing; it goes with '%s', since the model has tensor sets",
-                        header.tensors().get(i + partner - there).name(),
-                        header.tensors().get(there).name());
-            }
-        }
+        match(update);
+        TensorSets.incomplete(header, sets, name -> update.find(name).isPresent())
+                .ifPresent(
+                        why -> {
+                            throw wrong("%s", why);
+                        });
     }
 
     private Optional<TensorInfo> match(int which, SafetensorsHeader update) {

@@ -11,6 +11,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.Predicate;
 
 /**
  * Tensor sets: tensors that a file has beside those of the model. The set {@code control} has a
@@ -37,6 +39,31 @@ public final class TensorSets {
                 .map(prefix -> tensor.substring(prefix.length()))
                 .findFirst()
                 .orElse(tensor);
+    }
+
+    /**
+     * Looks whether each tensor that is there is there in all sets: what an algorithm does with one
+     * needs all of them.
+     *
+     * @param header the model's
+     * @param sets its sets
+     * @param there whether a tensor of it is there, by its name
+     * @return the first that is missing, and what it goes with, for people
+     */
+    public static Optional<String> incomplete(
+            SafetensorsHeader header, List<String> sets, Predicate<String> there) {
+        for (TensorInfo tensor : header.tensors()) {
+            String partner = plain(tensor.name(), sets);
+            boolean has = there.test(tensor.name());
+            if (has != there.test(partner)) {
+                return Optional.of(
+                        "tensor '%s' is missing; it goes with '%s', since the model has tensor sets"
+                                .formatted(
+                                        has ? partner : tensor.name(),
+                                        has ? tensor.name() : partner));
+            }
+        }
+        return Optional.empty();
     }
 
     /** The names of the sets that a file says it has. */
